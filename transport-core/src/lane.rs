@@ -1,0 +1,72 @@
+//! The two lanes of a transport and what each of them promises.
+
+use std::{borrow::Cow, num::NonZeroUsize};
+
+use crate::ids::TransportId;
+
+/// One of the two lanes every transport carries.
+///
+/// Complete on purpose: each transport must answer for both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// At most once, in no order, never waits. The oldest unsent message is evicted and counted.
+    Datagram,
+    /// Ordered, complete, never truncated or duplicated while the link lives.
+    Reliable,
+}
+
+impl Lane {
+    /// Both lanes, for loops that must not forget one.
+    pub const ALL: [Lane; 2] = [Lane::Datagram, Lane::Reliable];
+}
+
+/// Whether a lane's promise is the path's own or acted out on top of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Carriage {
+    /// Acted out: a WebSocket delivers datagrams in order and with head-of-line blocking.
+    Emulated,
+    /// The path itself behaves this way.
+    Native,
+}
+
+/// What one lane of a transport can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneProfile {
+    /// Native or emulated.
+    pub carriage: Carriage,
+    /// Largest message in bytes; a larger one is refused with
+    /// [`Refusal::TooLarge`](crate::Refusal::TooLarge).
+    pub max_message: NonZeroUsize,
+    /// Bytes that may wait unsent. At or above it `Reliable` refuses and `Datagram` evicts.
+    pub queue_bytes: NonZeroUsize,
+}
+
+/// What a live transport is and how much it holds. Fixed for the life of the link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// The registered name of the transport, as in `docs/TRANSPORTS.md`.
+    pub transport: TransportId,
+    /// The path in words a person understands, without secrets: `"udp, host to host"`.
+    pub path: Cow<'static, str>,
+    /// The datagram lane.
+    pub datagram: LaneProfile,
+    /// The reliable lane. Its `max_message` is at least [`MIN_RELIABLE_MESSAGE`].
+    pub reliable: LaneProfile,
+    /// Unacknowledged bytes the whole path holds for one peer before something along it must
+    /// drop or cut. The session never has more than this on the wire.
+    pub in_flight: NonZeroUsize,
+}
+
+impl Profile {
+    /// Returns the profile of one lane.
+    pub fn lane(&self, lane: Lane) -> &LaneProfile {
+        match lane {
+            Lane::Datagram => &self.datagram,
+            Lane::Reliable => &self.reliable,
+        }
+    }
+}
+
+/// The smallest `max_message` a reliable lane may announce: 1,200 bytes, the datagram every
+/// QUIC path must carry (RFC 9000 §14). A medium with less joins its own pieces.
+pub const MIN_RELIABLE_MESSAGE: usize = 1_200;

@@ -1,0 +1,30 @@
+//! The seam on which beach's transports meet, and the judgement that chooses between them.
+//!
+//! A [`Transport`] is one live link between two endpoints; a [`Connector`] makes them. Everything
+//! that decides (the failure quorum in [`policy`], the exactly-once bookkeeping in [`resume`], the
+//! seal in [`secure`]) is sans-IO: plain structs that take the time as an argument and never open a
+//! socket, read a clock or spawn a task. Thin shells elsewhere move the bytes.
+//!
+//! What it is not: an HTTP stack, a runtime driver, or a list of known transports. The set of
+//! transports is open; see `docs/adding-a-transport.md`.
+#![forbid(unsafe_code)]
+
+pub mod close;
+pub mod connector;
+pub mod error;
+pub mod ids;
+pub mod lane;
+pub mod memory;
+pub mod queue;
+pub mod signaling;
+pub mod stats;
+pub mod transport;
+
+pub use close::{CloseCode, Closed, Initiator, RetryClass};
+pub use connector::{Connector, DialRole, Target};
+pub use error::{ConnectError, ConnectErrorKind, Refusal, Refused};
+pub use ids::{Generation, PeerId, SessionId, TransportId};
+pub use lane::{Carriage, Lane, LaneProfile, Profile};
+pub use queue::LaneQueue;
+pub use stats::{LaneStats, Stats};
+pub use transport::{Inbound, Transport, TransportExt};
