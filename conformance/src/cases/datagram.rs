@@ -1,0 +1,160 @@
+//! The lane that never waits (contract §4 and 1.4).
+
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use transport_core::Lane;
+
+use super::{drain, index_of, payload, ready, recv_exactly, stays_quiet};
+use crate::{
+    case::{Ctx, Failure, Result, claims_native_datagrams},
+    ensure,
+    subject::Fault,
+};
+
+cases! { "datagram":
+    a_single_one_arrives [ "4.4, 2.5" ];
+    at_most_once_and_whole [ "4.1" ];
+    never_waits [ "4.2, 5.1" ];
+    newest_survives_and_evictions_are_counted [ "4.3" ] needs Stall;
+    native_lane_is_not_held_up [ "1.4" ] needs Lose;
+}
+
+async fn a_single_one_arrives(ctx: &Ctx) -> Result<()> {
+    let link = ctx.link().await?;
+    for index in 0..3 {
+        let datagram = payload(index, 100);
+        link.near.try_send(Lane::Datagram, datagram.clone())?;
+        recv_exactly(&*link.far, Lane::Datagram, &datagram).await?;
+    }
+    stays_quiet(&*link.far, ctx.settle()).await
+}
+
+async fn at_most_once_and_whole(ctx: &Ctx) -> Result<()> {
+    let link = ctx.link().await?;
+    let mut seen = HashSet::new();
+    for round in 0..20u64 {
+        for index in 0..50 {
+            link.near.try_send(Lane::Datagram, payload(round * 50 + index, 64))?;
+        }
+        for inbound in drain(&*link.far, ctx.settle() / 4).await {
+            let index = index_of(&inbound.payload)?;
+            ensure!(index < (round + 1) * 50, "datagram {index} came before it was sent");
+            ensure!(seen.insert(index), "datagram {index} came twice");
+        }
+    }
+    for inbound in drain(&*link.far, ctx.settle()).await {
+        let index = index_of(&inbound.payload)?;
+        ensure!(seen.insert(index), "datagram {index} came twice");
+    }
+    ensure!(seen.len() >= 500, "only {} of 1000 datagrams arrived on a healthy path", seen.len());
+    Ok(())
+}
+
+async fn never_waits(ctx: &Ctx) -> Result<()> {
+    let link = ctx.link().await?;
+    flood(&*link.near).await
+}
+
+async fn newest_survives_and_evictions_are_counted(ctx: &Ctx) -> Result<()> {
+    let link = ctx.link().await?;
+    let lane = link.near.profile().datagram.clone();
+    let len = (lane.queue_bytes.get() / 16).clamp(8, lane.max_message.get());
+    let in_budget = (lane.queue_bytes.get() / len) as u64;
+    link.inject(Fault::Stall);
+    // Enough to fill every buffer further down and the queue itself several times over.
+    let total = 4 * in_budget + (8 << 20) / len as u64;
+    for index in 0..total {
+        link.near.try_send(Lane::Datagram, payload(index, len))?;
+        if index % 64 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let stats = link.near.stats().datagram;
+    let (budget, waiting) = (lane.queue_bytes.get(), stats.queued_bytes);
+    ensure!(waiting <= budget, "{waiting} bytes wait where the budget is {budget}");
+    ensure!(stats.accepted_messages == total, "{} of {total} counted as accepted", stats.accepted_messages);
+    ensure!(
+        stats.dropped_messages > 0,
+        "a stalled lane took {total} messages of {len} bytes and counted no eviction"
+    );
+    let known = stats.sent_messages + stats.dropped_messages + (waiting / len) as u64;
+    ensure!(known == total, "{total} accepted, but sent + dropped + waiting = {known}");
+    link.inject(Fault::Heal);
+    let mut newest = None;
+    for inbound in drain(&*link.far, ctx.settle().max(Duration::from_secs(1))).await {
+        newest = newest.max(Some(index_of(&inbound.payload)?));
+    }
+    let oldest_kept = total - in_budget;
+    ensure!(
+        newest.is_some_and(|newest| newest >= oldest_kept),
+        "of {total} datagrams the last to survive was {newest:?}; the queue should have kept {oldest_kept} and later"
+    );
+    Ok(())
+}
+
+async fn native_lane_is_not_held_up(ctx: &Ctx) -> Result<()> {
+    const COUNT: u64 = 200;
+    let link = ctx.link().await?;
+    if !claims_native_datagrams(link.near.profile()) {
+        // An emulated lane promises nothing here; it keeps its word by saying so.
+        return Ok(());
+    }
+    let far_away = Instant::now();
+    let stamp = |at: Instant| at.duration_since(far_away).as_micros() as u64;
+    link.inject(Fault::Lose { share: 0.3, seed: ctx.seed() });
+    let sender = async {
+        for _ in 0..COUNT {
+            // The number is the time of sending; a reliable message beside it invites the path to wait for it.
+            link.near.try_send(Lane::Datagram, payload(stamp(Instant::now()), 64))?;
+            link.near.try_send(Lane::Reliable, payload(0, 64))?;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok::<_, Failure>(())
+    };
+    let receiver = async {
+        let mut worst = 0;
+        let mut arrived = 0;
+        while let Ok(Ok(inbound)) = tokio::time::timeout(Duration::from_secs(1), link.far.recv()).await {
+            if inbound.lane == Lane::Datagram {
+                worst = worst.max(stamp(Instant::now()) - index_of(&inbound.payload)?);
+                arrived += 1;
+            }
+        }
+        Ok((arrived, Duration::from_micros(worst)))
+    };
+    let ((), (arrived, worst)) = tokio::try_join!(sender, receiver)?;
+    ensure!(
+        arrived < COUNT * 9 / 10,
+        "{arrived} of {COUNT} datagrams arrived at 30 % loss: the lane re-sends"
+    );
+    ensure!(arrived > COUNT / 3, "only {arrived} of {COUNT} datagrams arrived at 30 % loss");
+    ensure!(
+        worst < Duration::from_millis(500),
+        "a datagram was held up for {worst:?} while others were lost"
+    );
+    Ok(())
+}
+
+/// Sends several times the lane's budget without anybody reading; each call must be taken at once.
+pub(super) async fn flood(near: &dyn transport_core::Transport) -> Result<()> {
+    let lane = near.profile().datagram.clone();
+    let len = lane.max_message.get().min(1200);
+    for index in 0..(4 * lane.queue_bytes.get() / len) as u64 + 100 {
+        let writable = ready(near.writable(Lane::Datagram));
+        ensure!(
+            matches!(writable, Some(Ok(()))),
+            "writable(Datagram) answered {writable:?} at message {index}"
+        );
+        let before = Instant::now();
+        near.try_send(Lane::Datagram, payload(index, len))?;
+        let took = before.elapsed();
+        ensure!(took < Duration::from_millis(250), "try_send took {took:?}");
+        if index % 64 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(())
+}
