@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_message_carries_its_number_and_any_change_shows() {
-        for (index, len) in [(0, 8), (1, 9), (77, 1200), (u64::MAX, 100)] {
+        for (index, len) in [(0, 9), (1, 16), (77, 1200), (u64::MAX, 100)] {
             let message = payload(index, len);
             assert_eq!(message.len(), len);
             assert_eq!(index_of(&message).unwrap(), index);
