@@ -1,8 +1,9 @@
 //! What makes transports.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::{
     error::ConnectError,
@@ -36,7 +37,7 @@ pub trait Connector: fmt::Debug + Send + Sync + 'static {
 }
 
 /// Whom to reach, and as which side.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Target {
     /// The session both sides belong to.
@@ -49,6 +50,8 @@ pub struct Target {
     pub role: DialRole,
     /// The number the leading side gave this attempt; tells its messages from those of others.
     pub generation: Generation,
+    /// Where the connector says that the path answered.
+    pub progress: Progress,
 }
 
 impl Target {
@@ -60,7 +63,7 @@ impl Target {
         role: DialRole,
         generation: Generation,
     ) -> Self {
-        Self { session, local, peer, role, generation }
+        Self { session, local, peer, role, generation, progress: Progress::default() }
     }
 }
 
@@ -71,6 +74,29 @@ pub enum DialRole {
     Answerer,
     /// Speaks first.
     Offerer,
+}
+
+/// Tells a slow path from a silent one while a dial is under way: a connector marks the first answer
+/// it gets over the path it tries (a STUN response from the peer, a TCP accept). A connector that
+/// cannot tell never marks it, and then a slow network looks like a blocked one.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<watch::Sender<bool>>);
+
+impl Progress {
+    /// Says that the path answered.
+    pub fn mark_answered(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Waits until the path answered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn answered(&self) {
+        // The sender lives in `self`, so this ends only when it is true.
+        let _ = self.0.subscribe().wait_for(|answered| *answered).await;
+    }
 }
 
 const _: fn(&dyn Connector) = |_| {};
