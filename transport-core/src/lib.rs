@@ -21,7 +21,7 @@ pub mod stats;
 pub mod transport;
 
 pub use close::{CloseCode, Closed, Initiator, RetryClass};
-pub use connector::{Connector, DialRole, Target};
+pub use connector::{Connector, DialRole, Progress, Target};
 pub use error::{ConnectError, ConnectErrorKind, Refusal, Refused};
 pub use ids::{Generation, PeerId, SessionId, TransportId};
 pub use lane::{Carriage, Lane, LaneProfile, Profile};
