@@ -12,10 +12,13 @@
 pub mod close;
 pub mod connector;
 pub mod error;
+pub mod fragment;
 pub mod ids;
 pub mod lane;
 pub mod memory;
 pub mod queue;
+pub mod resume;
+pub mod secure;
 pub mod signaling;
 pub mod stats;
 pub mod transport;

@@ -1,0 +1,110 @@
+//! One generation as a resume machine sees it.
+
+use std::{collections::VecDeque, num::NonZeroUsize};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    SEGMENT,
+    error::ProtocolError,
+    event::Transmit,
+    frame::{DATA_OVERHEAD, Data, End},
+};
+use crate::lane::Profile;
+
+/// What is known about one attached transport.
+#[derive(Debug)]
+pub(super) struct Attachment {
+    pub(super) limits: Limits,
+    /// The next-expected number this side put into its attach frame, once that was handed out.
+    pub(super) told_next: Option<u64>,
+    /// The peer's attach frame arrived.
+    pub(super) introduced: bool,
+    /// A newer generation carries what is sent.
+    pub(super) superseded: bool,
+    pub(super) drain_sent: bool,
+    pub(super) close_sent: bool,
+    /// The id of the newest ping to answer: older ones no longer matter.
+    pub(super) pong: Option<u64>,
+    /// Frames the transport refused, first to go out again.
+    pub(super) returned: VecDeque<Transmit>,
+    /// The transport is full; nothing is handed out until it has room.
+    pub(super) blocked: bool,
+    /// The number the next segment on this generation must have.
+    recv_next: Option<u64>,
+    /// Pieces of a segment that has not ended.
+    partial: BytesMut,
+}
+
+/// How much fits into the transport's messages and on its path.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Payload bytes of one data frame.
+    pub(super) piece: NonZeroUsize,
+    /// Bytes of one fragment, header included; `None` when the lane is too narrow for any.
+    pub(super) fragment: Option<NonZeroUsize>,
+    pub(super) in_flight: usize,
+}
+
+impl Attachment {
+    pub(super) fn new(profile: &Profile) -> Self {
+        let room = |max: NonZeroUsize, overhead| NonZeroUsize::new(max.get().saturating_sub(overhead));
+        let limits = Limits {
+            // Reliable lanes take at least `MIN_RELIABLE_MESSAGE`; one that lies gets single bytes.
+            piece: room(profile.reliable.max_message, DATA_OVERHEAD).unwrap_or(NonZeroUsize::MIN),
+            fragment: room(profile.datagram.max_message, 1),
+            in_flight: profile.in_flight.get(),
+        };
+        Self {
+            limits,
+            told_next: None,
+            introduced: false,
+            superseded: false,
+            drain_sent: false,
+            close_sent: false,
+            pong: None,
+            returned: VecDeque::new(),
+            blocked: false,
+            recv_next: None,
+            partial: BytesMut::new(),
+        }
+    }
+
+    /// Checks that `seq` follows the one before on this generation.
+    pub(super) fn check_order(&self, seq: u64) -> Result<(), ProtocolError> {
+        match self.recv_next {
+            Some(expected) if expected != seq => Err(ProtocolError::SegmentJump { expected, found: seq }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds a piece; returns the segment once it is whole, and whether its message ends with it.
+    pub(super) fn join(&mut self, data: Data) -> Result<Option<(Bytes, bool)>, ProtocolError> {
+        if self.partial.len() + data.payload.len() > SEGMENT {
+            return Err(ProtocolError::MessageTooLong);
+        }
+        self.recv_next = Some(data.seq);
+        if data.end == End::Nothing {
+            self.partial.extend_from_slice(&data.payload);
+            return Ok(None);
+        }
+        let segment = if self.partial.is_empty() {
+            data.payload
+        } else {
+            self.partial.extend_from_slice(&data.payload);
+            std::mem::take(&mut self.partial).freeze()
+        };
+        self.advance(data.seq);
+        Ok(Some((segment, data.end == End::Message)))
+    }
+
+    /// Notes that `seq` arrived whole.
+    pub(super) fn advance(&mut self, seq: u64) {
+        self.recv_next = seq.checked_add(1);
+    }
+
+    /// Says whether pieces of a segment wait for the rest.
+    pub(super) fn inside_segment(&self) -> bool {
+        !self.partial.is_empty()
+    }
+}

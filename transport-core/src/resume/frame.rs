@@ -1,0 +1,359 @@
+//! The frames two resume machines exchange, inside the seal. All numbers are big-endian.
+//!
+//! | kind | frame | after the kind byte |
+//! |---|---|---|
+//! | 1 | data | flags u8, seq u64, \[received u64, credit u64\], payload of 1 byte or more |
+//! | 2 | ack | received u64, credit u64 |
+//! | 3 | attach | version u8, generation u32, instance u64, next expected u64, credit u64 |
+//! | 4 | datagram | one fragment, see [`crate::fragment`] |
+//! | 5 | ping | id u64 |
+//! | 6 | pong | id u64 |
+//! | 7 | drain | nothing |
+//! | 8 | fin | seq u64 |
+//! | 9 | close | code u16, reason of at most 123 bytes UTF-8 |
+//!
+//! Data flags: bit 0, the segment ends its message; bit 1, the segment goes on in the next frame;
+//! bit 2, an ack is aboard. The others are 0.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::{close::CloseCode, ids::Generation};
+
+/// One frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// What the sender has received and what it grants.
+    Ack(Ack),
+    /// The first frame of each side on a new generation.
+    Attach(Attach),
+    /// The session ends.
+    Close {
+        /// Why, for programs.
+        code: CloseCode,
+        /// Why, for a person: at most [`MAX_REASON`] bytes.
+        reason: String,
+    },
+    /// A segment of a message, or a piece of one.
+    Data(Data),
+    /// One fragment of a datagram, with its fragment header.
+    Datagram(Bytes),
+    /// The sender moved to a newer generation and sends nothing more on this one.
+    Drain,
+    /// The sender's messages end before this sequence number, which the frame itself takes.
+    Fin {
+        /// The number after the last segment.
+        seq: u64,
+    },
+    /// Asks for a pong.
+    Ping(u64),
+    /// Answers a ping with its id.
+    Pong(u64),
+}
+
+/// A cumulative acknowledgement, and how far the other side may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// The next sequence number expected: everything below arrived.
+    pub received: u64,
+    /// The total weight of segments the receiver grants, counted from the session's start.
+    pub credit: u64,
+}
+
+/// Introduces a resume machine to the other on a new generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attach {
+    /// The form of these frames: [`VERSION`].
+    pub version: u8,
+    /// The generation it is sent on, so that a mixed-up link is noticed.
+    pub generation: Generation,
+    /// Random, chosen when the state was made: tells a machine that lost its state from one that
+    /// kept it.
+    pub instance: u64,
+    /// What it expects next, and grants.
+    pub ack: Ack,
+}
+
+/// A segment of a message, or a piece of one on a transport with small messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Data {
+    /// The segment's number.
+    pub seq: u64,
+    /// Where the segment and its message end.
+    pub end: End,
+    /// An acknowledgement of the other direction.
+    pub ack: Option<Ack>,
+    /// The bytes: 1 or more.
+    pub payload: Bytes,
+}
+
+/// What ends with a data frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The message, and the segment with it.
+    Message,
+    /// Nothing: the segment goes on in the next data frame.
+    Nothing,
+    /// The segment; its message goes on in the next one.
+    Segment,
+}
+
+impl Frame {
+    /// Writes the frame, with room behind it for a seal to be appended without a copy.
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.len() + ROOM_FOR_SEAL);
+        match self {
+            Self::Data(data) => {
+                let end = match data.end {
+                    End::Message => FLAG_LAST,
+                    End::Nothing => FLAG_MORE,
+                    End::Segment => 0,
+                };
+                out.put_u8(KIND_DATA);
+                out.put_u8(end | if data.ack.is_some() { FLAG_ACK } else { 0 });
+                out.put_u64(data.seq);
+                if let Some(ack) = data.ack {
+                    ack.write(&mut out);
+                }
+                out.put_slice(&data.payload);
+            }
+            Self::Ack(ack) => {
+                out.put_u8(KIND_ACK);
+                ack.write(&mut out);
+            }
+            Self::Attach(attach) => {
+                out.put_u8(KIND_ATTACH);
+                out.put_u8(attach.version);
+                out.put_u32(attach.generation.0);
+                out.put_u64(attach.instance);
+                attach.ack.write(&mut out);
+            }
+            Self::Datagram(fragment) => {
+                out.put_u8(KIND_DATAGRAM);
+                out.put_slice(fragment);
+            }
+            Self::Ping(id) => put_numbered(&mut out, KIND_PING, *id),
+            Self::Pong(id) => put_numbered(&mut out, KIND_PONG, *id),
+            Self::Drain => out.put_u8(KIND_DRAIN),
+            Self::Fin { seq } => put_numbered(&mut out, KIND_FIN, *seq),
+            Self::Close { code, reason } => {
+                out.put_u8(KIND_CLOSE);
+                out.put_u16(code.get());
+                out.put_slice(shorten(reason).as_bytes());
+            }
+        }
+        out.freeze()
+    }
+
+    /// Reads a frame. Payloads share memory with `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`BadFrame`] for everything that [`encode`](Self::encode) does not write.
+    pub fn decode(mut bytes: Bytes) -> Result<Self, BadFrame> {
+        let kind = bytes.try_get_u8().map_err(|_| BadFrame::Length)?;
+        let frame = match kind {
+            KIND_DATA => return Self::decode_data(bytes),
+            KIND_DATAGRAM => return Ok(Self::Datagram(bytes)),
+            KIND_CLOSE => return Self::decode_close(bytes),
+            KIND_ACK => Self::Ack(Ack::read(&mut bytes)?),
+            KIND_ATTACH => Self::Attach(Attach {
+                version: bytes.try_get_u8().map_err(|_| BadFrame::Length)?,
+                generation: Generation(bytes.try_get_u32().map_err(|_| BadFrame::Length)?),
+                instance: read_u64(&mut bytes)?,
+                ack: Ack::read(&mut bytes)?,
+            }),
+            KIND_PING => Self::Ping(read_u64(&mut bytes)?),
+            KIND_PONG => Self::Pong(read_u64(&mut bytes)?),
+            KIND_DRAIN => Self::Drain,
+            KIND_FIN => Self::Fin { seq: read_u64(&mut bytes)? },
+            other => return Err(BadFrame::Kind(other)),
+        };
+        if bytes.is_empty() { Ok(frame) } else { Err(BadFrame::Length) }
+    }
+
+    fn decode_data(mut bytes: Bytes) -> Result<Self, BadFrame> {
+        let flags = bytes.try_get_u8().map_err(|_| BadFrame::Length)?;
+        let end = match flags & !FLAG_ACK {
+            FLAG_LAST => End::Message,
+            FLAG_MORE => End::Nothing,
+            0 => End::Segment,
+            _ => return Err(BadFrame::Flags(flags)),
+        };
+        let seq = read_u64(&mut bytes)?;
+        let ack = if flags & FLAG_ACK != 0 { Some(Ack::read(&mut bytes)?) } else { None };
+        if bytes.is_empty() {
+            return Err(BadFrame::Length);
+        }
+        Ok(Self::Data(Data { seq, end, ack, payload: bytes }))
+    }
+
+    fn decode_close(mut bytes: Bytes) -> Result<Self, BadFrame> {
+        let code = bytes.try_get_u16().map_err(|_| BadFrame::Length)?;
+        let code = CloseCode::from_wire(code).ok_or(BadFrame::CloseCode(code))?;
+        if bytes.len() > MAX_REASON {
+            return Err(BadFrame::Length);
+        }
+        let reason = String::from_utf8(bytes.into()).map_err(|_| BadFrame::Text)?;
+        Ok(Self::Close { code, reason })
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Ack(_) => 17,
+            Self::Attach(_) => 30,
+            Self::Close { reason, .. } => 3 + reason.len().min(MAX_REASON),
+            Self::Data(data) => 10 + if data.ack.is_some() { 16 } else { 0 } + data.payload.len(),
+            Self::Datagram(fragment) => 1 + fragment.len(),
+            Self::Drain => 1,
+            Self::Fin { .. } | Self::Ping(_) | Self::Pong(_) => 9,
+        }
+    }
+}
+
+impl Ack {
+    fn write(self, out: &mut BytesMut) {
+        out.put_u64(self.received);
+        out.put_u64(self.credit);
+    }
+
+    fn read(bytes: &mut Bytes) -> Result<Self, BadFrame> {
+        Ok(Self { received: read_u64(bytes)?, credit: read_u64(bytes)? })
+    }
+}
+
+/// Bytes that are not a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadFrame {
+    /// A close code nobody may send.
+    #[error("close code {0} must not be sent")]
+    CloseCode(u16),
+    /// Data flags that contradict each other or are not known.
+    #[error("data flags {0:#04x} are not known")]
+    Flags(u8),
+    /// An unknown kind of frame.
+    #[error("frame kind {0} is not known")]
+    Kind(u8),
+    /// Too short or too long for its kind.
+    #[error("a frame of the wrong length")]
+    Length,
+    /// A reason that is not UTF-8.
+    #[error("a reason that is not text")]
+    Text,
+}
+
+/// The form of the frames in this file.
+pub const VERSION: u8 = 1;
+/// The longest reason in a close frame, in bytes: what a WebSocket close frame holds as well.
+pub const MAX_REASON: usize = 123;
+/// The most a data frame adds to its payload, in bytes.
+pub const DATA_OVERHEAD: usize = 26;
+
+/// Room left behind an encoded frame: the seal's trailer fits.
+pub(super) const ROOM_FOR_SEAL: usize = 32;
+
+const KIND_DATA: u8 = 1;
+const KIND_ACK: u8 = 2;
+const KIND_ATTACH: u8 = 3;
+pub(super) const KIND_DATAGRAM: u8 = 4;
+const KIND_PING: u8 = 5;
+const KIND_PONG: u8 = 6;
+const KIND_DRAIN: u8 = 7;
+const KIND_FIN: u8 = 8;
+const KIND_CLOSE: u8 = 9;
+
+const FLAG_LAST: u8 = 1;
+const FLAG_MORE: u8 = 2;
+const FLAG_ACK: u8 = 4;
+
+fn put_numbered(out: &mut BytesMut, kind: u8, number: u64) {
+    out.put_u8(kind);
+    out.put_u64(number);
+}
+
+fn read_u64(bytes: &mut Bytes) -> Result<u64, BadFrame> {
+    bytes.try_get_u64().map_err(|_| BadFrame::Length)
+}
+
+/// Cuts a reason to what a close frame holds, between characters.
+pub(crate) fn shorten(reason: &str) -> &str {
+    let mut end = reason.len().min(MAX_REASON);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    &reason[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::secure::testing::hex;
+
+    /// Pins the wire: other implementations read these vectors.
+    const VECTORS: &str = include_str!("../../tests/vectors/session_frames.txt");
+
+    fn examples() -> Vec<Frame> {
+        let ack = Ack { received: 0x0102, credit: 0x11_0000 };
+        let data = |end, ack, payload: &'static str| {
+            Frame::Data(Data { seq: 7, end, ack, payload: Bytes::from_static(payload.as_bytes()) })
+        };
+        vec![
+            data(End::Message, None, "hi"),
+            data(End::Segment, None, "hi"),
+            data(End::Nothing, Some(ack), "hi"),
+            Frame::Ack(ack),
+            Frame::Attach(Attach { version: 1, generation: Generation(3), instance: 0xABCD, ack }),
+            Frame::Datagram(Bytes::from_static(b"\0\0\0\x05\0\0\0\x01x")),
+            Frame::Ping(9),
+            Frame::Pong(9),
+            Frame::Drain,
+            Frame::Fin { seq: 8 },
+            Frame::Close { code: CloseCode::NORMAL, reason: "bye".into() },
+        ]
+    }
+
+    #[test]
+    fn the_wire_is_pinned_by_its_vectors() {
+        let lines: Vec<&str> = VECTORS.lines().filter(|line| !line.starts_with('#')).collect();
+        let examples = examples();
+        assert_eq!(lines.len(), examples.len());
+        for (frame, line) in examples.into_iter().zip(lines) {
+            assert_eq!(hex(&frame.encode()), line.split_whitespace().last().unwrap(), "{frame:?}");
+            assert_eq!(Frame::decode(frame.encode()), Ok(frame));
+        }
+    }
+
+    #[test]
+    fn every_cut_and_every_extra_byte_is_refused_or_reads_as_another_payload() {
+        for frame in examples() {
+            let whole = frame.encode();
+            let open_ended =
+                matches!(frame, Frame::Data(_) | Frame::Datagram(_) | Frame::Close { .. });
+            for cut in 0..whole.len() {
+                let read = Frame::decode(whole.slice(..cut));
+                assert!(read.is_err() || (open_ended && read != Ok(frame.clone())), "{frame:?} cut at {cut}");
+            }
+            let mut longer = BytesMut::from(&whole[..]);
+            longer.put_u8(b'x');
+            assert_eq!(Frame::decode(longer.freeze()).is_ok(), open_ended, "{frame:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        let frame = Frame::Close { code: CloseCode::POLICY, reason: "ü".repeat(100) };
+        let Ok(Frame::Close { reason, .. }) = Frame::decode(frame.encode()) else { panic!("reads back") };
+        assert_eq!(reason, "ü".repeat(61));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic_and_what_reads_writes_the_same(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let bytes = Bytes::from(bytes);
+            if let Ok(frame) = Frame::decode(bytes.clone()) {
+                prop_assert_eq!(frame.encode(), bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! One session over changing transports: nothing accepted is lost, doubled or reordered.
+//!
+//! A [`Resume`] is the bookkeeping of one side. It numbers what is sent, keeps it until the other
+//! side acknowledges it, and sends it again on the next transport. Each attachment of a transport
+//! is a *generation*, numbered upwards by the side that leads. On each generation both sides first
+//! send an attach frame with what they expect next; when the other's has arrived, sending goes on
+//! from there. Older generations may still deliver; a segment that came already is dropped by its
+//! number.
+//!
+//! Sans-IO. The owner's loop, for as long as the session lives:
+//!
+//! 1. [`attach`](Resume::attach) each new transport, [`detach`](Resume::detach) each dead one;
+//! 2. feed what arrives to [`handle_frame`](Resume::handle_frame), and the time to
+//!    [`handle_timeout`](Resume::handle_timeout) when [`poll_timeout`](Resume::poll_timeout) has come;
+//! 3. after each of these and after each `try_send`, send everything
+//!    [`poll_transmit`](Resume::poll_transmit) hands out and act on everything
+//!    [`poll_event`](Resume::poll_event) reports. Hand refused frames back with
+//!    [`unsend`](Resume::unsend), and say [`unblocked`](Resume::unblocked) once the transport has room.
+
+mod attachment;
+mod error;
+mod event;
+pub mod frame;
+mod heartbeat;
+mod inbox;
+mod outbox;
+mod receive;
+mod transmit;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    num::NonZeroUsize,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use self::{attachment::Attachment, heartbeat::Heartbeat, inbox::Inbox, outbox::Outbox};
+pub use self::{
+    error::{ProtocolError, StaleGeneration},
+    event::{Event, Expiry, ResumeStats, Transmit},
+};
+use crate::{
+    close::{CloseCode, Closed},
+    error::{Refusal, Refused},
+    fragment::{Fragments, JoinLimits, Joiner, Splitter},
+    ids::Generation,
+    lane::Profile,
+};
+
+/// How a [`Resume`] behaves.
+///
+/// # Defaults
+///
+/// 1 MiB, 1 MiB and the weight of its segments, 120 s, 200 ms, 1 s, 10 s: see `docs/defaults.md`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ResumeConfig {
+    /// Weight of unacknowledged segments at which `try_send` refuses. Raising it lets more wait
+    /// through an outage, and costs memory on this side.
+    pub outbox_bytes: NonZeroUsize,
+    /// Weight the peer may send ahead of what the application consumed. At least the longest
+    /// message; raising it costs memory on this side.
+    pub window_bytes: NonZeroUsize,
+    /// How long the session lives with no generation attached.
+    pub resume_window: Duration,
+    /// The longest an ack waits for something to ride on. Lowering it costs frames.
+    pub ack_delay: Duration,
+    /// Time between pings while bytes are pending: how soon a dead path shows.
+    pub ping_busy: Duration,
+    /// Time between pings otherwise, ± a fifth.
+    pub ping_idle: Duration,
+    /// What incomplete datagrams may hold.
+    pub join: JoinLimits,
+}
+
+impl Default for ResumeConfig {
+    fn default() -> Self {
+        Self {
+            outbox_bytes: MAX_MESSAGE,
+            window_bytes: MAX_MESSAGE,
+            resume_window: Duration::from_secs(120),
+            ack_delay: Duration::from_millis(200),
+            ping_busy: Duration::from_secs(1),
+            ping_idle: Duration::from_secs(10),
+            join: JoinLimits::default(),
+        }
+    }
+}
+
+/// One side of a session that survives its transports. See the [module](self) for the call order.
+#[derive(Debug)]
+pub struct Resume {
+    config: ResumeConfig,
+    instance: u64,
+    peer_instance: Option<u64>,
+    outbox: Outbox,
+    inbox: Inbox,
+    /// The weight the peer grants in all.
+    credit: u64,
+    acks: Acks,
+    heartbeat: Heartbeat,
+    attachments: BTreeMap<Generation, Attachment>,
+    /// The highest generation ever attached.
+    newest: Generation,
+    /// The highest generation on which both sides introduced themselves, while it is attached.
+    current: Option<Generation>,
+    /// Since when no generation is current, once one has been.
+    orphaned: Option<Instant>,
+    datagrams: Datagrams,
+    events: VecDeque<Event>,
+    finished: bool,
+    ended: Option<Closed>,
+    stats: ResumeStats,
+}
+
+/// What is owed to the other side.
+#[derive(Debug, Default)]
+struct Acks {
+    /// Weight received since the last ack.
+    owed: u64,
+    /// The last credit told.
+    told_credit: u64,
+    /// When an ack goes out by itself.
+    due: Option<Instant>,
+    now: bool,
+}
+
+#[derive(Debug)]
+struct Datagrams {
+    splitter: Splitter,
+    outbound: VecDeque<Bytes>,
+    outbound_bytes: usize,
+    /// The datagram whose fragments are going out.
+    fragments: Option<Fragments>,
+    joiner: Joiner,
+    /// Bytes of datagrams among the events.
+    inbound_bytes: usize,
+    /// It is the datagrams' turn, when messages wait too.
+    first: bool,
+}
+
+impl Resume {
+    /// Makes the state of a session that has not begun.
+    ///
+    /// `instance` must be random and new for each call: it tells the peer whether this state is the
+    /// one it knows. `seed` feeds the jitter of pings and nothing else.
+    pub fn new(config: ResumeConfig, instance: u64, seed: u64) -> Self {
+        Self {
+            instance,
+            peer_instance: None,
+            outbox: Outbox::new(config.outbox_bytes),
+            inbox: Inbox::new(config.window_bytes),
+            credit: 0,
+            acks: Acks::default(),
+            heartbeat: Heartbeat::new(config.ping_busy, config.ping_idle, seed),
+            attachments: BTreeMap::new(),
+            newest: Generation(0),
+            current: None,
+            orphaned: None,
+            datagrams: Datagrams {
+                splitter: Splitter::default(),
+                outbound: VecDeque::new(),
+                outbound_bytes: 0,
+                fragments: None,
+                joiner: Joiner::new(config.join),
+                inbound_bytes: 0,
+                first: true,
+            },
+            events: VecDeque::new(),
+            finished: false,
+            ended: None,
+            stats: ResumeStats::default(),
+            config,
+        }
+    }
+
+    /// Accepts a message of 1 byte to [`MAX_MESSAGE`], or hands it back. Accepted means: it is
+    /// delivered once and in order, or the session ends and says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] with the untouched payload: `Full` at the bound (wait until
+    /// [`writable`](Self::writable)), `TooLarge`, `Empty`, or `Closed` after
+    /// [`finish`](Self::finish) or the end.
+    pub fn try_send(&mut self, payload: Bytes) -> Result<(), Refused> {
+        match self.sending_ended() {
+            Some(closed) => Err(Refused::new(payload, closed.into())),
+            None => self.outbox.try_push(payload),
+        }
+    }
+
+    /// Says whether a message of any legal size would be taken.
+    pub fn writable(&self) -> bool {
+        !self.finished && self.ended.is_none() && self.outbox.has_room()
+    }
+
+    /// Accepts a datagram of 1 byte to [`MAX_DATAGRAM`], to be delivered at most once. Never waits:
+    /// with no generation attached it is dropped and counted, as is the oldest when too many wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] with the untouched payload: `TooLarge`, `Empty` or `Closed`.
+    pub fn try_send_datagram(&mut self, payload: Bytes) -> Result<(), Refused> {
+        let why = if let Some(closed) = &self.ended {
+            closed.clone().into()
+        } else if payload.is_empty() {
+            Refusal::Empty
+        } else if payload.len() > MAX_DATAGRAM.get() {
+            Refusal::TooLarge { limit: MAX_DATAGRAM }
+        } else {
+            self.push_datagram(payload);
+            return Ok(());
+        };
+        Err(Refused::new(payload, why))
+    }
+
+    /// Ends this direction: what was accepted is still delivered, then the peer sees
+    /// [`Event::PeerFin`].
+    pub fn finish(&mut self) {
+        if self.sending_ended().is_none() {
+            self.finished = true;
+            self.outbox.finish();
+        }
+    }
+
+    /// Ends the session at once, in both directions. What is unacknowledged is given up; to close
+    /// without loss, [`finish`](Self::finish) and wait until [`is_flushed`](Self::is_flushed).
+    /// The first end wins.
+    pub fn close(&mut self, code: CloseCode, reason: &str) {
+        self.end(Closed::local(code, frame::shorten(reason).to_owned()));
+    }
+
+    /// Starts an attachment: from here on frames of `generation` may be handled, and the attach
+    /// frame is the first that [`poll_transmit`](Self::poll_transmit) hands out for it.
+    ///
+    /// # Errors
+    ///
+    /// [`StaleGeneration`] unless it is higher than all seen; nothing has changed then.
+    pub fn attach(
+        &mut self,
+        _now: Instant,
+        generation: Generation,
+        profile: &Profile,
+    ) -> Result<(), StaleGeneration> {
+        if generation <= self.newest {
+            return Err(StaleGeneration { offered: generation, newest: self.newest });
+        }
+        self.newest = generation;
+        self.attachments.insert(generation, Attachment::new(profile));
+        Ok(())
+    }
+
+    /// Ends an attachment, whoever ended its transport. Handle what that transport still
+    /// delivered first. Does nothing for a generation that is not attached.
+    pub fn detach(&mut self, now: Instant, generation: Generation) {
+        self.attachments.remove(&generation);
+        if self.current == Some(generation) {
+            self.current = None;
+            self.orphaned = Some(now);
+            self.drop_datagrams();
+        }
+    }
+
+    /// Gives the peer credit back for `bytes` of messages the application has taken.
+    pub fn consumed(&mut self, bytes: usize) {
+        self.inbox.consume(bytes);
+        if self.inbox.ack().credit >= self.acks.told_credit + self.inbox.credit_step() {
+            self.acks.now = true;
+        }
+    }
+
+    /// Advances the clock: acks and pings that are due, incomplete datagrams, the resume window.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.ended.is_some() {
+            return;
+        }
+        if self.acks.due.is_some_and(|due| now >= due) {
+            self.acks.now = true;
+        }
+        self.datagrams.joiner.handle_timeout(now);
+        if self.orphaned.is_some_and(|since| now >= since + self.config.resume_window) {
+            self.expire(Expiry::Window);
+        }
+    }
+
+    /// Takes the next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        match &event {
+            Event::Datagram(payload) => self.datagrams.inbound_bytes -= payload.len(),
+            Event::Message(_) => self.stats.messages_received += 1,
+            _ => {}
+        }
+        Some(event)
+    }
+
+    /// Returns when [`handle_timeout`](Self::handle_timeout) and then
+    /// [`poll_transmit`](Self::poll_transmit) must be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.ended.is_some() {
+            return None;
+        }
+        let sendable = self.current.is_some_and(|g| self.attachments.get(&g).is_some_and(|a| !a.blocked));
+        let ack = self.acks.due.filter(|_| sendable && !self.acks.now);
+        let ping = self.heartbeat.due(self.is_busy()).filter(|_| sendable);
+        let expiry = self.orphaned.map(|since| since + self.config.resume_window);
+        [ack, ping, expiry, self.datagrams.joiner.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Says whether everything that was accepted, a fin included, has been acknowledged.
+    pub fn is_flushed(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Returns the payload bytes accepted and not yet acknowledged.
+    pub fn pending_bytes(&self) -> usize {
+        self.outbox.payload_bytes()
+    }
+
+    /// Returns for how long the oldest segment under way has waited for its ack. What credit or
+    /// the in-flight limit holds back is not under way: that is not the path's fault.
+    pub fn oldest_unacked_age(&self, now: Instant) -> Option<Duration> {
+        self.current?;
+        self.outbox.oldest_sent_at().map(|sent| now.saturating_duration_since(sent))
+    }
+
+    /// Returns for how long nothing has been heard on the current generation.
+    pub fn silence(&self, now: Instant) -> Option<Duration> {
+        self.current?;
+        self.heartbeat.last_heard().map(|heard| now.saturating_duration_since(heard))
+    }
+
+    /// Returns the generation that carries what is sent.
+    pub fn current(&self) -> Option<Generation> {
+        self.current
+    }
+
+    /// Returns how the session ended, if it has.
+    pub fn ended(&self) -> Option<&Closed> {
+        self.ended.as_ref()
+    }
+
+    /// Returns counters and gauges.
+    pub fn stats(&self) -> ResumeStats {
+        ResumeStats {
+            pending_bytes: self.outbox.payload_bytes(),
+            in_flight: self.outbox.in_flight(),
+            unread_bytes: self.inbox.unread_bytes(),
+            rtt: self.heartbeat.rtt(),
+            current: self.current,
+            datagrams_dropped: self.stats.datagrams_dropped + self.datagrams.joiner.evicted(),
+            ..self.stats
+        }
+    }
+
+    fn sending_ended(&self) -> Option<Closed> {
+        let finished = || Closed::local(CloseCode::NORMAL, "finished sending");
+        self.ended.clone().or_else(|| self.finished.then(finished))
+    }
+
+    fn is_busy(&self) -> bool {
+        self.outbox.in_flight() > 0
+    }
+
+    fn end(&mut self, closed: Closed) {
+        if self.ended.is_none() {
+            self.ended = Some(closed);
+            self.outbox.clear();
+            self.drop_datagrams();
+        }
+    }
+
+    fn expire(&mut self, why: Expiry) {
+        let unacknowledged = self.outbox.payload_bytes();
+        self.events.push_back(Event::Expired { why, unacknowledged });
+        self.end(Closed::local(CloseCode::GAP, "the session could not be resumed"));
+    }
+
+    fn gap(&mut self, from: u64, to: u64) {
+        self.events.push_back(Event::Gap { from, to });
+        self.end(Closed::local(CloseCode::GAP, "messages were lost with the peer's state"));
+    }
+
+    fn push_datagram(&mut self, payload: Bytes) {
+        if self.current.is_none() {
+            self.stats.datagrams_dropped += 1;
+            return;
+        }
+        let queue = &mut self.datagrams;
+        queue.outbound_bytes += payload.len();
+        queue.outbound.push_back(payload);
+        while queue.outbound_bytes > DATAGRAM_QUEUE && queue.outbound.len() > 1 {
+            queue.outbound_bytes -= queue.outbound.pop_front().map_or(0, |oldest| oldest.len());
+            self.stats.datagrams_dropped += 1;
+        }
+    }
+
+    fn drop_datagrams(&mut self) {
+        let queue = &mut self.datagrams;
+        self.stats.datagrams_dropped += queue.outbound.len() as u64 + u64::from(queue.fragments.is_some());
+        queue.outbound.clear();
+        queue.outbound_bytes = 0;
+        queue.fragments = None;
+    }
+}
+
+/// The longest message, in bytes: 1 MiB. Longer ones belong into several messages, or one of them
+/// holds everything else up for seconds on a slow path.
+pub const MAX_MESSAGE: NonZeroUsize = NonZeroUsize::new(1024 * 1024).expect("not 0");
+
+/// The longest datagram, in bytes: 64 KiB. Of a longer one some fragment would be lost too often.
+pub const MAX_DATAGRAM: NonZeroUsize = NonZeroUsize::new(64 * 1024).expect("not 0");
+
+/// Payload bytes of a segment: with its headers and the seal it fits the 16 KiB that every data
+/// channel takes.
+pub const SEGMENT: usize = 15 * 1024;
+
+/// What flow control counts for a segment beside its payload: about the headers of a data frame,
+/// the seal and a relay frame, so that many small messages weigh what they really cost.
+pub const SEGMENT_OVERHEAD: u64 = 48;
+
+/// Bytes of datagrams that wait; beyond it the oldest is dropped.
+const DATAGRAM_QUEUE: usize = 64 * 1024;
+
+const fn weight(payload: usize) -> u64 {
+    payload as u64 + SEGMENT_OVERHEAD
+}

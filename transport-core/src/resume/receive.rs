@@ -1,0 +1,245 @@
+//! What arrived, and what follows from it.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{
+    Resume,
+    error::ProtocolError,
+    event::{Event, Expiry},
+    frame::{Ack, Attach, Data, Frame, VERSION},
+    inbox::Accepted,
+    weight,
+};
+use crate::{
+    close::Closed,
+    ids::Generation,
+    lane::Lane,
+};
+
+impl Resume {
+    /// Handles a frame that arrived on the transport of `generation`. After the end of the session
+    /// frames are ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError`] costs the peer this generation, which is detached: close its transport.
+    pub fn handle_frame(
+        &mut self,
+        now: Instant,
+        generation: Generation,
+        lane: Lane,
+        frame: Bytes,
+    ) -> Result<(), ProtocolError> {
+        if self.ended.is_some() {
+            return Ok(());
+        }
+        if !self.attachments.contains_key(&generation) {
+            return Err(ProtocolError::NotAttached(generation));
+        }
+        let handled = Frame::decode(frame)
+            .map_err(ProtocolError::from)
+            .and_then(|frame| self.handle(now, generation, lane, frame));
+        if handled.is_err() {
+            self.detach(now, generation);
+        } else if self.current == Some(generation) {
+            self.heartbeat.heard(now);
+        }
+        handled
+    }
+
+    fn handle(
+        &mut self,
+        now: Instant,
+        generation: Generation,
+        lane: Lane,
+        frame: Frame,
+    ) -> Result<(), ProtocolError> {
+        if (lane == Lane::Datagram) != matches!(frame, Frame::Datagram(_)) {
+            return Err(ProtocolError::WrongLane);
+        }
+        let attachment =
+            self.attachments.get_mut(&generation).ok_or(ProtocolError::NotAttached(generation))?;
+        match frame {
+            Frame::Attach(attach) => return self.handle_attach(now, generation, attach),
+            // The lanes are not ordered against each other: a datagram may overtake the attach frame.
+            Frame::Datagram(fragment) => return self.handle_datagram(now, fragment),
+            _ if !attachment.introduced => return Err(ProtocolError::BeforeAttach),
+            Frame::Ack(ack) => self.handle_ack(ack)?,
+            Frame::Data(data) => self.handle_data(now, generation, data)?,
+            Frame::Fin { seq } => self.handle_fin(now, generation, seq)?,
+            Frame::Ping(id) => attachment.pong = Some(id),
+            Frame::Pong(id) => {
+                if self.current == Some(generation)
+                    && let Some(sample) = self.heartbeat.pong(now, id)
+                {
+                    self.events.push_back(Event::RttSample(sample));
+                }
+            }
+            Frame::Drain => self.events.push_back(Event::Drained { generation }),
+            Frame::Close { code, reason } => {
+                self.events.push_back(Event::PeerClosed { code, reason: reason.clone() });
+                self.end(Closed::peer(code, reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_attach(
+        &mut self,
+        now: Instant,
+        generation: Generation,
+        attach: Attach,
+    ) -> Result<(), ProtocolError> {
+        let attachment =
+            self.attachments.get_mut(&generation).ok_or(ProtocolError::NotAttached(generation))?;
+        if attach.version != VERSION {
+            return Err(ProtocolError::Version(attach.version));
+        }
+        if attach.generation != generation {
+            return Err(ProtocolError::WrongGeneration(attach.generation));
+        }
+        if std::mem::replace(&mut attachment.introduced, true) {
+            return Err(ProtocolError::AttachedTwice);
+        }
+        if *self.peer_instance.get_or_insert(attach.instance) != attach.instance {
+            self.expire(Expiry::PeerRestarted);
+            return Ok(());
+        }
+        let next = attach.ack.received;
+        if next > self.outbox.sent() {
+            // The peer remembers more than was sent: this side's state is the one that was lost.
+            self.gap(self.outbox.sent(), next);
+            return Ok(());
+        }
+        // A number below what was acknowledged is old news, not a loss: the attach frame was
+        // overtaken by acks on an older generation. Should the peer really have lost them, the
+        // first segment here jumps past what it expects, and it says `Gap` itself.
+        self.handle_ack(attach.ack)?;
+        if self.current.is_none_or(|current| current < generation) {
+            self.switch(now, generation, next);
+        }
+        Ok(())
+    }
+
+    fn switch(&mut self, now: Instant, generation: Generation, next: u64) {
+        self.current = Some(generation);
+        self.orphaned = None;
+        for (_, older) in self.attachments.range_mut(..generation) {
+            older.superseded = true;
+        }
+        let resent_segments = self.outbox.rewind(next);
+        self.datagrams.fragments = None;
+        self.heartbeat.restart(now);
+        let told = self.attachments.get(&generation).and_then(|attachment| attachment.told_next);
+        // What arrived since this side introduced itself has not been acknowledged here.
+        self.acks.now |= told.is_some_and(|told| told < self.inbox.next());
+        self.stats.attachments += 1;
+        self.stats.segments_resent += resent_segments;
+        self.events.push_back(Event::Attached { generation, resent_segments });
+    }
+
+    fn handle_ack(&mut self, ack: Ack) -> Result<(), ProtocolError> {
+        self.outbox
+            .acknowledge(ack.received)
+            .map_err(|sent| ProtocolError::AckBeyondSent { received: ack.received, sent })?;
+        self.credit = self.credit.max(ack.credit);
+        Ok(())
+    }
+
+    fn handle_data(
+        &mut self,
+        now: Instant,
+        generation: Generation,
+        data: Data,
+    ) -> Result<(), ProtocolError> {
+        if let Some(ack) = data.ack {
+            self.handle_ack(ack)?;
+        }
+        let seq = data.seq;
+        if !self.check_order(generation, seq)? {
+            return Ok(());
+        }
+        let attachment =
+            self.attachments.get_mut(&generation).ok_or(ProtocolError::NotAttached(generation))?;
+        let Some((segment, ends_message)) = attachment.join(data)? else {
+            return Ok(());
+        };
+        self.owe_ack(now, generation, weight(segment.len()));
+        if seq < self.inbox.next() {
+            self.stats.duplicates += 1;
+        } else if let Accepted::Message(message) = self.inbox.accept(segment, ends_message)? {
+            self.events.push_back(Event::Message(message));
+        }
+        Ok(())
+    }
+
+    fn handle_fin(&mut self, now: Instant, generation: Generation, seq: u64) -> Result<(), ProtocolError> {
+        if !self.check_order(generation, seq)? {
+            return Ok(());
+        }
+        let attachment =
+            self.attachments.get_mut(&generation).ok_or(ProtocolError::NotAttached(generation))?;
+        if attachment.inside_segment() {
+            return Err(ProtocolError::FinInsideMessage);
+        }
+        attachment.advance(seq);
+        if seq < self.inbox.next() {
+            self.stats.duplicates += 1;
+        } else {
+            self.inbox.finish()?;
+            self.events.push_back(Event::PeerFin);
+        }
+        self.owe_ack(now, generation, weight(0));
+        // Nothing follows that the ack could ride on.
+        self.acks.now = true;
+        Ok(())
+    }
+
+    /// Checks a segment's number. `false` when it opened a gap, which has ended the session.
+    fn check_order(&mut self, generation: Generation, seq: u64) -> Result<bool, ProtocolError> {
+        let attachment =
+            self.attachments.get(&generation).ok_or(ProtocolError::NotAttached(generation))?;
+        if attachment.told_next.is_none() {
+            // The peer cannot know where to start.
+            return Err(ProtocolError::BeforeAttach);
+        }
+        attachment.check_order(seq)?;
+        let expected = self.inbox.next();
+        if seq > expected {
+            // Numbers only grow by one inside a generation, so this is its first segment.
+            self.gap(expected, seq);
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn handle_datagram(&mut self, now: Instant, fragment: Bytes) -> Result<(), ProtocolError> {
+        if let Some(datagram) = self.datagrams.joiner.push(now, fragment)? {
+            if self.datagrams.inbound_bytes + datagram.len() > UNREAD_DATAGRAMS {
+                self.stats.datagrams_dropped += 1;
+            } else {
+                self.datagrams.inbound_bytes += datagram.len();
+                self.events.push_back(Event::Datagram(datagram));
+            }
+        }
+        Ok(())
+    }
+
+    fn owe_ack(&mut self, now: Instant, generation: Generation, weight: u64) {
+        self.acks.owed += weight;
+        let in_flight = self.attachments.get(&generation).map_or(0, |a| a.limits.in_flight as u64);
+        if self.acks.owed >= ACK_AT.min(in_flight / 4) {
+            self.acks.now = true;
+        }
+        self.acks.due.get_or_insert(now + self.config.ack_delay);
+    }
+}
+
+/// Weight received at which an ack goes out by itself: 64 KiB, a third of what a relay path holds,
+/// so that a sender never stops for want of one.
+const ACK_AT: u64 = 64 * 1024;
+
+/// Bytes of datagrams that wait for an owner who does not poll.
+const UNREAD_DATAGRAMS: usize = 256 * 1024;

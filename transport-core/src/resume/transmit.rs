@@ -1,0 +1,148 @@
+//! What goes out next, and on which generation.
+
+use std::{num::NonZeroUsize, time::Instant};
+
+use bytes::{BufMut, BytesMut};
+
+use super::{
+    Acks, Resume,
+    event::Transmit,
+    frame::{Attach, Data, Frame, KIND_DATAGRAM, ROOM_FOR_SEAL, VERSION},
+    outbox::Piece,
+};
+use crate::{close::Initiator, ids::Generation, lane::Lane};
+
+impl Resume {
+    /// Hands out the next frame to send, or `None` when there is nothing to say, no credit, or no
+    /// transport with room. Newer generations come first; on each, control frames come before
+    /// data, so that no ack waits behind bulk.
+    ///
+    /// The frame counts as sent. A transport that refuses it with `Full` gives it back through
+    /// [`unsend`](Self::unsend); one that is closed is detached.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        let generations: Vec<Generation> = self.attachments.keys().rev().copied().collect();
+        generations.into_iter().find_map(|generation| self.next_for(now, generation))
+    }
+
+    /// Takes back a frame that the transport refused with `Full`: it is the next one handed out
+    /// for its generation, once [`unblocked`](Self::unblocked) says there is room. Several are
+    /// given back in the reverse of the order in which they were handed out.
+    pub fn unsend(&mut self, transmit: Transmit) {
+        if let Some(attachment) = self.attachments.get_mut(&transmit.generation) {
+            attachment.blocked = true;
+            // Even when superseded or over: an attach frame among them must not be missing before
+            // the drain or close frame that follows.
+            attachment.returned.push_front(transmit);
+        }
+    }
+
+    /// Says that the transport of `generation` has room again.
+    pub fn unblocked(&mut self, generation: Generation) {
+        if let Some(attachment) = self.attachments.get_mut(&generation) {
+            attachment.blocked = false;
+        }
+    }
+
+    /// Returns the generations that wait for [`unblocked`](Self::unblocked).
+    pub fn blocked(&self) -> impl Iterator<Item = Generation> + '_ {
+        self.attachments.iter().filter(|(_, attachment)| attachment.blocked).map(|(generation, _)| *generation)
+    }
+
+    fn next_for(&mut self, now: Instant, generation: Generation) -> Option<Transmit> {
+        let attachment = self.attachments.get_mut(&generation)?;
+        if attachment.blocked {
+            return None;
+        }
+        if let Some(transmit) = attachment.returned.pop_front() {
+            return Some(transmit);
+        }
+        if let Some(frame) = self.next_control(now, generation) {
+            return Some(Transmit { generation, lane: Lane::Reliable, payload: frame.encode() });
+        }
+        if self.current != Some(generation) || self.ended.is_some() {
+            return None;
+        }
+        // Neither datagrams nor messages may starve the other.
+        self.datagrams.first = !self.datagrams.first;
+        if self.datagrams.first {
+            self.next_datagram(generation).or_else(|| self.next_data(now, generation))
+        } else {
+            self.next_data(now, generation).or_else(|| self.next_datagram(generation))
+        }
+    }
+
+    fn next_control(&mut self, now: Instant, generation: Generation) -> Option<Frame> {
+        let current = self.current == Some(generation);
+        let attachment = self.attachments.get_mut(&generation)?;
+        if attachment.told_next.is_none() {
+            if attachment.superseded || self.ended.is_some() {
+                return None;
+            }
+            let ack = self.inbox.ack();
+            attachment.told_next = Some(ack.received);
+            self.acks.told_credit = self.acks.told_credit.max(ack.credit);
+            let (version, instance) = (VERSION, self.instance);
+            return Some(Frame::Attach(Attach { version, generation, instance, ack }));
+        }
+        if let Some(closed) = &self.ended {
+            let ours = closed.initiator == Initiator::Local && !attachment.close_sent;
+            attachment.close_sent = true;
+            let (code, reason) = (closed.code, closed.detail.to_string());
+            return ours.then_some(Frame::Close { code, reason });
+        }
+        if let Some(id) = attachment.pong.take() {
+            return Some(Frame::Pong(id));
+        }
+        if attachment.superseded && !attachment.drain_sent {
+            attachment.drain_sent = true;
+            return Some(Frame::Drain);
+        }
+        if !current {
+            return None;
+        }
+        let busy = self.is_busy();
+        if let Some(id) = self.heartbeat.ping(now, busy) {
+            return Some(Frame::Ping(id));
+        }
+        if self.acks.now { Some(Frame::Ack(self.take_ack())) } else { None }
+    }
+
+    fn next_data(&mut self, now: Instant, generation: Generation) -> Option<Transmit> {
+        let limits = self.attachments.get(&generation)?.limits;
+        let frame = match self.outbox.next(now, limits.piece, limits.in_flight, self.credit)? {
+            Piece::Fin { seq } => Frame::Fin { seq },
+            Piece::Data { seq, end, payload } => {
+                let ack = (self.acks.owed > 0).then(|| self.take_ack());
+                Frame::Data(Data { seq, end, ack, payload })
+            }
+        };
+        Some(Transmit { generation, lane: Lane::Reliable, payload: frame.encode() })
+    }
+
+    fn next_datagram(&mut self, generation: Generation) -> Option<Transmit> {
+        let limit: NonZeroUsize = self.attachments.get(&generation)?.limits.fragment?;
+        loop {
+            let queue = &mut self.datagrams;
+            if let Some(fragments) = &mut queue.fragments {
+                let mut out = BytesMut::with_capacity(1 + fragments.next_len() + ROOM_FOR_SEAL);
+                out.put_u8(KIND_DATAGRAM);
+                if fragments.write_next(&mut out) {
+                    if fragments.next_len() == 0 {
+                        queue.fragments = None;
+                    }
+                    return Some(Transmit { generation, lane: Lane::Datagram, payload: out.freeze() });
+                }
+            }
+            let datagram = queue.outbound.pop_front()?;
+            queue.outbound_bytes -= datagram.len();
+            queue.fragments = queue.splitter.split(datagram, limit);
+            self.stats.datagrams_dropped += u64::from(queue.fragments.is_none());
+        }
+    }
+
+    fn take_ack(&mut self) -> super::frame::Ack {
+        let ack = self.inbox.ack();
+        self.acks = Acks { told_credit: ack.credit, ..Acks::default() };
+        ack
+    }
+}

@@ -1,0 +1,423 @@
+//! The handshake: `Noise_NKpsk0_25519_ChaChaPoly_SHA256`, one message each way, sans-IO.
+//!
+//! The joiner initiates: it knows the host's static key and the session secret from its link. Its
+//! first message is
+//!
+//! | offset | length | what |
+//! |---|---|---|
+//! | 0 | 1 | form, 1 |
+//! | 1 | 1 | number of session versions offered, n ≥ 1 |
+//! | 2 | 2n | the versions, big-endian |
+//! | 2 + 2n | | Noise message; its payload is the access asked for (u8) and the application's bytes |
+//!
+//! and the answer is one Noise message whose payload is `1`, version u16, access u8, application's
+//! bytes; or `2`, close code u16, reason. Both sides mix the same prologue: everything they believe
+//! about this link, and the offer as it travelled. If a belief differs or a byte was changed, no
+//! tag verifies.
+//!
+//! Noise §9 lets a first message be replayed, so the responder treats the initiator as present only
+//! once its first sealed message, a confirmation, has verified: [`Secure::accept`] waits for it.
+//!
+//! [`Secure::accept`]: super::Secure::accept
+
+use bytes::{BufMut, Bytes, BytesMut};
+use snow::{Builder, HandshakeState};
+use zeroize::Zeroizing;
+
+use super::{
+    keys::{DirectionKeys, SessionKeys, ShortAuth},
+    secret::{HostKey, HostPublicKey, SessionSecret},
+};
+use crate::{
+    close::CloseCode,
+    ids::{Generation, PeerId, SessionId, TransportId},
+};
+
+/// What both sides must believe about a link for its handshake to succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Binding {
+    /// The session.
+    pub session: SessionId,
+    /// The side with the link, which initiates.
+    pub joiner: PeerId,
+    /// The side with the static key.
+    pub host: PeerId,
+    /// The kind of transport below.
+    pub transport: TransportId,
+    /// The attempt: keys of one never fit another.
+    pub generation: Generation,
+    /// Whatever else ties the handshake to the path, the same bytes on both sides: for WebRTC the
+    /// two DTLS fingerprints, the joiner's first.
+    pub extra: Bytes,
+}
+
+impl Binding {
+    /// Describes a link without anything extra.
+    pub fn new(
+        session: SessionId,
+        joiner: PeerId,
+        host: PeerId,
+        transport: TransportId,
+        generation: Generation,
+    ) -> Self {
+        Self { session, joiner, host, transport, generation, extra: Bytes::new() }
+    }
+
+    /// Length-prefixed throughout, so that no two bindings give the same bytes.
+    fn prologue(&self, offer: &[u8]) -> Vec<u8> {
+        let fields: [&[u8]; 10] = [
+            b"beach/1/handshake",
+            offer,
+            self.session.as_bytes(),
+            b"joiner",
+            self.joiner.as_bytes(),
+            b"host",
+            self.host.as_bytes(),
+            self.transport.as_str().as_bytes(),
+            &self.generation.0.to_be_bytes(),
+            &self.extra,
+        ];
+        let mut prologue = Vec::new();
+        for field in fields {
+            prologue.put_u32(field.len() as u32);
+            prologue.put_slice(field);
+        }
+        prologue
+    }
+}
+
+/// What a viewer may do in the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Access {
+    /// Look.
+    ReadOnly,
+    /// Look and type.
+    Full,
+}
+
+impl Access {
+    const fn to_byte(self) -> u8 {
+        match self {
+            Self::ReadOnly => 1,
+            Self::Full => 2,
+        }
+    }
+
+    const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::ReadOnly),
+            2 => Some(Self::Full),
+            _ => None,
+        }
+    }
+}
+
+/// What the joiner asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Request {
+    /// Session versions it speaks, best first. At least one, at most 16.
+    pub versions: Vec<u16>,
+    /// The access it would like.
+    pub access: Access,
+    /// The application's bytes, at most [`MAX_APP_BYTES`].
+    pub app: Bytes,
+}
+
+impl Request {
+    /// Asks for `access`, in the versions this crate speaks.
+    pub fn new(access: Access) -> Self {
+        Self { versions: VERSIONS.to_vec(), access, app: Bytes::new() }
+    }
+
+    /// Returns the version both sides speak, the joiner's best first.
+    pub fn common_version(&self) -> Option<u16> {
+        self.versions.iter().copied().find(|version| VERSIONS.contains(version))
+    }
+
+    fn offer(&self) -> Vec<u8> {
+        let mut offer = vec![FORM, self.versions.len() as u8];
+        self.versions.iter().for_each(|version| offer.put_u16(*version));
+        offer
+    }
+}
+
+/// The host's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Come in.
+    Accept {
+        /// What the joiner may do; never more than it asked for.
+        access: Access,
+        /// The application's bytes, at most [`MAX_APP_BYTES`].
+        app: Bytes,
+    },
+    /// Stay out.
+    Refuse {
+        /// Why, for programs.
+        code: CloseCode,
+        /// Why, for a person; cut to 123 bytes.
+        reason: String,
+    },
+}
+
+/// What a finished handshake agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Agreed {
+    /// The session version.
+    pub version: u16,
+    /// What the joiner may do.
+    pub access: Access,
+    /// The application's bytes from the other side.
+    pub app: Bytes,
+    /// Six digits that both sides see alike, unless somebody sits between them.
+    pub short_auth: ShortAuth,
+}
+
+/// The joiner's side, waiting for the answer.
+pub struct Initiator {
+    noise: HandshakeState,
+    asked: Access,
+    versions: Vec<u16>,
+}
+
+impl Initiator {
+    /// Starts a handshake. Returns the first message with the state that waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::TooLong`] if the request does not fit.
+    pub fn start(
+        binding: &Binding,
+        secret: &SessionSecret,
+        host: HostPublicKey,
+        request: &Request,
+    ) -> Result<(Self, Bytes), HandshakeError> {
+        let fits = (1..=MAX_VERSIONS).contains(&request.versions.len()) && request.app.len() <= MAX_APP_BYTES;
+        if !fits {
+            return Err(HandshakeError::TooLong);
+        }
+        let offer = request.offer();
+        let (psk, prologue) = (secret.noise_psk(), binding.prologue(&offer));
+        let mut noise = builder(&psk, &prologue)?.remote_public_key(&host.0)?.build_initiator()?;
+        let mut payload = vec![request.access.to_byte()];
+        payload.put_slice(&request.app);
+        let mut message = BytesMut::from(&offer[..]);
+        message.put_slice(&write(&mut noise, &payload)?);
+        let state = Self { noise, asked: request.access, versions: request.versions.clone() };
+        Ok((state, message.freeze()))
+    }
+
+    /// Reads the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::Refused`] when the host said no, others when nothing it said verifies.
+    pub fn finish(mut self, answer: &[u8]) -> Result<(Agreed, SessionKeys), HandshakeError> {
+        let payload = read(&mut self.noise, answer)?;
+        let malformed = HandshakeError::Malformed;
+        match payload.split_first_chunk::<3>().ok_or(malformed)? {
+            ([ACCEPT, version @ ..], rest) => {
+                let version = u16::from_be_bytes(*version);
+                let (access, app) = rest.split_first().ok_or(HandshakeError::Malformed)?;
+                let access = Access::from_byte(*access).ok_or(HandshakeError::Malformed)?;
+                if !self.versions.contains(&version) || access > self.asked {
+                    return Err(HandshakeError::Malformed);
+                }
+                let (keys, short_auth) = split(self.noise, true);
+                let app = Bytes::copy_from_slice(app);
+                Ok((Agreed { version, access, app, short_auth }, keys))
+            }
+            ([REFUSE, code @ ..], reason) => {
+                let code = CloseCode::from_wire(u16::from_be_bytes(*code)).unwrap_or(CloseCode::POLICY);
+                let reason = String::from_utf8_lossy(reason).into_owned();
+                Err(HandshakeError::Refused { code, reason })
+            }
+            _ => Err(HandshakeError::Malformed),
+        }
+    }
+}
+
+/// The host's side, holding a request that verified.
+pub struct Responder {
+    noise: HandshakeState,
+    request: Request,
+}
+
+impl Responder {
+    /// Reads a joiner's first message.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::NotAuthentic`] if it was not made with this secret, for this key and this
+    /// binding; [`HandshakeError::Malformed`] if it is no first message at all.
+    pub fn read(
+        binding: &Binding,
+        secret: &SessionSecret,
+        key: &HostKey,
+        message: &[u8],
+    ) -> Result<Self, HandshakeError> {
+        let (offer, rest) = split_offer(message).ok_or(HandshakeError::Malformed)?;
+        let (psk, prologue) = (secret.noise_psk(), binding.prologue(offer));
+        let mut noise = builder(&psk, &prologue)?.local_private_key(key.expose())?.build_responder()?;
+        let payload = read(&mut noise, rest)?;
+        let (access, app) = payload.split_first().ok_or(HandshakeError::Malformed)?;
+        let access = Access::from_byte(*access).ok_or(HandshakeError::Malformed)?;
+        let versions = offer[2..].chunks_exact(2).map(|v| u16::from_be_bytes([v[0], v[1]])).collect();
+        Ok(Self { noise, request: Request { versions, access, app: Bytes::copy_from_slice(app) } })
+    }
+
+    /// Returns what the joiner asks for.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Lets the joiner in, in the first version both speak. Returns the answer to send.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::NoCommonVersion`]: [`refuse`](Self::refuse) it instead.
+    /// [`HandshakeError::TooLong`] if `app` does not fit.
+    pub fn accept(
+        mut self,
+        access: Access,
+        app: &[u8],
+    ) -> Result<(Bytes, Agreed, SessionKeys), HandshakeError> {
+        let version = self.request.common_version().ok_or(HandshakeError::NoCommonVersion)?;
+        if app.len() > MAX_APP_BYTES {
+            return Err(HandshakeError::TooLong);
+        }
+        let access = access.min(self.request.access);
+        let mut payload = vec![ACCEPT];
+        payload.put_u16(version);
+        payload.put_u8(access.to_byte());
+        payload.put_slice(app);
+        let message = write(&mut self.noise, &payload)?;
+        let (keys, short_auth) = split(self.noise, false);
+        Ok((message.into(), Agreed { version, access, app: self.request.app, short_auth }, keys))
+    }
+
+    /// Keeps the joiner out. Returns the answer to send.
+    ///
+    /// # Errors
+    ///
+    /// Only if the operating system has no random numbers.
+    pub fn refuse(mut self, code: CloseCode, reason: &str) -> Result<Bytes, HandshakeError> {
+        let mut payload = vec![REFUSE];
+        payload.put_u16(code.get());
+        payload.put_slice(crate::resume::frame::shorten(reason).as_bytes());
+        Ok(write(&mut self.noise, &payload)?.into())
+    }
+}
+
+impl std::fmt::Debug for Initiator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Initiator").field("asked", &self.asked).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Responder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Responder").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+/// Why a handshake failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HandshakeError {
+    /// The operating system or the library refused: no random numbers, most likely.
+    #[error("the handshake could not be computed: {0}")]
+    Internal(String),
+    /// Not a handshake message.
+    #[error("not a handshake message")]
+    Malformed,
+    /// No session version in common.
+    #[error("no session version in common")]
+    NoCommonVersion,
+    /// The tag does not verify: another secret, another key, another link, or somebody between.
+    #[error("the other side does not hold this session's keys")]
+    NotAuthentic,
+    /// The host said no.
+    #[error("the host refused: {code}{}{reason}", if reason.is_empty() { "" } else { ", " })]
+    Refused {
+        /// Why, for programs.
+        code: CloseCode,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// The application's bytes or the versions do not fit.
+    #[error("the handshake carries at most {MAX_APP_BYTES} bytes and {MAX_VERSIONS} versions")]
+    TooLong,
+}
+
+impl From<snow::Error> for HandshakeError {
+    fn from(error: snow::Error) -> Self {
+        match error {
+            snow::Error::Decrypt => Self::NotAuthentic,
+            snow::Error::Input => Self::Malformed,
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+/// The session versions this crate speaks, best first.
+pub const VERSIONS: [u16; 1] = [1];
+
+/// Application's bytes in one handshake message: with everything else it fits the 1,200 bytes that
+/// every reliable lane takes.
+pub const MAX_APP_BYTES: usize = 1_024;
+
+const MAX_VERSIONS: usize = 16;
+const PATTERN: &str = "Noise_NKpsk0_25519_ChaChaPoly_SHA256";
+const FORM: u8 = 1;
+const ACCEPT: u8 = 1;
+const REFUSE: u8 = 2;
+/// An ephemeral key and a tag.
+const NOISE_OVERHEAD: usize = 32 + 16;
+
+fn builder<'a>(psk: &'a [u8; 32], prologue: &'a [u8]) -> Result<Builder<'a>, HandshakeError> {
+    Ok(Builder::new(PATTERN.parse()?).psk(0, psk)?.prologue(prologue)?)
+}
+
+fn write(noise: &mut HandshakeState, payload: &[u8]) -> Result<Vec<u8>, HandshakeError> {
+    let mut message = vec![0; payload.len() + NOISE_OVERHEAD];
+    let len = noise.write_message(payload, &mut message)?;
+    message.truncate(len);
+    Ok(message)
+}
+
+fn read(noise: &mut HandshakeState, message: &[u8]) -> Result<Zeroizing<Vec<u8>>, HandshakeError> {
+    if message.len() > NOISE_OVERHEAD + MAX_APP_BYTES + 16 {
+        return Err(HandshakeError::Malformed);
+    }
+    let mut payload = Zeroizing::new(vec![0; message.len()]);
+    let len = noise.read_message(message, &mut payload)?;
+    payload.truncate(len);
+    Ok(payload)
+}
+
+fn split_offer(message: &[u8]) -> Option<(&[u8], &[u8])> {
+    match message {
+        [FORM, count, ..] if (1..=MAX_VERSIONS).contains(&usize::from(*count)) => {
+            message.split_at_checked(2 + 2 * usize::from(*count))
+        }
+        _ => None,
+    }
+}
+
+/// Takes the two keys of the split, and nothing else, out of a finished handshake.
+fn split(mut noise: HandshakeState, initiator: bool) -> (SessionKeys, ShortAuth) {
+    let hash = Zeroizing::new(noise.get_handshake_hash().to_vec());
+    let (to_host, to_joiner) = noise.dangerously_get_raw_split();
+    let (to_host, to_joiner) = (Zeroizing::new(to_host), Zeroizing::new(to_joiner));
+    let (send, receive) = if initiator { (&to_host, &to_joiner) } else { (&to_joiner, &to_host) };
+    let keys =
+        SessionKeys { send: DirectionKeys::new(send, &hash), receive: DirectionKeys::new(receive, &hash) };
+    (keys, ShortAuth::new(&hash))
+}
+
+#[cfg(test)]
+#[path = "handshake_tests.rs"]
+mod tests;

@@ -1,0 +1,422 @@
+//! `Secure<T>`: a transport that seals another.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    num::NonZeroUsize,
+    pin::{Pin, pin},
+    sync::OnceLock,
+    task::{Context, Poll},
+};
+
+use async_trait::async_trait;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{
+    Clock,
+    establish::{SecureConfig, SecureError},
+    handshake::{Agreed, HandshakeError},
+    keys::SessionKeys,
+    seal::{Kind, OrderedOpener, SEAL_OVERHEAD, Sealer, WindowedOpener},
+};
+use crate::{
+    close::{CloseCode, Closed, Initiator},
+    error::{Refusal, Refused},
+    lane::{Lane, Profile},
+    resume::frame::shorten,
+    stats::{LaneStats, Stats},
+    transport::{Inbound, Transport},
+};
+
+/// A transport whose messages nobody but the two peers can read, alter, replay or reorder unnoticed.
+///
+/// Made by [`initiate`](Self::initiate) on one side and [`accept`](Self::accept) on the other. Its
+/// lanes take [`SEAL_OVERHEAD`] bytes less than those below.
+///
+/// - A reliable message that does not verify ends the link with
+///   [`PROTOCOL_ERROR`](CloseCode::PROTOCOL_ERROR); a datagram that does not is dropped and counted.
+/// - A close travels sealed, as the last message of its direction. A link that ends without one was
+///   cut by somebody on the path, whatever was said in clear: its end is reported as the
+///   [network](Initiator::Network)'s, with the code that was said. A close while the reliable lane
+///   is full ends this way too, since nothing more fits into it.
+pub struct Secure<T> {
+    inner: T,
+    profile: Profile,
+    clock: Clock,
+    agreed: Agreed,
+    /// Locked after `opening`, when both are.
+    sealing: [Mutex<Sealing>; 2],
+    opening: Mutex<Opening>,
+    end: OnceLock<Closed>,
+    /// Wakes whoever reads, when `opening` moved without its transport's waker being involved.
+    moved: Notify,
+}
+
+struct Sealing {
+    sealer: Sealer,
+    stats: LaneStats,
+    /// Messages and bytes of the reliable lane that are not the application's.
+    own_messages: u64,
+    own_bytes: u64,
+}
+
+struct Opening {
+    reliable: OrderedOpener,
+    datagram: WindowedOpener,
+    stats: [LaneStats; 2],
+    /// Opened by [`Transport::closed`] while it looked for the sealed close.
+    drained: VecDeque<Inbound>,
+    /// Nothing more comes out of the transport below.
+    finished: bool,
+}
+
+type Receiving<'a> = Pin<Box<dyn Future<Output = Result<Inbound, Closed>> + Send + 'a>>;
+
+impl<T> Secure<T> {
+    /// Returns what the handshake agreed on.
+    pub fn agreed(&self) -> &Agreed {
+        &self.agreed
+    }
+}
+
+impl<T: Transport> Secure<T> {
+    /// Wraps a transport whose handshake is over. `own_bytes` were sent for it.
+    pub(super) fn new(
+        inner: T,
+        config: &SecureConfig,
+        agreed: Agreed,
+        keys: SessionKeys,
+        own_bytes: usize,
+    ) -> Self {
+        let mut profile = inner.profile().clone();
+        for lane in [&mut profile.datagram, &mut profile.reliable] {
+            let shrunk = lane.max_message.get().saturating_sub(SEAL_OVERHEAD);
+            lane.max_message = NonZeroUsize::new(shrunk).unwrap_or(NonZeroUsize::MIN);
+        }
+        let now = (config.clock)();
+        let sealing = |chain, lane| {
+            let sealer = Sealer::new(chain, lane == Lane::Reliable, config.rekey, now);
+            let own = u64::from(lane == Lane::Reliable);
+            Mutex::new(Sealing {
+                sealer,
+                stats: LaneStats::default(),
+                own_messages: own,
+                own_bytes: own * own_bytes as u64,
+            })
+        };
+        let SessionKeys { send, receive } = keys;
+        Self {
+            profile,
+            clock: config.clock,
+            agreed,
+            sealing: [sealing(send.datagram, Lane::Datagram), sealing(send.reliable, Lane::Reliable)],
+            opening: Mutex::new(Opening {
+                reliable: OrderedOpener::new(receive.reliable),
+                datagram: WindowedOpener::new(receive.datagram),
+                stats: [LaneStats::default(); 2],
+                drained: VecDeque::new(),
+                finished: false,
+            }),
+            end: OnceLock::new(),
+            moved: Notify::new(),
+            inner,
+        }
+    }
+
+    /// Sends the initiator's confirmation, its first sealed message.
+    pub(super) async fn confirm(&self) -> Result<(), SecureError> {
+        loop {
+            match self.seal_and_send(Lane::Reliable, Kind::Confirm, Bytes::new()) {
+                Ok(()) => return Ok(()),
+                Err(Refused { why: Refusal::Full, .. }) => {
+                    self.writable(Lane::Reliable).await.map_err(SecureError::Closed)?;
+                }
+                Err(_) => return Err(SecureError::Closed(self.closed().await)),
+            }
+        }
+    }
+
+    /// Waits for the initiator's confirmation.
+    pub(super) async fn confirmed(&self) -> Result<(), SecureError> {
+        loop {
+            let inbound = self.inner.recv().await.map_err(SecureError::Closed)?;
+            if inbound.lane == Lane::Datagram {
+                continue;
+            }
+            let mut opening = self.opening.lock();
+            if let Ok((Kind::Confirm, _)) = opening.reliable.open(inbound.payload) {
+                return Ok(());
+            }
+            drop(opening);
+            self.inner.close(CloseCode::PROTOCOL_ERROR, "handshake");
+            return Err(HandshakeError::NotAuthentic.into());
+        }
+    }
+
+    fn seal_and_send(&self, lane: Lane, kind: Kind, payload: Bytes) -> Result<(), Refused> {
+        let len = payload.len();
+        let mut sealing = self.sealing[index(lane)].lock();
+        // Under the lock: nothing may follow the sealed close.
+        if let Some(end) = self.end.get().filter(|_| kind != Kind::Close) {
+            return Err(Refused::new(payload, end.clone().into()));
+        }
+        if sealing.sealer.rekey_if_due((self.clock)()).is_err() {
+            drop(sealing);
+            self.close(CloseCode::GOING_AWAY, "the keys are used up");
+            return Err(Refused::new(payload, self.final_end().into()));
+        }
+        let (message, original) = sealing.sealer.seal(kind, payload).into_parts();
+        let sealed_len = message.len();
+        let Err(refused) = self.inner.try_send(lane, message) else {
+            sealing.sealer.accepted();
+            if kind == Kind::Data {
+                sealing.stats.accepted_messages += 1;
+                sealing.stats.accepted_bytes += len as u64;
+            } else {
+                sealing.own_messages += 1;
+                sealing.own_bytes += sealed_len as u64;
+            }
+            return Ok(());
+        };
+        let Some(payload) = sealing.sealer.give_back(original, refused.payload) else {
+            drop(sealing);
+            // The payload is gone with the transport's broken promise; at least nothing else follows.
+            self.close(CloseCode::INTERNAL, "the transport altered a message that it refused");
+            return Err(Refused::new(Bytes::new(), self.final_end().into()));
+        };
+        let why = match refused.why {
+            Refusal::Closed(below) => self.own_view(below).into(),
+            Refusal::TooLarge { limit } => {
+                let limit = limit.get().saturating_sub(SEAL_OVERHEAD);
+                Refusal::TooLarge { limit: NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN) }
+            }
+            why @ (Refusal::Full | Refusal::Empty) => why,
+        };
+        Err(Refused::new(payload, why))
+    }
+
+    /// Polls the transport below and opens what comes, as one step: two readers must not open in
+    /// another order than they took.
+    fn poll_opened<'a>(
+        &'a self,
+        cx: &mut Context<'_>,
+        opening: &mut Opening,
+        receiving: &mut Receiving<'a>,
+    ) -> Poll<Result<Inbound, Closed>> {
+        for _ in 0..FORGERIES_PER_POLL {
+            if opening.finished {
+                return Poll::Ready(Err(self.final_end()));
+            }
+            let received = match receiving.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(received) => received,
+            };
+            *receiving = self.inner.recv();
+            match received {
+                Ok(inbound) => {
+                    if let Some(opened) = self.open(opening, inbound) {
+                        return Poll::Ready(Ok(opened));
+                    }
+                }
+                Err(below) => self.finish(opening, unannounced(below)),
+            }
+        }
+        // A flood of forgeries must not keep the thread to itself.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Opens a message; `None` when it was not for the application.
+    fn open(&self, opening: &mut Opening, inbound: Inbound) -> Option<Inbound> {
+        let Inbound { lane, payload } = inbound;
+        let opened = match lane {
+            Lane::Datagram => opening.datagram.open((self.clock)(), payload),
+            Lane::Reliable => opening.reliable.open(payload),
+        };
+        let stats = &mut opening.stats[index(lane)];
+        match (lane, opened) {
+            (_, Ok((Kind::Data, payload))) if !payload.is_empty() => {
+                stats.received_messages += 1;
+                stats.received_bytes += payload.len() as u64;
+                Some(Inbound { lane, payload })
+            }
+            (Lane::Reliable, Ok((Kind::Close, detail))) => {
+                self.finish(opening, peer_close(detail));
+                self.inner.close(self.final_end().code, "");
+                None
+            }
+            (Lane::Datagram, _) => {
+                stats.dropped_messages += 1;
+                None
+            }
+            (Lane::Reliable, _) => {
+                self.close(CloseCode::PROTOCOL_ERROR, "a message that does not verify");
+                self.finish(opening, Closed::local(CloseCode::PROTOCOL_ERROR, ""));
+                None
+            }
+        }
+    }
+
+    fn finish(&self, opening: &mut Opening, end: Closed) {
+        opening.finished = true;
+        let _ = self.end.set(end);
+        self.moved.notify_waiters();
+    }
+
+    /// The end, once something has set it.
+    fn final_end(&self) -> Closed {
+        self.end.get().cloned().unwrap_or_else(|| Closed::network(""))
+    }
+
+    fn own_view(&self, below: Closed) -> Closed {
+        self.end.get().cloned().unwrap_or_else(|| unannounced(below))
+    }
+}
+
+#[async_trait]
+impl<T: Transport> Transport for Secure<T> {
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    fn try_send(&self, lane: Lane, payload: Bytes) -> Result<(), Refused> {
+        let limit = self.profile.lane(lane).max_message;
+        if payload.is_empty() {
+            Err(Refused::new(payload, Refusal::Empty))
+        } else if payload.len() > limit.get() {
+            Err(Refused::new(payload, Refusal::TooLarge { limit }))
+        } else {
+            self.seal_and_send(lane, Kind::Data, payload)
+        }
+    }
+
+    async fn writable(&self, lane: Lane) -> Result<(), Closed> {
+        match (self.inner.writable(lane).await, self.end.get()) {
+            (_, Some(end)) => Err(end.clone()),
+            (Ok(()), None) => Ok(()),
+            (Err(_), None) => Err(self.closed().await),
+        }
+    }
+
+    async fn recv(&self) -> Result<Inbound, Closed> {
+        let mut receiving = self.inner.recv();
+        let mut moved = pin!(self.moved.notified());
+        poll_fn(|cx| {
+            loop {
+                let mut opening = self.opening.lock();
+                if let Some(inbound) = opening.drained.pop_front() {
+                    return Poll::Ready(Ok(inbound));
+                }
+                if let ready @ Poll::Ready(_) = self.poll_opened(cx, &mut opening, &mut receiving) {
+                    return ready;
+                }
+                // Registered under the lock, so no move is missed.
+                if moved.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                moved.set(self.moved.notified());
+            }
+        })
+        .await
+    }
+
+    fn close(&self, code: CloseCode, detail: &str) {
+        let detail = shorten(detail);
+        {
+            // Under the lane's lock: what was accepted before is sealed before the close is.
+            let _sealing = self.sealing[index(Lane::Reliable)].lock();
+            if self.end.set(Closed::local(code, detail.to_owned())).is_err() {
+                return;
+            }
+        }
+        let mut farewell = BytesMut::with_capacity(2 + detail.len() + SEAL_OVERHEAD);
+        farewell.put_u16(code.get());
+        farewell.put_slice(detail.as_bytes());
+        // A lane that is full or gone cannot carry it; the peer then reports the network.
+        let _ = self.seal_and_send(Lane::Reliable, Kind::Close, farewell.freeze());
+        // The words are for the peer alone; the path learns the code.
+        self.inner.close(code, "");
+        self.moved.notify_waiters();
+    }
+
+    async fn closed(&self) -> Closed {
+        let below = self.inner.closed().await;
+        if let Some(end) = self.end.get() {
+            return end.clone();
+        }
+        drop(below);
+        // The sealed close may still wait among what arrived. Look for it, and keep the rest.
+        let mut receiving = self.inner.recv();
+        let mut moved = pin!(self.moved.notified());
+        poll_fn(|cx| {
+            loop {
+                let mut opening = self.opening.lock();
+                match self.poll_opened(cx, &mut opening, &mut receiving) {
+                    Poll::Ready(Ok(inbound)) => {
+                        opening.drained.push_back(inbound);
+                        self.moved.notify_waiters();
+                    }
+                    Poll::Ready(Err(end)) => return Poll::Ready(end),
+                    Poll::Pending if moved.as_mut().poll(cx).is_pending() => return Poll::Pending,
+                    Poll::Pending => moved.set(self.moved.notified()),
+                }
+            }
+        })
+        .await
+    }
+
+    fn stats(&self) -> Stats {
+        let mut stats = self.inner.stats();
+        for lane in Lane::ALL {
+            let below = match lane {
+                Lane::Datagram => &mut stats.datagram,
+                Lane::Reliable => &mut stats.reliable,
+            };
+            let sealing = self.sealing[index(lane)].lock();
+            below.accepted_messages = sealing.stats.accepted_messages;
+            below.accepted_bytes = sealing.stats.accepted_bytes;
+            below.sent_messages = below.sent_messages.saturating_sub(sealing.own_messages);
+            let own = sealing.own_bytes + below.sent_messages * SEAL_OVERHEAD as u64;
+            below.sent_bytes = below.sent_bytes.saturating_sub(own);
+            drop(sealing);
+            let received = self.opening.lock().stats[index(lane)];
+            below.received_messages = received.received_messages;
+            below.received_bytes = received.received_bytes;
+            below.dropped_messages += received.dropped_messages;
+        }
+        stats
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Secure<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secure")
+            .field("inner", &self.inner)
+            .field("agreed", &self.agreed)
+            .field("end", &self.end.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An end below that no sealed close announced.
+fn unannounced(below: Closed) -> Closed {
+    Closed { initiator: Initiator::Network, ..below }
+}
+
+fn peer_close(mut detail: Bytes) -> Closed {
+    let code = detail.try_get_u16().ok().and_then(CloseCode::from_wire).unwrap_or(CloseCode::POLICY);
+    Closed::peer(code, String::from_utf8_lossy(&detail).into_owned())
+}
+
+const fn index(lane: Lane) -> usize {
+    match lane {
+        Lane::Datagram => 0,
+        Lane::Reliable => 1,
+    }
+}
+
+/// Datagrams that may fail to verify before other tasks get their turn.
+const FORGERIES_PER_POLL: usize = 64;
