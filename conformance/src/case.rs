@@ -7,7 +7,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use transport_core::{Carriage, Profile, Transport};
 
-use crate::subject::{Fault, Faults, PathGuard, Subject, Support};
+pub use crate::subject::PathGuard;
+use crate::subject::{Fault, Faults, Subject, Support};
 
 /// One thing a transport must do, with the clause that demands it.
 #[derive(Clone, Copy)]

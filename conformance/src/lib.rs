@@ -31,7 +31,8 @@
 //! `docs/adding-a-transport.md`.
 //!
 //! Beside the suite: [`netlab`] (proxies that lose, delay, stall and cut), [`history`] (the checker
-//! behind "nothing lost, doubled, reordered, forged, crossed or silently missing").
+//! behind "nothing lost, doubled, reordered, forged, crossed or silently missing"), [`party`] (the smallest
+//! session over changing transports).
 //!
 //! What it is not: a benchmark (see `lifeguard-load`) or a fuzzer.
 #![forbid(unsafe_code)]
@@ -40,6 +41,7 @@ pub mod case;
 pub mod cases;
 pub mod history;
 pub mod netlab;
+pub mod party;
 pub mod report;
 pub mod subject;
 pub mod suite;

@@ -30,6 +30,7 @@ mod close;
 mod datagram;
 mod delivery;
 mod faults;
+mod migrate;
 mod pressure;
 mod profile;
 mod stats;
@@ -45,6 +46,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         close::CASES,
         stats::CASES,
         faults::CASES,
+        migrate::CASES,
     ]
     .into_iter()
     .flatten()

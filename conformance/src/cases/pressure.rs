@@ -94,6 +94,8 @@ async fn full_exactly_at_the_budget(ctx: &Ctx) -> Result<()> {
         "Full with {queued} of {} bytes queued",
         profile.queue_bytes
     );
+    let most = profile.queue_bytes.get() - 1 + len;
+    ensure!(queued <= most, "{queued} bytes queued where the budget and one message are {most}");
     ensure!(!one_honest_answer(&*link.near, sent, 1)?, "a full lane took one byte more");
     link.inject(Fault::Heal);
     for index in 0..sent {

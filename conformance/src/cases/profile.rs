@@ -38,10 +38,12 @@ async fn holds_the_smallest_message(ctx: &Ctx) -> Result<()> {
 
 async fn never_changes(ctx: &Ctx) -> Result<()> {
     let link = ctx.link().await?;
-    let before = (link.near.profile().clone(), link.far.profile().clone());
+    let before = [link.near.profile().clone(), link.far.profile().clone()];
     let unchanged = |when: &str| {
-        let now = (link.near.profile().clone(), link.far.profile().clone());
-        ensure!(before == now, "the profile changed {when}: {before:?} became {now:?}");
+        for (end, before) in [&link.near, &link.far].into_iter().zip(&before) {
+            let now = end.profile();
+            ensure!(before == now, "the profile changed {when}: {before:?} became {now:?}");
+        }
         Ok(())
     };
     stream(&*link.near, &*link.far, 0, &[100; 50]).await?;
