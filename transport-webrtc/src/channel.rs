@@ -1,0 +1,121 @@
+//! One data channel: its parameters, the gate on what is buffered, whole frames in and out.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::Notify, time::timeout};
+use transport_core::Lane;
+use webrtc::{
+    data::{data_channel::DataChannel, message::message_channel_open::ChannelType},
+    data_channel::data_channel_init::RTCDataChannelInit,
+};
+
+use crate::frame::{BadFrame, Frame};
+
+/// Returns the parameters of the channel that carries `lane`. They are announced in-band: a channel
+/// negotiated out of band silently ignores `max_retransmits` in the library below.
+pub(crate) fn parameters(lane: Lane) -> RTCDataChannelInit {
+    match lane {
+        Lane::Reliable => RTCDataChannelInit { ordered: Some(true), ..RTCDataChannelInit::default() },
+        Lane::Datagram => RTCDataChannelInit {
+            ordered: Some(false),
+            max_retransmits: Some(0),
+            ..RTCDataChannelInit::default()
+        },
+    }
+}
+
+/// An open data channel.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    raw: Arc<DataChannel>,
+    low: Arc<Notify>,
+    limit: usize,
+}
+
+/// Why nothing more comes from a channel, or goes into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ChannelEnd {
+    /// Closed, reset, or broken by an empty message or one of more than 16 KiB.
+    #[error("the data channel closed")]
+    Lost,
+    /// The peer sent something that is none of ours.
+    #[error(transparent)]
+    Bad(#[from] BadFrame),
+}
+
+impl Channel {
+    /// Wraps `raw`, pausing senders while `limit` or more bytes are unacknowledged.
+    pub(crate) fn new(raw: Arc<DataChannel>, limit: usize) -> Self {
+        let low = Arc::new(Notify::new());
+        let wake = low.clone();
+        raw.set_buffered_amount_low_threshold(limit / 2);
+        raw.on_buffered_amount_low(Box::new(move || {
+            let wake = wake.clone();
+            Box::pin(async move { wake.notify_waiters() })
+        }));
+        Self { raw, low, limit }
+    }
+
+    /// Says whether the peer made the channel as `lane` needs it.
+    pub(crate) fn fits(&self, lane: Lane) -> bool {
+        let config = &self.raw.config;
+        match lane {
+            Lane::Reliable => config.channel_type == ChannelType::Reliable,
+            Lane::Datagram => {
+                config.channel_type == ChannelType::PartialReliableRexmitUnordered
+                    && config.reliability_parameter == 0
+            }
+        }
+    }
+
+    /// Returns the bytes handed over and not yet acknowledged by the peer's stack.
+    pub(crate) fn buffered(&self) -> usize {
+        self.raw.buffered_amount()
+    }
+
+    /// Waits until less than the limit is unacknowledged. Cancel safe.
+    pub(crate) async fn room(&self) {
+        loop {
+            let low = self.low.notified();
+            if self.has_room() {
+                return;
+            }
+            // The timer stands behind the event, which the library does not promise for every way
+            // the amount can fall.
+            let _ = timeout(BACKSTOP, low).await;
+        }
+    }
+
+    /// Sends one frame. The library accepts any amount: call [`room`](Self::room) first.
+    pub(crate) async fn send(&self, frame: &Frame) -> Result<(), ChannelEnd> {
+        self.raw.write_data_channel(&frame.encode(), false).await.map(drop).map_err(|_| ChannelEnd::Lost)
+    }
+
+    /// Sends a frame that is worth nothing later, unless the channel is full.
+    pub(crate) async fn send_now_or_never(&self, frame: &Frame) {
+        if self.has_room() {
+            // A lost channel is noticed by its reader.
+            let _ = self.send(frame).await;
+        }
+    }
+
+    /// Receives one frame, using `buffer` of [`MAX_FRAME`](crate::frame::MAX_FRAME) bytes.
+    pub(crate) async fn recv(&self, buffer: &mut [u8]) -> Result<Frame, ChannelEnd> {
+        loop {
+            // The library can miss waking its reader when the channel ends: look again now and then.
+            match timeout(LOOK_AGAIN, self.raw.read_data_channel(buffer)).await {
+                Err(_elapsed) => {}
+                Ok(Ok((0, _)) | Err(_)) => return Err(ChannelEnd::Lost),
+                Ok(Ok((length, _))) => return Ok(Frame::decode(&buffer[..length])?),
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.buffered() < self.limit
+    }
+}
+
+const BACKSTOP: Duration = Duration::from_millis(100);
+
+const LOOK_AGAIN: Duration = Duration::from_secs(1);

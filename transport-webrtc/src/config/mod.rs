@@ -1,0 +1,328 @@
+//! What a WebRTC dial may use, and how long each of its stages may take.
+
+mod env;
+mod ice_server;
+
+use std::{fmt, num::NonZeroUsize, ops::RangeInclusive, sync::Arc, time::Duration};
+
+use rustls_pki_types::CertificateDer;
+use transport_core::TransportId;
+
+use crate::{
+    error::ConfigError,
+    frame::{MAX_FRAME, PREFIX},
+    wire::UdpWire,
+};
+
+pub use ice_server::{IceServer, IceUrl, IceUrlError, Scheme, Upstream};
+
+/// Configuration of a [`WebRtcConnector`](crate::WebRtcConnector).
+///
+/// # Defaults
+///
+/// No ICE servers, every kind of candidate, the labels and limits below, no loopback candidates, any
+/// free UDP port. mDNS is always off: a name that only the local link resolves helps nobody who needs
+/// this transport, and it opens a multicast socket.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct WebRtcConfig {
+    /// STUN and TURN servers. Default: none.
+    pub ice_servers: Vec<IceServer>,
+    /// Which candidates may be used. Default: [`IcePolicy::All`].
+    pub policy: IcePolicy,
+    /// Names of the two data channels; both sides must use the same.
+    pub labels: ChannelLabels,
+    /// Whether the datagram lane gets its own unreliable channel (default) or travels on the
+    /// reliable one, declared as emulated. `BEACH_DC_TERM_UNRELIABLE`.
+    pub datagram_channel: bool,
+    /// Largest message on a data channel in bytes, our one-byte prefix included; at most
+    /// 16,384, the size every browser and every stack takes. Default: 16,384.
+    pub max_chunk: NonZeroUsize,
+    /// Unacknowledged bytes handed to the reliable data channel before sending pauses. Default:
+    /// 262,144. More helps long fat paths; less makes queues honest sooner.
+    pub send_buffer: NonZeroUsize,
+    /// Bytes that may wait unsent on the reliable lane. Default: 262,144.
+    pub reliable_queue: NonZeroUsize,
+    /// Bytes that may wait unsent on the datagram lane before the oldest is evicted. Default: 65,536.
+    pub datagram_queue: NonZeroUsize,
+    /// Time each stage of a dial may take.
+    pub deadlines: StageDeadlines,
+    /// When ICE gives a silent path up.
+    pub ice_timeouts: IceTimeouts,
+    /// Interval of the ping that measures RTT and loss. Default: 500 ms.
+    pub ping_interval: Duration,
+    /// Whether loopback addresses are offered as candidates: for tests and demos. Default: no.
+    pub loopback: bool,
+    /// UDP ports to bind, inclusive. Default: any free port.
+    pub ports: Option<RangeInclusive<u16>>,
+    /// Public address or host name of a 1:1 NAT in front of this machine, offered in place of its
+    /// own. Default: none.
+    pub public_host: Option<String>,
+    /// Further roots that `turns:` servers may be certified by, beside the web's.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Opens all UDP sockets through this instead of the kernel, one socket per dial. Server
+    /// reflexive candidates are not gathered then. For tests and demos; see [`crate::impair`].
+    pub udp: Option<Arc<dyn UdpWire>>,
+}
+
+impl Default for WebRtcConfig {
+    fn default() -> Self {
+        Self {
+            ice_servers: Vec::new(),
+            policy: IcePolicy::All,
+            labels: ChannelLabels::default(),
+            datagram_channel: true,
+            max_chunk: MAX_CHUNK,
+            send_buffer: DEFAULT_RELIABLE_BYTES,
+            reliable_queue: DEFAULT_RELIABLE_BYTES,
+            datagram_queue: DEFAULT_DATAGRAM_BYTES,
+            deadlines: StageDeadlines::default(),
+            ice_timeouts: IceTimeouts::default(),
+            ping_interval: Duration::from_millis(500),
+            loopback: false,
+            ports: None,
+            public_host: None,
+            extra_roots: Vec::new(),
+            udp: None,
+        }
+    }
+}
+
+impl WebRtcConfig {
+    /// Returns the name of the transport these settings make: `webrtc`, or `webrtc-turn` when only
+    /// relayed candidates may be used.
+    pub fn id(&self) -> TransportId {
+        match self.policy {
+            IcePolicy::All => crate::ID,
+            IcePolicy::RelayOnly => crate::TURN_ID,
+        }
+    }
+
+    /// Returns these settings for the first rung of a ladder: STUN servers only.
+    #[must_use]
+    pub fn direct(mut self) -> Self {
+        self.policy = IcePolicy::All;
+        self.ice_servers.retain_mut(|server| {
+            server.urls.retain(|url| matches!(url.scheme, Scheme::Stun | Scheme::Stuns));
+            !server.urls.is_empty()
+        });
+        self
+    }
+
+    /// Returns these settings for the rung through TURN: relayed candidates only.
+    #[must_use]
+    pub fn relayed(mut self) -> Self {
+        self.policy = IcePolicy::RelayOnly;
+        self
+    }
+
+    /// Says whether any TURN server is configured.
+    pub fn has_turn(&self) -> bool {
+        self.turn_urls().next().is_some()
+    }
+
+    pub(crate) fn turn_urls(&self) -> impl Iterator<Item = (&IceServer, &IceUrl)> {
+        self.ice_servers
+            .iter()
+            .flat_map(|server| server.urls.iter().map(move |url| (server, url)))
+            .filter(|(_, url)| matches!(url.scheme, Scheme::Turn | Scheme::Turns))
+    }
+
+    /// Checks what no type can.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        if self.max_chunk.get() > MAX_FRAME || self.max_chunk.get() < MIN_CHUNK {
+            return Err(ConfigError::MaxChunk);
+        }
+        if self.labels.ctrl == self.labels.term || self.labels.ctrl.is_empty() || self.labels.term.is_empty()
+        {
+            return Err(ConfigError::Labels);
+        }
+        if self.labels.ctrl.len().max(self.labels.term.len()) > MAX_LABEL {
+            return Err(ConfigError::Labels);
+        }
+        if self.ports.as_ref().is_some_and(|ports| ports.is_empty() || *ports.start() == 0) {
+            return Err(ConfigError::Ports);
+        }
+        if self.policy == IcePolicy::RelayOnly && !self.has_turn() {
+            return Err(ConfigError::RelayWithoutTurn);
+        }
+        if self.turn_urls().any(|(server, _)| server.username.is_empty() || server.credential.is_empty()) {
+            return Err(ConfigError::TurnCredentials);
+        }
+        if self.ping_interval.is_zero() {
+            return Err(ConfigError::PingInterval);
+        }
+        Ok(())
+    }
+}
+
+/// Which ICE candidates may be used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum IcePolicy {
+    /// Host, server reflexive and relayed.
+    #[default]
+    All,
+    /// Relayed only: the rung `webrtc-turn`.
+    RelayOnly,
+}
+
+/// Names of the data channels.
+///
+/// # Defaults
+///
+/// `beach/ctrl/1` and `beach/term/1`; the number is the version of what travels on them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelLabels {
+    /// The reliable, ordered channel. `BEACH_DC_CTRL_LABEL`.
+    pub ctrl: String,
+    /// The unordered channel without retransmission. `BEACH_DC_TERM_LABEL`.
+    pub term: String,
+}
+
+impl Default for ChannelLabels {
+    fn default() -> Self {
+        Self { ctrl: "beach/ctrl/1".to_owned(), term: "beach/term/1".to_owned() }
+    }
+}
+
+/// Time each stage of a dial may take.
+///
+/// # Defaults
+///
+/// Signaling 5 s, gathering 3 s, checks 5 s, DTLS 3 s, channel open 3 s, and 10 s in all: a path that
+/// needs longer is worse than the next rung.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StageDeadlines {
+    /// From the start until both descriptions are exchanged.
+    pub signaling: Duration,
+    /// From the local description until the first candidate.
+    pub gathering: Duration,
+    /// From both descriptions until a candidate pair works.
+    pub checks: Duration,
+    /// From there until DTLS is up.
+    pub dtls: Duration,
+    /// From there until the peer answers on the channels.
+    pub channel_open: Duration,
+    /// The whole dial.
+    pub total: Duration,
+}
+
+impl Default for StageDeadlines {
+    fn default() -> Self {
+        Self {
+            signaling: Duration::from_secs(5),
+            gathering: Duration::from_secs(3),
+            checks: Duration::from_secs(5),
+            dtls: Duration::from_secs(3),
+            channel_open: Duration::from_secs(3),
+            total: Duration::from_secs(10),
+        }
+    }
+}
+
+/// When ICE gives a silent path up.
+///
+/// # Defaults
+///
+/// Measured with webrtc 0.17.2: 2 s, 3 s and 0.5 s say "disconnected" at 1.9 s and "failed" at 4.9 s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IceTimeouts {
+    /// Silence until "disconnected": ICE is restarted.
+    pub disconnected: Duration,
+    /// Further silence until the link is given up.
+    pub failed: Duration,
+    /// Interval of the checks on a working path.
+    pub keepalive: Duration,
+}
+
+impl Default for IceTimeouts {
+    fn default() -> Self {
+        Self {
+            disconnected: Duration::from_secs(2),
+            failed: Duration::from_secs(3),
+            keepalive: Duration::from_millis(500),
+        }
+    }
+}
+
+/// A secret that is never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Credential(String);
+
+impl Credential {
+    /// Wraps a secret.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Says whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credential(…)")
+    }
+}
+
+const MAX_CHUNK: NonZeroUsize = NonZeroUsize::new(MAX_FRAME).unwrap();
+const DEFAULT_RELIABLE_BYTES: NonZeroUsize = NonZeroUsize::new(256 * 1024).unwrap();
+const DEFAULT_DATAGRAM_BYTES: NonZeroUsize = NonZeroUsize::new(64 * 1024).unwrap();
+
+/// The contract's smallest reliable message, plus our prefix.
+const MIN_CHUNK: usize = transport_core::lane::MIN_RELIABLE_MESSAGE + PREFIX;
+
+/// A label travels in the channel's open message, which must fit one packet.
+const MAX_LABEL: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cross_field_rule_names_its_field() {
+        let check = |change: fn(&mut WebRtcConfig)| {
+            let mut config = WebRtcConfig::default();
+            change(&mut config);
+            config.validate()
+        };
+        assert_eq!(check(|_| {}), Ok(()));
+        assert_eq!(
+            check(|c| c.max_chunk = NonZeroUsize::new(MAX_FRAME + 1).unwrap()),
+            Err(ConfigError::MaxChunk)
+        );
+        assert_eq!(check(|c| c.max_chunk = NonZeroUsize::new(1200).unwrap()), Err(ConfigError::MaxChunk));
+        assert_eq!(check(|c| c.max_chunk = NonZeroUsize::new(1201).unwrap()), Ok(()));
+        assert_eq!(check(|c| c.labels.term = c.labels.ctrl.clone()), Err(ConfigError::Labels));
+        assert_eq!(check(|c| c.ports = Some(0..=9)), Err(ConfigError::Ports));
+        assert_eq!(check(|c| c.policy = IcePolicy::RelayOnly), Err(ConfigError::RelayWithoutTurn));
+        assert_eq!(
+            check(|c| c.ice_servers = vec![IceServer::new(["turn:host".parse().unwrap()])]),
+            Err(ConfigError::TurnCredentials)
+        );
+    }
+
+    #[test]
+    fn credentials_are_never_shown() {
+        let server = IceServer::new(["turn:host".parse().unwrap()]).with_credentials("user", "hunter2");
+        let config = WebRtcConfig { ice_servers: vec![server], ..WebRtcConfig::default() };
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_direct_rung_keeps_stun_and_the_relayed_one_has_its_own_name() {
+        let server = IceServer::new(["stun:a".parse().unwrap(), "turn:a".parse().unwrap()])
+            .with_credentials("user", "secret");
+        let config = WebRtcConfig { ice_servers: vec![server], ..WebRtcConfig::default() };
+        assert!(!config.clone().direct().has_turn());
+        assert_eq!(config.clone().direct().ice_servers[0].urls.len(), 1);
+        assert_eq!(config.id().as_str(), "webrtc");
+        assert_eq!(config.relayed().id().as_str(), "webrtc-turn");
+    }
+}

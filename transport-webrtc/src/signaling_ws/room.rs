@@ -1,0 +1,213 @@
+//! Enters the room and stays in it.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::{SinkExt, StreamExt};
+use rustls::ClientConfig;
+use tokio::{
+    net::TcpStream,
+    sync::{mpsc, watch},
+    time::{sleep, timeout},
+};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
+    tungstenite::{self, Message, protocol::WebSocketConfig},
+};
+use transport_core::{
+    CloseCode, PeerId, RetryClass,
+    signaling::{SignalingError, SignalingEvent},
+};
+use url::Url;
+
+use super::{
+    RoomState, WsSignalingConfig,
+    backoff::Backoff,
+    wire::{FromRoom, ToRoom, refusal},
+};
+
+/// All that the task which stays in the room needs.
+pub(super) struct Room {
+    pub(super) address: Url,
+    pub(super) tls: Arc<ClientConfig>,
+    pub(super) config: WsSignalingConfig,
+    pub(super) said: mpsc::Receiver<(PeerId, Bytes)>,
+    pub(super) events: mpsc::Sender<SignalingEvent>,
+    pub(super) state: watch::Sender<RoomState>,
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Why a visit ended.
+enum Departure {
+    /// Nobody listens to us any more.
+    Dropped,
+    /// Come back later.
+    Lost(String),
+    /// Do not come back.
+    Refused(SignalingError),
+}
+
+/// Visits the room again and again until it refuses or nobody cares.
+pub(super) async fn stay(mut room: Room) {
+    let mut backoff = Backoff::default();
+    loop {
+        let departure = match room.enter().await {
+            Ok((socket, peers)) => {
+                backoff.reset();
+                room.visit(socket, peers).await
+            }
+            Err(departure) => departure,
+        };
+        match departure {
+            Departure::Dropped => return,
+            Departure::Refused(error) => {
+                room.state.send_replace(RoomState::Over(error));
+                return;
+            }
+            Departure::Lost(detail) => {
+                room.state.send_replace(RoomState::Down);
+                if room.events.send(SignalingEvent::Down { detail }).await.is_err() {
+                    return;
+                }
+                sleep(backoff.next(rand::random())).await;
+            }
+        }
+    }
+}
+
+impl Room {
+    /// Connects, proves membership, and returns who is inside.
+    async fn enter(&self) -> Result<(Socket, Vec<PeerId>), Departure> {
+        let entering = async {
+            let mut socket = self.connect().await.map_err(from_handshake)?;
+            let hello = ToRoom::Hello { proof: (self.config.prove)() };
+            socket.send(Message::text(hello.encode())).await.map_err(lost)?;
+            loop {
+                if let Some(FromRoom::Welcome { peers }) = next(&mut socket).await? {
+                    let others = peers.into_iter().map(|present| present.peer_id);
+                    return Ok((socket, others.filter(|peer| *peer != self.config.local).collect()));
+                }
+            }
+        };
+        timeout(ENTER, entering).await.unwrap_or_else(|_| Err(Departure::Lost("no answer in time".into())))
+    }
+
+    async fn connect(&self) -> Result<Socket, tungstenite::Error> {
+        let host = self.address.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let port = self.address.port_or_known_default().unwrap_or(443);
+        let stream = TcpStream::connect((host, port)).await?;
+        stream.set_nodelay(true)?;
+        let limits = WebSocketConfig::default()
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(BUFFER)
+            .max_write_buffer_size(4 * MAX_MESSAGE)
+            .max_message_size(Some(MAX_MESSAGE))
+            .max_frame_size(Some(MAX_MESSAGE));
+        let tls = Connector::Rustls(self.tls.clone());
+        let request = self.address.as_str();
+        let (socket, _) = client_async_tls_with_config(request, stream, Some(limits), Some(tls)).await?;
+        Ok(socket)
+    }
+
+    /// Carries envelopes both ways until the socket ends.
+    async fn visit(&mut self, mut socket: Socket, peers: Vec<PeerId>) -> Departure {
+        self.state.send_replace(RoomState::Up);
+        let entered = peers.into_iter().map(|peer| SignalingEvent::Joined { peer });
+        for event in std::iter::once(SignalingEvent::Up).chain(entered) {
+            if self.events.send(event).await.is_err() {
+                return Departure::Dropped;
+            }
+        }
+        loop {
+            tokio::select! {
+                said = self.said.recv() => {
+                    let Some((to, envelope)) = said else {
+                        let _ = timeout(WRITE, socket.close(None)).await;
+                        return Departure::Dropped;
+                    };
+                    let message = Message::text(ToRoom::send(to, &envelope).encode());
+                    match timeout(WRITE, socket.send(message)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => return lost(error),
+                        Err(_) => return Departure::Lost("the room does not read".into()),
+                    }
+                }
+                // The server pings every 15 s; three missed are a dead socket.
+                heard = timeout(SILENCE, next(&mut socket)) => {
+                    let event = match heard {
+                        Ok(Ok(message)) => message.and_then(FromRoom::event),
+                        Ok(Err(departure)) => return departure,
+                        Err(_) => return Departure::Lost("the room went silent".into()),
+                    };
+                    if let Some(event) = event && self.events.send(event).await.is_err() {
+                        return Departure::Dropped;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Waits for a message; `None` for one without meaning here, pings included. Cancel safe.
+async fn next(socket: &mut Socket) -> Result<Option<FromRoom>, Departure> {
+    match socket.next().await {
+        Some(Ok(Message::Text(text))) => Ok(FromRoom::decode(&text)),
+        Some(Ok(Message::Close(frame))) => Err(frame.map_or_else(
+            || Departure::Lost("the room closed".into()),
+            |frame| from_close(frame.code.into(), &frame.reason),
+        )),
+        Some(Ok(_)) => Ok(None),
+        Some(Err(error)) => Err(lost(error)),
+        None => Err(Departure::Lost("the room closed".into())),
+    }
+}
+
+fn from_close(code: u16, reason: &str) -> Departure {
+    match CloseCode::from_wire(code) {
+        // The room that closes normally restarts or drains; only refusals are final.
+        Some(code) if code.retry_class() == RetryClass::Stay && code.get() >= 4000 => {
+            Departure::Refused(SignalingError::Refused { label: refusal(code, reason) })
+        }
+        Some(code) => Departure::Lost(format!("the room closed: {code}")),
+        None => Departure::Lost("the room closed".into()),
+    }
+}
+
+/// A handshake that HTTP answered: 4xx is a refusal, except "too many" and "not now".
+fn from_handshake(error: tungstenite::Error) -> Departure {
+    match &error {
+        tungstenite::Error::Http(response)
+            if response.status().is_client_error()
+                && !matches!(response.status().as_u16(), 408 | 425 | 429) =>
+        {
+            let label = match response.status().as_u16() {
+                400 => "invalid_session_id",
+                401 | 403 => "membership_invalid",
+                404 => "unknown_session",
+                _ => "refused",
+            };
+            Departure::Refused(SignalingError::Refused { label: label.into() })
+        }
+        _ => lost(error),
+    }
+}
+
+fn lost(error: tungstenite::Error) -> Departure {
+    Departure::Lost(error.to_string())
+}
+
+/// Time for TCP, TLS, upgrade and hello together.
+const ENTER: Duration = Duration::from_secs(5);
+
+/// Time for one write.
+const WRITE: Duration = Duration::from_secs(5);
+
+/// Silence after which the socket is dead.
+const SILENCE: Duration = Duration::from_secs(46);
+
+/// Largest message: 64 KiB of base64 and its frame of JSON.
+const MAX_MESSAGE: usize = 80 * 1024;
+
+/// The library's default of 128 KiB is allocated for every socket.
+const BUFFER: usize = 4 * 1024;

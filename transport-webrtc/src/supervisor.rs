@@ -1,0 +1,181 @@
+//! Looks after one live link: measures, watches ICE, restarts it once, and takes it all down.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout, timeout_at},
+};
+use transport_core::{CloseCode, Closed, DialRole, Initiator, Lane, signaling::LinkChannel};
+
+use crate::{
+    channel::Channel,
+    config::WebRtcConfig,
+    frame::Frame,
+    message::LinkMessage,
+    peer::{IceState, Peer, PeerEvent},
+    transport::{Shared, send_lane},
+};
+
+/// Everything one live link is made of.
+pub(crate) struct Link {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) peer: Peer,
+    pub(crate) signaling: Arc<LinkChannel>,
+    pub(crate) role: DialRole,
+    pub(crate) reliable: Arc<Channel>,
+    /// Absent when datagrams travel on the reliable channel.
+    pub(crate) datagram: Option<Arc<Channel>>,
+    /// The reader of the reliable channel; it ends when the peer hangs up.
+    pub(crate) reader: JoinSet<()>,
+    /// The reader of the other one.
+    pub(crate) _readers: JoinSet<()>,
+}
+
+/// Runs `link` until it has ended and everything it opened is closed.
+pub(crate) async fn supervise(mut link: Link, config: WebRtcConfig) {
+    let mut senders = JoinSet::new();
+    senders.spawn(send_lane(link.shared.clone(), link.reliable.clone(), Lane::Reliable, true));
+    let own = link.datagram.is_some();
+    let datagrams = link.datagram.as_ref().unwrap_or(&link.reliable).clone();
+    let mut others = JoinSet::new();
+    others.spawn(send_lane(link.shared.clone(), datagrams.clone(), Lane::Datagram, own));
+    let (words, said) = mpsc::channel(WORDS);
+    others.spawn(speak(link.signaling.clone(), said));
+
+    let closed = watch(&mut link, &datagrams, &words, &config).await;
+
+    if closed.initiator == Initiator::Local {
+        goodbye(&mut link, senders, &closed).await;
+    }
+    drop(others);
+    link.peer.close().await;
+}
+
+/// Waits for the end of the link, doing what must be done meanwhile.
+async fn watch(
+    link: &mut Link,
+    datagrams: &Channel,
+    words: &mpsc::Sender<LinkMessage>,
+    config: &WebRtcConfig,
+) -> Closed {
+    let shared = link.shared.clone();
+    let mut ping = interval(config.ping_interval);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut signaling_works = true;
+    // When the link is given up, unless the path comes back first.
+    let mut lost_at: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            closed = shared.ended() => return closed,
+            event = link.peer.events.recv() => match event {
+                Some(PeerEvent::Ice(IceState::Connected)) => lost_at = None,
+                Some(PeerEvent::Ice(IceState::Disconnected)) if lost_at.is_none() => {
+                    lost_at = Some(Instant::now() + config.ice_timeouts.failed);
+                    if link.role == DialRole::Offerer {
+                        say(words, LinkMessage::RestartAsk);
+                    }
+                }
+                Some(PeerEvent::Ice(IceState::Failed)) | None => {
+                    shared.end(Closed::network("ICE found no way to the peer"));
+                }
+                Some(PeerEvent::Insecure) => {
+                    shared.end(Closed::network("DTLS ended"));
+                }
+                Some(PeerEvent::Candidate(candidate)) => say(words, LinkMessage::Candidate { candidate }),
+                // Too late to be used, or not wanted: datagrams already have their way.
+                Some(PeerEvent::Opened { label, .. })
+                    if link.datagram.is_none() && label == config.labels.term => {}
+                Some(PeerEvent::Opened { .. }) => {
+                    shared.end(Closed::local(CloseCode::PROTOCOL_ERROR, "a further channel"));
+                }
+                Some(PeerEvent::Ice(_) | PeerEvent::Gathered | PeerEvent::Secured) => {}
+            },
+            body = link.signaling.recv(), if signaling_works => match body {
+                Ok(body) => hear(link, words, &body, lost_at.is_some()).await,
+                Err(_) => signaling_works = false,
+            },
+            _ = ping.tick() => datagrams.send_now_or_never(&shared.ping()).await,
+            () = sleep_until(lost_at.unwrap_or_else(Instant::now)), if lost_at.is_some() => {
+                shared.end(Closed::network("the path went silent"));
+            }
+        }
+    }
+}
+
+/// Takes one message of the peer's supervisor. What cannot be used is ignored: the path decides
+/// about the link, not signaling.
+async fn hear(link: &Link, words: &mpsc::Sender<LinkMessage>, body: &str, disconnected: bool) {
+    let Ok(Some(message)) = LinkMessage::decode(body) else { return };
+    let done = match (message, link.role) {
+        (LinkMessage::Candidate { candidate }, _) => link.peer.add_candidate(candidate).await,
+        (LinkMessage::RestartAsk, DialRole::Answerer) => {
+            say(words, LinkMessage::RestartReady);
+            Ok(())
+        }
+        (LinkMessage::RestartReady, DialRole::Offerer) if disconnected => match link.peer.restart().await {
+            Ok(sdp) => {
+                say(words, LinkMessage::RestartOffer { sdp });
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+        (LinkMessage::RestartOffer { sdp }, DialRole::Answerer) => match link.peer.answer(sdp).await {
+            Ok(sdp) => {
+                say(words, LinkMessage::RestartAnswer { sdp });
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+        (LinkMessage::RestartAnswer { sdp }, DialRole::Offerer) => link.peer.accept(sdp).await,
+        _ => Ok(()),
+    };
+    if let Err(error) = done {
+        tracing::debug!(target: "transport_webrtc", %error, "ICE restart: a step failed");
+    }
+}
+
+/// Flushes, tells the peer, and gives it a moment to hang up: everything within [`GOODBYE`].
+async fn goodbye(link: &mut Link, mut senders: JoinSet<()>, closed: &Closed) {
+    let abandoned = link.shared.is_abandoned();
+    let deadline = Instant::now() + if abandoned { HASTY_GOODBYE } else { GOODBYE };
+    if abandoned {
+        link.shared.outbound(Lane::Reliable).clear();
+    }
+    let last_words = async {
+        // The sender ends once the closed queue is empty.
+        senders.join_next().await;
+        let close = Frame::Close { code: closed.code, reason: closed.detail.to_string() };
+        if link.reliable.send(&close).await.is_ok() {
+            // The peer hangs up when it has read everything up to here.
+            link.reader.join_next().await;
+        }
+    };
+    let _ = timeout_at(deadline, last_words).await;
+}
+
+/// Says things in order without making the supervisor wait.
+async fn speak(signaling: Arc<LinkChannel>, mut said: mpsc::Receiver<LinkMessage>) {
+    while let Some(message) = said.recv().await {
+        // The room may be gone with the path; the next message may find it back.
+        let _ = timeout(SPEAK, signaling.send(message.encode())).await;
+    }
+}
+
+fn say(words: &mpsc::Sender<LinkMessage>, message: LinkMessage) {
+    // Full: signaling is not moving, and a restart will not succeed.
+    let _ = words.try_send(message);
+}
+
+/// Time for flushing and for the peer to hang up.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// The same when the last handle was dropped: nothing is flushed, the peer is only told.
+const HASTY_GOODBYE: Duration = Duration::from_millis(500);
+
+/// Time for one message to signaling.
+const SPEAK: Duration = Duration::from_secs(1);
+
+/// Messages to signaling that may wait: one restart and its candidates.
+const WORDS: usize = 64;

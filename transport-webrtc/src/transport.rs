@@ -1,0 +1,244 @@
+//! A live pair of data channels as a [`Transport`].
+
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use transport_core::{
+    Carriage, CloseCode, Closed, Inbound, Lane, LaneProfile, LaneQueue, Profile, Refused, Stats, Transport,
+};
+
+use crate::{
+    channel::{Channel, ChannelEnd},
+    config::WebRtcConfig,
+    frame::{BadFrame, Frame, MAX_FRAME, PREFIX},
+    rtt::RttMeter,
+};
+
+/// What the application's handle, the readers, the senders and the supervisor of one link share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// What arrived; its end is the link's end as this side sees it.
+    inbound: LaneQueue,
+    /// One queue for each lane, so that a full reliable lane does not hold datagrams back.
+    outbound: [LaneQueue; 2],
+    meter: Mutex<RttMeter>,
+    /// Whether the peer was heard on the channel of each lane.
+    heard: watch::Sender<[bool; 2]>,
+    abandoned: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(config: &WebRtcConfig) -> Arc<Self> {
+        // The peer may be configured for larger messages than this side sends.
+        let inbound = LaneQueue::new(&profile(config, MAX_FRAME - PREFIX, Carriage::Native, ""));
+        let own = profile(config, config.max_chunk.get() - PREFIX, Carriage::Native, "");
+        Arc::new(Self {
+            inbound,
+            outbound: Lane::ALL.map(|_| LaneQueue::new(&own)),
+            meter: Mutex::default(),
+            heard: watch::Sender::new([false; 2]),
+            abandoned: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn outbound(&self, lane: Lane) -> &LaneQueue {
+        &self.outbound[index(lane)]
+    }
+
+    /// Ends the link, unless it ended already; says whether this was it.
+    pub(crate) fn end(&self, closed: Closed) -> bool {
+        let first = self.inbound.close(closed.clone());
+        if first {
+            for queue in &self.outbound {
+                queue.close(closed.clone());
+            }
+        }
+        first
+    }
+
+    pub(crate) async fn ended(&self) -> Closed {
+        self.inbound.closed().await
+    }
+
+    /// Says whether the last handle was dropped, so that nothing need be flushed.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn has_heard(&self, lane: Lane) -> bool {
+        self.heard.borrow()[index(lane)]
+    }
+
+    pub(crate) fn hearing(&self) -> watch::Receiver<[bool; 2]> {
+        self.heard.subscribe()
+    }
+
+    pub(crate) fn ping(&self) -> Frame {
+        Frame::Ping(self.meter.lock().ping(Instant::now()))
+    }
+
+    fn hear(&self, lane: Lane) {
+        self.heard.send_if_modified(|heard| !std::mem::replace(&mut heard[index(lane)], true));
+    }
+
+    /// Hands a message to the application, waiting while it does not read the reliable lane: then
+    /// the channel is not read either, and the peer's stack holds the peer back.
+    async fn deliver(&self, lane: Lane, mut payload: Bytes) {
+        while let Err(Refused { payload: back, why: transport_core::Refusal::Full }) =
+            self.inbound.try_push(lane, payload)
+        {
+            payload = back;
+            if self.inbound.writable(lane).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Reads one channel until it ends or the peer says goodbye. `lane` is the channel's own.
+pub(crate) async fn read_channel(shared: Arc<Shared>, channel: Arc<Channel>, lane: Lane) {
+    let mut buffer = vec![0; MAX_FRAME];
+    let closed = loop {
+        let frame = match channel.recv(&mut buffer).await {
+            Ok(frame) => frame,
+            Err(ChannelEnd::Lost) => break Closed::network("a data channel closed"),
+            Err(ChannelEnd::Bad(BadFrame)) => break Closed::local(CloseCode::BAD_FRAME, "a bad frame"),
+        };
+        shared.hear(lane);
+        match (frame, lane) {
+            (Frame::Data(payload), _) => shared.deliver(lane, payload).await,
+            (Frame::Datagram(payload), Lane::Reliable) => shared.deliver(Lane::Datagram, payload).await,
+            (Frame::Datagram(_), Lane::Datagram) => {
+                break Closed::local(CloseCode::BAD_FRAME, "a misplaced frame");
+            }
+            (Frame::Ping(number), _) => channel.send_now_or_never(&Frame::Pong(number)).await,
+            (Frame::Pong(number), _) => shared.meter.lock().pong(Instant::now(), number),
+            (Frame::Close { code, reason }, _) => break Closed::peer(code, reason),
+        }
+    };
+    shared.end(closed);
+}
+
+/// Sends what the application queued on `lane` until the queue ends.
+pub(crate) async fn send_lane(shared: Arc<Shared>, channel: Arc<Channel>, lane: Lane, own_channel: bool) {
+    loop {
+        // Room first: while there is none, messages wait where the oldest datagram can be evicted.
+        channel.room().await;
+        let Ok(Inbound { payload, .. }) = shared.outbound(lane).pop().await else { return };
+        let frame = if own_channel { Frame::Data(payload) } else { Frame::Datagram(payload) };
+        if channel.send(&frame).await.is_err() {
+            shared.end(Closed::network("a data channel closed"));
+            return;
+        }
+    }
+}
+
+/// One live WebRTC link.
+pub(crate) struct WebRtcTransport {
+    profile: Profile,
+    shared: Arc<Shared>,
+}
+
+impl WebRtcTransport {
+    pub(crate) fn new(
+        config: &WebRtcConfig,
+        shared: Arc<Shared>,
+        datagrams: Carriage,
+        path: &'static str,
+    ) -> Self {
+        let profile = profile(config, config.max_chunk.get() - PREFIX, datagrams, path);
+        Self { profile, shared }
+    }
+}
+
+#[async_trait]
+impl Transport for WebRtcTransport {
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    fn try_send(&self, lane: Lane, payload: Bytes) -> Result<(), Refused> {
+        self.shared.outbound(lane).try_push(lane, payload)
+    }
+
+    async fn writable(&self, lane: Lane) -> Result<(), Closed> {
+        self.shared.outbound(lane).writable(lane).await
+    }
+
+    async fn recv(&self) -> Result<Inbound, Closed> {
+        self.shared.inbound.pop().await
+    }
+
+    fn close(&self, code: CloseCode, detail: &str) {
+        self.shared.end(Closed::local(code, detail.to_owned()));
+    }
+
+    async fn closed(&self) -> Closed {
+        self.shared.ended().await
+    }
+
+    fn stats(&self) -> Stats {
+        let inbound = self.shared.inbound.stats();
+        let lane = |lane| {
+            let (mut out, arrived) = match lane {
+                Lane::Datagram => (self.shared.outbound(lane).stats().datagram, inbound.datagram),
+                Lane::Reliable => (self.shared.outbound(lane).stats().reliable, inbound.reliable),
+            };
+            out.received_messages = arrived.accepted_messages;
+            out.received_bytes = arrived.accepted_bytes;
+            out.dropped_messages += arrived.dropped_messages;
+            out
+        };
+        let meter = self.shared.meter.lock();
+        Stats {
+            datagram: lane(Lane::Datagram),
+            reliable: lane(Lane::Reliable),
+            rtt: meter.rtt(),
+            loss: meter.loss(Instant::now()),
+        }
+    }
+}
+
+impl fmt::Debug for WebRtcTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebRtcTransport").field("profile", &self.profile).finish_non_exhaustive()
+    }
+}
+
+impl Drop for WebRtcTransport {
+    fn drop(&mut self) {
+        self.shared.abandoned.store(true, Ordering::Relaxed);
+        self.shared.end(Closed::local(CloseCode::GOING_AWAY, "dropped"));
+    }
+}
+
+fn profile(config: &WebRtcConfig, max_message: usize, datagrams: Carriage, path: &'static str) -> Profile {
+    // The configuration was validated: a chunk is at least 1,201 bytes.
+    let max_message = NonZeroUsize::new(max_message).unwrap_or(NonZeroUsize::MIN);
+    let lane = |carriage, queue_bytes| LaneProfile { carriage, max_message, queue_bytes };
+    Profile {
+        transport: config.id(),
+        path: path.into(),
+        datagram: lane(datagrams, config.datagram_queue),
+        reliable: lane(Carriage::Native, config.reliable_queue),
+        in_flight: config.send_buffer.saturating_add(config.reliable_queue.get()),
+    }
+}
+
+const fn index(lane: Lane) -> usize {
+    match lane {
+        Lane::Datagram => 0,
+        Lane::Reliable => 1,
+    }
+}

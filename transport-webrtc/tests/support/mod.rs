@@ -1,0 +1,120 @@
+//! Two peers of one session, signaling in memory, real WebRTC over loopback.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::task::JoinSet;
+use transport_core::{
+    ConnectError, Connector, DialRole, Generation, PeerId, SessionId, Target, Transport,
+    signaling::{Exchange, LinkChannel, MemoryRoom, Sealer},
+};
+use transport_webrtc::{WebRtcConfig, WebRtcConnector, impair::ImpairedUdp};
+use zeroize::Zeroizing;
+
+pub(crate) type Link = Box<dyn Transport>;
+
+/// Which of the two peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Offerer = 0,
+    Answerer = 1,
+}
+
+pub(crate) struct Peers {
+    pub(crate) room: MemoryRoom,
+    pub(crate) exchanges: [Arc<Exchange>; 2],
+    ids: [PeerId; 2],
+    session: SessionId,
+    pumps: JoinSet<()>,
+}
+
+impl Peers {
+    pub(crate) fn new() -> Self {
+        let (room, session) = (MemoryRoom::default(), SessionId::random());
+        let ids = [PeerId::random(), PeerId::random()];
+        let exchanges = ids.map(|id| {
+            let sealer = Sealer::new(&Zeroizing::new([7; 32]), session, id);
+            Exchange::new(Arc::new(room.join(id)), sealer, SystemTime::now)
+        });
+        let mut pumps = JoinSet::new();
+        for exchange in exchanges.clone() {
+            pumps.spawn(async move { while exchange.next().await.is_ok() {} });
+        }
+        Self { room, exchanges, ids, session, pumps }
+    }
+
+    pub(crate) fn target(&self, side: Side, generation: u32) -> Target {
+        let role = if side == Side::Offerer { DialRole::Offerer } else { DialRole::Answerer };
+        let (local, peer) = (self.ids[side as usize], self.ids[1 - side as usize]);
+        Target::new(self.session, local, peer, role, Generation(generation))
+    }
+
+    pub(crate) fn connector(&self, side: Side, config: WebRtcConfig) -> WebRtcConnector {
+        WebRtcConnector::new(config, self.exchanges[side as usize].clone()).unwrap()
+    }
+
+    /// The bare link channel, for tests that play a peer themselves.
+    pub(crate) fn link(&self, side: Side, generation: u32) -> LinkChannel {
+        self.exchanges[side as usize].open_link(&self.target(side, generation), transport_webrtc::ID)
+    }
+
+    /// Dials from both sides at once.
+    pub(crate) async fn dial(
+        &self,
+        generation: u32,
+        offerer: WebRtcConfig,
+        answerer: WebRtcConfig,
+    ) -> (Result<Link, ConnectError>, Result<Link, ConnectError>) {
+        let (a, b) = (self.connector(Side::Offerer, offerer), self.connector(Side::Answerer, answerer));
+        let (to_b, to_a) = (self.target(Side::Offerer, generation), self.target(Side::Answerer, generation));
+        tokio::join!(a.connect(&to_b), b.connect(&to_a))
+    }
+
+    pub(crate) async fn connect(&self, offerer: WebRtcConfig, answerer: WebRtcConfig) -> (Link, Link) {
+        let (a, b) = self.dial(1, offerer, answerer).await;
+        (a.unwrap_or_else(|e| panic!("{}", e.chain())), b.unwrap_or_else(|e| panic!("{}", e.chain())))
+    }
+}
+
+/// Kernel sockets, loopback only.
+pub(crate) fn plain() -> WebRtcConfig {
+    let mut config = WebRtcConfig::default();
+    config.loopback = true;
+    config
+}
+
+/// Loopback through `udp`.
+pub(crate) fn impaired(udp: &ImpairedUdp) -> WebRtcConfig {
+    let mut config = plain();
+    config.udp = Some(Arc::new(udp.clone()));
+    config
+}
+
+/// Waits until `ready`, at most `patience`; says whether it came.
+pub(crate) async fn eventually(patience: Duration, mut ready: impl FnMut() -> bool) -> bool {
+    let deadline = tokio::time::Instant::now() + patience;
+    while !ready() {
+        if tokio::time::Instant::now() > deadline {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    true
+}
+
+/// Sockets this process has open.
+pub(crate) fn sockets() -> usize {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap();
+    entries
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .filter(|target| target.to_string_lossy().starts_with("socket:"))
+        .count()
+}
+
+/// Tasks of this runtime that are alive.
+pub(crate) fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
