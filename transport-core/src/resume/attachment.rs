@@ -70,12 +70,17 @@ impl Attachment {
         }
     }
 
-    /// Checks that `seq` follows the one before on this generation.
-    pub(super) fn check_order(&self, seq: u64) -> Result<(), ProtocolError> {
+    /// Checks that `seq` follows the one before on this generation. Segments below `received` may be
+    /// skipped, even half-way: they came late on an older generation, and the peer learnt it.
+    pub(super) fn check_order(&mut self, seq: u64, received: u64) -> Result<(), ProtocolError> {
         match self.recv_next {
-            Some(expected) if expected != seq => Err(ProtocolError::SegmentJump { expected, found: seq }),
-            _ => Ok(()),
+            Some(expected) if seq > expected && seq <= received => self.partial.clear(),
+            Some(expected) if expected != seq => {
+                return Err(ProtocolError::SegmentJump { expected, found: seq });
+            }
+            _ => {}
         }
+        Ok(())
     }
 
     /// Adds a piece; returns the segment once it is whole, and whether its message ends with it.

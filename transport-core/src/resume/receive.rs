@@ -200,13 +200,13 @@ impl Resume {
     /// Checks a segment's number. `false` when it opened a gap, which has ended the session.
     fn check_order(&mut self, generation: Generation, seq: u64) -> Result<bool, ProtocolError> {
         let attachment =
-            self.attachments.get(&generation).ok_or(ProtocolError::NotAttached(generation))?;
+            self.attachments.get_mut(&generation).ok_or(ProtocolError::NotAttached(generation))?;
         if attachment.told_next.is_none() {
             // The peer cannot know where to start.
             return Err(ProtocolError::BeforeAttach);
         }
-        attachment.check_order(seq)?;
         let expected = self.inbox.next();
+        attachment.check_order(seq, expected)?;
         if seq > expected {
             // Numbers only grow by one inside a generation, so this is its first segment.
             self.gap(expected, seq);
