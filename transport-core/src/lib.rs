@@ -16,6 +16,7 @@ pub mod fragment;
 pub mod ids;
 pub mod lane;
 pub mod memory;
+pub mod policy;
 pub mod queue;
 pub mod resume;
 pub mod secure;

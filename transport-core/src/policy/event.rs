@@ -1,0 +1,288 @@
+//! What the policy is told, and what it asks for.
+
+use std::{fmt, time::Instant};
+
+use crate::{
+    close::{CloseCode, Closed, Initiator, RetryClass},
+    error::ConnectErrorKind,
+    ids::{Generation, TransportId},
+};
+
+use super::{
+    gate::{Gate, GateState, Override},
+    health::HealthSample,
+    ladder::NetworkId,
+    reason::Reason,
+};
+
+/// Something that happened. Events about a generation the policy has given up are harmless.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The application is done. Nothing follows.
+    Closed,
+    /// A dial failed. A cancelled dial may report too; it is ignored.
+    DialFailed {
+        /// Which dial.
+        generation: Generation,
+        /// Who is at fault.
+        kind: ConnectErrorKind,
+    },
+    /// A dial drew its first answer over the path it tries: a STUN response, a TCP accept. A
+    /// transport that cannot tell never sends it, and then a slow network looks silent.
+    DialProgressed {
+        /// Which dial.
+        generation: Generation,
+    },
+    /// A dial produced a link that both sides can use (the end-to-end handshake included).
+    DialSucceeded {
+        /// Which dial.
+        generation: Generation,
+    },
+    /// A gate opened or closed.
+    GateChanged {
+        /// Which gate.
+        gate: Gate,
+        /// What it is from here on.
+        state: GateState,
+    },
+    /// A sample of one lane of a live or standing-by link, every 0.5 to 1 s.
+    Health {
+        /// Which link.
+        generation: Generation,
+        /// What was measured.
+        sample: HealthSample,
+    },
+    /// The transport tried to repair its path by itself (an ICE restart).
+    IceRestart {
+        /// Which link.
+        generation: Generation,
+        /// Whether it worked.
+        outcome: IceRestart,
+    },
+    /// A link ended.
+    Lost {
+        /// Which link.
+        generation: Generation,
+        /// How.
+        cause: LossCause,
+    },
+    /// The device is on another network. Resets backoff and all evidence.
+    NetworkChanged {
+        /// Which one.
+        network: NetworkId,
+    },
+    /// The application or the operator allows something else.
+    Override(Override),
+    /// The other side says that a link is dead; this side may not have noticed.
+    PeerReportsLost {
+        /// Which link.
+        generation: Generation,
+    },
+    /// The fallback's token is here.
+    PrefetchDone,
+    /// The fallback's token was not to be had.
+    PrefetchFailed,
+    /// The session begins. The first event; later ones of its kind are ignored.
+    Start {
+        /// The network the device is on.
+        network: NetworkId,
+    },
+    /// The device slept: what was open before is probably dead. Resets backoff.
+    Woke,
+}
+
+/// How a transport's own repair went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IceRestart {
+    /// The path is gone.
+    Failed,
+    /// The path works again; samples from before say nothing.
+    Succeeded,
+}
+
+/// How a link ended, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LossCause {
+    /// The relay drains or restarts and asks to come back.
+    Drained,
+    /// The path failed, or the other side left.
+    Path,
+    /// The link was closed with a code that says not to come back.
+    Refused,
+}
+
+impl From<&Closed> for LossCause {
+    fn from(closed: &Closed) -> Self {
+        match closed.code {
+            CloseCode::DRAIN | CloseCode::RESTART => Self::Drained,
+            code if closed.initiator == Initiator::Peer && code.retry_class() == RetryClass::Stay => {
+                Self::Refused
+            }
+            _ => Self::Path,
+        }
+    }
+}
+
+/// Something to do. Carry them out in order, all of them, after every call into the policy.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Drop the dial's future. Its outcome is no longer of interest.
+    CancelDial {
+        /// Which dial.
+        generation: Generation,
+    },
+    /// Dial.
+    Dial {
+        /// The transport to dial.
+        transport: TransportId,
+        /// The number of the attempt, never used before.
+        generation: Generation,
+        /// When it will be cancelled at the latest.
+        deadline: Instant,
+        /// Why.
+        why: Reason,
+    },
+    /// Let the link finish what it carries, then close it. The session is not on it any more.
+    Drain {
+        /// Which link.
+        generation: Generation,
+    },
+    /// Tell whoever watches. Exactly one for each change of [`Standing`] or hold.
+    Emit(Transition),
+    /// Nothing will ever work; the session ends.
+    GiveUp {
+        /// Why.
+        why: Reason,
+    },
+    /// The fallback is wanted and not to be had; primaries go on being dialled. Tell the person.
+    Hold {
+        /// Why.
+        why: Reason,
+    },
+    /// Fetch the fallback's token. Open no socket to the relay.
+    PrefetchToken {
+        /// The fallback it is for.
+        transport: TransportId,
+    },
+    /// Put the session on this link, which is open. Generations only ever rise.
+    Switch {
+        /// Which link.
+        generation: Generation,
+        /// Why.
+        why: Reason,
+    },
+}
+
+/// Where the session stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// The application ended it.
+    Closed,
+    /// No path yet; primaries are dialled.
+    Connecting,
+    /// The quorum stands and the gates are open: the fallback is dialled.
+    Considering,
+    /// On the fallback.
+    Fallback {
+        /// The transport.
+        transport: TransportId,
+        /// The link.
+        generation: Generation,
+    },
+    /// Nothing will ever work.
+    GaveUp,
+    /// The fallback is wanted and not to be had; primaries are retried.
+    Held {
+        /// Why.
+        why: Reason,
+    },
+    /// Not started.
+    Idle,
+    /// On a primary.
+    Primary {
+        /// The transport.
+        transport: TransportId,
+        /// The link.
+        generation: Generation,
+    },
+    /// The path was lost or cannot carry the session; primaries are dialled afresh.
+    Recovering,
+}
+
+/// One change, with its one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    /// When.
+    pub at: Instant,
+    /// What kind of change.
+    pub kind: TransitionKind,
+    /// Why.
+    pub reason: Reason,
+    /// Where the session stood. The `to` of the transition before.
+    pub from: Standing,
+    /// Where it stands. Equal to `from` only when a session on the fallback is held there.
+    pub to: Standing,
+}
+
+/// The kinds of transition. Their names are those of the events applications subscribe to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TransitionKind {
+    /// `transport.closed`
+    Closed,
+    /// `transport.connected`
+    Connected,
+    /// `transport.connecting`
+    Connecting,
+    /// `transport.fallback.activated`
+    FallbackActivated,
+    /// `transport.fallback.considered`
+    FallbackConsidered,
+    /// `transport.fallback.held`
+    FallbackHeld,
+    /// `transport.gave_up`
+    GaveUp,
+    /// `transport.lost`
+    Lost,
+    /// `transport.recovered`
+    Recovered,
+    /// `transport.restored`
+    Restored,
+}
+
+impl TransitionKind {
+    /// Returns the event's name, the same in the channel, in logs and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "transport.closed",
+            Self::Connected => "transport.connected",
+            Self::Connecting => "transport.connecting",
+            Self::FallbackActivated => "transport.fallback.activated",
+            Self::FallbackConsidered => "transport.fallback.considered",
+            Self::FallbackHeld => "transport.fallback.held",
+            Self::GaveUp => "transport.gave_up",
+            Self::Lost => "transport.lost",
+            Self::Recovered => "transport.recovered",
+            Self::Restored => "transport.restored",
+        }
+    }
+}
+
+impl fmt::Display for TransitionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_says_whether_to_come_back() {
+        let cause = |closed: Closed| LossCause::from(&closed);
+        assert_eq!(cause(Closed::peer(CloseCode::DRAIN, "")), LossCause::Drained);
+        assert_eq!(cause(Closed::peer(CloseCode::PAUSED, "")), LossCause::Refused);
+        assert_eq!(cause(Closed::peer(CloseCode::GOING_AWAY, "")), LossCause::Path);
+        assert_eq!(cause(Closed::network("gone")), LossCause::Path);
+    }
+}

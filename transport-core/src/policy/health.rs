@@ -1,0 +1,235 @@
+//! "Up but dead": judges a live link by quorum of samples, lane by lane. Idle is never dead.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use crate::lane::Lane;
+
+use super::{
+    config::{ConfigError, ensure},
+    reason::Reason,
+};
+
+/// What one lane of a link did since the sample before. Taken every 0.5 to 1 s.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HealthSample {
+    /// The lane it describes.
+    pub lane: Lane,
+    /// Bytes sent or accepted that the peer has not acknowledged.
+    pub pending_bytes: usize,
+    /// Age of the oldest of them; zero when nothing is pending.
+    pub oldest_unacked: Duration,
+    /// Smoothed round trip, where one is measured.
+    pub rtt: Option<Duration>,
+    /// Share of packets lost, 0 to 1, where it is measured.
+    pub loss: Option<f32>,
+    /// Acknowledged payload, bytes per second since the last sample.
+    pub goodput: u64,
+    /// Payload the application offered, bytes per second since the last sample.
+    pub demand: u64,
+}
+
+impl HealthSample {
+    /// A lane on which nothing happens.
+    pub const fn idle(lane: Lane) -> Self {
+        Self {
+            lane,
+            pending_bytes: 0,
+            oldest_unacked: Duration::ZERO,
+            rtt: None,
+            loss: None,
+            goodput: 0,
+            demand: 0,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.pending_bytes == 0 && self.demand == 0
+    }
+}
+
+/// When a link counts as dead, and when as unable to sustain the session.
+///
+/// # Defaults
+///
+/// Dead: three samples with data unacknowledged for 2.5 s, at least 1 s apart from first to last.
+/// With samples every second that is 5.5 s after the path died; a detector at 1.5 s is known to
+/// throw healthy sessions off. Unsustainable: eight of ten busy samples bad, over at least 5 s.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct HealthConfig {
+    /// Data unacknowledged for this long makes a sample bad. Default 2.5 s: twice the first
+    /// retransmission of SCTP. Lower mistakes one lost packet for death.
+    pub dead_age: Duration,
+    /// Bad samples in a row that make a link dead. Default 3.
+    pub dead_quorum: u32,
+    /// Least time from the first to the last of them. Default 1 s: a burst of samples is one look.
+    pub dead_span: Duration,
+    /// Loss that makes a sample bad, 0 to 1. Default 0.2: reliable data channels are unusable at
+    /// 0.3 in every stack measured, and fine at 0.1.
+    pub loss_ceiling: f32,
+    /// Round trip that makes a sample bad. Default 2.5 s: typing is hopeless, satellite is 0.8 s.
+    pub rtt_ceiling: Duration,
+    /// Demand below which goodput says nothing, bytes/s. Default 2,048.
+    pub demand_floor: u64,
+    /// Goodput at or above which a link is never too slow, bytes/s. Default 16,384: a full
+    /// terminal redraw in half a second.
+    pub goodput_floor: u64,
+    /// Share of the demand a slow link must carry, 0 to 1. Default 0.2.
+    pub goodput_share: f64,
+    /// Bad samples inside the window that make a link unsustainable, if they also outnumber the
+    /// good ones four to one. Default 8.
+    pub sustain_quorum: u32,
+    /// Least time from the first to the last of them. Default 5 s.
+    pub sustain_span: Duration,
+    /// The window. Default 15 s. Longer remembers a burst for longer.
+    pub sustain_window: Duration,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self {
+            dead_age: Duration::from_millis(2_500),
+            dead_quorum: 3,
+            dead_span: Duration::from_secs(1),
+            loss_ceiling: 0.2,
+            rtt_ceiling: Duration::from_millis(2_500),
+            demand_floor: 2_048,
+            goodput_floor: 16_384,
+            goodput_share: 0.2,
+            sustain_quorum: 8,
+            sustain_span: Duration::from_secs(5),
+            sustain_window: Duration::from_secs(15),
+        }
+    }
+}
+
+impl HealthConfig {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        ensure(!self.dead_age.is_zero(), "health.dead_age", "is longer than nothing")?;
+        ensure((1..=64).contains(&self.dead_quorum), "health.dead_quorum", "is 1 to 64")?;
+        ensure((0.0..=1.0).contains(&self.loss_ceiling), "health.loss_ceiling", "is 0 to 1")?;
+        ensure((0.0..=1.0).contains(&self.goodput_share), "health.goodput_share", "is 0 to 1")?;
+        ensure((1..=64).contains(&self.sustain_quorum), "health.sustain_quorum", "is 1 to 64")?;
+        let fits = self.sustain_span < self.sustain_window;
+        ensure(fits, "health.sustain_span", "is shorter than health.sustain_window")
+    }
+
+    /// Judges one sample by itself; `None` when nothing is wrong with it.
+    fn fault(&self, sample: &HealthSample) -> Option<Reason> {
+        if sample.pending_bytes > 0 && sample.oldest_unacked >= self.dead_age {
+            Some(Reason::PathDead)
+        } else if sample.loss.is_some_and(|loss| loss >= self.loss_ceiling) {
+            Some(Reason::HeavyLoss)
+        } else if sample.rtt.is_some_and(|rtt| rtt >= self.rtt_ceiling) {
+            Some(Reason::HighRtt)
+        } else if sample.pending_bytes > 0
+            && sample.demand >= self.demand_floor
+            && sample.goodput < self.goodput_floor
+            && (sample.goodput as f64) < sample.demand as f64 * self.goodput_share
+        {
+            Some(Reason::LowGoodput)
+        } else {
+            None
+        }
+    }
+
+    /// Judges a link nobody uses yet, which therefore may be idle: its pings must come back.
+    pub(super) fn approves_standby(&self, sample: &HealthSample) -> bool {
+        self.fault(sample).is_none()
+    }
+}
+
+/// What the samples so far say about a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Health {
+    /// Busy, and nothing wrong.
+    Good,
+    /// No traffic, no evidence.
+    Idle,
+    /// Something is wrong, short of a quorum.
+    Suspect,
+    /// A quorum says the link cannot carry the session, and why.
+    Failing(Reason),
+}
+
+/// The samples of one link.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HealthMonitor {
+    lanes: [LaneMonitor; 2],
+}
+
+#[derive(Debug, Clone, Default)]
+struct LaneMonitor {
+    /// When the current row of dead samples began, and its length.
+    dead: Option<(Instant, u32)>,
+    /// Busy samples inside the window: when, and what was wrong.
+    busy: VecDeque<(Instant, Option<Reason>)>,
+}
+
+impl HealthMonitor {
+    /// Takes one sample and judges its lane.
+    pub(super) fn observe(&mut self, now: Instant, sample: &HealthSample, config: &HealthConfig) -> Health {
+        let lane = match sample.lane {
+            Lane::Datagram => &mut self.lanes[0],
+            Lane::Reliable => &mut self.lanes[1],
+        };
+        lane.observe(now, sample, config)
+    }
+}
+
+impl LaneMonitor {
+    fn observe(&mut self, now: Instant, sample: &HealthSample, config: &HealthConfig) -> Health {
+        self.busy.retain(|(at, _)| now.saturating_duration_since(*at) < config.sustain_window);
+        if sample.is_idle() {
+            // Everything that was pending is acknowledged: the path lives.
+            self.dead = None;
+            return Health::Idle;
+        }
+        let fault = config.fault(sample);
+        if fault == Some(Reason::PathDead) {
+            let (since, row) = self.dead.unwrap_or((now, 0));
+            self.dead = Some((since, row.saturating_add(1)));
+        } else {
+            self.dead = None;
+        }
+        if self.busy.len() == MOST_SAMPLES {
+            self.busy.pop_front();
+        }
+        self.busy.push_back((now, fault));
+        match (self.failing(now, config), fault) {
+            (Some(why), _) => Health::Failing(why),
+            (None, Some(_)) => Health::Suspect,
+            (None, None) => Health::Good,
+        }
+    }
+
+    fn failing(&self, now: Instant, config: &HealthConfig) -> Option<Reason> {
+        if let Some((since, row)) = self.dead
+            && row >= config.dead_quorum
+            && now.saturating_duration_since(since) >= config.dead_span
+        {
+            return Some(Reason::PathDead);
+        }
+        // Death has its own, faster rule; here count only what a living path does badly.
+        let recent = || {
+            let inside = |at: Instant| now.saturating_duration_since(at) < config.sustain_window;
+            self.busy.iter().filter(move |(at, _)| inside(*at))
+        };
+        let bad = || recent().filter_map(|(at, fault)| fault.map(|why| (*at, why)));
+        let (first, _) = bad().next()?;
+        let (last, why) = bad().filter(|(_, why)| *why != Reason::PathDead).last()?;
+        let (bad, good) = (bad().count(), recent().filter(|(_, fault)| fault.is_none()).count());
+        let enough = bad >= config.sustain_quorum as usize && good * 4 <= bad;
+        (enough && last.saturating_duration_since(first) >= config.sustain_span).then_some(why)
+    }
+}
+
+/// Samples kept for one lane: the window at the fastest documented pace, twice over.
+const MOST_SAMPLES: usize = 64;
+
+#[cfg(test)]
+#[path = "health_tests.rs"]
+mod tests;

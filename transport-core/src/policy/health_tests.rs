@@ -1,0 +1,163 @@
+#![expect(clippy::disallowed_methods, reason = "an anchor for a hand-driven clock")]
+
+use super::*;
+
+#[test]
+fn idle_is_never_dead() {
+    let mut link = Probe::new();
+    for second in 0..7_200 {
+        assert_eq!(link.at(second as f64, HealthSample::idle(Lane::Reliable)), Health::Idle);
+    }
+}
+
+#[test]
+fn death_with_data_pending_is_seen_within_six_seconds_at_the_slowest_pace_and_phase() {
+    for phase in [0.001, 0.25, 0.5, 0.75, 0.999] {
+        let mut link = Probe::new();
+        let seen = (0..20)
+            .map(|tick| f64::from(tick) + phase)
+            .find(|at| link.at(*at, stalled(*at)) == Health::Failing(Reason::PathDead));
+        assert!(seen.is_some_and(|at| at <= 6.0), "phase {phase}: {seen:?}");
+    }
+}
+
+#[test]
+fn two_bad_samples_are_suspicious_and_the_third_is_death() {
+    let mut link = Probe::new();
+    assert_eq!(link.at(3.0, stalled(3.0)), Health::Suspect);
+    assert_eq!(link.at(4.0, stalled(4.0)), Health::Suspect);
+    assert_eq!(link.at(5.0, stalled(5.0)), Health::Failing(Reason::PathDead));
+}
+
+#[test]
+fn age_is_bad_at_the_threshold_and_not_just_below() {
+    let mut link = Probe::new();
+    assert_eq!(link.at(1.0, stalled(2.5 - 1e-6)), Health::Good);
+    assert_eq!(link.at(2.0, stalled(2.5)), Health::Suspect);
+}
+
+#[test]
+fn a_burst_of_bad_samples_is_one_look_until_the_span_is_over() {
+    let mut link = Probe::new();
+    for tick in 0..10 {
+        let at = 3.0 + f64::from(tick) * 0.1;
+        assert_eq!(link.at(at, stalled(at)), Health::Suspect, "{at}");
+    }
+    assert_eq!(link.at(4.0, stalled(4.0)), Health::Failing(Reason::PathDead));
+}
+
+#[test]
+fn one_acknowledgement_starts_the_row_over() {
+    let mut link = Probe::new();
+    link.at(3.0, stalled(3.0));
+    link.at(4.0, stalled(4.0));
+    assert_eq!(link.at(5.0, stalled(0.4)), Health::Good);
+    assert_eq!(link.at(8.0, stalled(3.0)), Health::Suspect);
+    assert_eq!(link.at(8.5, HealthSample::idle(Lane::Reliable)), Health::Idle);
+    assert_eq!(link.at(11.0, stalled(3.0)), Health::Suspect);
+}
+
+#[test]
+fn a_stall_of_a_second_and_a_half_throws_nobody_off() {
+    let mut link = Probe::new();
+    for cycle in 0..600 {
+        let at = f64::from(cycle) * 2.0;
+        assert_eq!(link.at(at, stalled(1.5)), Health::Good);
+    }
+}
+
+#[test]
+fn thirty_percent_loss_under_demand_is_seen_and_ten_is_not() {
+    assert_eq!(Probe::new().verdict_after(15, busy(Some(0.3), None)), Health::Failing(Reason::HeavyLoss));
+    assert_eq!(Probe::new().verdict_after(60, busy(Some(0.1), None)), Health::Good);
+    assert_eq!(
+        Probe::new()
+            .verdict_after(60, HealthSample { loss: Some(0.3), ..HealthSample::idle(Lane::Datagram) }),
+        Health::Idle
+    );
+}
+
+#[test]
+fn seven_bad_samples_are_short_of_the_quorum_and_eight_are_one() {
+    let bad = busy(Some(0.3), None);
+    assert_eq!(Probe::new().verdict_after(7, bad), Health::Suspect);
+    assert_eq!(Probe::new().verdict_after(8, bad), Health::Failing(Reason::HeavyLoss));
+}
+
+#[test]
+fn a_mixed_link_is_kept() {
+    let mut link = Probe::new();
+    for second in 0..600 {
+        let loss = if second % 3 == 0 { 0.02 } else { 0.3 };
+        let health = link.at(f64::from(second), busy(Some(loss), None));
+        assert!(!matches!(health, Health::Failing(_)), "second {second}");
+    }
+}
+
+#[test]
+fn satellite_is_slow_and_fine_but_three_seconds_are_not() {
+    let rtt = |seconds: f32| busy(None, Some(Duration::from_secs_f32(seconds)));
+    assert_eq!(Probe::new().verdict_after(60, rtt(0.8)), Health::Good);
+    assert_eq!(Probe::new().verdict_after(60, rtt(3.0)), Health::Failing(Reason::HighRtt));
+}
+
+#[test]
+fn a_trickle_under_demand_is_seen_and_a_small_demand_is_not_a_trickle() {
+    let trickle = HealthSample { pending_bytes: 60_000, goodput: 1_000, demand: 50_000, ..busy(None, None) };
+    assert_eq!(Probe::new().verdict_after(60, trickle), Health::Failing(Reason::LowGoodput));
+    let typing = HealthSample { pending_bytes: 4, goodput: 0, demand: 20, ..busy(None, None) };
+    assert_eq!(Probe::new().verdict_after(60, typing), Health::Good);
+    let flood = HealthSample { goodput: 900_000, demand: 90_000_000, ..trickle };
+    assert_eq!(Probe::new().verdict_after(60, flood), Health::Good);
+}
+
+#[test]
+fn each_lane_is_judged_by_itself() {
+    let mut link = Probe::new();
+    for second in 0..60 {
+        let at = f64::from(second);
+        link.at(at, busy(None, None));
+        let lossy = HealthSample { lane: Lane::Datagram, ..busy(Some(0.4), None) };
+        if link.at(at, lossy) == Health::Failing(Reason::HeavyLoss) {
+            return;
+        }
+    }
+    panic!("the reliable lane's health hid the datagram lane's loss");
+}
+
+struct Probe {
+    start: Instant,
+    monitor: HealthMonitor,
+    config: HealthConfig,
+}
+
+impl Probe {
+    fn new() -> Self {
+        Self { start: Instant::now(), monitor: HealthMonitor::default(), config: HealthConfig::default() }
+    }
+
+    fn at(&mut self, seconds: f64, sample: HealthSample) -> Health {
+        self.monitor.observe(self.start + Duration::from_secs_f64(seconds), &sample, &self.config)
+    }
+
+    /// Feeds the sample once a second and returns the last verdict.
+    fn verdict_after(&mut self, samples: u32, sample: HealthSample) -> Health {
+        (0..samples).map(|second| self.at(f64::from(second), sample)).last().unwrap()
+    }
+}
+
+fn stalled(age: f64) -> HealthSample {
+    let oldest_unacked = Duration::from_secs_f64(age);
+    HealthSample { pending_bytes: 100, oldest_unacked, demand: 100, ..HealthSample::idle(Lane::Reliable) }
+}
+
+fn busy(loss: Option<f32>, rtt: Option<Duration>) -> HealthSample {
+    HealthSample {
+        pending_bytes: 10,
+        demand: 500,
+        goodput: 500,
+        loss,
+        rtt,
+        ..HealthSample::idle(Lane::Reliable)
+    }
+}
