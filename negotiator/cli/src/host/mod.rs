@@ -1,0 +1,5 @@
+//! The sharing side of a terminal.
+
+pub mod hub;
+pub mod mailbox;
+pub mod pty;

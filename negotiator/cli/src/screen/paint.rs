@@ -1,0 +1,196 @@
+//! Paints a screen into a person's terminal: only the rows that changed, in one write.
+
+use std::fmt::Write;
+
+use super::Screen;
+use crate::wire::Size;
+
+/// What the terminal shall show.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    /// The shared screen, drawn at the top left.
+    pub screen: &'a Screen,
+    /// The size of the person's terminal.
+    pub terminal: Size,
+    /// The last row: text and escape sequences, not wider than the terminal.
+    pub status: &'a str,
+    /// Lines that cover the top of the screen, as the status.
+    pub overlay: &'a [String],
+}
+
+/// Remembers what the terminal shows and writes the difference.
+#[derive(Debug, Default)]
+pub struct Painter {
+    rows: Vec<String>,
+    modes: String,
+    cursor: String,
+    terminal: Option<Size>,
+}
+
+impl Painter {
+    /// Returns what must be written so that the terminal shows `frame`; empty when it already does.
+    pub fn paint(&mut self, frame: &Frame<'_>) -> String {
+        let mut out = String::new();
+        if self.terminal != Some(frame.terminal) {
+            self.forget();
+            self.terminal = Some(frame.terminal);
+            out.push_str("\x1b[0m\x1b[2J");
+        }
+        let rows = rows(frame);
+        self.rows.resize(rows.len(), String::new());
+        for (index, (old, new)) in self.rows.iter_mut().zip(rows).enumerate() {
+            if *old != new {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\x1b[{};1H\x1b[0m\x1b[2K{new}\x1b[0m", index + 1);
+                *old = new;
+            }
+        }
+        let screen = frame.screen.parser.screen();
+        let modes = screen.input_mode_formatted();
+        if modes != self.modes {
+            out.push_str(&modes);
+            self.modes = modes;
+        }
+        let cursor = cursor(frame);
+        if cursor != self.cursor || !out.is_empty() {
+            out.push_str(&cursor);
+            self.cursor = cursor;
+        }
+        if out.is_empty() { out } else { format!("{BEGIN}{out}{END}") }
+    }
+
+    /// Forgets what the terminal shows: everything is painted next time.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Returns every row of the terminal, each drawable from its first column.
+fn rows(frame: &Frame<'_>) -> Vec<String> {
+    let Size { columns, rows } = frame.terminal;
+    let screen = frame.screen.parser.screen();
+    let width = frame.screen.size().columns;
+    // A width beyond the screen keeps rows from continuing the row before: each stands alone. Of a screen
+    // that is wider than the terminal one column less is shown, lest a wide character wrap at the edge.
+    let whole = if width <= columns { u16::MAX } else { columns - 1 };
+    let mut lines: Vec<String> = screen
+        .rows_formatted(0, whole)
+        .take(usize::from(rows.saturating_sub(1)))
+        .map(|mut row| {
+            if width < columns && !row.is_empty() {
+                // Colours that run to the end of the shared screen must not run on beyond it.
+                let _ = write!(row, "\x1b[0m\x1b[{}G\x1b[K", width + 1);
+            }
+            row
+        })
+        .collect();
+    lines.resize(usize::from(rows.saturating_sub(1)), String::new());
+    for (line, text) in lines.iter_mut().zip(frame.overlay) {
+        line.clone_from(text);
+    }
+    lines.push(frame.status.to_owned());
+    lines
+}
+
+fn cursor(frame: &Frame<'_>) -> String {
+    let screen = frame.screen.parser.screen();
+    let (row, column) = screen.cursor_position();
+    let inside = row + 1 < frame.terminal.rows && column < frame.terminal.columns;
+    if screen.hide_cursor() || !inside || !frame.overlay.is_empty() {
+        return "\x1b[?25l".to_owned();
+    }
+    format!("\x1b[{};{}H\x1b[?25h", row + 1, column + 1)
+}
+
+/// A synchronised update: terminals that know it show the frame at once, the others ignore it.
+const BEGIN: &str = "\x1b[?2026h\x1b[?25l";
+const END: &str = "\x1b[?2026l";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TERMINAL: Size = Size { columns: 30, rows: 6 };
+
+    /// A terminal, and what was painted into it.
+    struct Glass(Screen, Painter);
+
+    impl Glass {
+        fn new() -> Self {
+            Self(Screen::new(TERMINAL), Painter::default())
+        }
+
+        fn show(&mut self, screen: &Screen, status: &str) -> String {
+            let frame = Frame { screen, terminal: TERMINAL, status, overlay: &[] };
+            let bytes = self.1.paint(&frame);
+            self.0.feed(bytes.as_bytes());
+            bytes
+        }
+
+        fn lines(&self) -> Vec<String> {
+            self.0.parser.screen().rows(0, TERMINAL.columns).map(|row| row.trim_end().to_owned()).collect()
+        }
+    }
+
+    #[test]
+    fn the_status_owns_the_last_row_whatever_is_printed() {
+        let mut screen = Screen::new(Size { columns: 30, rows: 5 });
+        let mut glass = Glass::new();
+        for _ in 0..20 {
+            screen.feed(b"line\r\n\x1b[2J\x1b[5;1Hlast\r\nmore");
+            glass.show(&screen, "STATUS");
+        }
+        assert_eq!(glass.lines(), ["", "", "", "last", "more", "STATUS"]);
+    }
+
+    #[test]
+    fn an_unchanged_screen_writes_nothing_and_a_changed_row_only_itself() {
+        let mut screen = Screen::new(Size { columns: 30, rows: 5 });
+        let mut glass = Glass::new();
+        screen.feed(b"one\r\ntwo\r\n");
+        glass.show(&screen, "s");
+        assert_eq!(glass.show(&screen, "s"), "");
+        screen.feed(b"three");
+        let bytes = glass.show(&screen, "s");
+        assert!(bytes.contains("three") && !bytes.contains("two"), "{bytes:?}");
+    }
+
+    #[test]
+    fn an_overlay_covers_the_top_and_goes_again() {
+        let mut screen = Screen::new(Size { columns: 30, rows: 5 });
+        screen.feed(b"shell");
+        let mut glass = Glass::new();
+        let overlay = ["help".to_owned()];
+        let frame = Frame { screen: &screen, terminal: TERMINAL, status: "s", overlay: &overlay };
+        let bytes = glass.1.paint(&frame);
+        glass.0.feed(bytes.as_bytes());
+        assert_eq!(glass.lines()[0], "help");
+        glass.show(&screen, "s");
+        assert_eq!(glass.lines()[0], "shell");
+    }
+
+    proptest! {
+        #[test]
+        fn painting_differences_ends_where_painting_everything_would(
+            steps in proptest::collection::vec("[ -~äß漢]{0,40}(\r\n)?(\x1b\\[(4[0-7]|7|0)m)?(\x1b\\[[1-5];[1-9]H)?", 1..12),
+            columns in 3u16..40,
+        ) {
+            let mut screen = Screen::new(Size { columns, rows: 5 });
+            let mut stepwise = Glass::new();
+            for step in steps {
+                screen.feed(step.as_bytes());
+                stepwise.show(&screen, "status");
+            }
+            let mut at_once = Glass::new();
+            at_once.show(&screen, "status");
+            prop_assert_eq!(stepwise.lines(), at_once.lines());
+            let rows: Vec<_> = screen.parser.screen().rows(0, columns.min(TERMINAL.columns)).map(|row| row.trim_end().to_owned()).collect();
+            // A wide character that the narrower terminal cuts in half may differ; whole ones may not.
+            if columns <= TERMINAL.columns {
+                prop_assert_eq!(&stepwise.lines()[..5], &rows[..]);
+            }
+        }
+    }
+}
