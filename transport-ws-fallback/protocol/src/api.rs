@@ -1,0 +1,146 @@
+//! Bodies of the control plane's HTTP endpoints, as JSON.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    membership::{MembershipProof, Verifier},
+    token::FallbackToken,
+};
+
+/// `POST /v1/sessions`: the host registers a session.
+pub const SESSIONS_PATH: &str = "/v1/sessions";
+/// `POST /v1/fallback/token`: a member asks for a token.
+pub const TOKEN_PATH: &str = "/v1/fallback/token";
+/// `GET /v1/signaling/{session_id}`: the signaling room, a WebSocket.
+pub const SIGNALING_PATH: &str = "/v1/signaling";
+/// `POST /turn/credentials`: a member asks for TURN servers.
+pub const TURN_PATH: &str = "/turn/credentials";
+
+/// The cohort of everybody who names none.
+pub const DEFAULT_COHORT: &str = "public";
+
+/// The body of `POST /v1/sessions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterSession {
+    /// The session, chosen by the host.
+    pub session_id: Uuid,
+    /// What membership proofs are checked with, unpadded base64url.
+    pub verifier: Verifier,
+}
+
+/// The body of `POST /v1/fallback/token`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRequest {
+    /// The session the token is for. Text, so that nonsense is answered with `invalid_session_id`.
+    pub session_id: String,
+    /// The rollout cohort.
+    #[serde(default = "default_cohort")]
+    pub cohort_id: String,
+    /// Name and version of the software.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_version: Option<String>,
+    /// A JWT of the identity provider. Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entitlement_proof: Option<String>,
+    /// Whether the person agreed to per-session telemetry.
+    #[serde(default)]
+    pub telemetry_opt_in: bool,
+    /// What the deployed clients send; never used for the guardrail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_sessions_hint: Option<u64>,
+    /// Proof of membership. v1 clients have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<MembershipProof>,
+}
+
+fn default_cohort() -> String {
+    DEFAULT_COHORT.to_owned()
+}
+
+impl fmt::Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenRequest")
+            .field("cohort_id", &self.cohort_id)
+            .field("client_version", &self.client_version)
+            .field("entitlement_proof", &self.entitlement_proof.as_ref().map(|_| "…"))
+            .field("telemetry_opt_in", &self.telemetry_opt_in)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer of `POST /v1/fallback/token`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenResponse {
+    /// The token.
+    pub token: FallbackToken,
+    /// Until when it admits, RFC 3339.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+    /// The cohort it was counted for.
+    pub cohort: String,
+    /// How close the cohort is to its budget.
+    pub guardrail_hint: GuardrailHint,
+    /// Activations as a share of all sessions of this hour, 0 to 1.
+    pub guardrail_ratio: f64,
+    /// Whether that share is over the soft threshold. Tokens are minted all the same.
+    pub guardrail_soft_breach: bool,
+    /// What the person agreed to, repeated.
+    pub telemetry_enabled: bool,
+    /// Whether the token grants the fallback.
+    pub fallback_authorized: bool,
+    /// Which relay to use; without it the client's own configuration decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay_url: Option<String>,
+}
+
+/// How close a cohort is to its budget. For display; clients decide nothing by it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GuardrailHint {
+    /// Activations as a share of all sessions of this hour, 0 to 1.
+    pub ratio: f64,
+    /// The soft threshold, 0 to 1.
+    pub threshold: f64,
+    /// Whether the share is over the threshold.
+    pub soft_breach: bool,
+}
+
+/// The body of `POST /turn/credentials`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnRequest {
+    /// The session.
+    pub session_id: Uuid,
+    /// Proof of membership, purpose `token`.
+    pub proof: MembershipProof,
+}
+
+/// The answer of `POST /turn/credentials`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnCredentials {
+    /// The user name: an expiry and a pseudonym.
+    pub username: String,
+    /// Its HMAC, base64. Secret.
+    pub credential: String,
+    /// How long they hold, seconds.
+    pub ttl: u64,
+    /// `turn:` and `turns:` URLs.
+    pub urls: Vec<String>,
+}
+
+impl fmt::Debug for TurnCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TurnCredentials").field("ttl", &self.ttl).field("urls", &self.urls).finish_non_exhaustive()
+    }
+}
+
+/// The answer of `GET /health`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`.
+    pub status: String,
+    /// Whether the kill switch is on.
+    pub fallback_paused: bool,
+}

@@ -1,0 +1,123 @@
+//! Why the control plane says no: one closed set for HTTP bodies, metrics and people.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $label:literal, $status:literal, $words:literal;)+) => {
+        /// Why the control plane says no.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Reason {
+            $($(#[$doc])* $name,)+
+            /// A reason of a later revision.
+            #[serde(other)]
+            Unknown,
+        }
+
+        impl Reason {
+            /// Every reason a control plane gives.
+            pub const ALL: &[Reason] = &[$(Reason::$name),+];
+
+            /// Returns its name on the wire, in metrics and logs.
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$name => $label,)+ Self::Unknown => "unknown" }
+            }
+
+            /// Returns the HTTP status it travels with.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)+ Self::Unknown => 500 }
+            }
+
+            /// Says it to a person.
+            pub const fn message(self) -> &'static str {
+                match self {
+                    $(Self::$name => $words,)+
+                    Self::Unknown => "the control plane refused for a reason this version does not know",
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No entitlement proof, and the cohort needs one.
+    EntitlementRequired = "entitlement_required", 401,
+        "the fallback relay needs an entitlement; sign in with Beach Auth, or pass an entitlement proof";
+    /// The proof lacks the entitlement.
+    EntitlementMissing = "entitlement_missing", 403,
+        "this account is not entitled to the fallback relay";
+    /// The proof does not verify.
+    EntitlementInvalid = "entitlement_invalid", 401,
+        "the entitlement proof is invalid or has expired; sign in again";
+    /// The entitlement service cannot be asked.
+    EntitlementUnavailable = "entitlement_unavailable", 503,
+        "entitlements cannot be checked at the moment; staying on WebRTC retries";
+    /// The cohort's flag is off.
+    FallbackDisabled = "fallback_disabled", 403,
+        "the fallback relay is not enabled for this cohort; staying on WebRTC retries";
+    /// The kill switch is on.
+    FallbackPaused = "fallback_paused", 403,
+        "the operator has paused the fallback relay; staying on WebRTC retries";
+    /// The control plane failed.
+    Internal = "internal", 500,
+        "the control plane failed; trying again later";
+    /// The request is not what it should be.
+    InvalidRequest = "invalid_request", 400,
+        "the control plane could not read the request";
+    /// Not a session id.
+    InvalidSessionId = "invalid_session_id", 400,
+        "this is not a session id";
+    /// The membership proof is wrong, stale or used.
+    MembershipInvalid = "membership_invalid", 401,
+        "the proof of membership was not accepted; check the join link and this machine's clock";
+    /// Too many requests.
+    RateLimited = "rate_limited", 429,
+        "too many requests; trying again later";
+    /// The session exists with another verifier.
+    SessionExists = "session_exists", 409,
+        "a session of this id exists already";
+    /// The store cannot be reached.
+    StoreUnavailable = "store_unavailable", 503,
+        "the control plane has lost its store; trying again later";
+    /// The account may not use TURN.
+    TurnUnentitled = "turn_unentitled", 403,
+        "this account is not entitled to TURN servers";
+    /// There are no TURN servers.
+    TurnUnconfigured = "turn_unconfigured", 503,
+        "no TURN server is configured";
+    /// Nobody registered the session, or it has expired.
+    UnknownSession = "unknown_session", 404,
+        "the session is unknown or has ended";
+}
+
+/// The body of every refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// Always false.
+    pub success: bool,
+    /// Why.
+    pub reason: Reason,
+    /// Why, for a person. v1 has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+impl From<Reason> for ErrorBody {
+    fn from(reason: Reason) -> Self {
+        Self { success: false, reason, message: reason.message().to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_what_travels() {
+        for reason in Reason::ALL {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.label());
+        }
+        let later: Reason = serde_json::from_str(r#""moon_phase""#).unwrap();
+        assert_eq!(later, Reason::Unknown);
+    }
+}

@@ -1,0 +1,78 @@
+//! Text messages of the signaling room, `GET /v1/signaling/{session_id}`.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{encoding::base64_bytes, membership::MembershipProof, token::Role};
+
+/// Largest sealed envelope in bytes, before base64.
+pub const MAX_ENVELOPE_BYTES: usize = 65_536;
+
+/// Largest text message in bytes: an envelope as base64 and the JSON around it.
+pub const MAX_MESSAGE_BYTES: usize = MAX_ENVELOPE_BYTES.div_ceil(3) * 4 + 256;
+
+/// From a member to the room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToRoom {
+    /// The first message, within 5 s.
+    Hello {
+        /// Proof of membership, purpose `signaling`.
+        proof: MembershipProof,
+    },
+    /// An envelope for one member.
+    Send {
+        /// For whom.
+        to: Uuid,
+        /// Sealed bytes, base64.
+        #[serde(with = "base64_bytes")]
+        data: Bytes,
+    },
+    /// A message of a later revision; ignored.
+    #[serde(other)]
+    Unknown,
+}
+
+/// From the room to a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromRoom {
+    /// Sealed bytes of another member.
+    Envelope {
+        /// Who the room says sent it; the seal proves it.
+        from: Uuid,
+        /// Sealed bytes, base64.
+        #[serde(with = "base64_bytes")]
+        data: Bytes,
+    },
+    /// A member entered.
+    PeerJoined(RoomPeer),
+    /// A member left.
+    PeerLeft {
+        /// Who.
+        peer_id: Uuid,
+    },
+    /// An envelope did not reach its addressee.
+    Undelivered {
+        /// Whom it was for.
+        to: Uuid,
+    },
+    /// The hello was accepted.
+    Welcome {
+        /// Who is already there.
+        peers: Vec<RoomPeer>,
+    },
+    /// A message of a later revision; ignored.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A member of a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomPeer {
+    /// Who.
+    pub peer_id: Uuid,
+    /// Host or viewer.
+    pub role: Role,
+}

@@ -1,0 +1,117 @@
+//! What admits an endpoint to the relay: a short-lived JWT signed with Ed25519.
+//!
+//! The control plane signs ([`TokenSigner`]), clients carry ([`FallbackToken`]), the relay verifies
+//! with public keys only ([`TokenVerifier`]). A token is for one session, one peer and one use.
+
+mod error;
+mod keys;
+mod sign;
+mod verify;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use error::TokenError;
+pub use keys::{KeyError, KeyId, PublicKey};
+pub use sign::{TokenSigner, private_key_pem};
+pub use verify::TokenVerifier;
+
+/// The `typ` of a token's header, checked by hand: another JWT of the same issuer is not a token.
+pub const TOKEN_TYPE: &str = "beach-fallback+jwt";
+
+/// The `aud` of every token.
+pub const AUDIENCE: &str = "beach-lifeguard";
+
+/// The capability a token grants.
+pub const CAPABILITY: &str = "fallback-ws";
+
+/// Longest life of a token in seconds.
+pub const MAX_LIFE_SECS: u64 = 300;
+
+/// Clock skew that is forgiven, in seconds.
+pub const LEEWAY_SECS: u64 = 5;
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Who signed it.
+    pub iss: String,
+    /// The peer it was given to.
+    pub sub: Uuid,
+    /// [`AUDIENCE`].
+    pub aud: String,
+    /// The session it opens.
+    pub session_id: Uuid,
+    /// The rollout cohort it was counted for.
+    pub cohort_id: String,
+    /// Host or viewer.
+    pub role: Role,
+    /// What the peer may do.
+    pub access: Access,
+    /// When it was signed, Unix seconds.
+    pub iat: u64,
+    /// From when it is valid, Unix seconds.
+    pub nbf: u64,
+    /// Until when it is valid, Unix seconds; at most [`MAX_LIFE_SECS`] after `iat`.
+    pub exp: u64,
+    /// Its own name: the relay takes each once.
+    pub jti: Uuid,
+    /// What is switched on.
+    pub feature_bits: FeatureBits,
+    /// Contains [`CAPABILITY`].
+    pub capabilities: Vec<String>,
+}
+
+/// What a token switches on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeatureBits {
+    /// The person agreed to per-session telemetry.
+    pub telemetry_enabled: bool,
+    /// The fallback may be used; without it the relay refuses (`missing_entitlement`).
+    pub fallback_authorized: bool,
+}
+
+/// Which side of the terminal a peer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Shares the terminal.
+    Host,
+    /// Watches it, and types if its access allows.
+    Viewer,
+}
+
+/// What a peer may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// Read and write.
+    Full,
+    /// Its data frames go nowhere.
+    ReadOnly,
+}
+
+/// A token as clients carry it: opaque, secret, never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FallbackToken(String);
+
+impl FallbackToken {
+    /// Takes a token as the control plane returned it.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into())
+    }
+
+    /// Shows it, for the hello and for verification.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for FallbackToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FallbackToken(…)")
+    }
+}

@@ -1,0 +1,99 @@
+//! Verification, for the relay.
+
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+
+use super::{
+    AUDIENCE, CAPABILITY, Claims, FallbackToken, KeyId, LEEWAY_SECS, MAX_LIFE_SECS, PublicKey, TOKEN_TYPE,
+    TokenError,
+};
+
+/// Verifies tokens of one issuer with any of a set of public keys, so that keys rotate with overlap.
+///
+/// Whether a token was used before is for the relay to remember, by [`Claims::jti`].
+#[derive(Debug, Clone)]
+pub struct TokenVerifier {
+    keys: BTreeMap<KeyId, PublicKey>,
+    validation: Validation,
+}
+
+impl TokenVerifier {
+    /// Trusts `keys` of `issuer`.
+    pub fn new(issuer: &str, keys: impl IntoIterator<Item = (KeyId, PublicKey)>) -> Self {
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_issuer(&[issuer]);
+        validation.set_required_spec_claims(&["aud", "exp", "iss", "nbf", "sub"]);
+        // Times are checked below against the caller's clock, so that tests and simulations can
+        // step it.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        Self { keys: keys.into_iter().collect(), validation }
+    }
+
+    /// Returns the keys that are trusted.
+    pub fn keys(&self) -> &BTreeMap<KeyId, PublicKey> {
+        &self.keys
+    }
+
+    /// Checks everything a token itself can tell: type, algorithm, key, signature, issuer, audience,
+    /// times with 5 s of leeway, length of life, and that it grants the fallback.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`]; nothing a token claims is looked at before its signature holds.
+    pub fn verify(&self, token: &FallbackToken, now: SystemTime) -> Result<Claims, TokenError> {
+        let token = token.expose();
+        if token.len() > MAX_TOKEN_BYTES || token.bytes().filter(|byte| *byte == b'.').count() != 2 {
+            return Err(TokenError::Malformed);
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(header_error)?;
+        if header.alg != Algorithm::EdDSA {
+            return Err(TokenError::Algorithm);
+        }
+        if header.typ.as_deref() != Some(TOKEN_TYPE) {
+            return Err(TokenError::Type);
+        }
+        let key = header.kid.and_then(|id| KeyId::parse(id).ok()).ok_or(TokenError::Key)?;
+        let key = DecodingKey::from_ed_der(&self.keys.get(&key).ok_or(TokenError::Key)?.0);
+        // First as any JSON object, so that a missing claim is told from unreadable JSON.
+        let claims = jsonwebtoken::decode::<serde_json::Value>(token, &key, &self.validation)?.claims;
+        let claims: Claims = serde_json::from_value(claims).map_err(|_| TokenError::Claims)?;
+        check_times(&claims, now)?;
+        if !claims.feature_bits.fallback_authorized || !claims.capabilities.iter().any(|c| c == CAPABILITY) {
+            return Err(TokenError::Entitlement);
+        }
+        Ok(claims)
+    }
+}
+
+/// A header with an unknown `alg` is unreadable to the library; for us it is a wrong algorithm.
+fn header_error(error: jsonwebtoken::errors::Error) -> TokenError {
+    match error.kind() {
+        jsonwebtoken::errors::ErrorKind::Json(json) if json.to_string().contains("unknown variant") => {
+            TokenError::Algorithm
+        }
+        _ => error.into(),
+    }
+}
+
+fn check_times(claims: &Claims, now: SystemTime) -> Result<(), TokenError> {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    if claims.exp.saturating_add(LEEWAY_SECS) <= now {
+        return Err(TokenError::Expired);
+    }
+    if claims.nbf.max(claims.iat) > now.saturating_add(LEEWAY_SECS) {
+        return Err(TokenError::Premature);
+    }
+    if claims.exp.saturating_sub(claims.iat) > MAX_LIFE_SECS {
+        return Err(TokenError::Life);
+    }
+    Ok(())
+}
+
+/// Longest token in bytes. Ours are about 700.
+const MAX_TOKEN_BYTES: usize = 4_096;
