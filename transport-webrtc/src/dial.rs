@@ -19,7 +19,7 @@ use crate::{
     config::WebRtcConfig,
     error::{Failure, Stage},
     message::{DeclineReason, LinkMessage, VERSION},
-    peer::{IceState, Peer, PeerEvent},
+    peer::{IceState, Peer, PeerEvent, local_addresses},
     supervisor::{Link, supervise},
     transport::{Shared, WebRtcTransport, read_channel},
 };
@@ -204,6 +204,7 @@ impl<'a> Dial<'a> {
                 datagram,
                 reader,
                 _readers: readers,
+                addresses: local_addresses(),
             };
             tokio::spawn(supervise(link, self.config.clone()));
         }

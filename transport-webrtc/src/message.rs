@@ -34,10 +34,11 @@ pub(crate) enum LinkMessage {
     Candidate { candidate: String },
     /// The sender will not go on with this attempt.
     Decline { reason: DeclineReason },
-    /// Asks whether signaling works before ICE is restarted: a restart gives the old path up.
+    /// Asks whether signaling works, and whether the peer moved, before ICE is restarted: a restart
+    /// gives the old path up.
     RestartAsk,
-    /// Signaling works.
-    RestartReady,
+    /// Signaling works; `moved` when the sender's addresses are others than when the link was made.
+    RestartReady { moved: bool },
     /// New credentials and candidates for the same link.
     RestartOffer { sdp: String },
     /// The same from the other side.
@@ -138,7 +139,7 @@ mod tests {
                 r#"{"type":"decline","reason":"no-udp"}"#,
             ),
             (LinkMessage::RestartAsk, r#"{"type":"restart-ask"}"#),
-            (LinkMessage::RestartReady, r#"{"type":"restart-ready"}"#),
+            (LinkMessage::RestartReady { moved: true }, r#"{"type":"restart-ready","moved":true}"#),
             (LinkMessage::RestartOffer { sdp: sdp.clone() }, r#"{"type":"restart-offer","sdp":"v=0\r\n"}"#),
             (LinkMessage::RestartAnswer { sdp }, r#"{"type":"restart-answer","sdp":"v=0\r\n"}"#),
         ] {

@@ -2,6 +2,7 @@
 //! closed whatever happens.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     panic::AssertUnwindSafe,
     sync::Arc,
@@ -24,13 +25,15 @@ use webrtc::{
     },
     ice_transport::{
         ice_candidate::RTCIceCandidateInit, ice_candidate_type::RTCIceCandidateType,
-        ice_connection_state::RTCIceConnectionState, ice_server::RTCIceServer,
+        ice_connection_state::RTCIceConnectionState, ice_gathering_state::RTCIceGatheringState,
+        ice_server::RTCIceServer,
     },
     peer_connection::{
         RTCPeerConnection, configuration::RTCConfiguration, offer_answer_options::RTCOfferOptions,
         peer_connection_state::RTCPeerConnectionState, policy::ice_transport_policy::RTCIceTransportPolicy,
         sdp::session_description::RTCSessionDescription,
     },
+    util::ifaces::ifaces,
 };
 
 use crate::{
@@ -191,6 +194,12 @@ impl Drop for Peer {
 
 impl Live {
     async fn close(self) {
+        // A candidate that is gathered after the close is never closed itself: its socket and its
+        // tasks would stay for good.
+        if self.pc.ice_gathering_state() == RTCIceGatheringState::Gathering {
+            let mut gathered = self.pc.gathering_complete_promise().await;
+            let _ = timeout(GATHER, gathered.recv()).await;
+        }
         if timeout(CLOSE, self.pc.close()).await.is_err() {
             tracing::warn!(target: "transport_webrtc", "a peer connection did not close in time");
         }
@@ -328,6 +337,13 @@ async fn ice_servers(
     Ok((servers, shims))
 }
 
+/// Returns this machine's addresses: when they change, it moved to another network.
+pub(crate) fn local_addresses() -> BTreeSet<IpAddr> {
+    let interfaces = ifaces().unwrap_or_default();
+    let addresses = interfaces.into_iter().filter_map(|interface| interface.addr.map(|address| address.ip()));
+    addresses.filter(|ip| !ip.is_loopback()).collect()
+}
+
 /// Asks the kernel which of our addresses it would send from; nothing is sent.
 async fn outbound_ip() -> IpAddr {
     let ask = async {
@@ -360,6 +376,10 @@ const EVENTS: usize = 64;
 
 /// Time for closing a peer connection. It takes a few milliseconds.
 const CLOSE: Duration = Duration::from_secs(5);
+
+/// Longest time that gathering goes on with servers that do not answer: two TURN transactions of seven
+/// transmissions each.
+const GATHER: Duration = Duration::from_secs(16);
 
 const ACCEPT_NAT_AFTER: Duration = Duration::from_millis(100);
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Numbers pings, matches pongs, and keeps the last [`WINDOW`] of them.
+/// Numbers pings, matches pongs, and remembers how the last [`WINDOW`] fared.
 ///
 /// Call [`ping`](Self::ping) before sending one and [`pong`](Self::pong) for each answer;
 /// [`rtt`](Self::rtt) and [`loss`](Self::loss) may be asked at any time.
@@ -13,35 +13,33 @@ use std::{
 pub(crate) struct RttMeter {
     next: u32,
     smoothed: Option<Duration>,
-    sent: VecDeque<Ping>,
-}
-
-#[derive(Debug)]
-struct Ping {
-    number: u32,
-    at: Instant,
-    answered: bool,
+    /// Not answered yet, oldest first.
+    open: VecDeque<(u32, Instant)>,
+    /// Whether each was answered, oldest first.
+    judged: VecDeque<bool>,
 }
 
 impl RttMeter {
     /// Returns the number of a ping that leaves at `now`.
     pub(crate) fn ping(&mut self, now: Instant) -> u32 {
+        while let Some(&(_, sent)) = self.open.front()
+            && (self.open.len() == MAX_OPEN || now.saturating_duration_since(sent) >= PATIENCE)
+        {
+            self.open.pop_front();
+            self.judge(false);
+        }
         let number = self.next;
         self.next = self.next.wrapping_add(1);
-        if self.sent.len() == WINDOW {
-            self.sent.pop_front();
-        }
-        self.sent.push_back(Ping { number, at: now, answered: false });
+        self.open.push_back((number, now));
         number
     }
 
     /// Takes an answer. Unknown and repeated numbers are ignored: a peer may send anything.
     pub(crate) fn pong(&mut self, now: Instant, number: u32) {
-        let Some(ping) = self.sent.iter_mut().find(|ping| ping.number == number && !ping.answered) else {
-            return;
-        };
-        ping.answered = true;
-        let sample = now.saturating_duration_since(ping.at);
+        let Some(place) = self.open.iter().position(|(open, _)| *open == number) else { return };
+        let Some((_, sent)) = self.open.remove(place) else { return };
+        self.judge(true);
+        let sample = now.saturating_duration_since(sent);
         // RFC 6298 §2: one eighth of the new.
         self.smoothed = Some(self.smoothed.map_or(sample, |old| old * 7 / 8 + sample / 8));
     }
@@ -51,29 +49,30 @@ impl RttMeter {
         self.smoothed
     }
 
-    /// Estimates the share of packets lost in one direction, 0 to 1, from the pings that had
-    /// [`PATIENCE`] to be answered; `None` before [`ENOUGH`] of them.
-    pub(crate) fn loss(&self, now: Instant) -> Option<f32> {
-        let judged = self
-            .sent
-            .iter()
-            .filter(|ping| ping.answered || now.saturating_duration_since(ping.at) >= PATIENCE);
-        let (mut total, mut lost) = (0u16, 0u16);
-        for ping in judged {
-            total += 1;
-            lost += u16::from(!ping.answered);
-        }
-        if usize::from(total) < ENOUGH {
+    /// Estimates the share of packets lost in one direction, 0 to 1; `None` before [`ENOUGH`] pings
+    /// were answered or had [`PATIENCE`] to be.
+    pub(crate) fn loss(&self) -> Option<f32> {
+        if self.judged.len() < ENOUGH {
             return None;
         }
+        let answered = self.judged.iter().filter(|answered| **answered).count();
         // A ping and its pong both must arrive: answered = (1 - p)².
-        let answered = 1.0 - f32::from(lost) / f32::from(total);
-        Some(1.0 - answered.sqrt())
+        Some(1.0 - (answered as f32 / self.judged.len() as f32).sqrt())
+    }
+
+    fn judge(&mut self, answered: bool) {
+        if self.judged.len() == WINDOW {
+            self.judged.pop_front();
+        }
+        self.judged.push_back(answered);
     }
 }
 
-/// Pings remembered: 16 s at the default interval.
+/// Verdicts remembered: 16 s at the default interval.
 const WINDOW: usize = 32;
+
+/// Pings that may be open: more than fit into [`PATIENCE`] at any sensible interval.
+const MAX_OPEN: usize = 64;
 
 /// Pings needed before a share means anything.
 const ENOUGH: usize = 8;
@@ -101,7 +100,7 @@ mod tests {
 
     #[test]
     fn loss_is_the_share_of_one_direction() {
-        let (mut meter, mut now) = (RttMeter::default(), Instant::now());
+        let (mut meter, now) = (RttMeter::default(), Instant::now());
         // 16 of 25 answered: a share of 0.8 arrives each way.
         for i in 0..25 {
             let number = meter.ping(now);
@@ -109,9 +108,9 @@ mod tests {
                 meter.pong(now, number);
             }
         }
-        assert_eq!(meter.loss(now), Some(0.0), "unanswered pings are still on their way");
-        now += PATIENCE;
-        assert!((meter.loss(now).unwrap() - 0.2).abs() < 1e-3);
+        assert_eq!(meter.loss(), Some(0.0), "unanswered pings are still on their way");
+        meter.ping(now + PATIENCE);
+        assert!((meter.loss().unwrap() - 0.2).abs() < 1e-3);
     }
 
     #[test]
@@ -122,11 +121,10 @@ mod tests {
         assert_eq!(meter.rtt(), None);
         meter.pong(now + TICK, number);
         meter.pong(now + TICK * 9, number);
-        assert_eq!(meter.rtt(), Some(TICK));
-        for _ in 0..3 * WINDOW {
+        assert_eq!((meter.rtt(), meter.judged.len()), (Some(TICK), 1));
+        for _ in 0..3 * MAX_OPEN {
             meter.ping(now);
         }
-        assert_eq!(meter.sent.len(), WINDOW);
-        assert_eq!(meter.loss(now), None);
+        assert_eq!((meter.open.len(), meter.judged.len()), (MAX_OPEN, WINDOW));
     }
 }

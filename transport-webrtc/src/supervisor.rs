@@ -1,6 +1,6 @@
 //! Looks after one live link: measures, watches ICE, restarts it once, and takes it all down.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::pending, net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -11,10 +11,10 @@ use transport_core::{CloseCode, Closed, DialRole, Initiator, Lane, signaling::Li
 
 use crate::{
     channel::Channel,
-    config::WebRtcConfig,
+    config::{IceRestart, WebRtcConfig},
     frame::Frame,
     message::LinkMessage,
-    peer::{IceState, Peer, PeerEvent},
+    peer::{IceState, Peer, PeerEvent, local_addresses},
     transport::{Shared, send_lane},
 };
 
@@ -31,6 +31,24 @@ pub(crate) struct Link {
     pub(crate) reader: JoinSet<()>,
     /// The reader of the other one.
     pub(crate) _readers: JoinSet<()>,
+    /// This machine's addresses when the path was found.
+    pub(crate) addresses: BTreeSet<IpAddr>,
+}
+
+/// What is known about a path that went silent.
+#[derive(Debug, Clone, Copy)]
+struct Silence {
+    /// When the link is given up, unless the path comes back first.
+    until: Instant,
+    /// ICE is restarted once at most.
+    restarted: bool,
+}
+
+impl Link {
+    /// Says whether this machine's addresses are others than when the path was found.
+    fn has_moved(&self) -> bool {
+        local_addresses() != self.addresses
+    }
 }
 
 /// Runs `link` until it has ended and everything it opened is closed.
@@ -63,19 +81,19 @@ async fn watch(
     let shared = link.shared.clone();
     let mut ping = interval(config.ping_interval);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let asks = link.role == DialRole::Offerer && config.ice_restart != IceRestart::Never;
+    let mut ask = interval(ASK);
     let mut signaling_works = true;
-    // When the link is given up, unless the path comes back first.
-    let mut lost_at: Option<Instant> = None;
+    let mut silence: Option<Silence> = None;
     loop {
         tokio::select! {
             closed = shared.ended() => return closed,
             event = link.peer.events.recv() => match event {
-                Some(PeerEvent::Ice(IceState::Connected)) => lost_at = None,
-                Some(PeerEvent::Ice(IceState::Disconnected)) if lost_at.is_none() => {
-                    lost_at = Some(Instant::now() + config.ice_timeouts.failed);
-                    if link.role == DialRole::Offerer {
-                        say(words, LinkMessage::RestartAsk);
-                    }
+                Some(PeerEvent::Ice(IceState::Connected)) => silence = None,
+                Some(PeerEvent::Ice(IceState::Disconnected)) if silence.is_none() => {
+                    let until = Instant::now() + config.ice_timeouts.failed;
+                    silence = Some(Silence { until, restarted: false });
+                    ask.reset_immediately();
                 }
                 Some(PeerEvent::Ice(IceState::Failed)) | None => {
                     shared.end(Closed::network("ICE found no way to the peer"));
@@ -93,41 +111,61 @@ async fn watch(
                 Some(PeerEvent::Ice(_) | PeerEvent::Gathered | PeerEvent::Secured) => {}
             },
             body = link.signaling.recv(), if signaling_works => match body {
-                Ok(body) => hear(link, words, &body, lost_at.is_some()).await,
+                Ok(body) => hear(link, words, config, &body, &mut silence).await,
                 Err(_) => signaling_works = false,
             },
+            // An address may come a while after the old one went, and signaling with it.
+            _ = ask.tick(), if asks && silence.is_some_and(|silence| !silence.restarted) => {
+                say(words, LinkMessage::RestartAsk);
+            }
             _ = ping.tick() => datagrams.send_now_or_never(&shared.ping()).await,
-            () = sleep_until(lost_at.unwrap_or_else(Instant::now)), if lost_at.is_some() => {
+            () = until(silence) => {
                 shared.end(Closed::network("the path went silent"));
             }
         }
     }
 }
 
+async fn until(silence: Option<Silence>) {
+    match silence {
+        Some(silence) => sleep_until(silence.until).await,
+        None => pending().await,
+    }
+}
+
 /// Takes one message of the peer's supervisor. What cannot be used is ignored: the path decides
 /// about the link, not signaling.
-async fn hear(link: &Link, words: &mpsc::Sender<LinkMessage>, body: &str, disconnected: bool) {
+async fn hear(
+    link: &mut Link,
+    words: &mpsc::Sender<LinkMessage>,
+    config: &WebRtcConfig,
+    body: &str,
+    silence: &mut Option<Silence>,
+) {
     let Ok(Some(message)) = LinkMessage::decode(body) else { return };
     let done = match (message, link.role) {
         (LinkMessage::Candidate { candidate }, _) => link.peer.add_candidate(candidate).await,
         (LinkMessage::RestartAsk, DialRole::Answerer) => {
-            say(words, LinkMessage::RestartReady);
+            say(words, LinkMessage::RestartReady { moved: link.has_moved() });
             Ok(())
         }
-        (LinkMessage::RestartReady, DialRole::Offerer) if disconnected => match link.peer.restart().await {
-            Ok(sdp) => {
-                say(words, LinkMessage::RestartOffer { sdp });
-                Ok(())
+        (LinkMessage::RestartReady { moved }, DialRole::Offerer) => match silence {
+            Some(silence)
+                if !silence.restarted
+                    && (moved || config.ice_restart == IceRestart::Always || link.has_moved()) =>
+            {
+                silence.restarted = true;
+                link.addresses = local_addresses();
+                let offer = link.peer.restart().await;
+                offer.map(|sdp| say(words, LinkMessage::RestartOffer { sdp }))
             }
-            Err(error) => Err(error),
+            _ => Ok(()),
         },
-        (LinkMessage::RestartOffer { sdp }, DialRole::Answerer) => match link.peer.answer(sdp).await {
-            Ok(sdp) => {
-                say(words, LinkMessage::RestartAnswer { sdp });
-                Ok(())
-            }
-            Err(error) => Err(error),
-        },
+        (LinkMessage::RestartOffer { sdp }, DialRole::Answerer) => {
+            link.addresses = local_addresses();
+            let answer = link.peer.answer(sdp).await;
+            answer.map(|sdp| say(words, LinkMessage::RestartAnswer { sdp }))
+        }
         (LinkMessage::RestartAnswer { sdp }, DialRole::Offerer) => link.peer.accept(sdp).await,
         _ => Ok(()),
     };
@@ -173,6 +211,9 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// The same when the last handle was dropped: nothing is flushed, the peer is only told.
 const HASTY_GOODBYE: Duration = Duration::from_millis(500);
+
+/// Interval of asking whether a restart makes sense.
+const ASK: Duration = Duration::from_secs(1);
 
 /// Time for one message to signaling.
 const SPEAK: Duration = Duration::from_secs(1);

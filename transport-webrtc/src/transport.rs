@@ -205,7 +205,7 @@ impl Transport for WebRtcTransport {
             datagram: lane(Lane::Datagram),
             reliable: lane(Lane::Reliable),
             rtt: meter.rtt(),
-            loss: meter.loss(Instant::now()),
+            loss: meter.loss(),
         }
     }
 }

@@ -21,6 +21,7 @@ use transport_core::{
     signaling::{MAX_ENVELOPE, Signaling, SignalingError, SignalingEvent},
 };
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::tls;
 
@@ -39,6 +40,9 @@ pub struct WsSignalingConfig {
     pub local: PeerId,
     /// Makes a fresh proof of membership, purpose `signaling`, for each entry.
     pub prove: Prove,
+    /// The verifier that a host registers before each entry: a control plane that restarted without
+    /// its memory learns the session again. `None` for viewers.
+    pub register: Option<Zeroizing<[u8; 32]>>,
     /// Further roots that the control plane may be certified by, beside the web's.
     pub extra_roots: Vec<CertificateDer<'static>>,
 }
@@ -50,7 +54,7 @@ pub type Prove = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
 impl WsSignalingConfig {
     /// Names the required parts.
     pub fn new(base: Url, session: SessionId, local: PeerId, prove: Prove) -> Self {
-        Self { base, session, local, prove, extra_roots: Vec::new() }
+        Self { base, session, local, prove, register: None, extra_roots: Vec::new() }
     }
 }
 

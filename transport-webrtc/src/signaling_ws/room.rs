@@ -21,8 +21,9 @@ use transport_core::{
 use url::Url;
 
 use super::{
-    RoomState, WsSignalingConfig,
+    RegisterError, RoomState, WsSignalingConfig,
     backoff::Backoff,
+    register::register,
     wire::{FromRoom, ToRoom, refusal},
 };
 
@@ -51,35 +52,53 @@ enum Departure {
 /// Visits the room again and again until it refuses or nobody cares.
 pub(super) async fn stay(mut room: Room) {
     let mut backoff = Backoff::default();
+    let mut was_inside = false;
     loop {
         let departure = match room.enter().await {
             Ok((socket, peers)) => {
                 backoff.reset();
+                was_inside = true;
                 room.visit(socket, peers).await
             }
             Err(departure) => departure,
         };
         match departure {
             Departure::Dropped => return,
+            // A control plane that restarted has forgotten the session until the host comes back too.
+            Departure::Refused(SignalingError::Refused { label }) if was_inside && label == "unknown_session" => {
+                if room.rest(&mut backoff, "the session is not known there at the moment".into()).await.is_err() {
+                    return;
+                }
+            }
             Departure::Refused(error) => {
                 room.state.send_replace(RoomState::Over(error));
                 return;
             }
             Departure::Lost(detail) => {
-                room.state.send_replace(RoomState::Down);
-                if room.events.send(SignalingEvent::Down { detail }).await.is_err() {
+                if room.rest(&mut backoff, detail).await.is_err() {
                     return;
                 }
-                sleep(backoff.next(rand::random())).await;
             }
         }
     }
 }
 
 impl Room {
+    /// Says that the room is away, and waits before the next visit.
+    async fn rest(&self, backoff: &mut Backoff, detail: String) -> Result<(), NobodyCares> {
+        self.state.send_replace(RoomState::Down);
+        self.events.send(SignalingEvent::Down { detail }).await.map_err(|_| NobodyCares)?;
+        sleep(backoff.next(rand::random())).await;
+        Ok(())
+    }
+
     /// Connects, proves membership, and returns who is inside.
     async fn enter(&self) -> Result<(Socket, Vec<PeerId>), Departure> {
         let entering = async {
+            if let Some(verifier) = &self.config.register {
+                let WsSignalingConfig { base, session, extra_roots, .. } = &self.config;
+                register(base, *session, verifier, extra_roots).await.map_err(from_register)?;
+            }
             let mut socket = self.connect().await.map_err(from_handshake)?;
             let hello = ToRoom::Hello { proof: (self.config.prove)() };
             socket.send(Message::text(hello.encode())).await.map_err(lost)?;
@@ -171,6 +190,21 @@ fn from_close(code: u16, reason: &str) -> Departure {
         }
         Some(code) => Departure::Lost(format!("the room closed: {code}")),
         None => Departure::Lost("the room closed".into()),
+    }
+}
+
+/// Nobody receives the room's events any more.
+struct NobodyCares;
+
+fn from_register(error: RegisterError) -> Departure {
+    match error {
+        RegisterError::Exists => {
+            Departure::Refused(SignalingError::Refused { label: "session_exists".into() })
+        }
+        RegisterError::Refused { status, reason } if (400..500).contains(&status) && status != 429 => {
+            Departure::Refused(SignalingError::Refused { label: reason.into() })
+        }
+        other => Departure::Lost(other.to_string()),
     }
 }
 
