@@ -14,14 +14,15 @@ use super::{
 
 impl FallbackPolicy {
     /// Says whether a quorum of failures stands on a rung: proven impossible or unable to sustain,
-    /// or its failures inside the window, or, once a live link died, one failure since.
+    /// or enough failures inside the window; once a live link died, one failure since is enough.
     pub(super) fn quorum_on(&self, rung: usize, now: Instant) -> bool {
         let state = &self.ladder.rungs[rung];
         let bereaved =
             self.death.is_some() && self.campaign.as_ref().is_some_and(|c| c.purpose == Purpose::Live);
+        let failures = state.failures.count(now, self.config.window);
         state.is_condemned(now)
-            || state.failures.count(now, self.config.window) >= self.config.attempts
-            || (bereaved && state.since_death >= 1)
+            || failures >= self.config.attempts
+            || (bereaved && failures.min(state.since_death) >= 1)
     }
 
     /// Says whether the session should be on the fallback, gates aside.

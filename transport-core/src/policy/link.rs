@@ -304,7 +304,10 @@ impl FallbackPolicy {
             return;
         }
         let Some(link) = self.active.as_mut().filter(|link| link.generation == generation) else { return };
-        let health = link.monitor.observe(now, sample, &self.config.health);
+        // Data may be older than the link that must carry it next; that is not the link's fault.
+        let age = sample.oldest_unacked.min(now.saturating_duration_since(link.since));
+        let sample = HealthSample { oldest_unacked: age, ..*sample };
+        let health = link.monitor.observe(now, &sample, &self.config.health);
         link.suspect = matches!(health, Health::Suspect | Health::Failing(_));
         link.calm = if health == Health::Good { link.calm.saturating_add(1) } else { 0 };
         match (health, link.degraded) {

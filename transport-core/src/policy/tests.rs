@@ -1,1 +1,0 @@
-#![expect(clippy::disallowed_methods, reason = "an anchor for a hand-driven clock")]

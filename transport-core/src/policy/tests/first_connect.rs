@@ -1,0 +1,184 @@
+//! The first connect: the long ladder.
+
+use std::time::Duration;
+
+use super::harness::*;
+use crate::{error::ConnectErrorKind, policy::*};
+
+#[test]
+fn a_healthy_network_sees_one_dial_and_no_thought_of_the_fallback() {
+    let mut drive = Drive::new();
+    drive.start().until(600.0);
+    assert_eq!(drive.on(), Some(WEBRTC));
+    assert_eq!((drive.dials(&WEBRTC), drive.dials(&RELAY)), (vec![0.0], vec![]));
+    assert_eq!(drive.count(|action| matches!(action, Action::PrefetchToken { .. })), 0);
+    let story =
+        [("transport.connecting", Reason::FirstConnect), ("transport.connected", Reason::PrimaryConnected)];
+    assert_eq!(drive.story(), story);
+}
+
+#[test]
+fn where_nothing_answers_three_attempts_make_the_quorum_and_the_relay_is_in_use_before_five_seconds() {
+    for seed in 0..50 {
+        let mut config = config(&[WEBRTC, TURN, RELAY]);
+        config.seed = seed;
+        let mut drive = Drive::with(config);
+        drive.fate(WEBRTC, Fate::Silent).fate(TURN, Fate::Silent).start().until(3.999);
+        assert_eq!((drive.dials(&WEBRTC).len(), drive.dials(&TURN).len()), (3, 3));
+        assert!(drive.dials(&RELAY).is_empty());
+        assert_eq!(drive.count(|action| matches!(action, Action::PrefetchToken { .. })), 1);
+        drive.until(5.0);
+        assert_eq!(drive.dials(&RELAY), [4.0]);
+        assert_eq!(drive.on(), Some(RELAY));
+        assert_eq!(
+            drive.story()[1..],
+            [
+                ("transport.fallback.considered", Reason::PrimariesSilent),
+                ("transport.fallback.activated", Reason::PrimariesSilent),
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_slow_network_that_answers_keeps_its_direct_path() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Answers(2.5, 9.0)).start().until(60.0);
+    assert_eq!(drive.on(), Some(WEBRTC));
+    assert!(drive.dials(&RELAY).is_empty());
+}
+
+#[test]
+fn an_answer_just_before_silence_is_judged_spares_and_one_just_after_does_not() {
+    for (answer, relayed) in [(3.999, false), (4.001, true)] {
+        let mut drive = Drive::new();
+        drive.fate(WEBRTC, Fate::Teases(answer)).start().until(5.0);
+        assert_eq!(!drive.dials(&RELAY).is_empty(), relayed, "{answer}");
+    }
+}
+
+#[test]
+fn answers_that_lead_nowhere_reach_the_fallback_within_thirty_seconds() {
+    for seed in 0..50 {
+        let mut config = config(&[WEBRTC, TURN, RELAY]);
+        config.seed = seed;
+        let mut drive = Drive::with(config);
+        drive.fate(WEBRTC, Fate::Teases(0.3)).fate(TURN, Fate::Teases(0.3)).start().until(30.0);
+        assert_eq!(drive.on(), Some(RELAY), "seed {seed}: {:?}", drive.log);
+        assert!(drive.story().contains(&("transport.fallback.activated", Reason::PrimariesFailed)));
+    }
+}
+
+#[test]
+fn two_failures_are_no_quorum_and_the_third_is() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Fails(0.1, ConnectErrorKind::Unreachable)).start();
+    while drive.snapshot().rungs[0].failures < 2 {
+        drive.until(drive.seconds() + 0.01);
+    }
+    assert!(drive.dials(&RELAY).is_empty());
+    while drive.snapshot().rungs[0].failures < 3 {
+        drive.until(drive.seconds() + 0.01);
+    }
+    assert_eq!(drive.dials(&RELAY).len(), 1);
+}
+
+#[test]
+fn failures_count_inside_the_window_and_not_at_its_edge() {
+    let mut policy = FallbackPolicy::new(config(&[WEBRTC, RELAY])).unwrap();
+    let start = Drive::new().now();
+    let window = Duration::from_secs(90);
+    for second in 0..3 {
+        policy.record_failure(start + Duration::from_secs(second), 0);
+    }
+    assert!(policy.quorum_on(0, start + window - Duration::from_nanos(1)));
+    assert!(!policy.quorum_on(0, start + window));
+}
+
+#[test]
+fn a_rung_proven_impossible_ends_at_once() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Fails(0.2, ConnectErrorKind::Incompatible)).start().until(1.0);
+    assert_eq!(drive.on(), Some(RELAY));
+    assert_eq!(drive.dials(&WEBRTC).len(), 1);
+    assert!(drive.story().contains(&("transport.fallback.activated", Reason::PrimariesImpossible)));
+}
+
+#[test]
+fn one_impossible_rung_does_not_speak_for_the_other() {
+    let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
+    drive.fate(WEBRTC, Fate::Fails(0.2, ConnectErrorKind::Incompatible)).start().until(5.0);
+    assert_eq!(drive.on(), Some(TURN));
+    assert!(drive.dials(&RELAY).is_empty());
+}
+
+#[test]
+fn a_refusal_by_the_peer_is_no_evidence_and_is_said_aloud() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Fails(0.2, ConnectErrorKind::Rejected)).start().until(300.0);
+    assert!(drive.dials(&RELAY).is_empty());
+    assert_eq!(*drive.policy.standing(), Standing::Held { why: Reason::PrimaryRefused });
+    assert!((9..=12).contains(&drive.dials(&WEBRTC).len()), "{:?}", drive.dials(&WEBRTC));
+}
+
+#[test]
+fn a_primary_that_connects_while_the_fallback_is_dialled_wins() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Connects(4.2)).fate(RELAY, Fate::Connects(2.0)).start().until(60.0);
+    assert_eq!(drive.on(), Some(WEBRTC));
+    assert_eq!(drive.story().last(), Some(&("transport.connected", Reason::LatePrimary)));
+    assert_eq!(drive.switches().len(), 1);
+}
+
+#[test]
+fn a_primary_that_connects_soon_after_the_fallback_is_dialled_again_and_taken_after_a_short_dwell() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Connects(5.0)).start().until(4.5);
+    assert_eq!(drive.on(), Some(RELAY));
+    drive.fate(WEBRTC, Fate::Connects(0.5)).until(7.0);
+    assert_eq!(drive.on(), Some(WEBRTC));
+    assert_eq!(drive.story().last(), Some(&("transport.restored", Reason::PrimaryHealed)));
+}
+
+#[test]
+fn of_two_raced_attempts_one_is_used_and_the_other_let_go() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Connects(2.0)).start().until(1.5);
+    assert_eq!(drive.dials(&WEBRTC).len(), 2);
+    drive.until(60.0);
+    assert_eq!(drive.switches().len(), 1);
+    assert_eq!(drive.count(|action| matches!(action, Action::CancelDial { .. })), 1);
+}
+
+#[test]
+fn a_success_that_crosses_its_cancellation_is_closed() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Connects(2.0)).start().until(2.1);
+    drive.event(Event::DialSucceeded { generation: crate::Generation(2) });
+    assert_eq!(drive.log.last().unwrap().1, Action::Drain { generation: crate::Generation(2) });
+    assert_eq!(drive.generation(), crate::Generation(1));
+}
+
+#[test]
+fn nothing_is_given_up_until_every_rung_is_misconfigured() {
+    let misused = Fate::Fails(0.1, ConnectErrorKind::Misuse);
+    let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
+    drive.fate(WEBRTC, misused).start().until(30.0);
+    assert_eq!(drive.on(), Some(TURN));
+
+    let mut drive = Drive::with(config(&[WEBRTC]));
+    drive.fate(WEBRTC, misused).start().until(30.0);
+    assert_eq!(*drive.policy.standing(), Standing::GaveUp);
+    assert_eq!(drive.policy.poll_timeout(), None);
+}
+
+#[test]
+fn patience_ends_exactly_when_it_was_told_to() {
+    let mut config = config(&[WEBRTC]);
+    config.give_up_after = Some(Duration::from_secs(20));
+    let mut drive = Drive::with(config);
+    drive.fate(WEBRTC, Fate::Silent).start().until(19.999);
+    assert_ne!(*drive.policy.standing(), Standing::GaveUp);
+    drive.until(20.0);
+    assert_eq!(drive.story().last(), Some(&("transport.gave_up", Reason::DeadlinePassed)));
+}

@@ -1,0 +1,141 @@
+//! Gates, refusals and overrides: the fallback is wanted and not to be had.
+
+use super::harness::*;
+use crate::{error::ConnectErrorKind, policy::*};
+
+#[test]
+fn each_closed_gate_holds_the_session_names_itself_and_lets_go_when_it_opens() {
+    for gate in Gate::ALL {
+        let mut drive = Drive::new();
+        drive.fate(WEBRTC, Fate::Silent).gate(gate, GateState::Closed).start().until(60.0);
+        assert!(drive.dials(&RELAY).is_empty(), "{gate:?}");
+        assert_eq!(*drive.policy.standing(), Standing::Held { why: gate.reason() });
+        assert_eq!(drive.count(|action| matches!(action, Action::PrefetchToken { .. })), 0);
+        assert_eq!(drive.count(|action| matches!(action, Action::Hold { .. })), 1);
+        let dials = drive.dials(&WEBRTC).len();
+        assert!((6..=30).contains(&dials), "the primaries are retried: {dials}");
+        drive.gate(gate, GateState::Open).until(61.0);
+        assert_eq!(drive.on(), Some(RELAY), "{gate:?}");
+    }
+}
+
+#[test]
+fn a_held_session_takes_the_direct_path_as_soon_as_it_works() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).gate(Gate::FeatureFlag, GateState::Closed).start().until(300.0);
+    drive.fate(WEBRTC, Fate::Connects(0.5)).until(320.0);
+    assert_eq!(drive.on(), Some(WEBRTC));
+}
+
+#[test]
+fn the_kill_switch_stops_a_dial_that_is_under_way() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).fate(RELAY, Fate::Connects(2.0)).start().until(5.0);
+    assert_eq!(*drive.policy.standing(), Standing::Considering);
+    drive.gate(Gate::KillSwitch, GateState::Closed).until(20.0);
+    assert_eq!(*drive.policy.standing(), Standing::Held { why: Reason::GateKillSwitch });
+    assert!(drive.switches().is_empty());
+}
+
+#[test]
+fn the_kill_switch_leaves_a_live_session_on_the_relay_to_the_relay() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(5.0);
+    drive.gate(Gate::KillSwitch, GateState::Closed).until(60.0);
+    assert_eq!(drive.on(), Some(RELAY));
+}
+
+#[test]
+fn a_relay_that_refuses_is_asked_slowly_and_one_that_cannot_be_reached_with_backoff() {
+    for (kind, why, most) in [
+        (ConnectErrorKind::Rejected, Reason::FallbackRefused, 5),
+        (ConnectErrorKind::Unreachable, Reason::FallbackUnreachable, 60),
+    ] {
+        let mut drive = Drive::new();
+        drive.fate(WEBRTC, Fate::Silent).fate(RELAY, Fate::Fails(0.2, kind)).start().until(120.0);
+        assert_eq!(*drive.policy.standing(), Standing::Held { why });
+        let dials = drive.dials(&RELAY).len();
+        assert!((4..=most).contains(&dials), "{dials}");
+        let held = drive.story().iter().filter(|(name, _)| *name == "transport.fallback.held").count();
+        assert_eq!(held, 1, "said once");
+        assert!(drive.dials(&WEBRTC).len() > 10, "the primaries are retried");
+        drive.fate(RELAY, Fate::Connects(0.3)).until(160.0);
+        assert_eq!(drive.on(), Some(RELAY));
+    }
+}
+
+#[test]
+fn without_a_fallback_the_session_says_so_and_goes_on_trying() {
+    let mut drive = Drive::with(config(&[WEBRTC]));
+    drive.fate(WEBRTC, Fate::Silent).start().until(60.0);
+    assert_eq!(*drive.policy.standing(), Standing::Held { why: Reason::NoFallback });
+    drive.fate(WEBRTC, Fate::Connects(0.5)).until(80.0);
+    assert_eq!(drive.on(), Some(WEBRTC));
+}
+
+#[test]
+fn direct_only_and_no_relay_never_dial_what_they_forbid() {
+    for (mode, why, turn) in [
+        (Override::DirectOnly, Reason::PolicyDirectOnly, false),
+        (Override::NoRelay, Reason::PolicyNoRelay, true),
+    ] {
+        let mut config = config(&[WEBRTC, TURN, RELAY]);
+        config.mode = mode;
+        let mut drive = Drive::with(config);
+        drive.fate(WEBRTC, Fate::Silent).fate(TURN, Fate::Silent).start().until(120.0);
+        assert_eq!(*drive.policy.standing(), Standing::Held { why });
+        assert!(drive.dials(&RELAY).is_empty());
+        assert_eq!(!drive.dials(&TURN).is_empty(), turn);
+    }
+}
+
+#[test]
+fn relay_only_needs_no_quorum_but_open_gates() {
+    let mut config = config(&[WEBRTC, RELAY]);
+    config.mode = Override::RelayOnly;
+    config.gates = Gates::default();
+    let mut drive = Drive::with(config);
+    drive.start().until(10.0);
+    assert_eq!(*drive.policy.standing(), Standing::Held { why: Reason::GateFeatureFlag });
+    drive.gate(Gate::FeatureFlag, GateState::Open).until(600.0);
+    assert_eq!(drive.on(), Some(RELAY));
+    assert!(drive.dials(&WEBRTC).is_empty());
+}
+
+#[test]
+fn a_forced_fallback_is_made_before_the_direct_path_is_broken_and_stays() {
+    let mut drive = Drive::new();
+    drive.start().until(10.0);
+    drive.event(Event::Override(Override::ForceFallback)).until(10.2);
+    assert_eq!(drive.snapshot().path.unwrap().transport, WEBRTC);
+    drive.until(3_600.0);
+    assert_eq!(drive.on(), Some(RELAY));
+    assert_eq!(drive.dials(&WEBRTC).len(), 1);
+    drive.event(Event::Override(Override::Auto)).until(3_620.0);
+    assert_eq!(drive.on(), Some(WEBRTC));
+}
+
+#[test]
+fn a_forced_fallback_behind_a_closed_gate_leaves_the_direct_path_in_use() {
+    let mut drive = Drive::new();
+    drive.start().until(10.0);
+    drive.gate(Gate::Budget, GateState::Closed);
+    drive.event(Event::Override(Override::ForceFallback)).until(100.0);
+    assert_eq!(*drive.policy.standing(), Standing::Held { why: Reason::GateBudget });
+    assert_eq!(drive.snapshot().path.unwrap().transport, WEBRTC);
+    assert_eq!(drive.dials(&WEBRTC).len(), 1);
+    drive.event(Event::Override(Override::Auto));
+    assert_eq!(drive.on(), Some(WEBRTC));
+    assert_eq!(drive.switches().len(), 1);
+}
+
+#[test]
+fn a_path_that_is_no_longer_allowed_is_left_at_once() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(5.0);
+    drive.fate(WEBRTC, Fate::Connects(0.5));
+    drive.event(Event::Override(Override::DirectOnly)).until(8.0);
+    assert_eq!(drive.on(), Some(WEBRTC));
+    drive.event(Event::Override(Override::RelayOnly)).until(10.0);
+    assert_eq!(drive.on(), Some(RELAY));
+}

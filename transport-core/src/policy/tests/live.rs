@@ -1,0 +1,202 @@
+//! A live path that dies, sags, sleeps or moves to another network.
+
+use super::harness::*;
+use crate::{error::ConnectErrorKind, ids::Generation, lane::Lane, policy::*};
+
+#[test]
+fn idle_for_half_an_hour_moves_nothing() {
+    let mut drive = Drive::new();
+    drive.start().until(1.0);
+    let before = drive.log.len();
+    drive.sampling(1_800.0, |_| HealthSample::idle(Lane::Reliable));
+    assert_eq!(drive.log.len(), before);
+}
+
+#[test]
+fn a_dead_path_is_left_within_twelve_seconds_and_the_fresh_dial_is_given_four() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0);
+    drive
+        .fate(WEBRTC, Fate::Silent)
+        .sampling(112.0, |at| if at > 110.0 { flowing(0.0) } else { stalled(at - 100.0) });
+    assert_eq!(drive.on(), Some(RELAY));
+    let (lost, dial) = (drive.dials(&WEBRTC)[1], drive.dials(&RELAY)[0]);
+    assert!(lost - 100.0 <= 6.0 && (dial - lost - 4.0).abs() < 1e-6, "{lost} {dial}");
+    assert!(drive.switches()[1] <= 112.0);
+    let story = [
+        ("transport.lost", Reason::PathDead),
+        ("transport.fallback.considered", Reason::RedialFailed),
+        ("transport.fallback.activated", Reason::RedialFailed),
+    ];
+    assert_eq!(drive.story()[2..5], story);
+}
+
+#[test]
+fn the_token_is_fetched_when_a_live_link_is_suspect_and_no_dial_follows_if_it_recovers() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0);
+    drive.sampling(102.9, |at| stalled(at - 100.0)).sampling(160.0, |_| flowing(0.0));
+    assert_eq!(drive.count(|action| matches!(action, Action::PrefetchToken { .. })), 1);
+    assert_eq!(drive.count(|action| matches!(action, Action::Dial { .. })), 1);
+}
+
+#[test]
+fn a_link_that_answers_again_is_kept_under_its_number() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0);
+    drive.fate(WEBRTC, Fate::Silent).sampling(106.0, |at| stalled(at - 100.0));
+    assert_eq!(*drive.policy.standing(), Standing::Recovering);
+    drive.sampling(130.0, |_| flowing(0.0));
+    assert_eq!((drive.on(), drive.generation()), (Some(WEBRTC), Generation(1)));
+    assert_eq!(drive.story().last(), Some(&("transport.recovered", Reason::LinkRecovered)));
+    assert!(drive.dials(&RELAY).is_empty());
+}
+
+#[test]
+fn a_lost_link_is_dialled_afresh_and_the_fallback_sleeps_on() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0).lose().until(200.0);
+    assert_eq!((drive.on(), drive.generation()), (Some(WEBRTC), Generation(2)));
+    assert_eq!(drive.story().last(), Some(&("transport.recovered", Reason::RedialSucceeded)));
+    assert!(drive.dials(&RELAY).is_empty());
+}
+
+#[test]
+fn a_lost_link_and_a_fresh_dial_that_fails_are_the_quorum() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0);
+    drive.fate(WEBRTC, Fate::Fails(0.3, ConnectErrorKind::Unreachable)).lose().until(101.0);
+    assert_eq!(drive.on(), Some(RELAY));
+}
+
+#[test]
+fn with_two_primaries_both_fresh_dials_must_fail() {
+    let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
+    drive.start().until(100.0).fate(WEBRTC, Fate::Silent).lose().until(110.0);
+    assert_eq!(drive.on(), Some(TURN));
+    assert!(drive.dials(&RELAY).is_empty());
+    drive.fate(TURN, Fate::Silent).lose().until(120.0);
+    assert_eq!(drive.on(), Some(RELAY));
+}
+
+#[test]
+fn the_other_side_may_report_the_loss_and_the_link_is_closed_here_too() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0).event(Event::PeerReportsLost { generation: Generation(1) }).until(110.0);
+    assert_eq!(drive.count(|action| *action == Action::Drain { generation: Generation(1) }), 1);
+    assert!(drive.story().contains(&("transport.lost", Reason::PeerReportedLoss)));
+    assert_eq!(drive.generation(), Generation(2));
+}
+
+#[test]
+fn a_fresh_link_that_died_before_ninety_seconds_is_the_failed_dial_and_one_at_ninety_is_not() {
+    for (lived, relayed) in [(89.9, true), (90.1, false)] {
+        let mut drive = Drive::new();
+        drive.start().until(200.0).lose().until(200.5 + lived).lose().until(200.5 + lived + 0.45);
+        assert_eq!(!drive.dials(&RELAY).is_empty(), relayed, "{lived}");
+    }
+}
+
+#[test]
+fn heavy_loss_is_the_verdict_of_its_own_rung_without_another_dial_on_it() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0).sampling(112.0, |at| flowing(if at < 110.0 { 0.3 } else { 0.0 }));
+    assert_eq!(drive.on(), Some(RELAY));
+    assert!(drive.story().contains(&("transport.fallback.activated", Reason::HeavyLoss)));
+    assert_eq!(drive.dials(&WEBRTC).len(), 1);
+}
+
+#[test]
+fn a_poor_link_is_better_than_none_while_a_gate_is_closed() {
+    let mut drive = Drive::new();
+    drive.gate(Gate::Budget, GateState::Closed).start().until(100.0).sampling(200.0, |_| flowing(0.3));
+    assert_eq!(*drive.policy.standing(), Standing::Held { why: Reason::GateBudget });
+    assert_eq!((drive.snapshot().path.unwrap().transport, drive.dials(&WEBRTC).len()), (WEBRTC, 1));
+    drive.sampling(220.0, |_| flowing(0.0));
+    assert_eq!(drive.on(), Some(WEBRTC));
+    assert_eq!(drive.switches().len(), 1);
+}
+
+#[test]
+fn the_age_of_data_from_before_a_switch_is_not_held_against_the_new_link() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0).lose().until(101.0);
+    drive.sampling(103.4, |_| stalled(30.0));
+    assert_eq!(drive.generation(), Generation(2));
+    assert_eq!(drive.on(), Some(WEBRTC));
+}
+
+#[test]
+fn an_ice_restart_that_works_clears_the_link_and_one_that_fails_ends_it() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0).fate(WEBRTC, Fate::Silent).sampling(106.0, |at| stalled(at - 100.0));
+    drive.event(Event::IceRestart { generation: Generation(1), outcome: IceRestart::Succeeded });
+    assert_eq!((drive.on(), drive.generation()), (Some(WEBRTC), Generation(1)));
+    drive.event(Event::IceRestart { generation: Generation(1), outcome: IceRestart::Failed });
+    assert_eq!(*drive.policy.standing(), Standing::Recovering);
+}
+
+#[test]
+fn after_a_wake_a_fresh_path_is_raced_and_taken() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0).jump(8.0 * 3_600.0).event(Event::Woke).until(28_901.0);
+    assert_eq!(drive.generation(), Generation(2));
+    assert_eq!(drive.story().last(), Some(&("transport.recovered", Reason::Woke)));
+}
+
+#[test]
+fn after_a_nap_a_link_that_still_carries_data_is_kept() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0).jump(20.0).event(Event::Woke);
+    drive.event(Event::Health { generation: Generation(1), sample: flowing(0.0) }).until(200.0);
+    assert_eq!((drive.on(), drive.generation()), (Some(WEBRTC), Generation(1)));
+}
+
+#[test]
+fn a_timer_that_comes_hours_late_is_a_wake_and_condemns_nobody() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(2.0).fate(WEBRTC, Fate::Connects(0.5)).jump(28_800.0);
+    drive.until(28_803.0);
+    assert_eq!(drive.on(), Some(WEBRTC));
+    assert!(drive.dials(&RELAY).is_empty());
+    assert_eq!(drive.snapshot().rungs[0].failures, 0);
+}
+
+#[test]
+fn on_the_relay_a_wake_dials_everything_at_once() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(30.0).jump(28_800.0).event(Event::Woke);
+    let woke = drive.seconds();
+    assert_eq!(drive.dials(&RELAY).last(), Some(&woke));
+    assert_eq!(drive.dials(&WEBRTC).last(), Some(&woke));
+    drive.until(woke + 1.0);
+    assert_eq!(drive.story().last(), Some(&("transport.recovered", Reason::Woke)));
+}
+
+#[test]
+fn a_relay_link_that_ends_is_dialled_again_on_the_verdict_that_stands() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(30.0).lose().until(31.0);
+    assert_eq!(drive.on(), Some(RELAY));
+    assert!(drive.story().contains(&("transport.fallback.activated", Reason::RelayLost)));
+}
+
+#[test]
+fn another_network_voids_the_verdict() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(30.0);
+    drive.event(Event::NetworkChanged { network: OFFICE }).lose();
+    let relayed = drive.dials(&RELAY).len();
+    drive.until(33.9);
+    assert_eq!(drive.dials(&RELAY).len(), relayed, "first the primaries, on this network too");
+    drive.until(35.0);
+    assert_eq!(drive.on(), Some(RELAY));
+}
+
+#[test]
+fn on_another_network_a_direct_session_races_a_fresh_path() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0).event(Event::NetworkChanged { network: OFFICE }).until(101.0);
+    assert_eq!(drive.generation(), Generation(2));
+    assert_eq!(drive.story().last(), Some(&("transport.recovered", Reason::NetworkChanged)));
+}

@@ -1,0 +1,128 @@
+//! The way back to the direct path.
+
+use super::harness::*;
+use crate::{lane::Lane, policy::*};
+
+#[test]
+fn a_healed_path_is_in_use_again_within_seventy_five_seconds_make_before_break() {
+    for seed in 0..50 {
+        let mut config = config(&[WEBRTC, RELAY]);
+        config.seed = seed;
+        let mut drive = Drive::with(config);
+        drive.fate(WEBRTC, Fate::Silent).start().until(200.0);
+        drive.fate(WEBRTC, Fate::Connects(0.5)).until(275.0);
+        assert_eq!(drive.on(), Some(WEBRTC), "seed {seed}");
+        let switch =
+            drive.log.iter().rposition(|(_, action)| matches!(action, Action::Switch { .. })).unwrap();
+        assert!(matches!(drive.log[switch + 1].1, Action::Drain { .. }));
+        assert_eq!(drive.story().last(), Some(&("transport.restored", Reason::PrimaryHealed)));
+    }
+}
+
+#[test]
+fn the_session_moves_at_the_end_of_the_dwell_and_a_bad_sample_starts_it_over() {
+    let mut drive = on_the_relay();
+    let connected = stand_by(&mut drive);
+    drive.until(connected + 4.999);
+    assert_eq!(drive.on(), Some(RELAY));
+    let generation = drive.snapshot().standby.unwrap().generation;
+    let lossy = HealthSample { loss: Some(0.4), ..HealthSample::idle(Lane::Reliable) };
+    drive.event(Event::Health { generation, sample: lossy });
+    let restarted = drive.seconds();
+    drive.until(restarted + 4.999);
+    assert_eq!(drive.on(), Some(RELAY));
+    drive.until(restarted + 5.001);
+    assert_eq!(drive.on(), Some(WEBRTC));
+}
+
+#[test]
+fn a_path_that_never_gets_healthy_is_let_go_after_half_a_minute() {
+    let mut drive = on_the_relay();
+    let connected = stand_by(&mut drive);
+    let generation = drive.snapshot().standby.unwrap().generation;
+    while drive.seconds() < connected + 31.0 {
+        drive.until(drive.seconds() + 1.0);
+        let sample = HealthSample { loss: Some(0.4), ..HealthSample::idle(Lane::Reliable) };
+        drive.event(Event::Health { generation, sample });
+    }
+    assert_eq!(drive.on(), Some(RELAY));
+    assert_eq!(drive.count(|action| *action == Action::Drain { generation }), 1);
+}
+
+#[test]
+fn when_the_relay_dies_the_path_that_stands_by_is_taken_at_once() {
+    let mut drive = on_the_relay();
+    let connected = stand_by(&mut drive);
+    drive.until(connected + 1.0).lose();
+    assert_eq!(drive.on(), Some(WEBRTC));
+}
+
+#[test]
+fn looks_keep_a_minute_and_slow_down_to_five() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(86_400.0);
+    let dials = drive.dials(&WEBRTC);
+    let gaps: Vec<f64> = dials[3..].windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps[..9].iter().all(|gap| (48.0..=60.0).contains(gap)), "{gaps:?}");
+    assert!(gaps[20..].iter().all(|gap| (240.0..=300.0).contains(gap)), "{gaps:?}");
+}
+
+#[test]
+fn another_network_is_looked_at_immediately() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(7_000.0);
+    drive.fate(WEBRTC, Fate::Connects(0.5)).event(Event::NetworkChanged { network: OFFICE }).until(7_005.6);
+    assert_eq!(drive.on(), Some(WEBRTC));
+}
+
+#[test]
+fn a_path_that_comes_and_goes_moves_the_session_three_times_in_ten_minutes_and_then_rests() {
+    for seed in 0..50 {
+        let mut config = config(&[WEBRTC, RELAY]);
+        config.seed = seed;
+        let mut drive = Drive::with(config);
+        drive.start().until(300.0);
+        // Every direct link dies five seconds after it took the session.
+        while drive.seconds() < 3_900.0 {
+            drive.until(drive.seconds() + 5.0);
+            if drive.on() == Some(WEBRTC) {
+                drive.lose();
+            }
+        }
+        let moves = &drive.switches()[1..];
+        for window in moves.windows(4) {
+            assert!(window[3] - window[0] >= 600.0, "seed {seed}: {moves:?}");
+        }
+        assert!(drive.story().contains(&("transport.fallback.held", Reason::FlapBudget)));
+        assert!(moves.len() > 4, "it never stops looking: {moves:?}");
+    }
+}
+
+#[test]
+fn no_link_is_left_open_when_the_session_ends() {
+    let mut drive = on_the_relay();
+    stand_by(&mut drive);
+    let (path, standby) = (drive.generation(), drive.snapshot().standby.unwrap().generation);
+    drive.event(Event::Closed);
+    for generation in [path, standby] {
+        assert_eq!(drive.count(|action| *action == Action::Drain { generation }), 1);
+    }
+    assert_eq!(drive.policy.poll_timeout(), None);
+    assert_eq!(drive.story().last(), Some(&("transport.closed", Reason::Closed)));
+}
+
+fn on_the_relay() -> Drive {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(30.0);
+    assert_eq!(drive.on(), Some(RELAY));
+    drive
+}
+
+/// Heals the path and runs until it stands by; returns when it connected.
+fn stand_by(drive: &mut Drive) -> f64 {
+    drive.fate(WEBRTC, Fate::Connects(0.5));
+    while drive.snapshot().standby.is_none() {
+        drive.until(drive.seconds() + 0.001);
+    }
+    drive.seconds()
+}
