@@ -44,7 +44,10 @@ async fn a_cut_ends_the_link_on_both_sides_within_six_seconds_and_leaves_nothing
 async fn a_short_cut_is_survived_and_nothing_is_lost() {
     let (peers, udp) = (Peers::new(), ImpairedUdp::seeded(1));
     let (a, b) = peers.connect(impaired(&udp), plain()).await;
+    let before = peers.envelopes();
     survive(&a, &b, &udp, Duration::from_millis(3500)).await;
+    // Nobody moved: the offerer asks each second, the answerer says so, and no more happens.
+    assert!((2..=6).contains(&(peers.envelopes() - before)), "{}", peers.envelopes() - before);
 }
 
 #[tokio::test]
@@ -54,7 +57,10 @@ async fn a_restart_of_ice_finds_the_path_again_and_nothing_is_lost() {
     config.ice_restart = IceRestart::Always;
     let (a, b) = peers.connect(config, plain()).await;
     // Longer than ICE takes to notice, shorter than the new path's checks go on.
+    let before = peers.envelopes();
     survive(&a, &b, &udp, Duration::from_millis(2900)).await;
+    // Question, answer, offer, answer, and candidates of both.
+    assert!(peers.envelopes() - before > 6, "{}", peers.envelopes() - before);
 }
 
 /// Cuts for `cut` with data pending on both sides, and expects all of it afterwards.

@@ -1,15 +1,24 @@
 //! Two peers of one session, signaling in memory, real WebRTC over loopback.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod raw;
+
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::task::JoinSet;
 use transport_core::{
     ConnectError, Connector, DialRole, Generation, PeerId, SessionId, Target, Transport,
-    signaling::{Exchange, LinkChannel, MemoryRoom, Sealer},
+    signaling::{
+        Exchange, LinkChannel, MemoryRoom, MemorySignaling, Sealer, Signaling, SignalingError, SignalingEvent,
+    },
 };
 use transport_webrtc::{WebRtcConfig, WebRtcConnector, impair::ImpairedUdp};
 use zeroize::Zeroizing;
@@ -25,6 +34,7 @@ pub(crate) enum Side {
 
 pub(crate) struct Peers {
     pub(crate) room: MemoryRoom,
+    envelopes: Arc<AtomicUsize>,
     pub(crate) exchanges: [Arc<Exchange>; 2],
     ids: [PeerId; 2],
     session: SessionId,
@@ -35,15 +45,22 @@ impl Peers {
     pub(crate) fn new() -> Self {
         let (room, session) = (MemoryRoom::default(), SessionId::random());
         let ids = [PeerId::random(), PeerId::random()];
+        let envelopes = Arc::<AtomicUsize>::default();
         let exchanges = ids.map(|id| {
+            let signaling = Counted { inner: room.join(id), envelopes: envelopes.clone() };
             let sealer = Sealer::new(&Zeroizing::new([7; 32]), session, id);
-            Exchange::new(Arc::new(room.join(id)), sealer, SystemTime::now)
+            Exchange::new(Arc::new(signaling), sealer, SystemTime::now)
         });
         let mut pumps = JoinSet::new();
         for exchange in exchanges.clone() {
             pumps.spawn(async move { while exchange.next().await.is_ok() {} });
         }
-        Self { room, exchanges, ids, session, pumps }
+        Self { room, envelopes, exchanges, ids, session, pumps }
+    }
+
+    /// Envelopes that were sent so far.
+    pub(crate) fn envelopes(&self) -> usize {
+        self.envelopes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn target(&self, side: Side, generation: u32) -> Target {
@@ -76,6 +93,25 @@ impl Peers {
     pub(crate) async fn connect(&self, offerer: WebRtcConfig, answerer: WebRtcConfig) -> (Link, Link) {
         let (a, b) = self.dial(1, offerer, answerer).await;
         (a.unwrap_or_else(|e| panic!("{}", e.chain())), b.unwrap_or_else(|e| panic!("{}", e.chain())))
+    }
+}
+
+/// Counts what goes through the room.
+#[derive(Debug)]
+struct Counted {
+    inner: MemorySignaling,
+    envelopes: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Signaling for Counted {
+    async fn send(&self, to: PeerId, envelope: Bytes) -> Result<(), SignalingError> {
+        self.envelopes.fetch_add(1, Ordering::Relaxed);
+        self.inner.send(to, envelope).await
+    }
+
+    async fn recv(&self) -> Result<SignalingEvent, SignalingError> {
+        self.inner.recv().await
     }
 }
 
