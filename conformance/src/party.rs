@@ -35,7 +35,11 @@ impl Party {
     /// # Errors
     ///
     /// [`StaleGeneration`] unless `generation` is the highest so far; the transport is dropped then.
-    pub fn attach(&mut self, generation: Generation, transport: Arc<dyn Transport>) -> Result<(), StaleGeneration> {
+    pub fn attach(
+        &mut self,
+        generation: Generation,
+        transport: Arc<dyn Transport>,
+    ) -> Result<(), StaleGeneration> {
         self.resume.attach(now(), generation, transport.profile())?;
         self.links.insert(generation, transport);
         Ok(())
@@ -118,7 +122,9 @@ impl Party {
         }
         for generation in self.resume.blocked() {
             if let Some(link) = self.links.get(&generation).cloned() {
-                waits.push(async move { Woken::Room(generation, link.writable(Lane::Reliable).await) }.boxed());
+                waits.push(
+                    async move { Woken::Room(generation, link.writable(Lane::Reliable).await) }.boxed(),
+                );
             }
         }
         let timeout = self.resume.poll_timeout();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use transport_core::{CloseCode, Closed, Initiator, Lane, Refusal};
 
-use super::{STEP_LIMIT, end_of, fill_up, index_of, payload, put, ready, recv};
+use super::{STEP_LIMIT, end_of, fill, fill_up, index_of, payload, put, ready, recv};
 use crate::{
     case::{Ctx, Failure, Result, within},
     ensure,
@@ -20,6 +20,7 @@ cases! { "close":
     drained_before_reported [ "6.3" ];
     own_close_hands_out_what_arrived [ "6.3" ];
     accepted_is_flushed [ "6.4" ];
+    a_full_lane_is_flushed [ "6.4" ];
     same_answer_from_everything [ "6.5, 2.4" ];
     dropping_is_going_away [ "6.6" ];
     waiters_wake [ "6.7" ];
@@ -132,6 +133,22 @@ async fn accepted_is_flushed(ctx: &Ctx) -> Result<()> {
     let (rest, far) = end_of(&*link.far, STEP_LIMIT).await?;
     prefix(&rest, sent..=sent)?;
     is(&far, Initiator::Peer, CloseCode::NORMAL, "flush")
+}
+
+async fn a_full_lane_is_flushed(ctx: &Ctx) -> Result<()> {
+    let link = ctx.link().await?;
+    let len = (link.near.profile().reliable.queue_bytes.get() / 20).clamp(8, 16_000);
+    let len = len.min(link.near.profile().reliable.max_message.get());
+    let sent = fill(&*link.near, 0, len, 400)?.unwrap_or(400) as usize;
+    link.near.close(CloseCode::NORMAL, "flush");
+    let (rest, far) = end_of(&*link.far, STEP_LIMIT).await?;
+    prefix(&rest, sent..=sent)?;
+    // Where no room was left to say who, at least the code arrives.
+    ensure!(
+        far.initiator != Initiator::Local && far.code == CloseCode::NORMAL,
+        "the end is told as \"{far}\""
+    );
+    Ok(())
 }
 
 async fn same_answer_from_everything(ctx: &Ctx) -> Result<()> {

@@ -7,7 +7,7 @@ use std::{
 
 use transport_core::Lane;
 
-use super::{drain, index_of, payload, ready, recv_exactly, stays_quiet};
+use super::{FRAMING, drain, index_of, payload, ready, recv_exactly, stays_quiet};
 use crate::{
     case::{Ctx, Failure, Result, claims_native_datagrams},
     ensure,
@@ -34,22 +34,27 @@ async fn a_single_one_arrives(ctx: &Ctx) -> Result<()> {
 
 async fn at_most_once_and_whole(ctx: &Ctx) -> Result<()> {
     let link = ctx.link().await?;
+    // Bursts that need no eviction, seal and all.
+    let burst = (link.near.profile().datagram.queue_bytes.get() / 2 / (64 + FRAMING)).clamp(1, 50) as u64;
+    let mut sent = 0;
     let mut seen = HashSet::new();
-    for round in 0..20u64 {
-        for index in 0..50 {
-            link.near.try_send(Lane::Datagram, payload(round * 50 + index, 64))?;
+    for round in 0..20 {
+        for _ in 0..burst {
+            link.near.try_send(Lane::Datagram, payload(sent, 64))?;
+            sent += 1;
         }
-        for inbound in drain(&*link.far, ctx.settle() / 4).await {
+        let patience = if round == 19 { ctx.settle() } else { ctx.settle() / 4 };
+        for inbound in drain(&*link.far, patience).await {
             let index = index_of(&inbound.payload)?;
-            ensure!(index < (round + 1) * 50, "datagram {index} came before it was sent");
+            ensure!(index < sent, "datagram {index} came before it was sent");
             ensure!(seen.insert(index), "datagram {index} came twice");
         }
     }
-    for inbound in drain(&*link.far, ctx.settle()).await {
-        let index = index_of(&inbound.payload)?;
-        ensure!(seen.insert(index), "datagram {index} came twice");
-    }
-    ensure!(seen.len() >= 500, "only {} of 1000 datagrams arrived on a healthy path", seen.len());
+    ensure!(
+        seen.len() as u64 >= sent / 2,
+        "only {} of {sent} datagrams arrived on a healthy path",
+        seen.len()
+    );
     Ok(())
 }
 
@@ -65,7 +70,7 @@ async fn newest_survives_and_evictions_are_counted(ctx: &Ctx) -> Result<()> {
     let in_budget = (lane.queue_bytes.get() / len) as u64;
     link.inject(Fault::Stall);
     // Enough to fill every buffer further down and the queue itself several times over.
-    let total = 4 * in_budget + (8 << 20) / len as u64;
+    let total = 4 * in_budget + (2 << 20) / len as u64;
     for index in 0..total {
         link.near.try_send(Lane::Datagram, payload(index, len))?;
         if index % 64 == 0 {
@@ -80,8 +85,12 @@ async fn newest_survives_and_evictions_are_counted(ctx: &Ctx) -> Result<()> {
         stats.dropped_messages > 0,
         "a stalled lane took {total} messages of {len} bytes and counted no eviction"
     );
-    let known = stats.sent_messages + stats.dropped_messages + (waiting / len) as u64;
-    ensure!(known == total, "{total} accepted, but sent + dropped + waiting = {known}");
+    let known = stats.sent_messages + stats.dropped_messages;
+    let (least, most) = (known + (waiting / (len + FRAMING)) as u64, known + (waiting / len) as u64);
+    ensure!(
+        (least..=most).contains(&total),
+        "{total} accepted, but sent + dropped + waiting = {least} to {most}"
+    );
     link.inject(Fault::Heal);
     let mut newest = None;
     for inbound in drain(&*link.far, ctx.settle().max(Duration::from_secs(1))).await {

@@ -84,7 +84,8 @@ impl<'a> Script<'a> {
     }
 
     fn send(&mut self) -> Result<()> {
-        for (party, (author, _)) in [(&mut self.duo.near, &mut self.up), (&mut self.duo.far, &mut self.down)] {
+        for (party, (author, _)) in [(&mut self.duo.near, &mut self.up), (&mut self.duo.far, &mut self.down)]
+        {
             // Sizes on both sides of a segment, so that cuts fall inside messages too.
             while author.written() < self.each && party.resume().writable() {
                 let len = [OVERHEAD, 300, 2_000, 20_000][author.written() as usize % 4];
@@ -107,7 +108,8 @@ impl<'a> Script<'a> {
         if let Ok(at) = late.await {
             return Err(Failure(format!("a message too many came out at {at:?}")));
         }
-        let verdict: Verdict = self.up.1.verdict(self.up.0.written()).and(self.down.1.verdict(self.down.0.written()));
+        let verdict: Verdict =
+            self.up.1.verdict(self.up.0.written()).and(self.down.1.verdict(self.down.0.written()));
         ensure!(verdict.is_whole(), "the history is not whole: {verdict}");
         Ok(())
     }
@@ -170,7 +172,8 @@ async fn there_and_back_over_another_kind(ctx: &Ctx) -> Result<()> {
     let mut script = Script::new(ctx);
     script.switch().await?;
     script.until(EACH / 2).await?;
-    let (near, far, _link): (MemoryTransport, MemoryTransport, _) = memory::pair(memory::profile(9_000, 1_200));
+    let (near, far, _link): (MemoryTransport, MemoryTransport, _) =
+        memory::pair(memory::profile(9_000, 1_200));
     script.duo.switch(Box::new(near), Box::new(far))?;
     script.until(EACH).await?;
     script.switch().await?;
@@ -207,7 +210,9 @@ async fn a_peer_without_its_state_is_told(ctx: &Ctx) -> Result<()> {
             };
             match event {
                 Event::Gap { .. } | Event::Expired { why: Expiry::PeerRestarted, .. } => return Ok(()),
-                Event::Message(_) => return Err(Failure("messages went on as if nothing was missing".to_owned())),
+                Event::Message(_) => {
+                    return Err(Failure("messages went on as if nothing was missing".to_owned()));
+                }
                 _ => {}
             }
         }

@@ -185,11 +185,16 @@ pub(crate) fn fill(at: &dyn Transport, first: u64, len: usize, limit: u64) -> Re
     Ok(None)
 }
 
-/// Sends up to `most` numbered messages, fewer if the lane is full before; returns how many.
+/// Sends up to `most` numbered messages, fewer if half the budget waits before; returns how many.
+/// So there is room left for what a layer may have to say at the end.
 pub(crate) fn put(at: &dyn Transport, most: u64, len: usize) -> Result<u64> {
-    let count = fill(at, 0, len, most)?.unwrap_or(most);
-    ensure!(count > 0, "an empty lane took nothing");
-    Ok(count)
+    let half = at.profile().reliable.queue_bytes.get() / 2;
+    let mut sent = 0;
+    while sent < most && at.stats().reliable.queued_bytes <= half {
+        at.try_send(Lane::Reliable, payload(sent, len))?;
+        sent += 1;
+    }
+    Ok(sent)
 }
 
 /// Fills the reliable lane of a stalled path until it stays full: buffers further down take some
@@ -217,6 +222,9 @@ pub(crate) fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
 
 /// How long one step of a healthy link may take; generous, because both ends may share one busy core.
 pub(crate) const STEP_LIMIT: Duration = Duration::from_secs(20);
+
+/// Bytes a layer may add to each message and count as queued: the header and tag of a seal, twice over.
+pub(crate) const FRAMING: usize = 64;
 
 /// More than any sane path buffers: a lane that takes this much while stalled is unbounded.
 const FILL_LIMIT: u64 = 64 << 20;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use transport_core::{CloseCode, Lane, Refusal, Transport};
 
-use super::{STEP_LIMIT, end_of, fill, fill_up, index_of, payload, put, ready, recv_exactly, send};
+use super::{FRAMING, STEP_LIMIT, end_of, fill, fill_up, index_of, payload, put, ready, recv_exactly, send};
 use crate::{
     case::{Ctx, Failure, Result, within},
     ensure,
@@ -94,7 +94,7 @@ async fn full_exactly_at_the_budget(ctx: &Ctx) -> Result<()> {
         "Full with {queued} of {} bytes queued",
         profile.queue_bytes
     );
-    let most = profile.queue_bytes.get() - 1 + len;
+    let most = profile.queue_bytes.get() - 1 + len + FRAMING;
     ensure!(queued <= most, "{queued} bytes queued where the budget and one message are {most}");
     ensure!(!one_honest_answer(&*link.near, sent, 1)?, "a full lane took one byte more");
     link.inject(Fault::Heal);
@@ -109,34 +109,37 @@ async fn below_the_budget_takes_the_largest(ctx: &Ctx) -> Result<()> {
     link.inject(Fault::Stall);
     let profile = link.near.profile().reliable.clone();
     let (budget, max) = (profile.queue_bytes.get(), profile.max_message.get());
-    let len = (budget / 10).clamp(8, max);
-    // Until the path has swallowed what its own buffers hold.
+    let queued = || link.near.stats().reliable.queued_bytes;
     let mut expected: Vec<(u64, usize)> = Vec::new();
-    let mut next = 0;
+    // What a layer adds to each message, learnt from the gauge.
+    let mut added = 0;
     let mut settled = 0;
+    // To one byte below the budget, again and again until the path has swallowed what its own buffers hold.
     while settled < 3 {
-        let queued = link.near.stats().reliable.queued_bytes;
-        let room = budget.saturating_sub(1).saturating_sub(queued);
-        if room > 0 {
-            settled = 0;
-            let len = room.min(len);
-            ensure!(
-                one_honest_answer(&*link.near, next, len)?,
-                "refused with {room} bytes of room and one to spare"
-            );
-            expected.push((next, len));
-            next += 1;
-            ensure!(next < 1_000_000, "a stalled path swallows everything");
-        } else {
+        let before = queued();
+        let room = budget.saturating_sub(1 + before);
+        if room <= added {
             settled += 1;
             tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
         }
+        settled = 0;
+        let (index, len) = (expected.len() as u64, (room - added).min((budget / 10).clamp(8, max)));
+        ensure!(
+            one_honest_answer(&*link.near, index, len)?,
+            "refused with {room} bytes of room and one to spare"
+        );
+        expected.push((index, len));
+        ensure!(expected.len() < 1_000_000, "a stalled path swallows everything");
+        added = queued().saturating_sub(before + len).min(FRAMING);
     }
-    ensure!(
-        one_honest_answer(&*link.near, next, max)?,
-        "one byte below the budget, {max} bytes were refused"
-    );
-    expected.push((next, max));
+    let before = queued();
+    if before < budget {
+        let index = expected.len() as u64;
+        let taken = one_honest_answer(&*link.near, index, max)?;
+        ensure!(taken, "with {before} of {budget} bytes queued, a message of {max} bytes was refused");
+        expected.push((index, max));
+    }
     link.inject(Fault::Heal);
     for (index, len) in expected {
         recv_exactly(&*link.far, Lane::Reliable, &payload(index, len)).await?;

@@ -18,7 +18,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials: Vec<Trial> = FLAWS
         .iter()
-        .map(|&(flaw, case, what)| Trial::test(format!("{flaw:?} is caught by {case}"), move || caught(flaw, case, what)))
+        .map(|&(flaw, case, what)| {
+            Trial::test(format!("{flaw:?} is caught by {case}"), move || caught(flaw, case, what))
+        })
         .collect();
     trials.push(Trial::test("the same wrapper without a flaw passes all of these cases", healthy));
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -62,17 +64,19 @@ impl Subject for Wrapped {
     async fn pair(&self) -> Result<Pair, SetupError> {
         let (a, b, link) = memory::pair(memory::profile(64 * 1024, 16 * 1024));
         let flaw = self.flaw;
-        Ok(Pair::new(Broken::new(a, flaw, Side::A), Broken::new(b, flaw, Side::B)).with_faults(move |fault| {
-            for side in [Side::A, Side::B] {
-                match fault {
-                    Fault::Cut => link.cut(),
-                    Fault::Heal => link.heal(side),
-                    // A path that re-sends what was lost is not native, whatever it claims.
-                    Fault::Lose { .. } if flaw == Some(Flaw::ResendsDatagrams) => {}
-                    Fault::Lose { share, seed } => link.lose_datagrams(side, share, seed),
-                    Fault::Stall => link.stall(side),
+        Ok(Pair::new(Broken::new(a, flaw, Side::A), Broken::new(b, flaw, Side::B)).with_faults(
+            move |fault| {
+                for side in [Side::A, Side::B] {
+                    match fault {
+                        Fault::Cut => link.cut(),
+                        Fault::Heal => link.heal(side),
+                        // A path that re-sends what was lost is not native, whatever it claims.
+                        Fault::Lose { .. } if flaw == Some(Flaw::ResendsDatagrams) => {}
+                        Fault::Lose { share, seed } => link.lose_datagrams(side, share, seed),
+                        Fault::Stall => link.stall(side),
+                    }
                 }
-            }
-        }))
+            },
+        ))
     }
 }

@@ -58,13 +58,17 @@ impl Broken {
     }
 
     fn ended(&self) -> bool {
-        self.inner.try_send(Lane::Reliable, Bytes::new()).is_err_and(|refused| matches!(refused.why, Refusal::Closed(_)))
+        self.inner
+            .try_send(Lane::Reliable, Bytes::new())
+            .is_err_and(|refused| matches!(refused.why, Refusal::Closed(_)))
     }
 
     /// Distorts how the end is told.
     fn tell(&self, mut closed: Closed) -> Closed {
         match self.flaw {
-            Some(Flaw::WrongInitiator) if closed.initiator == Initiator::Peer => closed.initiator = Initiator::Local,
+            Some(Flaw::WrongInitiator) if closed.initiator == Initiator::Peer => {
+                closed.initiator = Initiator::Local
+            }
             Some(Flaw::MangledCodes) if closed.code.label() == "other" => closed.code = CloseCode::INTERNAL,
             Some(Flaw::CutTheReason) => closed.detail = "".into(),
             Some(Flaw::CutToldAsPeer) if closed.initiator == Initiator::Network => {
@@ -92,7 +96,9 @@ impl Broken {
                 state.held = Some(payload);
                 None
             }
-            Some(Flaw::JoinsMessages) if lane == Lane::Reliable && payload.len() == 8 && state.held.is_none() => {
+            Some(Flaw::JoinsMessages)
+                if lane == Lane::Reliable && payload.len() == 8 && state.held.is_none() =>
+            {
                 state.held = Some(payload);
                 None
             }
@@ -122,9 +128,12 @@ impl Broken {
                 refuse(Refusal::TooLarge { limit })
             }
             Flaw::RefusesTheLargest if payload.len() == limit.get() => refuse(Refusal::TooLarge { limit }),
-            Flaw::FullTooEarly if lane == Lane::Reliable && queued + payload.len() > budget => refuse(Refusal::Full),
+            Flaw::FullTooEarly if lane == Lane::Reliable && queued + payload.len() > budget => {
+                refuse(Refusal::Full)
+            }
             Flaw::DatagramsWait if lane == Lane::Datagram => {
-                let full = self.inner.stats().datagram.queued_bytes >= self.profile.datagram.queue_bytes.get() / 2;
+                let full =
+                    self.inner.stats().datagram.queued_bytes >= self.profile.datagram.queue_bytes.get() / 2;
                 if full { refuse(Refusal::Full) } else { None }
             }
             Flaw::EvictsTheNewest if lane == Lane::Datagram => {

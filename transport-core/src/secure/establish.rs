@@ -59,11 +59,10 @@ impl<T: Transport> Secure<T> {
         let outcome = async {
             check_limits(&transport)?;
             let (state, message) = Initiator::start(&config.binding, &config.secret, host, &request)?;
-            let mut extra = message.len();
+            let extra = message.len();
             send(&transport, message).await?;
             let answer = next_reliable(&transport).await?;
             let (agreed, keys) = state.finish(&answer)?;
-            extra += SEAL_OVERHEAD;
             Ok((agreed, keys, extra))
         };
         let (agreed, keys, extra) = match outcome.await {
