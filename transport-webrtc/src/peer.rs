@@ -167,7 +167,7 @@ impl Peer {
         let dtls = self.pc().ok()?.dtls_transport();
         let pair = dtls.ice_transport().get_selected_candidate_pair().await?;
         let relayed = [pair.local.typ, pair.remote.typ].contains(&RTCIceCandidateType::Relay);
-        Some(if relayed { "udp, through a relay" } else { "udp, direct" })
+        Some(if relayed { "through a TURN server" } else { "udp, direct" })
     }
 
     pub(crate) async fn close(mut self) {

@@ -1,6 +1,7 @@
 //! Two peers of one session, signaling in memory, real WebRTC over loopback.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod coturn;
 pub(crate) mod raw;
 
 use std::{
