@@ -1,6 +1,6 @@
 //! One generation as a resume machine sees it.
 
-use std::{collections::VecDeque, num::NonZeroUsize};
+use std::{collections::VecDeque, num::NonZeroUsize, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 
@@ -15,6 +15,7 @@ use crate::lane::Profile;
 /// What is known about one attached transport.
 #[derive(Debug)]
 pub(super) struct Attachment {
+    pub(super) since: Instant,
     pub(super) limits: Limits,
     /// The next-expected number this side put into its attach frame, once that was handed out.
     pub(super) told_next: Option<u64>,
@@ -47,7 +48,7 @@ pub(super) struct Limits {
 }
 
 impl Attachment {
-    pub(super) fn new(profile: &Profile) -> Self {
+    pub(super) fn new(since: Instant, profile: &Profile) -> Self {
         let room = |max: NonZeroUsize, overhead| NonZeroUsize::new(max.get().saturating_sub(overhead));
         let limits = Limits {
             // Reliable lanes take at least `MIN_RELIABLE_MESSAGE`; one that lies gets single bytes.
@@ -56,6 +57,7 @@ impl Attachment {
             in_flight: profile.in_flight.get(),
         };
         Self {
+            since,
             limits,
             told_next: None,
             introduced: false,

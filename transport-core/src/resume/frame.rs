@@ -328,8 +328,7 @@ mod tests {
     fn every_cut_and_every_extra_byte_is_refused_or_reads_as_another_payload() {
         for frame in examples() {
             let whole = frame.encode();
-            let open_ended =
-                matches!(frame, Frame::Data(_) | Frame::Datagram(_) | Frame::Close { .. });
+            let open_ended = matches!(frame, Frame::Data(_) | Frame::Datagram(_) | Frame::Close { .. });
             for cut in 0..whole.len() {
                 let read = Frame::decode(whole.slice(..cut));
                 assert!(read.is_err() || (open_ended && read != Ok(frame.clone())), "{frame:?} cut at {cut}");

@@ -242,7 +242,7 @@ impl Resume {
     /// [`StaleGeneration`] unless it is higher than all seen; nothing has changed then.
     pub fn attach(
         &mut self,
-        _now: Instant,
+        now: Instant,
         generation: Generation,
         profile: &Profile,
     ) -> Result<(), StaleGeneration> {
@@ -250,7 +250,7 @@ impl Resume {
             return Err(StaleGeneration { offered: generation, newest: self.newest });
         }
         self.newest = generation;
-        self.attachments.insert(generation, Attachment::new(profile));
+        self.attachments.insert(generation, Attachment::new(now, profile));
         Ok(())
     }
 
@@ -332,6 +332,13 @@ impl Resume {
     pub fn silence(&self, now: Instant) -> Option<Duration> {
         self.current?;
         self.heartbeat.last_heard().map(|heard| now.saturating_duration_since(heard))
+    }
+
+    /// Returns for how long an attached generation has waited for the peer to introduce itself;
+    /// `None` once it has. Whoever dialled it decides when that is too long.
+    pub fn introducing(&self, now: Instant, generation: Generation) -> Option<Duration> {
+        let attachment = self.attachments.get(&generation).filter(|attachment| !attachment.introduced)?;
+        Some(now.saturating_duration_since(attachment.since))
     }
 
     /// Returns the generation that carries what is sent.

@@ -12,11 +12,7 @@ use super::{
     inbox::Accepted,
     weight,
 };
-use crate::{
-    close::Closed,
-    ids::Generation,
-    lane::Lane,
-};
+use crate::{close::Closed, ids::Generation, lane::Lane};
 
 impl Resume {
     /// Handles a frame that arrived on the transport of `generation`. After the end of the session
@@ -117,7 +113,10 @@ impl Resume {
         // overtaken by acks on an older generation. Should the peer really have lost them, the
         // first segment here jumps past what it expects, and it says `Gap` itself.
         self.handle_ack(attach.ack)?;
-        if self.current.is_none_or(|current| current < generation) {
+        // Never back to a generation that a newer one took over from, even if that one has died
+        // since: the peer was told, or is about to be, that nothing more comes there.
+        let superseded = self.attachments.get(&generation).is_some_and(|a| a.superseded);
+        if !superseded {
             self.switch(now, generation, next);
         }
         Ok(())
@@ -148,12 +147,7 @@ impl Resume {
         Ok(())
     }
 
-    fn handle_data(
-        &mut self,
-        now: Instant,
-        generation: Generation,
-        data: Data,
-    ) -> Result<(), ProtocolError> {
+    fn handle_data(&mut self, now: Instant, generation: Generation, data: Data) -> Result<(), ProtocolError> {
         if let Some(ack) = data.ack {
             self.handle_ack(ack)?;
         }

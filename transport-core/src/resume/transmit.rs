@@ -45,7 +45,10 @@ impl Resume {
 
     /// Returns the generations that wait for [`unblocked`](Self::unblocked).
     pub fn blocked(&self) -> impl Iterator<Item = Generation> + '_ {
-        self.attachments.iter().filter(|(_, attachment)| attachment.blocked).map(|(generation, _)| *generation)
+        self.attachments
+            .iter()
+            .filter(|(_, attachment)| attachment.blocked)
+            .map(|(generation, _)| *generation)
     }
 
     fn next_for(&mut self, now: Instant, generation: Generation) -> Option<Transmit> {

@@ -148,7 +148,10 @@ mod tests {
 
     fn link(expires_at: Option<u64>) -> JoinLink {
         let secret = SessionSecret::from_bytes([2; 32]);
-        JoinLink { expires_at, ..JoinLink::new(SessionId::from_bytes([1; 16]), secret, HostPublicKey([3; 32])) }
+        JoinLink {
+            expires_at,
+            ..JoinLink::new(SessionId::from_bytes([1; 16]), secret, HostPublicKey([3; 32]))
+        }
     }
 
     #[test]
@@ -158,7 +161,10 @@ mod tests {
             assert_eq!(fragment.len(), len);
             assert_eq!(JoinLink::parse(&format!("#{}\n", *fragment)), Ok(link(expires_at)));
         }
-        assert_eq!(*link(None).to_fragment(), "AQABAQEBAQEBAQEBAQEBAQEBAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA6WgQxo");
+        assert_eq!(
+            *link(None).to_fragment(),
+            "AQABAQEBAQEBAQEBAQEBAQEBAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA6WgQxo"
+        );
     }
 
     #[test]

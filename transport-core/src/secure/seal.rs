@@ -112,8 +112,8 @@ impl Sealer {
 
     /// Moves on to the next key when this one is old. Call it before each [`seal`](Self::seal).
     pub(super) fn rekey_if_due(&mut self, now: Instant) -> Result<(), Exhausted> {
-        let due = self.bytes >= self.rekey.bytes
-            || now.saturating_duration_since(self.began) >= self.rekey.age;
+        let due =
+            self.bytes >= self.rekey.bytes || now.saturating_duration_since(self.began) >= self.rekey.age;
         if !(due && self.used) {
             // 2^48 attempts outlast any machine, but then they would repeat a nonce.
             return if self.counter <= MAX_COUNTER { Ok(()) } else { Err(Exhausted) };
@@ -275,10 +275,8 @@ impl WindowedOpener {
         let mut window = ReplayWindow::new();
         window.mark(counter);
         let adjacent = epoch - self.keys.epoch == 1;
-        let (keys, window) = (
-            std::mem::replace(&mut self.keys, keys),
-            std::mem::replace(&mut self.window, window),
-        );
+        let (keys, window) =
+            (std::mem::replace(&mut self.keys, keys), std::mem::replace(&mut self.window, window));
         self.chain = chain;
         self.previous = adjacent.then(|| (keys, window, now + STRAGGLERS));
         Ok(opened)

@@ -154,9 +154,18 @@ mod tests {
     fn each_label_gives_its_own_key_and_the_wire_is_pinned() {
         // Computed with Python's hmac: HKDF-SHA256, no salt.
         let secret = SessionSecret::from_bytes([7; 32]);
-        assert_eq!(hex(&*secret.noise_psk()), "43afebb9350df341718c5c08394bdade612ae582fe6c5319651a3af73137222a");
-        assert_eq!(hex(&*secret.signaling_seal()), "49a6506ca04a94835f536f25191c1c15eae8a062c8b55759a224f2cc88aa5ce5");
-        assert_eq!(hex(&*secret.membership_verifier()), "1169c60182b544cd2923cdaad79f417764eccab38546286e5fd6bf992acc9254");
+        assert_eq!(
+            hex(&*secret.noise_psk()),
+            "43afebb9350df341718c5c08394bdade612ae582fe6c5319651a3af73137222a"
+        );
+        assert_eq!(
+            hex(&*secret.signaling_seal()),
+            "49a6506ca04a94835f536f25191c1c15eae8a062c8b55759a224f2cc88aa5ce5"
+        );
+        assert_eq!(
+            hex(&*secret.membership_verifier()),
+            "1169c60182b544cd2923cdaad79f417764eccab38546286e5fd6bf992acc9254"
+        );
     }
 
     #[test]

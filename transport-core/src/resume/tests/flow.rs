@@ -1,0 +1,183 @@
+//! Holding back: credit, the in-flight limit, refusing transports; datagrams and ends.
+
+use super::*;
+use crate::{
+    close::{CloseCode, Initiator},
+    error::Refusal,
+};
+
+#[test]
+fn an_application_that_does_not_read_holds_the_sender_and_reading_lets_it_go_on() {
+    let mut pair = Pair::new(1);
+    pair.reading = false;
+    pair.attach(1, &Side::BOTH);
+    pair.settle();
+    let mut accepted = 0;
+    for _ in 0..100 {
+        while pair.at(Side::A).try_send(bytes(30_000)).is_ok() {
+            accepted += 1;
+        }
+        pair.settle();
+        pair.advance(ms(200));
+    }
+    let unread = pair.at(Side::B).stats().unread_bytes;
+    assert!((900_000..=1_100_000).contains(&unread), "{unread}");
+    let now = pair.now;
+    assert!(pair.at(Side::A).oldest_unacked_age(now).is_none(), "held back is not under way");
+    assert_eq!(pair.at(Side::A).try_send(bytes(1)).unwrap_err().why, Refusal::Full);
+    // The pings go on: holding back is not silence.
+    assert!(pair.at(Side::A).silence(now).unwrap() < ms(12_000));
+    pair.reading = true;
+    pair.at(Side::B).consumed(unread);
+    for _ in 0..5 {
+        pair.settle();
+        pair.advance(ms(200));
+    }
+    assert_eq!(pair.received(Side::B).len(), accepted);
+    assert!(pair.at(Side::A).writable());
+}
+
+#[test]
+fn no_more_is_on_the_wire_than_the_path_holds() {
+    let now = Instant::now();
+    for (in_flight, segments) in [(1, 1), (2_095, 1), (2_096, 2), (3_144, 3)] {
+        let mut resume = resume();
+        resume.attach(now, Generation(1), &memory::profile(in_flight, 65_000)).unwrap();
+        receive(&mut resume, now, 1, &attach(Generation(1), 0)).unwrap();
+        (0..10).for_each(|_| resume.try_send(bytes(1_000)).unwrap());
+        assert_eq!(data_numbers(&mut resume, now).len(), segments, "{in_flight}");
+        receive(&mut resume, now, 1, &Frame::Ack(Ack { received: 1, credit: 1 << 21 })).unwrap();
+        assert_eq!(data_numbers(&mut resume, now).len(), 1, "one acknowledged, one more goes");
+    }
+}
+
+#[test]
+fn a_transport_that_refuses_every_other_frame_loses_none() {
+    let mut pair = Pair::new(1);
+    pair.room = 1;
+    pair.attach(1, &Side::BOTH);
+    for number in 0..200u32 {
+        pair.at(Side::A).try_send(Bytes::from(number.to_string())).unwrap();
+    }
+    for _ in 0..300 {
+        // The second of each pair is refused and comes out again first.
+        pair.transmit(Side::A, 2);
+        pair.transmit(Side::B, 2);
+        pair.deliver(1, Side::A, 1);
+        pair.deliver(1, Side::B, 1);
+    }
+    let expected: Vec<Bytes> = (0..200u32).map(|number| Bytes::from(number.to_string())).collect();
+    assert_eq!(pair.received(Side::B), expected);
+}
+
+#[test]
+fn several_refused_frames_come_back_in_their_order() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    (0..5).for_each(|_| resume.try_send(bytes(10)).unwrap());
+    let first = transmits(&mut resume, now);
+    first.iter().rev().for_each(|transmit| resume.unsend(transmit.clone()));
+    assert_eq!(transmits(&mut resume, now), [], "blocked");
+    assert_eq!(resume.blocked().collect::<Vec<_>>(), [Generation(1)]);
+    resume.unblocked(Generation(1));
+    assert_eq!(transmits(&mut resume, now), first);
+}
+
+#[test]
+fn a_blocked_transport_does_not_block_the_next_one() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    resume.try_send(bytes(10)).unwrap();
+    let refused = transmits(&mut resume, now).pop().unwrap();
+    resume.unsend(refused);
+    introduce(&mut resume, now, 2, 0);
+    let sent = frames(&mut resume, now);
+    assert!(sent.iter().all(|(generation, _)| *generation == 2), "{sent:?}");
+    assert!(sent.iter().any(|(_, frame)| matches!(frame, Frame::Data(data) if data.seq == 0)));
+}
+
+#[test]
+fn control_goes_before_data_and_datagrams_take_turns_with_messages() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    transmits(&mut resume, now);
+    receive(&mut resume, now, 1, &Frame::Ping(5)).unwrap();
+    (0..3).for_each(|_| resume.try_send(bytes(10)).unwrap());
+    (0..3).for_each(|_| resume.try_send_datagram(bytes(10)).unwrap());
+    let sent = frames(&mut resume, now);
+    assert_eq!(sent[0].1, Frame::Pong(5));
+    let is_datagram: Vec<bool> = sent[1..].iter().map(|(_, f)| matches!(f, Frame::Datagram(_))).collect();
+    assert!(is_datagram.windows(2).all(|pair| pair[0] != pair[1]), "{is_datagram:?}");
+}
+
+#[test]
+fn datagrams_larger_than_a_message_are_split_and_joined_and_any_loss_costs_only_its_own() {
+    let mut pair = Pair::new(1);
+    pair.profile = memory::profile(196_608, 1_200);
+    pair.attach(1, &Side::BOTH);
+    assert_eq!(pair.at(Side::A).try_send_datagram(bytes(5)), Ok(()), "dropped: not attached yet");
+    pair.settle();
+    for len in [1, 1_191, 1_192, 64 * 1024] {
+        pair.at(Side::A).try_send_datagram(bytes(len)).unwrap();
+        pair.settle();
+        let events = pair.other_events(Side::B);
+        assert_eq!(events.last(), Some(&Event::Datagram(bytes(len))), "{len}");
+    }
+    assert_eq!(pair.at(Side::A).stats().datagrams_dropped, 1);
+}
+
+#[test]
+fn too_many_datagrams_cost_the_oldest_and_are_counted() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    transmits(&mut resume, now);
+    for fill in 0..100u8 {
+        resume.try_send_datagram(Bytes::from(vec![fill; 1024])).unwrap();
+    }
+    let sent = frames(&mut resume, now);
+    assert_eq!((sent.len(), resume.stats().datagrams_dropped), (64, 36));
+    assert!(matches!(&sent[0].1, Frame::Datagram(fragment) if fragment[8] == 36));
+}
+
+#[test]
+fn a_fin_comes_after_the_last_message_and_survives_a_switch() {
+    let mut pair = Pair::new(1);
+    pair.attach(1, &Side::BOTH);
+    pair.settle();
+    pair.at(Side::A).try_send(bytes(10)).unwrap();
+    pair.at(Side::A).finish();
+    assert!(matches!(pair.at(Side::A).try_send(bytes(1)).unwrap_err().why, Refusal::Closed(_)));
+    pair.transmit(Side::A, usize::MAX);
+    pair.cut(1);
+    Side::BOTH.iter().for_each(|side| pair.detach(1, *side));
+    assert!(!pair.at(Side::A).is_flushed());
+    pair.attach(2, &Side::BOTH);
+    pair.settle();
+    assert_eq!(pair.received(Side::B), [bytes(10)]);
+    assert_eq!(pair.other_events(Side::B).iter().filter(|e| **e == Event::PeerFin).count(), 1);
+    assert!(pair.at(Side::A).is_flushed());
+    // The other direction goes on.
+    pair.at(Side::B).try_send(bytes(3)).unwrap();
+    pair.settle();
+    assert_eq!(pair.received(Side::A), [bytes(3)]);
+}
+
+#[test]
+fn a_close_is_told_once_after_what_was_sent_before_it() {
+    let mut pair = Pair::new(1);
+    pair.attach(1, &Side::BOTH);
+    pair.settle();
+    pair.other_events(Side::B);
+    pair.at(Side::A).try_send(bytes(10)).unwrap();
+    pair.transmit(Side::A, usize::MAX);
+    pair.at(Side::A).close(CloseCode::NORMAL, "done");
+    pair.at(Side::A).close(CloseCode::POLICY, "too late");
+    pair.settle();
+    assert_eq!(pair.received(Side::B), [bytes(10)]);
+    let closed = Event::PeerClosed { code: CloseCode::NORMAL, reason: "done".into() };
+    assert_eq!(pair.other_events(Side::B), [closed]);
+    assert_eq!(pair.at(Side::B).ended().unwrap().initiator, Initiator::Peer);
+    assert_eq!(pair.at(Side::A).ended().unwrap().initiator, Initiator::Local);
+    assert!(matches!(pair.at(Side::B).try_send(bytes(1)).unwrap_err().why, Refusal::Closed(_)));
+    assert!(matches!(pair.at(Side::B).try_send_datagram(bytes(1)).unwrap_err().why, Refusal::Closed(_)));
+}
