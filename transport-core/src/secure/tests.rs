@@ -1,1 +1,418 @@
+//! The whole decorator over memory transports, with somebody in the middle where it matters.
 
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures::FutureExt;
+
+use super::*;
+use crate::{
+    CloseCode, Closed, Generation, Inbound, Initiator, Lane, PeerId, Refusal, SessionId, Transport,
+    TransportExt, TransportId,
+    memory::{self, MemoryTransport},
+};
+
+type Memory = Secure<MemoryTransport>;
+
+fn config() -> SecureConfig {
+    let [session, joiner, host] = [1, 2, 3].map(|fill| [fill; 16]);
+    let binding = Binding::new(
+        SessionId::from_bytes(session),
+        PeerId::from_bytes(joiner),
+        PeerId::from_bytes(host),
+        TransportId::from_static("memory"),
+        Generation(1),
+    );
+    SecureConfig::new(binding, SessionSecret::from_bytes([5; 32]), clock)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test is an owner, which brings the clock")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+fn key() -> HostKey {
+    HostKey::from_bytes([6; 32])
+}
+
+fn welcome(request: &Request) -> Answer {
+    Answer::Accept { access: request.access, app: Bytes::from_static(b"welcome") }
+}
+
+async fn pair() -> (Memory, Memory) {
+    let (a, b, _link) = memory::pair(memory::profile(4_096, 2_000));
+    establish(a, b).await
+}
+
+async fn establish<T: Transport>(a: T, b: T) -> (Secure<T>, Secure<T>) {
+    let host = key();
+    let (joiner, host) = tokio::join!(
+        Secure::initiate(a, config(), host.public(), Request::new(Access::Full)),
+        Secure::accept(b, config(), &host, welcome),
+    );
+    (joiner.unwrap(), host.unwrap())
+}
+
+/// Two memory links with somebody between them who may do anything.
+struct Middle {
+    joiner: Memory,
+    host: Memory,
+    left: MemoryTransport,
+    right: MemoryTransport,
+}
+
+impl Middle {
+    async fn new() -> Self {
+        let (a, left, _) = memory::pair(memory::profile(4_096, 2_000));
+        let (right, b, _) = memory::pair(memory::profile(4_096, 2_000));
+        let forward = async {
+            // First message, answer, confirmation.
+            right.send(Lane::Reliable, left.recv().await.unwrap().payload).await.unwrap();
+            left.send(Lane::Reliable, right.recv().await.unwrap().payload).await.unwrap();
+            right.send(Lane::Reliable, left.recv().await.unwrap().payload).await.unwrap();
+        };
+        let ((joiner, host), ()) = tokio::join!(establish(a, b), forward);
+        Self { joiner, host, left, right }
+    }
+
+    /// Sends from the joiner and takes what comes out below the seal.
+    async fn capture(&self, lane: Lane, text: &'static str) -> Bytes {
+        self.joiner.try_send(lane, Bytes::from_static(text.as_bytes())).unwrap();
+        self.left.recv().await.unwrap().payload
+    }
+
+    fn inject(&self, lane: Lane, message: impl Into<Bytes>) {
+        self.right.try_send(lane, message.into()).unwrap();
+    }
+}
+
+fn inbound(lane: Lane, text: &'static str) -> Inbound {
+    Inbound { lane, payload: Bytes::from_static(text.as_bytes()) }
+}
+
+fn altered(message: &Bytes) -> Vec<u8> {
+    let mut bad = message.to_vec();
+    bad[0] ^= 1;
+    bad
+}
+
+#[tokio::test]
+async fn both_lanes_carry_both_ways_and_the_limits_shrink_by_the_seal() {
+    let (joiner, host) = pair().await;
+    for (from, to) in [(&joiner, &host), (&host, &joiner)] {
+        for lane in Lane::ALL {
+            assert_eq!(from.profile().lane(lane).max_message.get(), 2_000 - SEAL_OVERHEAD);
+            from.try_send(lane, Bytes::from_static(b"hello")).unwrap();
+            assert_eq!(to.recv().await.unwrap(), inbound(lane, "hello"));
+            let longest = Bytes::from(vec![7; 2_000 - SEAL_OVERHEAD]);
+            from.try_send(lane, longest.clone()).unwrap();
+            assert_eq!(to.recv().await.unwrap().payload, longest);
+            let refused = from.try_send(lane, Bytes::from(vec![7; 2_001 - SEAL_OVERHEAD])).unwrap_err();
+            assert!(matches!(refused.why, Refusal::TooLarge { limit } if limit.get() == longest.len()));
+            assert_eq!(from.try_send(lane, Bytes::new()).unwrap_err().why, Refusal::Empty);
+        }
+    }
+    assert_eq!(joiner.agreed().short_auth, host.agreed().short_auth);
+    assert_eq!(&joiner.agreed().app[..], b"welcome");
+    assert!(!format!("{joiner:?}").contains("Key"), "{joiner:?}");
+}
+
+#[tokio::test]
+async fn any_transport_in_a_box_can_be_sealed() {
+    let (a, b, _link) = memory::pair(memory::profile(4_096, 2_000));
+    let (a, b): (Box<dyn Transport>, Box<dyn Transport>) = (Box::new(a), Box::new(b));
+    let (joiner, host) = establish(a, b).await;
+    let (joiner, host): (Box<dyn Transport>, Box<dyn Transport>) = (Box::new(joiner), Box::new(host));
+    joiner.try_send(Lane::Reliable, Bytes::from_static(b"hello")).unwrap();
+    assert_eq!(host.recv().await.unwrap(), inbound(Lane::Reliable, "hello"));
+}
+
+#[tokio::test]
+async fn whoever_is_in_the_middle_sees_no_word_and_no_reason() {
+    let m = Middle::new().await;
+    let canary = "correct horse battery staple";
+    for lane in Lane::ALL {
+        let seen = m.capture(lane, canary).await;
+        assert!(!seen.windows(7).any(|part| canary.as_bytes().windows(7).any(|word| part == word)));
+    }
+    m.joiner.close(CloseCode::NORMAL, canary);
+    let farewell = m.left.recv().await.unwrap().payload;
+    assert!(!farewell.windows(7).any(|part| canary.as_bytes().windows(7).any(|word| part == word)));
+    assert_eq!(m.left.recv().await.unwrap_err(), Closed::peer(CloseCode::NORMAL, ""));
+}
+
+#[tokio::test]
+async fn a_reliable_message_that_does_not_verify_ends_the_link_as_a_protocol_error() {
+    for fault in ["altered", "replayed", "missing", "swapped", "other lane", "unknown"] {
+        let m = Middle::new().await;
+        let first = m.capture(Lane::Reliable, "first").await;
+        let second = m.capture(Lane::Reliable, "second").await;
+        let datagram = m.capture(Lane::Datagram, "datagram").await;
+        let good = match fault {
+            "replayed" | "other lane" | "unknown" => 1,
+            _ => 0,
+        };
+        match fault {
+            "altered" => m.inject(Lane::Reliable, altered(&first)),
+            "replayed" => [first.clone(), first].into_iter().for_each(|f| m.inject(Lane::Reliable, f)),
+            "missing" => m.inject(Lane::Reliable, second),
+            "swapped" => [second, first].into_iter().for_each(|f| m.inject(Lane::Reliable, f)),
+            "other lane" => [first, datagram].into_iter().for_each(|f| m.inject(Lane::Reliable, f)),
+            _ => [first, Bytes::from_static(b"?")].into_iter().for_each(|f| m.inject(Lane::Reliable, f)),
+        }
+        for _ in 0..good {
+            assert_eq!(m.host.recv().await.unwrap(), inbound(Lane::Reliable, "first"), "{fault}");
+        }
+        let end = m.host.recv().await.unwrap_err();
+        assert_eq!((end.initiator, end.code), (Initiator::Local, CloseCode::PROTOCOL_ERROR), "{fault}");
+        assert_eq!(m.host.closed().await, end);
+        // The other side is told, under the seal.
+        let told = m.right.recv().await.unwrap().payload;
+        m.left.try_send(Lane::Reliable, told).unwrap();
+        let seen = m.joiner.recv().await.unwrap_err();
+        assert_eq!((seen.initiator, seen.code), (Initiator::Peer, CloseCode::PROTOCOL_ERROR), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn datagrams_that_do_not_verify_are_dropped_and_counted() {
+    let m = Middle::new().await;
+    let genuine = m.capture(Lane::Datagram, "genuine").await;
+    for _ in 0..200 {
+        m.inject(Lane::Datagram, altered(&genuine)[..30].to_vec());
+        m.host.recv().now_or_never();
+    }
+    m.inject(Lane::Datagram, altered(&genuine));
+    m.inject(Lane::Datagram, genuine.clone());
+    m.inject(Lane::Datagram, genuine);
+    assert_eq!(m.host.recv().await.unwrap(), inbound(Lane::Datagram, "genuine"));
+    assert!(m.host.recv().now_or_never().is_none());
+    let stats = m.host.stats().datagram;
+    assert_eq!((stats.received_messages, stats.dropped_messages), (1, 202));
+}
+
+#[tokio::test]
+async fn a_close_is_announced_under_the_seal_after_everything_before_it() {
+    let (joiner, host) = pair().await;
+    joiner.try_send(Lane::Reliable, Bytes::from_static(b"last words")).unwrap();
+    joiner.close(CloseCode::NORMAL, "done");
+    joiner.close(CloseCode::POLICY, "too late");
+    assert_eq!(host.recv().await.unwrap(), inbound(Lane::Reliable, "last words"));
+    let announced = Closed::peer(CloseCode::NORMAL, "done");
+    assert_eq!(host.recv().await.unwrap_err(), announced);
+    assert_eq!(host.recv().await.unwrap_err(), announced);
+    assert_eq!(host.closed().await, announced);
+    assert_eq!(joiner.recv().await.unwrap_err(), Closed::local(CloseCode::NORMAL, "done"));
+    assert_eq!(joiner.closed().await, Closed::local(CloseCode::NORMAL, "done"));
+    for lane in Lane::ALL {
+        let refused = host.try_send(lane, Bytes::from_static(b"x")).unwrap_err();
+        assert_eq!(refused, crate::Refused::new(Bytes::from_static(b"x"), announced.clone().into()));
+        assert_eq!(host.writable(lane).await, Err(announced.clone()));
+    }
+}
+
+#[tokio::test]
+async fn asking_for_the_end_first_gives_the_same_end_and_loses_no_message() {
+    let (joiner, host) = pair().await;
+    joiner.try_send(Lane::Reliable, Bytes::from_static(b"one")).unwrap();
+    joiner.try_send(Lane::Datagram, Bytes::from_static(b"two")).unwrap();
+    joiner.close(CloseCode::DRAIN, "moving");
+    let announced = Closed::peer(CloseCode::DRAIN, "moving");
+    assert_eq!(host.closed().await, announced);
+    let mut received = vec![host.recv().await.unwrap(), host.recv().await.unwrap()];
+    received.sort_by_key(|inbound| inbound.lane);
+    assert_eq!(received, [inbound(Lane::Datagram, "two"), inbound(Lane::Reliable, "one")]);
+    assert_eq!(host.recv().await.unwrap_err(), announced);
+}
+
+#[tokio::test]
+async fn a_reader_that_waits_while_another_asks_for_the_end_gets_every_message() {
+    let (joiner, host) = pair().await;
+    let mut waiting = Box::pin(host.recv());
+    assert!((&mut waiting).now_or_never().is_none());
+    joiner.try_send(Lane::Reliable, Bytes::from_static(b"one")).unwrap();
+    joiner.close(CloseCode::NORMAL, "");
+    // The waiting reader is not polled while the end is looked for.
+    assert_eq!(host.closed().await, Closed::peer(CloseCode::NORMAL, ""));
+    assert_eq!(waiting.await.unwrap(), inbound(Lane::Reliable, "one"));
+}
+
+#[tokio::test]
+async fn a_cut_tail_and_a_forged_close_are_the_networks_doing() {
+    // The middle holds back the last message and the farewell, and closes in clear, politely.
+    let m = Middle::new().await;
+    let first = m.capture(Lane::Reliable, "first").await;
+    m.capture(Lane::Reliable, "second").await;
+    m.joiner.close(CloseCode::NORMAL, "done");
+    m.inject(Lane::Reliable, first);
+    m.right.close(CloseCode::NORMAL, "done");
+    assert_eq!(m.host.recv().await.unwrap(), inbound(Lane::Reliable, "first"));
+    let end = m.host.recv().await.unwrap_err();
+    assert_eq!((end.initiator, end.code), (Initiator::Network, CloseCode::NORMAL));
+    // The code is kept: a relay that drains says so this way.
+    let m = Middle::new().await;
+    m.right.close(CloseCode::DRAIN, "");
+    let end = m.host.closed().await;
+    assert_eq!((end.initiator, end.code), (Initiator::Network, CloseCode::DRAIN));
+}
+
+#[tokio::test]
+async fn a_full_lane_hands_the_payload_back_and_goes_on_afterwards() {
+    let (joiner, host) = pair().await;
+    let payload = Bytes::from(vec![9; 1_500]);
+    let mut accepted = 0;
+    let mut refused = 0;
+    while refused < 50 {
+        // Shared memory and unshared memory, alternately.
+        let given = if refused % 2 == 0 { payload.clone() } else { Bytes::from(payload.to_vec()) };
+        match joiner.try_send(Lane::Reliable, given) {
+            Ok(()) => accepted += 1,
+            Err(back) => {
+                assert_eq!((back.payload, back.why), (payload.clone(), Refusal::Full));
+                refused += 1;
+            }
+        }
+    }
+    for _ in 0..accepted {
+        assert_eq!(host.recv().await.unwrap().payload, payload);
+    }
+    joiner.writable(Lane::Reliable).await.unwrap();
+    joiner.try_send(Lane::Reliable, Bytes::from_static(b"after")).unwrap();
+    assert_eq!(host.recv().await.unwrap(), inbound(Lane::Reliable, "after"));
+}
+
+#[tokio::test]
+async fn receiving_can_be_given_up_any_number_of_times() {
+    let (joiner, host) = pair().await;
+    let sending = async {
+        for number in 0..500u32 {
+            joiner.send(Lane::Reliable, Bytes::from(number.to_string())).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    let receiving = async {
+        let mut next = 0u32;
+        while next < 500 {
+            if let Some(inbound) = host.recv().now_or_never() {
+                assert_eq!(inbound.unwrap().payload, next.to_string());
+                next += 1;
+            } else {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    tokio::join!(sending, receiving);
+}
+
+#[tokio::test]
+async fn the_counters_tell_the_applications_messages_only() {
+    let (joiner, host) = pair().await;
+    for _ in 0..3 {
+        joiner.try_send(Lane::Reliable, Bytes::from_static(b"12345")).unwrap();
+        host.recv().await.unwrap();
+    }
+    let (sent, received) = (joiner.stats().reliable, host.stats().reliable);
+    assert_eq!((sent.accepted_messages, sent.accepted_bytes), (3, 15));
+    assert_eq!((sent.sent_messages, sent.sent_bytes), (3, 15));
+    assert_eq!((received.received_messages, received.received_bytes), (3, 15));
+}
+
+#[tokio::test]
+async fn keys_are_replaced_under_way_without_anybody_noticing() {
+    let (a, b, _link) = memory::pair(memory::profile(4_096, 2_000));
+    let mut small = config();
+    small.rekey.bytes = 200;
+    let host_key = key();
+    let (joiner, host) = tokio::join!(
+        Secure::initiate(a, small.clone(), host_key.public(), Request::new(Access::Full)),
+        Secure::accept(b, small, &host_key, welcome),
+    );
+    let (joiner, host) = (joiner.unwrap(), host.unwrap());
+    for number in 0..1_000u32 {
+        for lane in Lane::ALL {
+            joiner.try_send(lane, Bytes::from(number.to_string())).unwrap();
+            assert_eq!(host.recv().await.unwrap().payload, number.to_string());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_secret_ends_in_an_error_on_both_sides() {
+    let (a, b, _link) = memory::pair(memory::profile(4_096, 2_000));
+    let wrong = SecureConfig { secret: SessionSecret::from_bytes([9; 32]), ..config() };
+    let host_key = key();
+    let (joiner, host) = tokio::join!(
+        Secure::initiate(a, wrong, host_key.public(), Request::new(Access::Full)),
+        Secure::accept(b, config(), &host_key, welcome),
+    );
+    assert_eq!(host.unwrap_err(), SecureError::Handshake(HandshakeError::NotAuthentic));
+    let Err(SecureError::Closed(closed)) = joiner else { panic!("{joiner:?}") };
+    assert_eq!((closed.initiator, closed.code), (Initiator::Peer, CloseCode::PROTOCOL_ERROR));
+}
+
+#[tokio::test]
+async fn a_refusal_names_its_reason_on_both_sides() {
+    let (a, b, _link) = memory::pair(memory::profile(4_096, 2_000));
+    let host_key = key();
+    let refuse = |_: &Request| Answer::Refuse { code: CloseCode::ROLE, reason: "full house".into() };
+    let (joiner, host) = tokio::join!(
+        Secure::initiate(a, config(), host_key.public(), Request::new(Access::Full)),
+        Secure::accept(b, config(), &host_key, refuse),
+    );
+    let refused = HandshakeError::Refused { code: CloseCode::ROLE, reason: "full house".into() };
+    assert_eq!(joiner.unwrap_err(), SecureError::Handshake(refused.clone()));
+    assert_eq!(host.unwrap_err(), SecureError::Handshake(refused));
+}
+
+#[tokio::test]
+async fn a_joiner_of_another_version_is_refused_as_unsupported() {
+    let (a, b, _link) = memory::pair(memory::profile(4_096, 2_000));
+    let host_key = key();
+    let request = Request { versions: vec![9], ..Request::new(Access::Full) };
+    let (joiner, host) = tokio::join!(
+        Secure::initiate(a, config(), host_key.public(), request),
+        Secure::accept(b, config(), &host_key, welcome),
+    );
+    for error in [joiner.unwrap_err(), host.unwrap_err()] {
+        let SecureError::Handshake(HandshakeError::Refused { code, .. }) = error else { panic!("{error}") };
+        assert_eq!(code, CloseCode::UNSUPPORTED);
+    }
+}
+
+#[tokio::test]
+async fn a_replayed_first_message_never_becomes_a_link() {
+    let (a, mut recorder, _) = memory::pair(memory::profile(4_096, 2_000));
+    let host_key = key();
+    let initiate = Secure::initiate(a, config(), host_key.public(), Request::new(Access::Full));
+    let recorded = tokio::select! {
+        _ = initiate => panic!("nobody answered"),
+        first = recorder.recv() => first.unwrap().payload,
+    };
+    for then in [None, Some(Bytes::from_static(b"?")), Some(recorded.clone())] {
+        let (attacker, b, _) = memory::pair(memory::profile(4_096, 2_000));
+        recorder = attacker;
+        recorder.try_send(Lane::Reliable, recorded.clone()).unwrap();
+        let mut accept = Box::pin(Secure::accept(b, config(), &host_key, welcome));
+        assert!((&mut accept).now_or_never().is_none(), "waits for the confirmation");
+        if let Some(then) = then {
+            recorder.try_send(Lane::Reliable, then).unwrap();
+            let error = accept.await.unwrap_err();
+            assert_eq!(error, SecureError::Handshake(HandshakeError::NotAuthentic));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_transport_that_dies_or_is_too_narrow_is_said() {
+    let (a, b, link) = memory::pair(memory::profile(4_096, 2_000));
+    let host_key = key();
+    let joiner = Secure::initiate(a, config(), host_key.public(), Request::new(Access::Full));
+    let (joiner, ()) = tokio::join!(joiner, async { link.cut() });
+    assert!(
+        matches!(joiner.unwrap_err(), SecureError::Closed(closed) if closed.initiator == Initiator::Network)
+    );
+    drop(b);
+    let (a, _b, _) = memory::pair(memory::profile(4_096, SEAL_OVERHEAD));
+    let narrow = Secure::accept(a, config(), &host_key, welcome).await.unwrap_err();
+    assert_eq!(narrow, SecureError::TooNarrow { needed: SEAL_OVERHEAD + 1 });
+}
