@@ -142,13 +142,14 @@ impl HealthConfig {
     }
 }
 
-/// What the samples so far say about a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the samples so far say about a lane, or about a link: the worst of its lanes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Health {
+    /// No traffic, no evidence.
+    #[default]
+    Idle,
     /// Busy, and nothing wrong.
     Good,
-    /// No traffic, no evidence.
-    Idle,
     /// Something is wrong, short of a quorum.
     Suspect,
     /// A quorum says the link cannot carry the session, and why.
@@ -158,7 +159,7 @@ pub(super) enum Health {
 /// The samples of one link.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HealthMonitor {
-    lanes: [LaneMonitor; 2],
+    lanes: [(LaneMonitor, Health); 2],
 }
 
 #[derive(Debug, Clone, Default)]
@@ -170,13 +171,14 @@ struct LaneMonitor {
 }
 
 impl HealthMonitor {
-    /// Takes one sample and judges its lane.
+    /// Takes one sample of one lane and judges the link: an idle lane is no evidence for another.
     pub(super) fn observe(&mut self, now: Instant, sample: &HealthSample, config: &HealthConfig) -> Health {
-        let lane = match sample.lane {
+        let (lane, health) = match sample.lane {
             Lane::Datagram => &mut self.lanes[0],
             Lane::Reliable => &mut self.lanes[1],
         };
-        lane.observe(now, sample, config)
+        *health = lane.observe(now, sample, config);
+        self.lanes[0].1.max(self.lanes[1].1)
     }
 }
 

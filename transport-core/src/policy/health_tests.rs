@@ -161,3 +161,14 @@ fn busy(loss: Option<f32>, rtt: Option<Duration>) -> HealthSample {
         ..HealthSample::idle(Lane::Reliable)
     }
 }
+
+#[test]
+fn an_idle_lane_is_no_evidence_for_a_dead_one() {
+    let mut link = Probe::new();
+    for second in [3.0, 4.0, 5.0] {
+        link.at(second, stalled(second));
+        link.at(second, HealthSample::idle(Lane::Datagram));
+    }
+    assert_eq!(link.at(5.5, HealthSample::idle(Lane::Datagram)), Health::Failing(Reason::PathDead));
+    assert_eq!(link.at(6.0, HealthSample::idle(Lane::Reliable)), Health::Idle);
+}
