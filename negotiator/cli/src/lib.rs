@@ -2,7 +2,37 @@
 //!
 //! The binary parses arguments, calls [`run`] and exits with its code. The modules are public so that tests
 //! can drive one end in process; they are no stable interface.
+#![forbid(unsafe_code)]
 
+pub mod args;
+pub mod demo;
+pub mod diagnostics;
+pub mod exit;
 pub mod host;
+pub mod pipe;
 pub mod screen;
+pub mod signal;
+pub mod ui;
+pub mod viewer;
 pub mod wire;
+
+use args::{Cli, Command, PipeCommand};
+use exit::Failure;
+
+/// Does what the arguments ask for. Returns the exit code.
+///
+/// # Errors
+///
+/// [`Failure`], which has an exit code of its own.
+pub async fn run(cli: Cli) -> Result<u8, Failure> {
+    if let Some(file) = &cli.log_file {
+        diagnostics::log_to(file, &cli.log)?;
+    }
+    match cli.command {
+        Command::Demo(args) => demo::demo(args).await,
+        Command::Join(args) => viewer::join::join(args).await,
+        Command::Pipe(PipeCommand::Host(args)) => pipe::host(args).await,
+        Command::Pipe(PipeCommand::Join(args)) => pipe::join(args).await,
+        Command::Share(args) => host::share::share(args).await,
+    }
+}

@@ -1,2 +1,26 @@
-//! Under construction.
-fn main() {}
+//! Parse, run, exit code.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use beach_link::{
+    args::Cli,
+    exit::{Failure, report},
+    run,
+};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // WebRTC brings a second provider into the graph: without a choice the first handshake would panic.
+    // An error means that one is installed, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(Err(Failure::io("the runtime")(error))),
+    };
+    let outcome = runtime.block_on(run(cli));
+    // A read from standard input cannot be interrupted; it must not keep the program.
+    runtime.shutdown_background();
+    report(outcome)
+}

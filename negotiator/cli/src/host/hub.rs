@@ -127,6 +127,15 @@ impl Hub {
         state.tell(message);
     }
 
+    /// Sends one viewer a text, unless the same text still waits for it.
+    pub fn notify(&self, id: ViewerId, text: &str) {
+        let mut state = self.state.lock();
+        if let Some(viewer) = state.viewers.get_mut(&id) {
+            viewer.mailbox.push(Message::Notice(text.to_owned()));
+            viewer.filled.notify_one();
+        }
+    }
+
     /// Sends one viewer the whole screen.
     pub fn resync(&self, id: ViewerId) {
         let mut state = self.state.lock();

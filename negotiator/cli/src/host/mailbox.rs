@@ -56,6 +56,9 @@ impl Mailbox {
         if let Message::Viewers(_) = message {
             self.queue.retain(|old| !matches!(old, Message::Viewers(_)));
         }
+        if matches!(message, Message::Notice(_)) && self.queue.contains(&message) {
+            return;
+        }
         self.queue.push_back(message);
     }
 

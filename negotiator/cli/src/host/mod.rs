@@ -3,3 +3,5 @@
 pub mod hub;
 pub mod mailbox;
 pub mod pty;
+pub mod serve;
+pub mod share;

@@ -23,6 +23,12 @@ pub struct Pty {
     status: watch::Receiver<Option<u8>>,
 }
 
+/// A command that was found and not started yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    argv: Vec<OsString>,
+}
+
 /// What the command prints, in order.
 #[derive(Debug)]
 pub struct Output {
@@ -30,17 +36,33 @@ pub struct Output {
     status: watch::Receiver<Option<u8>>,
 }
 
-impl Pty {
-    /// Starts `command`, or the user's shell when it is empty.
+impl Program {
+    /// Finds `command`, or the user's shell when it is empty.
     ///
     /// # Errors
     ///
-    /// [`PtyError`] when there is no such program or no pseudo-terminal.
-    pub fn start(command: &[OsString], size: Size) -> Result<(Self, Output), PtyError> {
+    /// [`PtyError`] when there is no such program, or it cannot be run.
+    pub fn find(command: &[OsString]) -> Result<Self, PtyError> {
         let shell = [std::env::var_os("SHELL").unwrap_or_else(|| OsString::from("/bin/sh"))];
         let command = if command.is_empty() { &shell[..] } else { command };
         let program = find(&command[0], std::env::var_os("PATH").as_deref())?;
-        let mut builder = CommandBuilder::from_argv([&[program.into_os_string()], &command[1..]].concat());
+        Ok(Self { argv: [&[program.into_os_string()], &command[1..]].concat() })
+    }
+
+    /// Returns the program's name without its folder.
+    pub fn name(&self) -> String {
+        Path::new(&self.argv[0]).file_name().unwrap_or(&self.argv[0]).to_string_lossy().into_owned()
+    }
+}
+
+impl Pty {
+    /// Starts a program.
+    ///
+    /// # Errors
+    ///
+    /// [`PtyError::Unavailable`] when there is no pseudo-terminal or no process to be had.
+    pub fn start(program: Program, size: Size) -> Result<(Self, Output), PtyError> {
+        let mut builder = CommandBuilder::from_argv(program.argv);
         if let Ok(here) = std::env::current_dir() {
             builder.cwd(here);
         }
@@ -258,7 +280,7 @@ mod tests {
     }
 
     async fn run(command: &[&str], typed: &'static str) -> (String, u8) {
-        let (pty, mut output) = Pty::start(&argv(command), Size { columns: 40, rows: 10 }).unwrap();
+        let (pty, mut output) = Pty::start(Program::find(&argv(command)).unwrap(), Size { columns: 40, rows: 10 }).unwrap();
         pty.input(typed.into()).await;
         let mut printed = Vec::new();
         loop {
@@ -291,14 +313,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_can_be_stopped() {
-        let (pty, _output) = Pty::start(&argv(&["sleep", "1000"]), Size { columns: 9, rows: 9 }).unwrap();
+        let (pty, _output) = Pty::start(Program::find(&argv(&["sleep", "1000"])).unwrap(), Size { columns: 9, rows: 9 }).unwrap();
         pty.stop().await;
         assert_eq!(pty.status(), Some(129));
     }
 
     #[test]
     fn a_missing_or_unusable_program_is_named() {
-        let start = |name: &str| Pty::start(&argv(&[name]), Size { columns: 9, rows: 9 }).unwrap_err();
+        let start = |name: &str| Program::find(&argv(&[name])).unwrap_err();
         assert_eq!(start("no-such-program-x").to_string(), "command not found: no-such-program-x");
         assert_eq!(start("/etc/passwd").to_string(), "/etc/passwd cannot be executed");
     }

@@ -1,0 +1,296 @@
+//! How the program ends: one line that says what to do, and a code of its own per failure.
+
+use std::{fmt, process::ExitCode};
+
+use negotiator::{BadJoinLink, JoinError, SessionEnd, ShareError};
+use transport_core::{secure::BadLink, signaling::SignalingError};
+
+use crate::{host::pty::PtyError, wire::Refusal};
+
+/// Why the program could not do what it was asked for. `Display` is the one line a person reads.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A file or stream failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The arguments contradict each other or name something that cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// The join link is damaged.
+    #[error("{0}")]
+    Link(BadJoinLink),
+    /// The join link is too old.
+    #[error("this link has expired: ask the host for a new one")]
+    Expired,
+    /// The secret in the link is not the session's.
+    #[error("the link's secret does not fit the session: copy the host's link again")]
+    Secret,
+    /// The control plane knows no such session.
+    #[error("no such session: it has ended, or the link is not the host's; ask for a new link")]
+    UnknownSession,
+    /// The control plane cannot be reached.
+    #[error("the control plane cannot be reached ({0}): check its address and your network")]
+    Unreachable(String),
+    /// The control plane answered no.
+    #[error("the control plane refused ({0}): ask its operator")]
+    Refused(String),
+    /// The operator paused what would be needed.
+    #[error("the operator has paused the relay, and no direct path works: try again later")]
+    Paused,
+    /// No host answers.
+    #[error("the host does not answer: is it still sharing?")]
+    HostAbsent,
+    /// Neither a direct path nor the relay works.
+    #[error("no path to the host: {0}")]
+    NoPath(String),
+    /// The other side is older or newer.
+    #[error("{0}")]
+    Version(String),
+    /// The other side offers something else, or has no room.
+    #[error("the host refused: {0}")]
+    Declined(String),
+    /// Standard input or output is no terminal.
+    #[error("{0} is not a terminal: run this in one, or use --output json")]
+    NoTerminal(&'static str),
+    /// The terminal has too little room.
+    #[error("the terminal is too small ({columns}×{rows}): make it at least {least_columns}×{least_rows}")]
+    TooSmall {
+        /// Its columns.
+        columns: u16,
+        /// Its rows.
+        rows: u16,
+        /// The fewest columns.
+        least_columns: u16,
+        /// The fewest rows.
+        least_rows: u16,
+    },
+    /// The person's terminal went away.
+    #[error("standard input was closed: the session goes on without this viewer")]
+    StdinClosed,
+    /// The session ended before its time.
+    #[error("{0}")]
+    SessionLost(SessionEnd),
+    /// What arrived is not what was sent.
+    #[error("the received bytes differ from the sent ones: do not use them")]
+    Corrupt,
+    /// The other side sent something that is no message.
+    #[error("the other side sent something unintelligible ({0}): update the older program")]
+    Unintelligible(crate::wire::BadMessage),
+    /// The demo did not keep its promises.
+    #[error("the demo failed: {0}")]
+    Demo(String),
+    /// The command cannot be run.
+    #[error("{0}")]
+    Command(PtyError),
+    /// A signal ended the program.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Failure {
+    /// Wraps a failed file or stream.
+    pub fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { what, source }
+    }
+
+    /// Returns the exit code; [`TABLE`] lists them.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Io { .. } => 1,
+            Self::Usage(_) => 2,
+            Self::Link(_) => 70,
+            Self::Expired => 71,
+            Self::Secret => 72,
+            Self::UnknownSession => 73,
+            Self::Unreachable(_) => 74,
+            Self::Refused(_) => 75,
+            Self::Paused => 76,
+            Self::HostAbsent => 77,
+            Self::NoPath(_) => 78,
+            Self::Version(_) => 79,
+            Self::Declined(_) => 80,
+            Self::NoTerminal(_) => 81,
+            Self::TooSmall { .. } => 82,
+            Self::StdinClosed => 83,
+            Self::SessionLost(_) => 84,
+            Self::Corrupt => 85,
+            Self::Unintelligible(_) => 86,
+            Self::Demo(_) => 87,
+            Self::Command(PtyError::NotExecutable(_)) => 126,
+            Self::Command(PtyError::NotFound(_)) => 127,
+            Self::Command(PtyError::Unavailable(_)) => 88,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// Says what a host's refusal means.
+    pub fn declined(why: Refusal, text: String) -> Self {
+        match why {
+            Refusal::Version => Self::Version(text),
+            Refusal::Full | Refusal::Service => Self::Declined(text),
+        }
+    }
+}
+
+impl From<BadJoinLink> for Failure {
+    fn from(bad: BadJoinLink) -> Self {
+        match bad {
+            BadJoinLink::Fragment(BadLink::Expired) => Self::Expired,
+            bad => Self::Link(bad),
+        }
+    }
+}
+
+impl From<JoinError> for Failure {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::HostAbsent => Self::HostAbsent,
+            JoinError::Link(bad) => bad.into(),
+            JoinError::NoPath { explanation } => Self::NoPath(explanation),
+            JoinError::Misconfigured(what) => Self::Usage(what),
+            JoinError::SecretMismatch => Self::Secret,
+            JoinError::Signaling(error) => error.into(),
+            error @ JoinError::Version { .. } => Self::Version(error.to_string()),
+            error => Self::Unreachable(chain(&error)),
+        }
+    }
+}
+
+impl From<ShareError> for Failure {
+    fn from(error: ShareError) -> Self {
+        match error {
+            ShareError::Address(_) => Self::Usage("--control-plane begins with http:// or https:// and a host".to_owned()),
+            ShareError::Misconfigured(what) => Self::Usage(what),
+            ShareError::Signaling(error) => error.into(),
+            error => Self::Unreachable(chain(&error)),
+        }
+    }
+}
+
+impl From<SignalingError> for Failure {
+    fn from(error: SignalingError) -> Self {
+        match error {
+            SignalingError::Refused { label } => match label.as_ref() {
+                "membership_invalid" => Self::Secret,
+                "unknown_session" => Self::UnknownSession,
+                "fallback_paused" => Self::Paused,
+                label => Self::Refused(label.to_owned()),
+            },
+            SignalingError::Unreachable { detail } => Self::Unreachable(detail),
+            error => Self::Unreachable(chain(&error)),
+        }
+    }
+}
+
+impl From<PtyError> for Failure {
+    fn from(error: PtyError) -> Self {
+        Self::Command(error)
+    }
+}
+
+/// Turns the outcome of a subcommand into the program's end: a line on standard error, an exit code.
+pub fn report(outcome: Result<u8, Failure>) -> ExitCode {
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            tracing::error!(%failure, "failed");
+            eprintln!("beach-link: {}", OneLine(&failure.to_string()));
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// A text without line breaks or other control characters.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = self.0.split(|c: char| c.is_control()).map(str::trim).filter(|part| !part.is_empty());
+        for (index, part) in words.enumerate() {
+            write!(f, "{}{part}", if index > 0 { "; " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// An error and its sources on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// The exit codes, for `--help`.
+pub const TABLE: &str = "\
+Exit codes:
+    0  done; `share` exits with its command's status instead
+    1  a file or stream failed          77  the host does not answer
+    2  wrong arguments                  78  no path to the host
+   70  the link is damaged              79  the other side is of another version
+   71  the link has expired             80  the host refused: full, or another service
+   72  the link's secret is wrong       81  not a terminal
+   73  no such session                  82  the terminal is too small
+   74  the control plane is unreachable 83  standard input was closed
+   75  the control plane refused        84  the session was lost
+   76  the operator paused the relay    85  received bytes differ from sent ones
+   86  the other side is unintelligible 87  the demo failed
+   88  no pseudo-terminal              126  the command cannot be executed
+  127  command not found               130  interrupted";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_in_the_table_and_its_own() {
+        let refused = |label: &'static str| SignalingError::Refused { label: label.into() }.into();
+        let failures: Vec<Failure> = vec![
+            Failure::io("x")(std::io::Error::other("y")),
+            Failure::Usage("x".into()),
+            "http://host".parse::<negotiator::JoinLink>().unwrap_err().into(),
+            Failure::Expired,
+            refused("membership_invalid"),
+            refused("unknown_session"),
+            Failure::Unreachable(String::new()),
+            refused("rate_limited"),
+            refused("fallback_paused"),
+            JoinError::HostAbsent.into(),
+            JoinError::NoPath { explanation: String::new() }.into(),
+            JoinError::Version { ours: 1, theirs: 2 }.into(),
+            Failure::declined(Refusal::Full, String::new()),
+            Failure::NoTerminal("standard input"),
+            Failure::TooSmall { columns: 1, rows: 1, least_columns: 20, least_rows: 4 },
+            Failure::StdinClosed,
+            Failure::SessionLost(SessionEnd::Gap { from: 1, to: 2 }),
+            Failure::Corrupt,
+            Failure::Unintelligible(crate::wire::BadMessage::Empty),
+            Failure::Demo(String::new()),
+            PtyError::NotExecutable("x".into()).into(),
+            PtyError::NotFound("x".into()).into(),
+            PtyError::Unavailable("x".into()).into(),
+            Failure::Interrupted,
+        ];
+        let mut codes: Vec<u8> = failures.iter().map(Failure::code).collect();
+        for code in &codes {
+            let listed = TABLE.split_whitespace().any(|word| word == code.to_string());
+            assert!(listed, "{code} is not in the table");
+        }
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), failures.len());
+    }
+
+    #[test]
+    fn an_error_is_one_line() {
+        assert_eq!(OneLine("a\n  b\x1b[2J\n").to_string(), "a; b; [2J");
+    }
+}

@@ -1,0 +1,223 @@
+//! `beach-link share`: a command in a terminal that others can join.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use negotiator::{Host, HostConfig, NegotiationEvent, PeerId, Session};
+use serde_json::json;
+use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
+
+use super::{
+    hub::Hub,
+    pty::{Output, Program, Pty},
+    serve::{Left, Shared, serve},
+};
+use crate::{
+    args::{Format, ShareArgs},
+    exit::Failure,
+    signal::Interrupts,
+    ui::{Lines, To, write_link},
+    viewer::status,
+    wire::{Access, Size},
+};
+
+/// Runs the command until it ends, whoever watches. Returns its status.
+///
+/// # Errors
+///
+/// [`Failure`] when it could not be shared, or was interrupted.
+pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
+    let mut interrupts = Interrupts::listen()?;
+    let program = Program::find(&args.command)?;
+    let mut config = HostConfig::new(&args.meeting.control_plane);
+    config.network = args.network.config()?;
+    config.link_lifetime = args.link_lifetime;
+    let host = tokio::select! {
+        host = Host::share(config) => host?,
+        failure = interrupts.next() => return Err(failure),
+    };
+    let access = if args.read_only { Access::ReadOnly } else { Access::Full };
+    let link = host.link().reveal();
+    if let Some(path) = &args.link_file {
+        write_link(path, &link)?;
+    }
+    let mut board = Board::new(args.output);
+    board.open(&link, &program.name(), access);
+
+    let (pty, output) = Pty::start(program, UNWATCHED)?;
+    let shared = Arc::new(Shared { hub: Hub::new(UNWATCHED), pty, access });
+    let outcome = tokio::select! {
+        status = print_all(output, &shared.hub) => Ok(status),
+        never = receive(&host, &shared, &mut board) => match never {},
+        failure = interrupts.next() => Err(failure),
+    };
+    if outcome.is_err() {
+        shared.pty.stop().await;
+    }
+    host.close().await;
+    board.close(&outcome);
+    outcome
+}
+
+/// Shows the viewers what the command prints. Returns its status once they were told it.
+async fn print_all(mut output: Output, hub: &Hub) -> u8 {
+    let status = loop {
+        hub.room().await;
+        match output.next().await {
+            Ok(bytes) => hub.print(&bytes),
+            Err(status) => break status,
+        }
+    };
+    hub.end(status);
+    let mut present = hub.present();
+    let _ = tokio::time::timeout(FAREWELL, present.wait_for(|count| *count == 0)).await;
+    status
+}
+
+/// Serves whoever comes, and keeps the board up to date.
+async fn receive(host: &Host, shared: &Arc<Shared>, board: &mut Board) -> std::convert::Infallible {
+    let mut viewers = JoinSet::new();
+    let (reports, mut news) = mpsc::channel(64);
+    let mut tick = tokio::time::interval(REFRESH);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            session = host.accept() => match session {
+                Some(session) => {
+                    board.joined(session.clone());
+                    viewers.spawn(attend(session, shared.clone(), reports.clone()));
+                }
+                // Only after `close`, which nobody calls while this runs.
+                None => std::future::pending().await,
+            },
+            Some(report) = news.recv() => board.report(report),
+            Some(_) = viewers.join_next(), if !viewers.is_empty() => {}
+            _ = tick.tick() => board.refresh(),
+        }
+    }
+}
+
+async fn attend(session: Session, shared: Arc<Shared>, reports: mpsc::Sender<Report>) {
+    let mut events = session.events();
+    let serve = serve(&session, &shared);
+    tokio::pin!(serve);
+    let left = loop {
+        tokio::select! {
+            left = &mut serve => break left,
+            Some(event) = events.next() => {
+                let _ = reports.send(Report::Path(event)).await;
+            }
+        }
+    };
+    let _ = reports.send(Report::Left(session.peer(), left)).await;
+}
+
+/// What the board is told.
+#[derive(Debug)]
+enum Report {
+    Left(PeerId, Left),
+    Path(NegotiationEvent),
+}
+
+/// What the person who shares sees: the link, who comes and goes, which path each viewer is on.
+#[derive(Debug)]
+struct Board {
+    format: Format,
+    lines: Lines,
+    viewers: BTreeMap<PeerId, Session>,
+}
+
+impl Board {
+    fn new(format: Format) -> Self {
+        Self { format, lines: Lines::new(To::Stdout), viewers: BTreeMap::new() }
+    }
+
+    fn open(&mut self, link: &str, program: &str, access: Access) {
+        match self.format {
+            Format::Json => self.json(&json!({
+                "type": "sharing", "link": link, "read_only": access == Access::ReadOnly,
+            })),
+            Format::Text => {
+                let how = if access == Access::ReadOnly { ", read-only" } else { "" };
+                self.lines.say(&format!("sharing {program}{how}; join with:\n\n  beach-link join '{link}'\n"));
+            }
+        }
+    }
+
+    fn joined(&mut self, session: Session) {
+        let peer = session.peer();
+        match self.format {
+            Format::Json => self.json(&json!({ "type": "joined", "peer": peer, "path": session.status().path })),
+            Format::Text => {
+                let path = session.status().path.map_or_else(String::new, |path| format!(" over {path}"));
+                self.lines.say(&format!("{} joined{path}", name(peer)));
+            }
+        }
+        self.viewers.insert(peer, session);
+        self.refresh();
+    }
+
+    fn report(&mut self, report: Report) {
+        match (self.format, report) {
+            (Format::Json, Report::Path(event)) => self.json(&json!({ "type": "event", "event": event })),
+            (Format::Text, Report::Path(event)) => self.lines.say(&format!("{} {event}", name(event.peer))),
+            (format, Report::Left(peer, left)) => {
+                self.viewers.remove(&peer);
+                match format {
+                    Format::Json => self.json(&json!({ "type": "left", "peer": peer, "why": left.to_string() })),
+                    Format::Text => self.lines.say(&format!("{} is gone: {left}", name(peer))),
+                }
+            }
+        }
+        self.refresh();
+    }
+
+    fn refresh(&mut self) {
+        if self.format == Format::Json {
+            return;
+        }
+        let mut lines: Vec<String> = self.viewers.values().map(viewer_line).collect();
+        if lines.is_empty() {
+            lines.push("nobody watches".to_owned());
+        }
+        self.lines.show(&lines);
+    }
+
+    fn close(&mut self, outcome: &Result<u8, Failure>) {
+        let status = outcome.as_ref().ok();
+        match self.format {
+            Format::Json => self.json(&json!({ "type": "ended", "status": status })),
+            Format::Text => {
+                if let Some(status) = status {
+                    self.lines.say(&format!("the command ended with status {status}"));
+                }
+            }
+        }
+    }
+
+    fn json(&mut self, value: &serde_json::Value) {
+        self.lines.say(&value.to_string());
+    }
+}
+
+fn viewer_line(session: &Session) -> String {
+    let status = session.status();
+    let path = status.path.as_ref().map_or_else(|| "no path".to_owned(), ToString::to_string);
+    let rtt = status.rtt.map_or_else(String::new, |rtt| format!(" · {}", status::milliseconds(rtt)));
+    let silent = status.last_heard.filter(|silence| *silence >= status::SILENT);
+    let heard = silent.map_or_else(String::new, |silence| format!(" · last heard {} ago", status::span(silence)));
+    format!("{} · {path}{rtt}{heard} · {}", name(session.peer()), status.reason.text())
+}
+
+/// The first digits of a peer's id: enough to tell viewers apart.
+fn name(peer: PeerId) -> String {
+    format!("viewer {:.4}", peer.to_string())
+}
+
+/// The terminal's size until somebody watches.
+const UNWATCHED: Size = Size { columns: 80, rows: 24 };
+
+/// How long viewers may take to receive the last output: as long as a session lingers, and a little.
+const FAREWELL: Duration = Duration::from_secs(6);
+
+/// How often round trips are shown anew.
+const REFRESH: Duration = Duration::from_millis(500);

@@ -1,0 +1,135 @@
+//! What is printed outside a shared terminal: lasting lines, and a few live ones beneath them.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, IsTerminal, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use crate::exit::Failure;
+
+/// Lasting lines with a live region beneath. On something that is no terminal only the lasting ones appear.
+#[derive(Debug)]
+pub struct Lines {
+    to: To,
+    terminal: bool,
+    live: usize,
+}
+
+/// Where to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// Standard error, when standard output carries data.
+    Stderr,
+    /// Standard output.
+    Stdout,
+}
+
+impl Lines {
+    /// Prints to `to`.
+    pub fn new(to: To) -> Self {
+        let terminal = match to {
+            To::Stderr => io::stderr().is_terminal(),
+            To::Stdout => io::stdout().is_terminal(),
+        };
+        Self { to, terminal, live: 0 }
+    }
+
+    /// Says whether live lines are shown at all.
+    pub fn is_live(&self) -> bool {
+        self.terminal
+    }
+
+    /// Prints a line that stays.
+    pub fn say(&mut self, line: &str) {
+        let clear = self.clear_sequence();
+        self.write(&format!("{clear}{line}\n"));
+    }
+
+    /// Replaces the live lines. Call it at most a few times a second.
+    pub fn show(&mut self, lines: &[String]) {
+        if !self.terminal {
+            return;
+        }
+        let columns = usize::from(crossterm::terminal::size().map_or(80, |(columns, _)| columns));
+        let mut out = self.clear_sequence();
+        for line in lines {
+            // A wrapped line could not be cleared again.
+            out.extend(line.chars().take(columns.saturating_sub(1)));
+            out.push('\n');
+        }
+        self.live = lines.len();
+        self.write(&out);
+    }
+
+    /// Removes the live lines.
+    pub fn clear(&mut self) {
+        let clear = self.clear_sequence();
+        self.write(&clear);
+    }
+
+    fn clear_sequence(&mut self) -> String {
+        match std::mem::take(&mut self.live) {
+            0 => String::new(),
+            lines => format!("\x1b[{lines}F\x1b[J"),
+        }
+    }
+
+    /// A reader that went away is no reason to end a session.
+    fn write(&self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let result = match self.to {
+            To::Stderr => io::stderr().lock().write_all(text.as_bytes()),
+            To::Stdout => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "a line could not be printed");
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// Writes a join link for its owner's eyes only. The file appears whole or not at all.
+///
+/// # Errors
+///
+/// [`Failure::Io`].
+pub fn write_link(path: &Path, link: &str) -> Result<(), Failure> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".tmp");
+    let write = || {
+        let _ = fs::remove_file(&draft);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        writeln!(file, "{link}")?;
+        fs::rename(&draft, path)
+    };
+    write().map_err(Failure::io("the link file"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_link_file_is_for_its_owner_even_when_an_old_one_was_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("link");
+        fs::write(&path, "old").unwrap();
+        write_link(&path, "http://h/s#x").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "http://h/s#x\n");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

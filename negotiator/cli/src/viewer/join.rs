@@ -1,0 +1,226 @@
+//! `beach-link join`: somebody else's terminal in this one.
+
+use std::time::{Duration, Instant};
+
+use negotiator::{Closed, JoinLink, Negotiator, NetworkConfig, Received, Session, SessionEnd};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{MissedTickBehavior, timeout},
+};
+use transport_core::Initiator;
+
+use super::{
+    terminal::{self, RawTerminal},
+    view::{Do, View},
+};
+use crate::{
+    args::{Format, JoinArgs},
+    exit::Failure,
+    signal::Interrupts,
+    ui::{Lines, To},
+    viewer::json,
+    wire::{Access, Message, Service, VERSION},
+};
+
+/// Joins until the person leaves, the command ends or the session does.
+///
+/// # Errors
+///
+/// [`Failure`]. The terminal is as it was.
+pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
+    let mut interrupts = Interrupts::listen()?;
+    if args.output == Format::Text {
+        RawTerminal::check()?;
+    }
+    let work = async {
+        let mut lines = Lines::new(To::Stderr);
+        lines.show(&["connecting …".to_owned()]);
+        let session = connect(&args.link, args.network.config()?).await?;
+        let access = ask(&session, Service::Terminal).await?;
+        drop(lines);
+        Ok::<_, Failure>((session, access))
+    };
+    let (session, access) = tokio::select! {
+        ready = work => ready?,
+        failure = interrupts.next() => return Err(failure),
+    };
+    let outcome = match args.output {
+        Format::Json => json::watch(&session, &mut interrupts).await,
+        Format::Text => watch(&session, access, &args, &mut interrupts).await,
+    };
+    session.close().await;
+    outcome
+}
+
+/// Connects to the host of a link.
+///
+/// # Errors
+///
+/// [`Failure`].
+pub async fn connect(link: &str, config: NetworkConfig) -> Result<Session, Failure> {
+    let link: JoinLink = link.parse()?;
+    Ok(Negotiator::new(link, config).connect().await?)
+}
+
+/// Tells the host what this side came for. Returns what it may do.
+///
+/// # Errors
+///
+/// [`Failure`] when the host refuses or does not answer.
+pub async fn ask(session: &Session, service: Service) -> Result<Access, Failure> {
+    let hello = Message::Hello { version: VERSION, service };
+    let _ = session.send(hello.encode()).await;
+    let answer = timeout(WELCOME, session.recv()).await.map_err(|_| Failure::HostAbsent)?;
+    match answer {
+        Ok(Received::Message(bytes)) => match Message::decode(bytes).map_err(Failure::Unintelligible)? {
+            Message::Welcome(access) => Ok(access),
+            Message::Refused { why, text } => Err(Failure::declined(why, text)),
+            other => {
+                Err(Failure::Unintelligible(crate::wire::BadMessage::Kind(other.encode()[0])))
+            }
+        },
+        Ok(_) => Err(Failure::HostAbsent),
+        Err(end) => Err(Failure::SessionLost(end)),
+    }
+}
+
+/// Says what the end of a session means to a viewer: the host may end it at any time.
+///
+/// # Errors
+///
+/// [`Failure::SessionLost`] unless the host ended it.
+pub fn ended(end: SessionEnd) -> Result<(), Failure> {
+    match end {
+        SessionEnd::Closed(Closed { initiator: Initiator::Peer, .. }) => Ok(()),
+        end => Err(Failure::SessionLost(end)),
+    }
+}
+
+async fn watch(
+    session: &Session,
+    access: Access,
+    args: &JoinArgs,
+    interrupts: &mut Interrupts,
+) -> Result<u8, Failure> {
+    let size = RawTerminal::check()?;
+    let terminal = RawTerminal::enter()?;
+    let outcome = run(session, &terminal, View::new(size, access, args.escape), interrupts).await;
+    drop(terminal);
+    match outcome {
+        Ok(farewell) => {
+            println!("{farewell}");
+            Ok(0)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Moves bytes between the session and the terminal. Returns the last line to print.
+async fn run(
+    session: &Session,
+    terminal: &RawTerminal,
+    mut view: View,
+    interrupts: &mut Interrupts,
+) -> Result<String, Failure> {
+    let mut typed = terminal::read_stdin()?;
+    let mut resized = signal(SignalKind::window_change()).map_err(Failure::io("signals"))?;
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut outbox = Outbox::new(session);
+    outbox.push(view.opening());
+    let mut due = Some(Instant::now());
+    let mut painted = Instant::now();
+    loop {
+        if due.is_some_and(|due| due <= Instant::now()) {
+            terminal.write(&view.paint(Instant::now(), &session.status(), || session.explain()))?;
+            painted = Instant::now();
+            due = None;
+        }
+        let mut todo = Vec::new();
+        tokio::select! {
+            received = session.recv() => match received {
+                Ok(Received::Message(bytes)) => {
+                    let message = Message::decode(bytes).map_err(Failure::Unintelligible)?;
+                    todo.extend(view.handle_message(Instant::now(), message));
+                }
+                Ok(_) => {}
+                Err(end) => return ended(end).map(|()| "the host ended the session".to_owned()),
+            },
+            bytes = typed.recv(), if outbox.has_room() => match bytes {
+                Some(bytes) => todo = view.handle_typed(Instant::now(), &bytes),
+                None => return Err(Failure::StdinClosed),
+            },
+            () = outbox.drain() => continue,
+            () = tokio::time::sleep_until(due.unwrap_or(painted).into()), if due.is_some() => continue,
+            _ = resized.recv() => todo.extend(terminal::size().map(|size| view.handle_resize(size))),
+            _ = tick.tick() => {}
+            failure = interrupts.next() => return Err(failure),
+        }
+        // What comes within one frame is painted at once: a burst of output is no burst of paint.
+        due = due.or(Some(painted + FRAME));
+        for action in todo {
+            match action {
+                Do::End(status) => return Ok(format!("the command ended with status {status}")),
+                Do::Quit => {
+                    outbox.flush().await;
+                    return Ok("left; the session goes on".to_owned());
+                }
+                Do::Send(message) => outbox.push(message),
+            }
+        }
+    }
+}
+
+/// Messages that the session has no room for yet. While there are any, nothing more is read from the keyboard,
+/// so it holds one paste at most; the screen goes on meanwhile.
+struct Outbox<'a> {
+    session: &'a Session,
+    waiting: std::collections::VecDeque<bytes::Bytes>,
+}
+
+impl<'a> Outbox<'a> {
+    fn new(session: &'a Session) -> Self {
+        Self { session, waiting: std::collections::VecDeque::new() }
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    fn push(&mut self, message: Message) {
+        self.waiting.push_back(message.encode());
+    }
+
+    /// Hands everything over; waits for ever when there is nothing.
+    ///
+    /// Cancel safe: a message leaves the queue when the session took it.
+    async fn drain(&mut self) {
+        if self.waiting.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        while let Some(message) = self.waiting.front().cloned() {
+            // The end of the session is told by `recv`.
+            let _ = self.session.send(message).await;
+            self.waiting.pop_front();
+        }
+    }
+
+    /// Hands everything over, if that is possible soon.
+    async fn flush(&mut self) {
+        if !self.waiting.is_empty() {
+            let _ = timeout(FLUSH, self.drain()).await;
+        }
+    }
+}
+
+/// How long the host may take to answer the hello.
+const WELCOME: Duration = Duration::from_secs(15);
+
+/// How long leaving waits for a session that takes nothing.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Time between two paints under load: 60 a second.
+const FRAME: Duration = Duration::from_millis(16);
+
+/// How often the status line is drawn anew.
+const TICK: Duration = Duration::from_millis(500);

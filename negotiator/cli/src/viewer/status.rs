@@ -1,0 +1,165 @@
+//! The discreet last row: which path, how fast, since when, why; and whether the other side is silent.
+
+use std::time::Duration;
+
+use negotiator::Status;
+
+/// What the status line tells.
+#[derive(Debug)]
+pub struct Line<'a> {
+    /// The session's own account.
+    pub status: &'a Status,
+    /// Viewers present, this one included; 0 when not told yet.
+    pub viewers: u16,
+    /// This viewer may not type.
+    pub read_only: bool,
+    /// A text for the person, shown for a while.
+    pub notice: Option<&'a str>,
+    /// What the escape key is called, if there is one.
+    pub escape: Option<&'a str>,
+    /// The escape key was typed: the next key is a command.
+    pub armed: bool,
+}
+
+/// Silence that is worth a word. The session pings every few seconds when idle.
+pub const SILENT: Duration = Duration::from_secs(7);
+
+impl Line<'_> {
+    /// Draws the line into `columns` columns: dim while all is well, conspicuous when it is not.
+    pub fn render(&self, columns: u16) -> String {
+        let columns = usize::from(columns);
+        if self.armed {
+            return painted(ATTENTION, " e explain   q quit   l redraw   ? help", "", columns);
+        }
+        if let Some(notice) = self.notice {
+            return painted(ATTENTION, &format!(" {notice}"), "", columns);
+        }
+        let right = match (self.read_only, self.escape) {
+            (true, Some(key)) => format!("read-only · {key} ? "),
+            (true, None) => "read-only ".to_owned(),
+            (false, Some(key)) => format!("{key} ? "),
+            (false, None) => String::new(),
+        };
+        painted(if self.is_calm() { CALM } else { ATTENTION }, &self.left(), &right, columns)
+    }
+
+    fn is_calm(&self) -> bool {
+        self.status.path.is_some() && self.silence().is_none()
+    }
+
+    fn silence(&self) -> Option<Duration> {
+        self.status.last_heard.filter(|silence| *silence >= SILENT)
+    }
+
+    fn left(&self) -> String {
+        let status = self.status;
+        let mut parts = Vec::new();
+        match (&status.path, status.since) {
+            (Some(path), since) => {
+                parts.push(format!(" {path}"));
+                if let Some(rtt) = status.rtt.filter(|_| self.silence().is_none()) {
+                    parts.push(milliseconds(rtt));
+                }
+                if let Some(silence) = self.silence() {
+                    parts.push(format!("last heard {} ago", span(silence)));
+                }
+                if let Some(since) = since {
+                    parts.push(format!("for {}", span(since)));
+                }
+                parts.push(status.reason.text().to_owned());
+            }
+            (None, _) => {
+                parts.push(" reconnecting".to_owned());
+                if let Some(silence) = status.last_heard {
+                    parts.push(format!("last heard {} ago", span(silence)));
+                }
+                parts.push(status.reason.text().to_owned());
+            }
+        }
+        if status.pending_bytes > 0 && !self.is_calm() {
+            parts.push(format!("{} waiting", bytes(status.pending_bytes as u64)));
+        }
+        if self.viewers > 1 {
+            parts.push(format!("{} viewers", self.viewers));
+        }
+        parts.join(" · ")
+    }
+}
+
+/// Says a duration with one unit: `4 s`, `12 min`, `3 h`.
+pub fn span(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3_600),
+    }
+}
+
+/// Says a round trip: `0.4 ms`, `23 ms`.
+pub fn milliseconds(duration: Duration) -> String {
+    let micros = duration.as_micros();
+    if micros < 10_000 { format!("{}.{} ms", micros / 1000, micros % 1000 / 100) } else { format!("{} ms", micros / 1000) }
+}
+
+/// Says an amount: `512 B`, `3.4 KiB`, `120 MiB`.
+pub fn bytes(count: u64) -> String {
+    let mut amount = count as f64;
+    let mut unit = "B";
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if amount < 1024.0 {
+            break;
+        }
+        amount /= 1024.0;
+        unit = next;
+    }
+    if unit == "B" || amount >= 100.0 { format!("{amount:.0} {unit}") } else { format!("{amount:.1} {unit}") }
+}
+
+/// Fits both texts into a row; the right one gives way first.
+fn painted(style: &str, left: &str, right: &str, columns: usize) -> String {
+    let mut line: String = left.chars().filter(|c| !c.is_control()).take(columns).collect();
+    let (used, wanted) = (line.chars().count(), right.chars().count());
+    if used + wanted < columns {
+        line.extend(std::iter::repeat_n(' ', columns - used - wanted));
+        line.push_str(right);
+    } else {
+        line.extend(std::iter::repeat_n(' ', columns - used));
+    }
+    format!("{style}{line}\x1b[0m")
+}
+
+/// Dim.
+const CALM: &str = "\x1b[0;2m";
+
+/// Reversed.
+const ATTENTION: &str = "\x1b[0;7m";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_and_times_read_well() {
+        assert_eq!(
+            [0, 1023, 1024, 3500, 120 << 20].map(bytes),
+            ["0 B", "1023 B", "1.0 KiB", "3.4 KiB", "120 MiB"]
+        );
+        assert_eq!([5, 119, 120, 7200].map(|s| span(Duration::from_secs(s))), ["5 s", "119 s", "2 min", "2 h"]);
+        assert_eq!([400, 23_400].map(|us| milliseconds(Duration::from_micros(us))), ["0.4 ms", "23 ms"]);
+    }
+
+    #[test]
+    fn the_line_is_exactly_as_wide_as_the_terminal() {
+        for columns in [1, 5, 20, 80] {
+            let line = painted(CALM, " webrtc · 3 ms", "Ctrl-^ ? ", columns);
+            let shown = line.strip_prefix(CALM).unwrap().strip_suffix("\x1b[0m").unwrap();
+            assert_eq!(shown.chars().count(), columns);
+        }
+    }
+
+    #[test]
+    fn the_right_side_gives_way_first() {
+        assert_eq!(painted("", "abc", "de", 6), "abc de\x1b[0m");
+        assert_eq!(painted("", "abc", "de", 5), "abc  \x1b[0m");
+    }
+}

@@ -1,0 +1,275 @@
+//! What a viewer's terminal shows: the shared screen, the status line, a text laid over it. No IO.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use negotiator::{Explanation, Status};
+
+use super::{
+    keys::{Command, EscapeKey, Keys, Typed},
+    status::Line,
+};
+use crate::{
+    screen::{Frame, Painter, Screen},
+    wire::{Access, Message, Size},
+};
+
+/// The state behind a viewer's terminal.
+#[derive(Debug)]
+pub struct View {
+    screen: Screen,
+    painter: Painter,
+    terminal: Size,
+    access: Access,
+    keys: Keys,
+    escape: Option<String>,
+    viewers: u16,
+    notice: Option<(String, Instant)>,
+    overlay: Option<Overlay>,
+    ring: bool,
+    title: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overlay {
+    Explain,
+    Help,
+}
+
+/// What the program must do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Do {
+    /// End: the command did, with this status.
+    End(u8),
+    /// Leave.
+    Quit,
+    /// Send it to the host.
+    Send(Message),
+}
+
+impl View {
+    /// Shows nothing yet, in a terminal of this size.
+    pub fn new(terminal: Size, access: Access, escape: EscapeKey) -> Self {
+        Self {
+            screen: Screen::new(usable(terminal)),
+            painter: Painter::default(),
+            terminal,
+            access,
+            keys: Keys::new(escape),
+            escape: escape.name(),
+            viewers: 0,
+            notice: None,
+            overlay: None,
+            ring: false,
+            title: None,
+        }
+    }
+
+    /// Takes a message of the host.
+    pub fn handle_message(&mut self, now: Instant, message: Message) -> Option<Do> {
+        match message {
+            Message::Snapshot { size, bytes } => self.screen = Screen::restore(size, &bytes),
+            Message::Output(bytes) => {
+                self.screen.feed(&bytes);
+                self.ring |= self.screen.take_bell();
+                self.title = self.screen.take_title().or(self.title.take());
+            }
+            Message::Viewers(count) => self.viewers = count,
+            Message::Notice(text) => self.notice = Some((text, now)),
+            Message::Exit(status) => return Some(Do::End(status)),
+            other => tracing::warn!(kind = other.encode()[0], "a message that is not for a viewer"),
+        }
+        None
+    }
+
+    /// Takes what was typed.
+    pub fn handle_typed(&mut self, now: Instant, bytes: &[u8]) -> Vec<Do> {
+        let mut todo = Vec::new();
+        for typed in self.keys.feed(bytes) {
+            match typed {
+                // Any key takes the overlay away; it was not meant for the host.
+                Typed::Input(_) if self.overlay.take().is_some() => {}
+                Typed::Input(_) if self.access == Access::ReadOnly => {
+                    self.notice = Some((READ_ONLY.to_owned(), now));
+                }
+                Typed::Input(bytes) => todo.extend(pieces(bytes).map(Message::Input).map(Do::Send)),
+                Typed::Command(Command::Explain) => self.toggle(Overlay::Explain),
+                Typed::Command(Command::Help) => self.toggle(Overlay::Help),
+                Typed::Command(Command::Quit) => todo.push(Do::Quit),
+                Typed::Command(Command::Redraw) => {
+                    self.painter.forget();
+                    todo.push(Do::Send(Message::Resync));
+                }
+            }
+        }
+        todo
+    }
+
+    /// The person's terminal has another size.
+    pub fn handle_resize(&mut self, terminal: Size) -> Do {
+        self.terminal = terminal;
+        Do::Send(Message::Resize(usable(terminal)))
+    }
+
+    /// Returns what the host must know first.
+    pub fn opening(&self) -> Message {
+        Message::Resize(usable(self.terminal))
+    }
+
+    /// Returns what must be written so that the terminal shows the present; empty when it does.
+    pub fn paint(&mut self, now: Instant, status: &Status, explain: impl FnOnce() -> Explanation) -> String {
+        self.notice.take_if(|(_, since)| now.duration_since(*since) >= NOTICE);
+        let line = Line {
+            status,
+            viewers: self.viewers,
+            read_only: self.access == Access::ReadOnly,
+            notice: self.notice.as_ref().map(|(text, _)| text.as_str()),
+            escape: self.escape.as_deref(),
+            armed: self.keys.is_armed(),
+        };
+        let line = line.render(self.terminal.columns);
+        let overlay = match self.overlay {
+            None => Vec::new(),
+            Some(Overlay::Help) => panel(HELP, self.terminal),
+            Some(Overlay::Explain) => panel(&explain().to_string(), self.terminal),
+        };
+        let frame =
+            Frame { screen: &self.screen, terminal: self.terminal, status: &line, overlay: &overlay };
+        let mut out = self.painter.paint(&frame);
+        if let Some(title) = self.title.take() {
+            out.push_str(&format!("\x1b]2;{title}\x07"));
+        }
+        if std::mem::take(&mut self.ring) {
+            out.push('\x07');
+        }
+        out
+    }
+
+    fn toggle(&mut self, overlay: Overlay) {
+        self.overlay = if self.overlay == Some(overlay) { None } else { Some(overlay) };
+    }
+}
+
+/// The part of the terminal that the shared screen may use: all but the status line.
+fn usable(terminal: Size) -> Size {
+    Size { columns: terminal.columns, rows: terminal.rows.saturating_sub(1).max(1) }
+}
+
+/// Lays a text over the top of the terminal.
+fn panel(text: &str, terminal: Size) -> Vec<String> {
+    let width = usize::from(terminal.columns);
+    let row = |text: &str| {
+        let mut row: String = text.chars().filter(|c| !c.is_control()).take(width).collect();
+        row.extend(std::iter::repeat_n(' ', width - row.chars().count()));
+        format!("\x1b[0;7m{row}\x1b[0m")
+    };
+    let indented = text.lines().flat_map(|line| wrap(line, width.saturating_sub(2)));
+    let mut rows: Vec<String> = std::iter::once(row(""))
+        .chain(indented.map(|line| row(&format!(" {line}"))))
+        .chain([row(""), row(" any key continues")])
+        .collect();
+    rows.truncate(usize::from(terminal.rows.saturating_sub(1)));
+    rows
+}
+
+/// Breaks a line at spaces, or anywhere in words that are wider than the row.
+fn wrap(line: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut rows = vec![String::new()];
+    for word in line.split_inclusive(' ') {
+        for (index, letter) in word.chars().enumerate() {
+            let last = rows.len() - 1;
+            let used = rows[last].chars().count();
+            let wanted = if index == 0 { word.trim_end().chars().count().clamp(1, width) } else { 1 };
+            if used + wanted > width {
+                rows.push(String::new());
+            }
+            let last = rows.len() - 1;
+            rows[last].push(letter);
+        }
+    }
+    rows
+}
+
+/// Typing and pasting in pieces that a message holds.
+fn pieces(bytes: Bytes) -> impl Iterator<Item = Bytes> {
+    let count = bytes.len().div_ceil(crate::wire::CHUNK);
+    (0..count).map(move |index| {
+        let start = index * crate::wire::CHUNK;
+        bytes.slice(start..bytes.len().min(start + crate::wire::CHUNK))
+    })
+}
+
+/// How long a notice covers the status line.
+const NOTICE: Duration = Duration::from_secs(4);
+
+const READ_ONLY: &str = "read-only: what you type goes nowhere";
+
+const HELP: &str = "\
+Behind the escape key:
+  e   explain which path is used, since when and why, and what happens next
+  l   draw everything anew
+  q   quit; the session goes on without you
+  ?   this list
+The escape key twice types the key itself.
+
+The last row shows the path, its round trip, since when and why it is used.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMINAL: Size = Size { columns: 40, rows: 10 };
+
+    fn view(access: Access) -> View {
+        View::new(TERMINAL, access, EscapeKey::DEFAULT)
+    }
+
+    #[test]
+    fn typing_goes_to_the_host_and_commands_do_not() {
+        let mut view = view(Access::Full);
+        let now = Instant::now();
+        assert_eq!(
+            view.handle_typed(now, b"ls\x1eq"),
+            [Do::Send(Message::Input("ls".into())), Do::Quit]
+        );
+        assert_eq!(view.handle_typed(now, b"\x1e?"), []);
+        assert_eq!(view.overlay, Some(Overlay::Help));
+        assert_eq!(view.handle_typed(now, b"x"), [], "this key takes the overlay away");
+        assert_eq!(view.handle_typed(now, b"y"), [Do::Send(Message::Input("y".into()))]);
+    }
+
+    #[test]
+    fn a_read_only_viewer_sends_nothing_and_is_told() {
+        let mut view = view(Access::ReadOnly);
+        assert_eq!(view.handle_typed(Instant::now(), b"rm"), []);
+        assert_eq!(view.notice.unwrap().0, READ_ONLY);
+    }
+
+    #[test]
+    fn the_status_line_is_not_part_of_the_shared_screen() {
+        let mut view = view(Access::Full);
+        assert_eq!(view.opening(), Message::Resize(Size { columns: 40, rows: 9 }));
+        let Do::Send(Message::Resize(size)) = view.handle_resize(Size { columns: 9, rows: 1 }) else { panic!() };
+        assert_eq!(size, Size { columns: 9, rows: 1 });
+    }
+
+    #[test]
+    fn a_large_paste_is_sent_in_pieces() {
+        let sizes: Vec<_> = pieces(vec![0; 150_000].into()).map(|piece| piece.len()).collect();
+        assert_eq!(sizes, [61_440, 61_440, 27_120]);
+    }
+
+    #[test]
+    fn long_lines_are_wrapped_at_spaces() {
+        assert_eq!(wrap("one two three", 8), ["one two ", "three"]);
+        assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(wrap("", 3), [""]);
+    }
+
+    #[test]
+    fn a_panel_fits_the_terminal() {
+        let rows = panel(HELP, Size { columns: 30, rows: 8 });
+        assert_eq!(rows.len(), 7);
+    }
+}
