@@ -1,1 +1,60 @@
-//! Under construction.
+//! Sessions that survive their transport: WebRTC first, the relay when it must be, and back.
+//!
+//! ```no_run
+//! use negotiator::{Host, HostConfig, NetworkConfig, Negotiator, Received};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let host = Host::share(HostConfig::new("https://beach.example")).await?;
+//! let link = host.link().reveal();
+//!
+//! // On another machine:
+//! let session = Negotiator::new(link.parse()?, NetworkConfig::default()).connect().await?;
+//! session.send("hello".into()).await?;
+//! while let Received::Message(bytes) = session.recv().await? {
+//!     println!("{} bytes", bytes.len());
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! This crate drives; it does not decide. The judgement is `transport_core::policy`, the exactly-once
+//! bookkeeping `transport_core::resume`, the seal `transport_core::secure`. Without its default features
+//! it holds no WebRTC, no HTTP and no relay: bring a [`Signaling`](transport_core::signaling::Signaling)
+//! and [`Way`]s of your own, as a [`Rendezvous`].
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "blocking")]
+pub mod blocking;
+mod config;
+mod driver;
+mod endpoint;
+mod error;
+mod event;
+mod explain;
+mod gate;
+mod host;
+mod link;
+mod negotiator;
+mod pump;
+mod rendezvous;
+mod session;
+mod shared;
+#[cfg(feature = "webrtc")]
+mod standard;
+
+pub use config::{FallbackMode, HostConfig, NetworkConfig};
+pub use endpoint::{Prefetch, Way};
+pub use error::{JoinError, SendError, SessionEnd, ShareError};
+pub use event::{EVENTS, EventStream, NegotiationEvent};
+pub use explain::{Explanation, Status, Tried};
+pub use gate::{FallbackGate, SwitchGate};
+pub use host::Host;
+pub use link::{BadJoinLink, JoinLink};
+pub use negotiator::Negotiator;
+pub use rendezvous::{Rendezvous, Seat, Side};
+pub use session::{Received, Session};
+pub use transport_core::{
+    CloseCode, Closed, PeerId, SessionId, TransportId,
+    policy::{Gate, GateState, Gates, Reason, TransitionKind},
+    secure::Access,
+    signaling::SignalingError,
+};

@@ -1,0 +1,183 @@
+//! A session for synchronous callers, in the shape of Beach's own `Transport` trait.
+
+use std::{io, time::Duration};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio::runtime::{Handle, Runtime};
+
+use crate::{
+    config::NetworkConfig,
+    error::{JoinError, SendError, SessionEnd},
+    link::JoinLink,
+    negotiator::Negotiator,
+    session::{Received, Session},
+};
+
+/// A [`Session`] without `async`. Must not be called from inside an asynchronous task: it blocks.
+#[derive(Debug)]
+pub struct BlockingSession {
+    session: Session,
+    runtime: Handle,
+    /// Present when this session started its own.
+    _own: Option<Runtime>,
+    sent: std::sync::atomic::AtomicU64,
+}
+
+/// What Beach sends: text or bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// Bytes.
+    Binary(Vec<u8>),
+    /// UTF-8.
+    Text(String),
+}
+
+/// A received payload and the number its sender gave it.
+///
+/// On the session's reliable lane: `u8` type (0 text, 1 binary), `u64` sequence big-endian, payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransportMessage {
+    /// Counted by the sender from 0, one per message.
+    pub sequence: u64,
+    /// Text or bytes.
+    pub payload: Payload,
+}
+
+/// Why [`BlockingSession::recv`] returned nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecvError {
+    /// The peer sent something that is no [`TransportMessage`].
+    #[error("the peer sent a message of another form")]
+    Malformed,
+    /// The session is over.
+    #[error(transparent)]
+    Ended(#[from] SessionEnd),
+    /// Nothing came in time.
+    #[error("nothing arrived in time")]
+    TimedOut,
+}
+
+impl BlockingSession {
+    /// Joins a session with a runtime of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`], as [`Negotiator::connect`].
+    pub fn join(link: JoinLink, config: NetworkConfig) -> Result<Self, JoinError> {
+        let runtime = start_runtime().map_err(JoinError::Runtime)?;
+        let session = runtime.block_on(Negotiator::new(link, config).connect())?;
+        Ok(Self { session, runtime: runtime.handle().clone(), _own: Some(runtime), sent: 0.into() })
+    }
+
+    /// Wraps a session that lives on `runtime`.
+    pub fn new(session: Session, runtime: Handle) -> Self {
+        Self { session, runtime, _own: None, sent: 0.into() }
+    }
+
+    /// Sends one payload, waiting while the session holds as much as it may. Returns its number.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] when the session is over or the payload too large.
+    pub fn send(&self, payload: &Payload) -> Result<u64, SendError> {
+        let sequence = self.sent.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.runtime.block_on(self.session.send(encode(sequence, payload)))?;
+        Ok(sequence)
+    }
+
+    /// Waits for the next payload, at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    pub fn recv(&self, timeout: Duration) -> Result<TransportMessage, RecvError> {
+        self.runtime.block_on(async {
+            tokio::time::timeout(timeout, self.next()).await.unwrap_or(Err(RecvError::TimedOut))
+        })
+    }
+
+    /// Takes a payload that has already arrived.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`], never `TimedOut`.
+    pub fn try_recv(&self) -> Result<Option<TransportMessage>, RecvError> {
+        while let Some(received) = self.session.try_recv()? {
+            if let Received::Message(bytes) = received {
+                return decode(bytes).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the session, for events, `explain()` and `close()`.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Closes the session after everything sent was acknowledged, or its linger time passed.
+    pub fn close(&self) {
+        self.runtime.block_on(self.session.close());
+    }
+
+    async fn next(&self) -> Result<TransportMessage, RecvError> {
+        loop {
+            if let Received::Message(bytes) = self.session.recv().await? {
+                return decode(bytes);
+            }
+        }
+    }
+}
+
+fn start_runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
+}
+
+fn encode(sequence: u64, payload: &Payload) -> Bytes {
+    let (kind, body) = match payload {
+        Payload::Text(text) => (TEXT, text.as_bytes()),
+        Payload::Binary(bytes) => (BINARY, bytes.as_slice()),
+    };
+    let mut message = BytesMut::with_capacity(HEADER + body.len());
+    message.put_u8(kind);
+    message.put_u64(sequence);
+    message.put_slice(body);
+    message.freeze()
+}
+
+fn decode(message: Bytes) -> Result<TransportMessage, RecvError> {
+    let (header, body) = message.split_first_chunk::<HEADER>().ok_or(RecvError::Malformed)?;
+    let [kind, sequence @ ..] = *header;
+    let payload = match kind {
+        TEXT => String::from_utf8(body.to_vec()).map(Payload::Text).map_err(|_| RecvError::Malformed)?,
+        BINARY => Payload::Binary(body.to_vec()),
+        _ => return Err(RecvError::Malformed),
+    };
+    Ok(TransportMessage { sequence: u64::from_be_bytes(sequence), payload })
+}
+
+const TEXT: u8 = 0;
+const BINARY: u8 = 1;
+const HEADER: usize = 9;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn payloads_survive_the_round_trip(sequence: u64, text: String, bytes: Vec<u8>) {
+            for payload in [Payload::Text(text.clone()), Payload::Binary(bytes.clone())] {
+                let decoded = decode(encode(sequence, &payload)).unwrap();
+                prop_assert_eq!(decoded, TransportMessage { sequence, payload });
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = decode(bytes.into());
+        }
+    }
+}

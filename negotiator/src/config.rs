@@ -1,0 +1,108 @@
+//! What an application can set. Every field has a default that suits a laptop on any network.
+
+use std::{sync::Arc, time::Duration};
+
+use transport_core::policy::{Override, PolicyConfig};
+
+use crate::{endpoint::Way, gate::FallbackGate};
+
+/// Which paths a session may take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum FallbackMode {
+    /// The policy decides: direct first, the relay when it must be.
+    #[default]
+    Auto,
+    /// Only from endpoint to endpoint: neither TURN nor the relay.
+    DirectOnly,
+    /// WebRTC direct or through TURN, never the relay.
+    NoRelay,
+    /// The relay at once; for networks known to block everything else, and for tests.
+    RelayOnly,
+}
+
+impl From<FallbackMode> for Override {
+    fn from(mode: FallbackMode) -> Self {
+        match mode {
+            FallbackMode::Auto => Self::Auto,
+            FallbackMode::DirectOnly => Self::DirectOnly,
+            FallbackMode::NoRelay => Self::NoRelay,
+            FallbackMode::RelayOnly => Self::RelayOnly,
+        }
+    }
+}
+
+/// How one side reaches the other.
+///
+/// # Defaults
+///
+/// `Auto`, cohort `public`, no entitlement proof, telemetry off, 45 s to connect, and the defaults of
+/// the policy and the transports.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NetworkConfig {
+    /// Which paths are allowed.
+    pub mode: FallbackMode,
+    /// The cohort this side belongs to, for roll-out and guardrails.
+    pub cohort: String,
+    /// Proof that the user may use the fallback: a JWT from the account service.
+    pub entitlement_proof: Option<String>,
+    /// Whether the relay may count this session in its per-session figures.
+    pub telemetry_opt_in: bool,
+    /// How long [`Negotiator::connect`](crate::Negotiator::connect) tries. The ladder's worst case is 30 s.
+    pub connect_timeout: Duration,
+    /// Adjusts the policy after its rungs and gates are filled in: `|policy| policy.attempts = 5`.
+    pub tune_policy: Option<fn(&mut PolicyConfig)>,
+    /// The application's own say over the fallback: feature flag, entitlement, budget.
+    pub gate: Option<Arc<dyn FallbackGate>>,
+    /// Transports beside the in-tree ones, tried after WebRTC and before the relay.
+    pub extra_ways: Vec<Way>,
+    /// WebRTC: ICE servers, ports, deadlines.
+    #[cfg(feature = "webrtc")]
+    pub webrtc: transport_webrtc::WebRtcConfig,
+    /// Root certificates (DER) trusted beside the public ones: for a relay with its own.
+    pub extra_roots: Vec<Vec<u8>>,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self {
+            mode: FallbackMode::default(),
+            cohort: "public".to_owned(),
+            entitlement_proof: None,
+            telemetry_opt_in: false,
+            connect_timeout: Duration::from_secs(45),
+            tune_policy: None,
+            gate: None,
+            extra_ways: Vec::new(),
+            #[cfg(feature = "webrtc")]
+            webrtc: transport_webrtc::WebRtcConfig::default(),
+            extra_roots: Vec::new(),
+        }
+    }
+}
+
+/// How a session is shared.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct HostConfig {
+    /// Base URL of the control plane: `https://beach.example`.
+    pub control_plane: String,
+    /// How this side reaches its viewers.
+    pub network: NetworkConfig,
+    /// Viewers at one time; further ones are told that the session is full. Default 32.
+    pub max_viewers: usize,
+    /// How long the join link lets new viewers in. Default: as long as the session is shared.
+    pub link_lifetime: Option<Duration>,
+}
+
+impl HostConfig {
+    /// Shares through `control_plane`, with defaults for the rest.
+    pub fn new(control_plane: impl Into<String>) -> Self {
+        Self {
+            control_plane: control_plane.into(),
+            network: NetworkConfig::default(),
+            max_viewers: 32,
+            link_lifetime: None,
+        }
+    }
+}

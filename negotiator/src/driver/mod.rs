@@ -1,0 +1,522 @@
+//! The task of one session: feeds the judge with what happens and carries out what it decides.
+//!
+//! On the leading side the judge is [`FallbackPolicy`]; on the following side it is [`Follower`]. Nothing
+//! is decided here.
+
+mod dials;
+mod follower;
+pub(crate) mod lead;
+mod sampler;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant as StdInstant, SystemTime},
+};
+
+use tokio::{
+    sync::{broadcast, mpsc, watch},
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
+use transport_core::{
+    CloseCode, DialRole, Generation, PeerId, TransportId,
+    policy::{Class, Reason, TransitionKind},
+    signaling::{Exchange, Message},
+};
+
+use self::{
+    dials::{DialNews, DialReport, Dials},
+    follower::Follower,
+    lead::Lead,
+    sampler::Sampler,
+};
+use crate::{
+    config::FallbackMode,
+    endpoint::{Endpoint, Sealed, Ways},
+    event::NegotiationEvent,
+    explain::{Outlook, Path},
+    pump::{Attach, pump},
+    session::Command,
+    shared::{Report, Shared, now},
+};
+
+/// Everything a driver is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) ways: Ways,
+    pub(crate) peer: PeerId,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) inbox: mpsc::Receiver<Message>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) outlook: watch::Sender<Outlook>,
+    pub(crate) events: broadcast::Sender<NegotiationEvent>,
+}
+
+/// Which side this is, and its judge.
+#[derive(Debug)]
+enum Judge {
+    Follow(Follower),
+    Lead(Box<Lead>),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    judge: Judge,
+    hands: Hands,
+    inbox: mpsc::Receiver<Message>,
+    commands: mpsc::Receiver<Command>,
+}
+
+/// What both judges can have done.
+#[derive(Debug)]
+struct Hands {
+    endpoint: Arc<Endpoint>,
+    ways: Ways,
+    peer: PeerId,
+    mode: FallbackMode,
+    shared: Arc<Shared>,
+    say: mpsc::Sender<Message>,
+    dials: Dials,
+    links: BTreeMap<Generation, Link>,
+    pumps: JoinSet<()>,
+    sampler: Sampler,
+    outlook: watch::Sender<Outlook>,
+    events: broadcast::Sender<NegotiationEvent>,
+    /// The last error of each transport, for `explain`.
+    errors: BTreeMap<TransportId, String>,
+    _voice: tokio_util::task::AbortOnDropHandle<()>,
+}
+
+#[derive(Debug)]
+struct Link {
+    sealed: Sealed,
+    transport: TransportId,
+    since: StdInstant,
+    /// When it is closed although it was never drained.
+    retire: Option<StdInstant>,
+}
+
+impl Driver {
+    pub(crate) fn lead(parts: Parts, mode: FallbackMode, lead: Lead) -> Self {
+        Self::new(parts, mode, Judge::Lead(Box::new(lead)))
+    }
+
+    pub(crate) fn follow(parts: Parts, mode: FallbackMode) -> Self {
+        Self::new(parts, mode, Judge::Follow(Follower::default()))
+    }
+
+    fn new(parts: Parts, mode: FallbackMode, judge: Judge) -> Self {
+        let (say, words) = mpsc::channel(WORDS);
+        let voice = tokio::spawn(speak(parts.exchange, parts.peer, words));
+        let hands = Hands {
+            endpoint: parts.endpoint,
+            ways: parts.ways,
+            peer: parts.peer,
+            mode,
+            shared: parts.shared,
+            say,
+            dials: Dials::new(),
+            links: BTreeMap::new(),
+            pumps: JoinSet::new(),
+            sampler: Sampler::new(),
+            outlook: parts.outlook,
+            events: parts.events,
+            errors: BTreeMap::new(),
+            _voice: tokio_util::task::AbortOnDropHandle::new(voice),
+        };
+        Self { judge, hands, inbox: parts.inbox, commands: parts.commands }
+    }
+
+    /// Runs until the session has ended and its links are closed.
+    pub(crate) async fn run(mut self) {
+        let mut tick = tokio::time::interval(SAMPLE);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut clocks = (SystemTime::now(), now());
+        let mut signaling = true;
+        let gate = match &self.judge {
+            Judge::Lead(lead) => lead.gate(),
+            Judge::Follow(_) => None,
+        };
+        loop {
+            let shared = self.hands.shared.clone();
+            let reported = shared.reported();
+            while let Some(report) = shared.report() {
+                if report == Report::SessionEnded {
+                    return self.finish().await;
+                }
+                self.report(report);
+            }
+            self.decide();
+            let timeout = self.timeout().map(Instant::from_std);
+            tokio::select! {
+                () = reported => {}
+                message = self.inbox.recv(), if signaling => match message {
+                    Some(message) => self.hear(message),
+                    None => signaling = false,
+                },
+                command = self.commands.recv() => match command {
+                    Some(command) => self.command(command),
+                    // The last handle is gone.
+                    None => self.hands.shared.close(CloseCode::GOING_AWAY, "the other side went away"),
+                },
+                report = self.hands.dials.next() => self.dialled(report),
+                () = async {
+                    match &gate {
+                        Some(gate) => gate.changed().await,
+                        None => std::future::pending().await,
+                    }
+                } => if let (Judge::Lead(lead), Some(gate)) = (&mut self.judge, &gate) {
+                    lead.gates_changed(gate.gates());
+                },
+                _ = tick.tick() => {
+                    if slept(&mut clocks) {
+                        self.command(Command::Woke);
+                    }
+                    self.sample();
+                }
+                () = tokio::time::sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => {
+                    if let Judge::Lead(lead) = &mut self.judge {
+                        lead.policy.handle_timeout(now());
+                    }
+                }
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<StdInstant> {
+        match &self.judge {
+            Judge::Lead(lead) => lead.policy.poll_timeout(),
+            Judge::Follow(_) => None,
+        }
+    }
+
+    /// Carries out what was decided, and publishes where the session stands.
+    fn decide(&mut self) {
+        match &mut self.judge {
+            Judge::Lead(lead) => lead.act(&mut self.hands),
+            Judge::Follow(_) => {}
+        }
+        let outlook = match &self.judge {
+            Judge::Lead(lead) => lead.outlook(&self.hands),
+            Judge::Follow(follower) => self.hands.followed(follower),
+        };
+        self.hands.outlook.send_if_modified(|old| {
+            let changed = *old != outlook;
+            *old = outlook;
+            changed
+        });
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Attached(generation, resent) => {
+                self.hands.retire_before(generation);
+                match &mut self.judge {
+                    Judge::Lead(lead) => lead.attached(generation, resent),
+                    Judge::Follow(follower) => self.hands.tell_followed(follower, generation, resent),
+                }
+            }
+            Report::Drained(generation) => self.hands.close(generation, CloseCode::NORMAL, "moved"),
+            Report::LinkEnded(generation, closed) => {
+                let Some(link) = self.hands.links.remove(&generation) else { return };
+                let replaced = link.retire.is_some();
+                tracing::debug!(%generation, transport = %link.transport, %closed, replaced, "link ended");
+                if replaced {
+                    return;
+                }
+                self.hands.errors.insert(link.transport.clone(), closed.to_string());
+                match &mut self.judge {
+                    Judge::Lead(lead) => lead.lost(generation, &closed),
+                    Judge::Follow(_) => {
+                        let reason = Reason::LinkClosed;
+                        self.hands.say(Message::Lost { generation, reason: reason.code().to_owned() });
+                        if self.hands.shared.traffic().current.is_none() {
+                            let (from, detail) = (Some(link.transport), closed.to_string());
+                            self.hands.tell(TransitionKind::Lost, reason, from, None, Some(generation), detail);
+                        }
+                    }
+                }
+            }
+            Report::SessionEnded => {}
+        }
+    }
+
+    fn hear(&mut self, message: Message) {
+        match (message, &mut self.judge) {
+            (Message::Dial { transport, generation, reason }, Judge::Follow(follower)) => {
+                if !follower.announced(generation, &reason) {
+                    return;
+                }
+                match self.hands.allowed(&transport) {
+                    Ok(()) => {
+                        let deadline = Instant::now() + FOLLOW;
+                        self.hands.dial(&transport, generation, DialRole::Answerer, deadline);
+                    }
+                    Err(reason) => {
+                        let reason = reason.code().to_owned();
+                        self.hands.say(Message::Decline { generation, reason });
+                    }
+                }
+            }
+            (Message::Decline { generation, reason }, Judge::Lead(lead)) => {
+                if self.hands.dials.cancel(generation) {
+                    lead.declined(generation, &reason);
+                }
+            }
+            (Message::Lost { generation, .. }, Judge::Lead(lead)) => lead.peer_lost(generation),
+            (Message::Bye { reason }, _) => {
+                // With a link alive its own close comes, behind the data before it.
+                if self.hands.links.is_empty() {
+                    self.hands.shared.peer_left(&reason);
+                }
+            }
+            // Both sides lead, or both follow: the other is a newer program. Its words do no harm.
+            (message, _) => tracing::debug!(?message, "a signaling message that is not for this side"),
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match (command, &mut self.judge) {
+            (Command::SetMode(mode), judge) => {
+                self.hands.mode = mode;
+                if let Judge::Lead(lead) = judge {
+                    lead.set_mode(mode);
+                }
+            }
+            (Command::NetworkChanged, Judge::Lead(lead)) => lead.network_changed(),
+            (Command::Woke, Judge::Lead(lead)) => lead.woke(),
+            (Command::NetworkChanged | Command::Woke, Judge::Follow(_)) => {
+                // The leader judges: tell it that the path is in doubt.
+                if let Some(generation) = self.hands.shared.traffic().current {
+                    let reason = Reason::NetworkChanged.code().to_owned();
+                    self.hands.say(Message::Lost { generation, reason });
+                }
+            }
+        }
+    }
+
+    fn dialled(&mut self, DialReport { generation, transport, news }: DialReport) {
+        match news {
+            DialNews::Answered => {
+                if let Judge::Lead(lead) = &mut self.judge {
+                    lead.answered(generation);
+                }
+            }
+            DialNews::Failed(error) => {
+                tracing::info!(%generation, error = error.chain(), "dial failed");
+                self.hands.errors.insert(transport, error.chain());
+                if let Judge::Lead(lead) = &mut self.judge {
+                    lead.failed(generation, error.kind);
+                }
+            }
+            DialNews::Succeeded(sealed) => {
+                self.hands.errors.remove(&transport);
+                let attach = match &self.judge {
+                    Judge::Lead(_) => Attach::ByDriver,
+                    Judge::Follow(_) => Attach::ByFirstFrame,
+                };
+                self.hands.stand_by(generation, transport, sealed, attach);
+                if let Judge::Lead(lead) = &mut self.judge {
+                    lead.succeeded(generation);
+                }
+            }
+        }
+    }
+
+    /// Twice a second: measure, and move the session's own clock.
+    fn sample(&mut self) {
+        let now = now();
+        self.hands.shared.handle_timeout();
+        self.hands.close_retired(now);
+        let traffic = self.hands.shared.traffic();
+        match &mut self.judge {
+            Judge::Lead(lead) => {
+                for (&generation, link) in self.hands.links.iter().filter(|(_, link)| link.retire.is_none()) {
+                    let stats = link.sealed.link.stats();
+                    if traffic.current == Some(generation) {
+                        for sample in self.hands.sampler.carrying(now, traffic, stats) {
+                            lead.health(generation, sample);
+                        }
+                    } else {
+                        lead.health(generation, Sampler::standing_by(stats));
+                    }
+                }
+            }
+            Judge::Follow(follower) => {
+                if let Some(generation) = traffic.current {
+                    if follower.complains(now, generation, traffic.oldest_unacked) {
+                        let reason = Reason::PathDead.code().to_owned();
+                        self.hands.say(Message::Lost { generation, reason });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says goodbye on every link and through signaling, within [`GOODBYE`].
+    async fn finish(mut self) {
+        self.hands.say(Message::Bye { reason: Reason::Closed.code().to_owned() });
+        if let Judge::Lead(lead) = &mut self.judge {
+            lead.closed(&mut self.hands);
+        }
+        for generation in self.hands.links.keys().copied().collect::<Vec<_>>() {
+            self.hands.close(generation, CloseCode::NORMAL, "the session ended");
+        }
+        let mut outlook = self.hands.outlook.borrow().clone();
+        outlook.path = None;
+        outlook.reason = Reason::Closed;
+        self.hands.outlook.send_replace(outlook);
+        let goodbye = async {
+            while self.hands.pumps.join_next().await.is_some() {}
+            // The words have left when nobody holds them any more.
+            let capacity = self.hands.say.max_capacity();
+            let _all = self.hands.say.reserve_many(capacity).await;
+        };
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+}
+
+impl Hands {
+    fn say(&self, message: Message) {
+        // Full: signaling has been away for a long time, and what waits there is stale too.
+        if self.say.try_send(message).is_err() {
+            tracing::debug!("signaling is too far behind; a message was dropped");
+        }
+    }
+
+    fn dial(&mut self, transport: &TransportId, generation: Generation, role: DialRole, deadline: Instant) {
+        if let Some(way) = self.ways.find(transport).cloned() {
+            self.dials.start(self.endpoint.clone(), way, self.peer, role, generation, deadline);
+        }
+    }
+
+    /// Whether this side takes part in a dial the other side announced.
+    fn allowed(&self, transport: &TransportId) -> Result<(), Reason> {
+        let Some(way) = self.ways.find(transport) else { return Err(Reason::NoFallback) };
+        match (self.mode, way.rung.class) {
+            (FallbackMode::DirectOnly, Class::Fallback) => Err(Reason::PolicyDirectOnly),
+            (FallbackMode::NoRelay, Class::Fallback) => Err(Reason::PolicyNoRelay),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps a link that is open and does not carry the session yet.
+    fn stand_by(&mut self, generation: Generation, transport: TransportId, sealed: Sealed, attach: Attach) {
+        let link = sealed.link.clone();
+        self.pumps.spawn(pump(self.shared.clone(), generation, link, attach));
+        self.links.insert(generation, Link { sealed, transport, since: now(), retire: None });
+        while self.pumps.try_join_next().is_some() {}
+    }
+
+    fn close(&mut self, generation: Generation, code: CloseCode, detail: &str) {
+        if let Some(link) = self.links.get_mut(&generation) {
+            link.retire.get_or_insert_with(now);
+            link.sealed.link.close(code, detail);
+        }
+    }
+
+    /// The session moved to `generation`: older links are drained by both sides, then closed.
+    fn retire_before(&mut self, generation: Generation) {
+        for (_, link) in self.links.range_mut(..generation) {
+            link.retire.get_or_insert_with(|| now() + LINGER);
+        }
+    }
+
+    fn close_retired(&mut self, now: StdInstant) {
+        let due = |link: &Link| link.retire.is_some_and(|at| at <= now);
+        for link in self.links.values().filter(|link| due(link)) {
+            link.sealed.link.close(CloseCode::NORMAL, "moved");
+        }
+    }
+
+    fn path(&self, generation: Generation) -> Option<Path> {
+        let link = self.links.get(&generation)?;
+        let carried = link.sealed.link.profile().path.to_string();
+        let access = link.sealed.agreed.access;
+        Some(Path { transport: link.transport.clone(), carried, generation, since: link.since, access })
+    }
+
+    fn tell(
+        &self,
+        name: TransitionKind,
+        reason: Reason,
+        from: Option<TransportId>,
+        to: Option<TransportId>,
+        generation: Option<Generation>,
+        detail: String,
+    ) {
+        let event = NegotiationEvent {
+            at: SystemTime::now(),
+            peer: self.peer,
+            name,
+            reason,
+            from,
+            to,
+            generation,
+            detail,
+        };
+        tracing::info!(target: "negotiator::transition", peer = ?event.peer, name = event.name.name(), reason = event.reason.code(), %event);
+        // An error means that nobody subscribed.
+        let _ = self.events.send(event);
+    }
+
+    /// The following side tells what the leader decided.
+    fn tell_followed(&mut self, follower: &Follower, generation: Generation, resent: u64) {
+        let Some(path) = self.path(generation) else { return };
+        let before = self.outlook.borrow().path.as_ref().map(|path| path.transport.clone());
+        let class = |id: &TransportId| self.ways.find(id).map(|way| way.rung.class);
+        let name = match (before.as_ref().and_then(class), class(&path.transport)) {
+            (_, Some(Class::Fallback)) => TransitionKind::FallbackActivated,
+            (Some(Class::Fallback), _) => TransitionKind::Restored,
+            (Some(Class::Primary), _) => TransitionKind::Recovered,
+            (None, _) => TransitionKind::Connected,
+        };
+        let detail = if resent == 0 { String::new() } else { format!("{resent} segments sent again") };
+        self.tell(name, follower.reason(generation), before, Some(path.transport), Some(generation), detail);
+    }
+
+    fn followed(&self, follower: &Follower) -> Outlook {
+        let current = self.shared.traffic().current;
+        let path = current.and_then(|generation| self.path(generation));
+        let reason = current.map_or(Reason::FirstConnect, |generation| follower.reason(generation));
+        Outlook { path, reason, ..Outlook::following(self.mode, &self.errors) }
+    }
+}
+
+/// Sends a driver's words to its peer, one after the other, each within [`WORD`].
+async fn speak(exchange: Arc<Exchange>, peer: PeerId, mut words: mpsc::Receiver<Message>) {
+    while let Some(message) = words.recv().await {
+        match tokio::time::timeout(WORD, exchange.send(peer, &message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "a signaling message was not sent"),
+            Err(_) => tracing::debug!("signaling took too long; a message was dropped"),
+        }
+    }
+}
+
+/// Whether the wall clock ran ahead of the monotonic one, which stands still while a machine sleeps.
+fn slept(clocks: &mut (SystemTime, StdInstant)) -> bool {
+    let (wall, monotonic) = (SystemTime::now(), now());
+    let (wall_before, monotonic_before) = std::mem::replace(clocks, (wall, monotonic));
+    let wall_passed = wall.duration_since(wall_before).unwrap_or_default();
+    wall_passed > monotonic.saturating_duration_since(monotonic_before) + SLEPT
+}
+
+/// Between two health samples: the policy needs several within its 5.5 s to call a path dead.
+const SAMPLE: Duration = Duration::from_millis(500);
+/// How long a replaced link may stay when the other side does not say that it is drained.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long the end of a session may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// How long a follower takes part in a dial: the leader's budget for an attempt, and a little.
+const FOLLOW: Duration = Duration::from_secs(12);
+/// How long one signaling message may take to leave.
+const WORD: Duration = Duration::from_secs(5);
+/// Signaling messages that may wait.
+const WORDS: usize = 64;
+/// A jump of the wall clock that means sleep and not a correction by NTP.
+const SLEPT: Duration = Duration::from_secs(10);

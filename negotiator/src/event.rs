@@ -1,0 +1,98 @@
+//! Every decision, told once, with its reason.
+
+use std::{fmt, time::SystemTime};
+
+use serde::{Serialize, Serializer};
+use tokio::sync::broadcast;
+use transport_core::{Generation, PeerId, TransportId, policy::{Reason, TransitionKind}};
+
+/// One change of a session's path, or a reason why it did not change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct NegotiationEvent {
+    /// When, on the wall clock.
+    #[serde(serialize_with = "unix_millis")]
+    pub at: SystemTime,
+    /// The other side of the session.
+    pub peer: PeerId,
+    /// What kind of change: `transport.fallback.activated`, …
+    #[serde(serialize_with = "kind_name")]
+    pub name: TransitionKind,
+    /// The one reason, from a closed set.
+    #[serde(serialize_with = "reason_code")]
+    pub reason: Reason,
+    /// The path before, if there was one.
+    pub from: Option<TransportId>,
+    /// The path after, if there is one.
+    pub to: Option<TransportId>,
+    /// The attachment it concerns, if it concerns one.
+    pub generation: Option<Generation>,
+    /// More, for a person: the error behind the reason, how much was resent. Never a secret.
+    pub detail: String,
+}
+
+impl fmt::Display for NegotiationEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = |path: &Option<TransportId>| path.as_ref().map_or("no path".to_owned(), |path| path.to_string());
+        write!(f, "{}: {}", self.name, self.reason)?;
+        if self.from != self.to {
+            write!(f, " ({} → {})", path(&self.from), path(&self.to))?;
+        }
+        if self.detail.is_empty() { Ok(()) } else { write!(f, "; {}", self.detail) }
+    }
+}
+
+/// The events of one session from the moment of subscribing.
+#[derive(Debug)]
+pub struct EventStream(broadcast::Receiver<NegotiationEvent>);
+
+impl EventStream {
+    pub(crate) fn new(receiver: broadcast::Receiver<NegotiationEvent>) -> Self {
+        Self(receiver)
+    }
+
+    /// Waits for the next event; `None` when the session is over. A subscriber that falls more than
+    /// [`EVENTS`] behind misses the oldest.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<NegotiationEvent> {
+        loop {
+            match self.0.recv().await {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "a subscriber to negotiation events fell behind");
+                }
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// Takes an event that is already there.
+    pub fn try_next(&mut self) -> Option<NegotiationEvent> {
+        loop {
+            match self.0.try_recv() {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// Events kept for a slow subscriber: more than a flapping session makes in an hour.
+pub const EVENTS: usize = 256;
+
+fn unix_millis<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    serializer.serialize_u64(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn kind_name<S: Serializer>(kind: &TransitionKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.name())
+}
+
+fn reason_code<S: Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(reason.code())
+}

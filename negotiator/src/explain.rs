@@ -1,0 +1,275 @@
+//! Which path, since when, why, what was tried, what happens next: as data and as text.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use transport_core::{
+    Generation, TransportId,
+    policy::{Gate, NextStep, Reason},
+    secure::Access,
+};
+
+use crate::{
+    config::FallbackMode,
+    shared::{Shared, now},
+};
+
+/// Where a session stands, as its driver last saw it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Outlook {
+    pub(crate) leading: bool,
+    pub(crate) mode: FallbackMode,
+    pub(crate) path: Option<Path>,
+    pub(crate) standby: Option<TransportId>,
+    pub(crate) reason: Reason,
+    pub(crate) held: bool,
+    pub(crate) degraded: Option<Reason>,
+    pub(crate) tried: Vec<Tried>,
+    pub(crate) closed_gates: Vec<Gate>,
+    pub(crate) next: Option<Next>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Path {
+    pub(crate) transport: TransportId,
+    pub(crate) carried: String,
+    pub(crate) generation: Generation,
+    pub(crate) since: Instant,
+    /// What the host granted the viewer in this link's handshake.
+    pub(crate) access: Access,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Next {
+    pub(crate) at: Instant,
+    pub(crate) step: NextStep,
+}
+
+/// One transport's record within the failure window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Tried {
+    /// Which transport.
+    pub transport: TransportId,
+    /// Whether it is the last resort.
+    pub fallback: bool,
+    /// Failures that count at the moment.
+    pub failures: u32,
+    /// Failures that make a quorum.
+    pub quorum: u32,
+    /// The quorum stands.
+    pub given_up: bool,
+    /// Dials under way.
+    pub open_dials: u32,
+    /// The last error, in words.
+    pub last_error: Option<String>,
+}
+
+impl Outlook {
+    pub(crate) fn starting(leading: bool, mode: FallbackMode) -> Self {
+        Self {
+            leading,
+            mode,
+            path: None,
+            standby: None,
+            reason: Reason::FirstConnect,
+            held: false,
+            degraded: None,
+            tried: Vec::new(),
+            closed_gates: Vec::new(),
+            next: None,
+        }
+    }
+
+    /// The following side knows errors, no counts.
+    pub(crate) fn following(mode: FallbackMode, errors: &BTreeMap<TransportId, String>) -> Self {
+        let tried = errors.iter().map(|(transport, error)| Tried {
+            transport: transport.clone(),
+            fallback: false,
+            failures: 0,
+            quorum: 0,
+            given_up: false,
+            open_dials: 0,
+            last_error: Some(error.clone()),
+        });
+        Self { tried: tried.collect(), ..Self::starting(false, mode) }
+    }
+}
+
+/// What a status line shows.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The transport that carries the session; `None` while there is none.
+    pub path: Option<TransportId>,
+    /// How long it has.
+    pub since: Option<Duration>,
+    /// Why this path, or why none.
+    pub reason: Reason,
+    /// Smoothed round trip between the two ends of the session.
+    pub rtt: Option<Duration>,
+    /// How long ago anything was heard from the peer.
+    pub last_heard: Option<Duration>,
+    /// Bytes sent and not acknowledged.
+    pub pending_bytes: usize,
+    /// The fallback is wanted and not to be had.
+    pub held: bool,
+}
+
+impl Status {
+    pub(crate) fn new(outlook: &Outlook, shared: &Shared) -> Self {
+        let (now, traffic) = (now(), shared.traffic());
+        let ago = |at: Instant| now.saturating_duration_since(at);
+        Self {
+            path: outlook.path.as_ref().map(|path| path.transport.clone()),
+            since: outlook.path.as_ref().map(|path| ago(path.since)),
+            reason: outlook.reason,
+            rtt: traffic.rtt,
+            last_heard: traffic.heard.map(ago),
+            pending_bytes: traffic.pending_bytes,
+            held: outlook.held,
+        }
+    }
+}
+
+/// The whole story of a session's path. `Display` is for a person, `Serialize` for a program.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The transport that carries the session.
+    pub path: Option<TransportId>,
+    /// The path in words: candidates, relay. Without secrets.
+    pub carried: Option<String>,
+    /// The number of the attachment.
+    pub generation: Option<Generation>,
+    /// Milliseconds since this path was opened.
+    pub since_ms: Option<u64>,
+    /// The reason code.
+    pub reason: &'static str,
+    /// The reason in words.
+    pub why: &'static str,
+    /// Why the path cannot really carry the session, if it cannot.
+    pub degraded: Option<&'static str>,
+    /// A direct path that must prove itself before the session moves there.
+    pub standby: Option<TransportId>,
+    /// Round trip in microseconds.
+    pub rtt_us: Option<u64>,
+    /// Milliseconds since anything was heard from the peer.
+    pub last_heard_ms: Option<u64>,
+    /// Bytes sent and not acknowledged.
+    pub pending_bytes: usize,
+    /// Whether this side decides; the other side's `explain` knows more then.
+    pub leading: bool,
+    /// Every transport's record.
+    pub tried: Vec<Tried>,
+    /// The guardrails that keep the fallback asleep, in words.
+    pub closed_gates: Vec<&'static str>,
+    /// What happens next, in words.
+    pub next: Option<&'static str>,
+    /// Milliseconds until then.
+    pub next_in_ms: Option<u64>,
+}
+
+impl Explanation {
+    pub(crate) fn new(outlook: Outlook, status: Status) -> Self {
+        let next = outlook.next.as_ref();
+        Self {
+            path: status.path,
+            carried: outlook.path.as_ref().map(|path| path.carried.clone()),
+            generation: outlook.path.as_ref().map(|path| path.generation),
+            since_ms: status.since.map(millis),
+            reason: outlook.reason.code(),
+            why: outlook.reason.text(),
+            degraded: outlook.degraded.map(Reason::text),
+            standby: outlook.standby,
+            rtt_us: status.rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+            last_heard_ms: status.last_heard.map(millis),
+            pending_bytes: status.pending_bytes,
+            leading: outlook.leading,
+            tried: outlook.tried,
+            closed_gates: outlook.closed_gates.iter().map(|gate| gate.reason().text()).collect(),
+            next: next.map(|next| step_text(next.step)),
+            next_in_ms: next.map(|next| millis(next.at.saturating_duration_since(now()))),
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.path, self.since_ms) {
+            (Some(path), Some(since)) => write!(f, "on {path} for {}", seconds(since))?,
+            _ => f.write_str("no path at the moment")?,
+        }
+        write!(f, ": {}", self.why)?;
+        if let Some(carried) = self.carried.as_ref().filter(|carried| !carried.is_empty()) {
+            write!(f, "\n  carried by  {carried}")?;
+        }
+        if let Some(rtt) = self.rtt_us {
+            write!(f, "\n  round trip  {}.{} ms", rtt / 1000, rtt % 1000 / 100)?;
+        }
+        if let Some(heard) = self.last_heard_ms {
+            write!(f, "\n  last heard  {} ago", seconds(heard))?;
+        }
+        if self.pending_bytes > 0 {
+            write!(f, "\n  waiting     {} bytes are not acknowledged", self.pending_bytes)?;
+        }
+        if let Some(degraded) = self.degraded {
+            write!(f, "\n  degraded    {degraded}")?;
+        }
+        if let Some(standby) = &self.standby {
+            write!(f, "\n  standing by {standby} must stay healthy before the session moves there")?;
+        }
+        for tried in &self.tried {
+            write!(f, "\n  {:<11} ", tried.transport)?;
+            match (tried.failures, tried.quorum) {
+                (_, 0) => {}
+                (0, _) => f.write_str("no recent failure")?,
+                (failures, quorum) => write!(f, "{failures} of {quorum} failures that count")?,
+            }
+            if tried.open_dials > 0 {
+                write!(f, ", {} dial(s) under way", tried.open_dials)?;
+            }
+            if let Some(error) = &tried.last_error {
+                write!(f, "; last: {error}")?;
+            }
+        }
+        for gate in &self.closed_gates {
+            write!(f, "\n  held        {gate}")?;
+        }
+        if let (Some(next), Some(ms)) = (self.next, self.next_in_ms) {
+            write!(f, "\n  next        {next} in {}", seconds(ms))?;
+        }
+        if !self.leading {
+            f.write_str("\n  the other side decides; its explanation knows more")?;
+        }
+        Ok(())
+    }
+}
+
+const fn step_text(step: NextStep) -> &'static str {
+    match step {
+        NextStep::DialDeadline => "a dial is given up",
+        NextStep::FallbackRetry => "the relay is dialled again",
+        NextStep::GiveUp => "the search is given up",
+        NextStep::Look => "the direct path is tried",
+        NextStep::Move => "the session moves back",
+        NextStep::Redial => "the direct path is dialled",
+        NextStep::SilenceJudged => "silence is judged",
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn seconds(ms: u64) -> String {
+    match ms {
+        0..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        10_000..120_000 => format!("{} s", ms / 1000),
+        _ => format!("{} min", ms / 60_000),
+    }
+}

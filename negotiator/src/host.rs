@@ -1,0 +1,268 @@
+//! The sharing side: makes a session known, and gives each viewer its own [`Session`].
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::{JoinHandle, JoinSet},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use transport_core::{
+    CloseCode, PeerId, SessionId,
+    secure::{Access, HostKey, JoinLink as Fragment, SessionSecret},
+    signaling::{Exchange, ExchangeEvent, Message, Sealer},
+};
+
+use crate::{
+    config::HostConfig,
+    driver::Driver,
+    endpoint::{Endpoint, Party, Ways},
+    error::ShareError,
+    link::{JoinLink, host_peer, parse_control_plane},
+    negotiator::assemble,
+    rendezvous::{Rendezvous, Seat, Side},
+    session::Session,
+    shared::Shared,
+};
+
+/// A shared session. Dropping it ends it for every viewer.
+pub struct Host {
+    link: JoinLink,
+    arrivals: Mutex<mpsc::Receiver<Session>>,
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Host {
+    /// Shares a new session through the control plane of `config`, by WebRTC and its relay. Viewers
+    /// may do everything.
+    ///
+    /// # Errors
+    ///
+    /// [`ShareError`]; nothing is left running then.
+    #[cfg(feature = "webrtc")]
+    pub async fn share(config: HostConfig) -> Result<Self, ShareError> {
+        Self::share_with_access(config, Access::Full).await
+    }
+
+    /// As [`share`](Self::share), and lets viewers do at most `access`.
+    ///
+    /// # Errors
+    ///
+    /// [`ShareError`]; nothing is left running then.
+    #[cfg(feature = "webrtc")]
+    pub async fn share_with_access(config: HostConfig, access: Access) -> Result<Self, ShareError> {
+        let address = parse_control_plane(&config.control_plane)?;
+        let standard = crate::standard::ControlPlane::new(address, config.network.clone());
+        Self::meeting_at(config, access, Arc::new(standard)).await
+    }
+
+    /// Shares a new session, meeting viewers and connecting as `rendezvous` says.
+    ///
+    /// # Errors
+    ///
+    /// [`ShareError`]; nothing is left running then.
+    pub async fn meeting_at(
+        config: HostConfig,
+        access: Access,
+        rendezvous: Arc<dyn Rendezvous>,
+    ) -> Result<Self, ShareError> {
+        let address = parse_control_plane(&config.control_plane)?;
+        let (secret, key) = (SessionSecret::random()?, HostKey::random()?);
+        let fragment = Fragment::new(SessionId::random(), secret.clone(), key.public());
+        let mut link = JoinLink::new(address, fragment);
+        if let Some(lifetime) = config.link_lifetime {
+            link = link.expiring_at(unix_now() + lifetime.as_secs());
+        }
+        let seat = Seat {
+            session: link.session(),
+            local: host_peer(&key.public()),
+            side: Side::Host,
+            access,
+            verifier: secret.membership_verifier(),
+        };
+        let signaling = rendezvous.enter(&seat).await?;
+        let sealer = Sealer::new(&secret.signaling_seal(), seat.session, seat.local);
+        let exchange = Exchange::new(signaling, sealer, SystemTime::now);
+        let ways = rendezvous.ways(&seat, &exchange).map_err(ShareError::Misconfigured)?;
+        let endpoint = Endpoint {
+            session: seat.session,
+            local: seat.local,
+            secret,
+            party: Party::Host { key, access },
+        };
+        let (arrived, arrivals) = mpsc::channel(config.max_viewers.clamp(1, 1024));
+        let stop = CancellationToken::new();
+        let reception = Reception {
+            endpoint: Arc::new(endpoint),
+            ways: Ways(ways.into()),
+            exchange,
+            config,
+            link: link.clone(),
+            arrived,
+            viewers: BTreeMap::new(),
+            drivers: JoinSet::new(),
+        };
+        let task = tokio::spawn(reception.run(stop.clone()));
+        Ok(Self { link, arrivals: Mutex::new(arrivals), stop, task: Mutex::new(Some(task)) })
+    }
+
+    /// Returns the link that lets others join. Treat it as a password.
+    pub fn link(&self) -> &JoinLink {
+        &self.link
+    }
+
+    /// Waits for the next viewer whose session is usable; `None` after [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn accept(&self) -> Option<Session> {
+        self.arrivals.lock().await.recv().await
+    }
+
+    /// Ends the session for every viewer and waits until they were told, 3 s at most.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.lock().await.take() {
+            let _ = timeout(CLOSE, task).await;
+        }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The task that answers the door.
+#[derive(Debug)]
+struct Reception {
+    endpoint: Arc<Endpoint>,
+    ways: Ways,
+    exchange: Arc<Exchange>,
+    config: HostConfig,
+    link: JoinLink,
+    arrived: mpsc::Sender<Session>,
+    viewers: BTreeMap<PeerId, Viewer>,
+    drivers: JoinSet<PeerId>,
+}
+
+#[derive(Debug)]
+struct Viewer {
+    inbox: mpsc::Sender<Message>,
+    shared: Arc<Shared>,
+}
+
+impl Reception {
+    async fn run(mut self, stop: CancellationToken) {
+        let exchange = self.exchange.clone();
+        let mut signaling = true;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                event = exchange.next(), if signaling => match event {
+                    Ok(ExchangeEvent::Message { from, message }) => self.hear(from, message).await,
+                    Ok(ExchangeEvent::Refused { why, .. }) => tracing::info!(%why, "an envelope was refused"),
+                    Ok(event) => tracing::debug!(?event, "signaling"),
+                    Err(error) => {
+                        tracing::error!(%error, "signaling ended: no new viewer can join, those here stay");
+                        signaling = false;
+                    }
+                },
+                Some(ended) = self.drivers.join_next() => {
+                    if let Ok(peer) = ended {
+                        self.viewers.remove(&peer);
+                    }
+                }
+            }
+        }
+        for viewer in self.viewers.values() {
+            viewer.shared.close(CloseCode::GOING_AWAY, "the host stopped sharing");
+        }
+        // The drivers say goodbye over signaling too, which needs nobody to listen.
+        while self.drivers.join_next().await.is_some() {}
+    }
+
+    async fn hear(&mut self, from: PeerId, message: Message) {
+        let Message::Knock { version, .. } = message else {
+            if let Some(viewer) = self.viewers.get(&from) {
+                // Full: the driver is far behind; what it misses is repeated or times out.
+                let _ = viewer.inbox.try_send(message);
+            }
+            return;
+        };
+        let answer = if version == Message::VERSION && !self.viewers.contains_key(&from) && self.is_closed_to_new() {
+            Message::Bye { reason: "full".to_owned() }
+        } else {
+            if version == Message::VERSION && !self.viewers.contains_key(&from) {
+                self.admit(from);
+            }
+            Message::Welcome { version: Message::VERSION, transports: self.ways.transports() }
+        };
+        if let Ok(Err(error)) = timeout(WORD, self.exchange.send(from, &answer)).await {
+            tracing::debug!(%error, "a knock was not answered");
+        }
+    }
+
+    fn is_closed_to_new(&self) -> bool {
+        self.viewers.len() >= self.config.max_viewers || self.link.check_expiry(unix_now()).is_err()
+    }
+
+    fn admit(&mut self, peer: PeerId) {
+        let network = &self.config.network;
+        let (endpoint, ways, exchange) = (self.endpoint.clone(), self.ways.clone(), self.exchange.clone());
+        let (session, parts, inbox) = assemble(endpoint, ways, peer, exchange, false, network);
+        self.viewers.insert(peer, Viewer { inbox, shared: parts.shared.clone() });
+        let driver = Driver::follow(parts, network.mode);
+        let arrived = self.arrived.clone();
+        self.drivers.spawn(async move {
+            let introduce = async {
+                if timeout(INTRODUCE, usable(&session)).await == Ok(true) {
+                    let _ = arrived.send(session).await;
+                }
+                // Dropping the only handle of a viewer that never came ends its driver.
+            };
+            tokio::join!(driver.run(), introduce);
+            peer
+        });
+    }
+}
+
+/// Waits for the first path; says whether it came before the end.
+async fn usable(session: &Session) -> bool {
+    loop {
+        let changed = session.changed();
+        if session.status().path.is_some() {
+            return true;
+        }
+        if session.end().is_some() {
+            return false;
+        }
+        changed.await;
+    }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// How long a viewer that knocked may take to become usable.
+const INTRODUCE: Duration = Duration::from_secs(60);
+/// How long `close` waits for the viewers to be told.
+const CLOSE: Duration = Duration::from_secs(3);
+/// How long one answer may take to leave.
+const WORD: Duration = Duration::from_secs(5);

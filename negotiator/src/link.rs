@@ -1,0 +1,159 @@
+//! The join link: where the control plane is, and the secret that only its fragment carries.
+
+use std::{fmt, str::FromStr};
+
+use sha2::{Digest, Sha256};
+use transport_core::{
+    PeerId, SessionId,
+    secure::{BadLink, HostPublicKey, JoinLink as Fragment, SessionSecret},
+};
+use url::Url;
+
+/// A link that lets its holder join a session: `https://control.plane/s#fragment`.
+///
+/// The part before `#` is the control plane; the fragment, which browsers never send, is
+/// [`transport_core::secure::JoinLink`]. There is no `Display`: [`reveal`](JoinLink::reveal) says what it does.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JoinLink {
+    control_plane: Url,
+    fragment: Fragment,
+}
+
+impl JoinLink {
+    /// Makes a link from its parts.
+    pub(crate) fn new(control_plane: Url, fragment: Fragment) -> Self {
+        Self { control_plane, fragment }
+    }
+
+    /// Returns the whole link. Whoever holds it can join: treat it as a password.
+    pub fn reveal(&self) -> String {
+        let base = self.control_plane.as_str().trim_end_matches('/');
+        format!("{base}{PATH}#{}", *self.fragment.to_fragment())
+    }
+
+    /// Returns the control plane's base URL.
+    pub fn control_plane(&self) -> &Url {
+        &self.control_plane
+    }
+
+    /// Returns the session.
+    pub fn session(&self) -> SessionId {
+        self.fragment.session
+    }
+
+    /// Returns the link that is valid until `unix_seconds`, and not after.
+    #[must_use]
+    pub fn expiring_at(mut self, unix_seconds: u64) -> Self {
+        self.fragment.expires_at = Some(unix_seconds);
+        self
+    }
+
+    /// Checks the expiry.
+    ///
+    /// # Errors
+    ///
+    /// [`BadLink::Expired`].
+    pub fn check_expiry(&self, unix_now: u64) -> Result<(), BadLink> {
+        self.fragment.check_expiry(unix_now)
+    }
+
+    pub(crate) fn secret(&self) -> &SessionSecret {
+        &self.fragment.secret
+    }
+
+    pub(crate) fn host_key(&self) -> HostPublicKey {
+        self.fragment.host_key
+    }
+}
+
+impl FromStr for JoinLink {
+    type Err = BadJoinLink;
+
+    fn from_str(text: &str) -> Result<Self, BadJoinLink> {
+        let (address, fragment) = text.trim().split_once('#').ok_or(BadJoinLink::NoFragment)?;
+        let base = address.strip_suffix(PATH).unwrap_or(address);
+        let control_plane = parse_control_plane(base)?;
+        Ok(Self { control_plane, fragment: Fragment::parse(fragment)? })
+    }
+}
+
+impl fmt::Debug for JoinLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinLink({}{PATH}#…)", self.control_plane.as_str().trim_end_matches('/'))
+    }
+}
+
+/// Why a text is not a join link.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadJoinLink {
+    /// The part before `#` is not an `http` or `https` URL.
+    #[error("a join link begins with http:// or https:// and a host")]
+    Address,
+    /// The fragment is damaged, expired or of another version.
+    #[error(transparent)]
+    Fragment(#[from] BadLink),
+    /// No `#`: shells and chat programs cut there.
+    #[error("the part behind # is missing: copy the whole link, and quote it in a shell")]
+    NoFragment,
+}
+
+/// Reads the base URL of a control plane.
+///
+/// # Errors
+///
+/// [`BadJoinLink::Address`] unless it is `http` or `https` with a host.
+pub(crate) fn parse_control_plane(text: &str) -> Result<Url, BadJoinLink> {
+    let url = Url::parse(text).map_err(|_| BadJoinLink::Address)?;
+    let usable = matches!(url.scheme(), "http" | "https") && url.has_host();
+    if usable { Ok(url) } else { Err(BadJoinLink::Address) }
+}
+
+/// The host's address in the signaling room, derived from its public key, so that a viewer knows whom
+/// to knock at without asking anybody.
+pub(crate) fn host_peer(key: &HostPublicKey) -> PeerId {
+    let digest = Sha256::new_with_prefix(b"beach/1/host-peer").chain_update(key.0).finalize();
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[..16]);
+    PeerId::from_bytes(id)
+}
+
+const PATH: &str = "/s";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> JoinLink {
+        let fragment = Fragment::new(
+            SessionId::from_bytes([1; 16]),
+            SessionSecret::from_bytes([2; 32]),
+            HostPublicKey([3; 32]),
+        );
+        JoinLink::new(parse_control_plane("https://beach.example/base").unwrap(), fragment)
+    }
+
+    #[test]
+    fn a_link_survives_being_printed_and_read() {
+        let text = link().reveal();
+        assert!(text.starts_with("https://beach.example/base/s#"), "{text}");
+        assert_eq!(text.parse(), Ok(link()));
+        assert_eq!(format!("  {text}\n").parse(), Ok(link()));
+    }
+
+    #[test]
+    fn the_secret_is_not_in_debug() {
+        assert_eq!(format!("{:?}", link()), "JoinLink(https://beach.example/base/s#…)");
+    }
+
+    #[test]
+    fn bad_links_say_what_is_wrong() {
+        for (text, why) in [
+            ("https://beach.example/s", BadJoinLink::NoFragment),
+            ("ftp://beach.example/s#x", BadJoinLink::Address),
+            ("#AQ", BadJoinLink::Address),
+            ("https://beach.example/s#AQ", BadJoinLink::Fragment(BadLink::Length)),
+        ] {
+            assert_eq!(text.parse::<JoinLink>(), Err(why), "{text}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The joining side: meets the host and leads the session.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    sync::{broadcast, mpsc, watch},
+    time::{Instant, timeout},
+};
+use transport_core::{
+    PeerId, TransportId,
+    resume::{Resume, ResumeConfig},
+    secure::Access,
+    signaling::{Exchange, ExchangeEvent, Message, SealError, Sealer, SignalingError},
+};
+
+use crate::{
+    config::NetworkConfig,
+    driver::{Driver, Parts, lead::Lead},
+    endpoint::{Endpoint, Party, Ways},
+    error::JoinError,
+    event::EVENTS,
+    explain::Outlook,
+    link::{JoinLink, host_peer},
+    rendezvous::{Rendezvous, Seat, Side},
+    session::Session,
+    shared::Shared,
+};
+
+/// Joins a session.
+#[derive(Debug)]
+pub struct Negotiator {
+    link: JoinLink,
+    config: NetworkConfig,
+    access: Access,
+    rendezvous: Option<Arc<dyn Rendezvous>>,
+}
+
+impl Negotiator {
+    /// Joins by `link`: through its control plane, by WebRTC first and its relay when it must be.
+    #[cfg(feature = "webrtc")]
+    pub fn new(link: JoinLink, config: NetworkConfig) -> Self {
+        Self { link, config, access: Access::Full, rendezvous: None }
+    }
+
+    /// Joins by `link`, meeting and connecting as `rendezvous` says.
+    pub fn meeting_at(link: JoinLink, config: NetworkConfig, rendezvous: Arc<dyn Rendezvous>) -> Self {
+        Self { link, config, access: Access::Full, rendezvous: Some(rendezvous) }
+    }
+
+    /// Asks to look and not to type.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.access = Access::ReadOnly;
+        self
+    }
+
+    /// Meets the host, finds a path, and returns the session once it is usable.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`]; nothing is left running then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up and leaves nothing running.
+    pub async fn connect(self) -> Result<Session, JoinError> {
+        let Self { link, config, access, rendezvous } = self;
+        let deadline = Instant::now() + config.connect_timeout;
+        let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        link.check_expiry(unix_now).map_err(crate::link::BadJoinLink::from)?;
+        let rendezvous = match rendezvous {
+            Some(rendezvous) => rendezvous,
+            None => default_rendezvous(&link, &config)?,
+        };
+        let seat = Seat {
+            session: link.session(),
+            local: PeerId::random(),
+            side: Side::Viewer,
+            access,
+            verifier: link.secret().membership_verifier(),
+        };
+        let host = host_peer(&link.host_key());
+        let signaling = rendezvous.enter(&seat).await?;
+        let sealer = Sealer::new(&link.secret().signaling_seal(), seat.session, seat.local);
+        let exchange = Exchange::new(signaling, sealer, SystemTime::now);
+        let mut ways = rendezvous.ways(&seat, &exchange).map_err(JoinError::Misconfigured)?;
+        let ours = ways.iter().map(|way| way.rung.transport.clone()).collect();
+        let theirs = timeout(MEET.min(config.connect_timeout), meet(&exchange, host, ours));
+        let theirs = theirs.await.map_err(|_| JoinError::HostAbsent)??;
+        ways.retain(|way| theirs.contains(&way.rung.transport));
+        let ways = Ways(ways.into());
+        let lead = Lead::new(&config, &ways).map_err(|error| JoinError::Misconfigured(error.to_string()))?;
+
+        let endpoint = Endpoint {
+            session: seat.session,
+            local: seat.local,
+            secret: link.secret().clone(),
+            party: Party::Viewer { host: link.host_key(), access },
+        };
+        let (session, parts, inbox) = assemble(Arc::new(endpoint), ways, host, exchange.clone(), true, &config);
+        let shared = parts.shared.clone();
+        tokio::spawn(async move {
+            let driver = Driver::lead(parts, config.mode, lead).run();
+            tokio::select! {
+                () = driver => {}
+                // Ends only when signaling will never work again; the session may live on without.
+                () = async { listen(&exchange, host, inbox).await; std::future::pending().await } => {}
+            }
+        });
+        usable(&session, deadline).await.inspect_err(|_| shared.close(transport_core::CloseCode::GOING_AWAY, "no path"))?;
+        Ok(session)
+    }
+}
+
+/// Knocks until the host welcomes. Says which transports the host can dial.
+async fn meet(exchange: &Exchange, host: PeerId, transports: Vec<TransportId>) -> Result<Vec<TransportId>, JoinError> {
+    let mut knock = tokio::time::interval(KNOCK);
+    loop {
+        tokio::select! {
+            _ = knock.tick() => {
+                let message = Message::Knock { version: Message::VERSION, transports: transports.clone() };
+                match exchange.send(host, &message).await {
+                    // Not reachable yet: the next knock tries again, the caller's deadline ends it.
+                    Ok(()) | Err(SignalingError::Unreachable { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            event = exchange.next() => match event? {
+                ExchangeEvent::Message { from, message: Message::Welcome { version, transports } } if from == host => {
+                    if version != Message::VERSION {
+                        return Err(JoinError::Version { ours: Message::VERSION, theirs: version });
+                    }
+                    return Ok(transports);
+                }
+                ExchangeEvent::Message { from, message: Message::Bye { .. } } if from == host => {
+                    return Err(JoinError::HostAbsent);
+                }
+                ExchangeEvent::Refused { from, why: SealError::Forged } if from == host => {
+                    return Err(JoinError::SecretMismatch);
+                }
+                ExchangeEvent::Joined { peer } if peer == host => knock.reset_immediately(),
+                _ => {}
+            },
+        }
+    }
+}
+
+/// Brings the host's words to the driver until signaling ends for good.
+async fn listen(exchange: &Exchange, host: PeerId, inbox: mpsc::Sender<Message>) {
+    loop {
+        match exchange.next().await {
+            Ok(ExchangeEvent::Message { from, message }) if from == host => {
+                // Full: the driver is far behind; what it misses is repeated or times out.
+                let _ = inbox.try_send(message);
+            }
+            Ok(ExchangeEvent::Refused { why, .. }) => tracing::debug!(%why, "an envelope was refused"),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "signaling ended; the session lives on while its path does");
+                return;
+            }
+        }
+    }
+}
+
+/// Waits for the first path.
+async fn usable(session: &Session, deadline: Instant) -> Result<(), JoinError> {
+    loop {
+        let changed = session.changed();
+        if session.status().path.is_some() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = changed => {}
+            end = session.ended() => {
+                return Err(JoinError::NoPath { explanation: format!("{end}; {}", session.explain()) });
+            }
+            () = tokio::time::sleep_until(deadline) => {
+                return Err(JoinError::NoPath { explanation: session.explain().to_string() });
+            }
+        }
+    }
+}
+
+/// Makes a session's handle and the parts of its driver.
+pub(crate) fn assemble(
+    endpoint: Arc<Endpoint>,
+    ways: Ways,
+    peer: PeerId,
+    exchange: Arc<Exchange>,
+    leading: bool,
+    config: &NetworkConfig,
+) -> (Session, Parts, mpsc::Sender<Message>) {
+    let resume = Resume::new(ResumeConfig::default(), rand::random(), rand::random());
+    let shared = Arc::new(Shared::new(resume));
+    let (to_driver, inbox) = mpsc::channel(INBOX);
+    let (to_commands, commands) = mpsc::channel(COMMANDS);
+    let (outlook, watched) = watch::channel(Outlook::starting(leading, config.mode));
+    let events = broadcast::Sender::new(EVENTS);
+    let id = endpoint.session;
+    let session = Session::new(id, peer, shared.clone(), watched, events.clone(), to_commands);
+    let parts = Parts { endpoint, ways, peer, shared, exchange, inbox, commands, outlook, events };
+    (session, parts, to_driver)
+}
+
+#[cfg(feature = "webrtc")]
+fn default_rendezvous(link: &JoinLink, config: &NetworkConfig) -> Result<Arc<dyn Rendezvous>, JoinError> {
+    let standard = crate::standard::ControlPlane::new(link.control_plane().clone(), config.clone());
+    Ok(Arc::new(standard))
+}
+
+#[cfg(not(feature = "webrtc"))]
+fn default_rendezvous(_: &JoinLink, _: &NetworkConfig) -> Result<Arc<dyn Rendezvous>, JoinError> {
+    Err(JoinError::Misconfigured("this build has no transports: name a rendezvous".to_owned()))
+}
+
+/// How long the host may take to answer the knock.
+const MEET: Duration = Duration::from_secs(10);
+/// Between two knocks: signaling may lose one.
+const KNOCK: Duration = Duration::from_secs(1);
+/// Signaling messages that may wait for a driver.
+const INBOX: usize = 64;
+/// Commands of the handle that may wait.
+const COMMANDS: usize = 16;

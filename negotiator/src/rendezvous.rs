@@ -1,0 +1,66 @@
+//! Where the two sides of a session meet, and by which transports they connect.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use transport_core::{
+    PeerId, SessionId,
+    secure::{Access, Key},
+    signaling::{Exchange, Signaling, SignalingError},
+};
+
+use crate::endpoint::Way;
+
+/// A way to meet, and the ladder of transports from there. The default is the control plane with
+/// WebRTC and the relay; a program with its own signaling or transports implements this.
+#[async_trait]
+pub trait Rendezvous: fmt::Debug + Send + Sync + 'static {
+    /// Enters the session's signaling room. A host makes the session known first.
+    ///
+    /// # Errors
+    ///
+    /// [`SignalingError`] when that failed and trying again at once would not help.
+    async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError>;
+
+    /// Lists the transports, best first. Opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for a person, when the configuration cannot work.
+    fn ways(&self, seat: &Seat, exchange: &Arc<Exchange>) -> Result<Vec<Way>, String>;
+}
+
+/// One side's place in a session.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Seat {
+    /// The session.
+    pub session: SessionId,
+    /// This side.
+    pub local: PeerId,
+    /// Whether this side shares or joins.
+    pub side: Side,
+    /// What a viewer may do at most, or asks for.
+    pub access: Access,
+    /// The key that proves membership to whoever admits; it opens nothing.
+    pub verifier: Key,
+}
+
+/// Shares or joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Shares the session.
+    Host,
+    /// Joins it.
+    Viewer,
+}
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seat")
+            .field("session", &self.session)
+            .field("local", &self.local)
+            .field("side", &self.side)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,265 @@
+//! The handle an application holds. It survives every change of path.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::sync::{broadcast, mpsc, watch};
+use transport_core::{CloseCode, PeerId, SessionId, secure::Access};
+
+use crate::{
+    config::FallbackMode,
+    error::{SendError, SessionEnd},
+    event::{EventStream, NegotiationEvent},
+    explain::{Explanation, Outlook, Status},
+    shared::Shared,
+};
+
+/// One session with one peer, whatever path carries it. Cheap to clone; when the last clone is
+/// dropped the peer is told that this side went away.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    id: SessionId,
+    peer: PeerId,
+    shared: Arc<Shared>,
+    outlook: watch::Receiver<Outlook>,
+    events: broadcast::Sender<NegotiationEvent>,
+    commands: mpsc::Sender<Command>,
+}
+
+/// What arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received {
+    /// From the datagram lane: at most once, in no order.
+    Datagram(Bytes),
+    /// The peer sends no more messages; it still receives.
+    Finished,
+    /// From the reliable lane: once, in order.
+    Message(Bytes),
+}
+
+/// What a handle asks of its driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    NetworkChanged,
+    SetMode(FallbackMode),
+    Woke,
+}
+
+impl Session {
+    pub(crate) fn new(
+        id: SessionId,
+        peer: PeerId,
+        shared: Arc<Shared>,
+        outlook: watch::Receiver<Outlook>,
+        events: broadcast::Sender<NegotiationEvent>,
+        commands: mpsc::Sender<Command>,
+    ) -> Self {
+        Self(Arc::new(Inner { id, peer, shared, outlook, events, commands }))
+    }
+
+    /// Sends one message of 1 byte to 1 MiB, waiting while the session holds as much as it may.
+    /// Accepted means: it is delivered once and in order, or the session ends and says so.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], with the message.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: when dropped, the message was accepted whole or not at all.
+    pub async fn send(&self, mut payload: Bytes) -> Result<(), SendError> {
+        loop {
+            let room = self.0.shared.room();
+            payload = match self.0.shared.try_send(payload) {
+                Err(SendError::Full { payload }) => payload,
+                other => return other,
+            };
+            room.await;
+        }
+    }
+
+    /// Sends one message if there is room at once.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], with the message.
+    pub fn try_send(&self, payload: Bytes) -> Result<(), SendError> {
+        self.0.shared.try_send(payload)
+    }
+
+    /// Sends one datagram of 1 byte to 64 KiB, at most once, in no order, never waiting. With no
+    /// path it is dropped and counted.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], with the datagram.
+    pub fn send_datagram(&self, payload: Bytes) -> Result<(), SendError> {
+        self.0.shared.try_send_datagram(payload)
+    }
+
+    /// Waits for what arrives next. A receiver that does not read holds the sender back.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionEnd`] when the session is over and everything that arrived was taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn recv(&self) -> Result<Received, SessionEnd> {
+        loop {
+            let readable = self.0.shared.readable();
+            if let Some(received) = self.try_recv()? {
+                return Ok(received);
+            }
+            readable.await;
+        }
+    }
+
+    /// Takes what has already arrived.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionEnd`] when the session is over and everything that arrived was taken.
+    pub fn try_recv(&self) -> Result<Option<Received>, SessionEnd> {
+        // Asked before taking: what arrives before the end must be taken before it is told.
+        let ended = self.0.shared.ended().borrow().clone();
+        match (self.0.shared.take(), ended) {
+            (Some(received), _) => Ok(Some(received)),
+            (None, None) => Ok(None),
+            (None, Some(end)) => Err(end),
+        }
+    }
+
+    /// Says that this side sends no more messages; what was accepted is still delivered. The other
+    /// direction goes on.
+    pub fn finish(&self) {
+        self.0.shared.finish();
+    }
+
+    /// Waits until the peer acknowledged everything that was accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionEnd`] when the session ended before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn flushed(&self) -> Result<(), SessionEnd> {
+        let mut ended = self.0.shared.ended();
+        loop {
+            let room = self.0.shared.room();
+            if self.0.shared.is_flushed() {
+                return Ok(());
+            }
+            if let Some(end) = ended.borrow_and_update().clone() {
+                return Err(end);
+            }
+            room.await;
+        }
+    }
+
+    /// Closes the session once everything sent was acknowledged, or after 5 s of trying.
+    pub async fn close(&self) {
+        self.finish();
+        let _ = tokio::time::timeout(LINGER, self.flushed()).await;
+        self.0.shared.close(CloseCode::NORMAL, "done");
+    }
+
+    /// Ends the session at once, for the reason given. What is unacknowledged is given up.
+    pub fn abort(&self, reason: &str) {
+        self.0.shared.close(CloseCode::GOING_AWAY, reason);
+    }
+
+    /// Waits for the end and says how it came.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn ended(&self) -> SessionEnd {
+        let mut ended = self.0.shared.ended();
+        let end = ended.wait_for(Option::is_some).await;
+        // The sender lives in `shared`, which this handle holds.
+        end.ok().and_then(|end| end.clone()).unwrap_or(SessionEnd::Closed(transport_core::Closed::network("dropped")))
+    }
+
+    /// Says how the session ended, if it has.
+    pub fn end(&self) -> Option<SessionEnd> {
+        self.0.shared.ended().borrow().clone()
+    }
+
+    /// Subscribes to every decision from here on, each with its reason.
+    pub fn events(&self) -> EventStream {
+        EventStream::new(self.0.events.subscribe())
+    }
+
+    /// Tells which path carries the session, since when, why, what was tried, what happens next.
+    pub fn explain(&self) -> Explanation {
+        Explanation::new(self.0.outlook.borrow().clone(), self.status())
+    }
+
+    /// Tells what a status line shows.
+    pub fn status(&self) -> Status {
+        Status::new(&self.0.outlook.borrow(), &self.0.shared)
+    }
+
+    /// Waits until the path, the reason or the outlook changes from what it is at the call, or the
+    /// session ends.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub fn changed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (mut outlook, mut ended) = (self.0.outlook.clone(), self.0.shared.ended());
+        outlook.mark_unchanged();
+        async move {
+            // An error means that the driver is gone, and then the session has ended.
+            let _ = tokio::select! {
+                changed = outlook.changed() => changed,
+                end = ended.wait_for(Option::is_some) => end.map(drop),
+            };
+        }
+    }
+
+    /// Overrides which paths are allowed.
+    pub fn set_mode(&self, mode: FallbackMode) {
+        let _ = self.0.commands.try_send(Command::SetMode(mode));
+    }
+
+    /// Tells the session that the machine's network changed: backoff is reset and paths are tried.
+    pub fn network_changed(&self) {
+        let _ = self.0.commands.try_send(Command::NetworkChanged);
+    }
+
+    /// Tells the session that the machine woke from sleep. A jump of the clock is noticed without it.
+    pub fn woke(&self) {
+        let _ = self.0.commands.try_send(Command::Woke);
+    }
+
+    /// Returns what the host granted the viewer; `None` while there is no path.
+    pub fn access(&self) -> Option<Access> {
+        self.0.outlook.borrow().path.as_ref().map(|path| path.access)
+    }
+
+    /// Returns the session's id.
+    pub fn id(&self) -> SessionId {
+        self.0.id
+    }
+
+    /// Returns the other side.
+    pub fn peer(&self) -> PeerId {
+        self.0.peer
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("id", &self.0.id).field("peer", &self.0.peer).finish_non_exhaustive()
+    }
+}
+
+/// How long `close` waits for acknowledgements.
+const LINGER: Duration = Duration::from_secs(5);

@@ -1,0 +1,374 @@
+//! What a session's handle, its link pumps and its driver share: the resume state and the way to
+//! wake one another. All decisions are the state's own; this moves bytes between it and the links.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, futures::Notified, watch};
+use transport_core::{
+    CloseCode, Closed, Generation, Inbound, Refusal, Refused, Transport,
+    resume::{Event, Resume, StaleGeneration, Transmit},
+};
+
+use crate::{
+    error::{SendError, SessionEnd},
+    session::Received,
+};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    core: Mutex<Core>,
+    /// Something may be ready to leave: wakes every pump.
+    transmit: Notify,
+    /// Something arrived for the application, or the session ended.
+    readable: Notify,
+    /// The outbox has room again, or the session ended.
+    room: Notify,
+    /// Something was reported to the driver.
+    reported: Notify,
+    ended: watch::Sender<Option<SessionEnd>>,
+}
+
+#[derive(Debug)]
+struct Core {
+    resume: Resume,
+    links: BTreeMap<Generation, Arc<dyn Transport>>,
+    inbox: VecDeque<Received>,
+    reports: VecDeque<Report>,
+    heard: Option<Instant>,
+    accepted_bytes: u64,
+    datagram_bytes: u64,
+}
+
+/// What flowed, for health samples and status lines.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Traffic {
+    /// Counter: payload accepted on the reliable lane.
+    pub(crate) accepted_bytes: u64,
+    /// Counter: payload accepted on the datagram lane.
+    pub(crate) datagram_bytes: u64,
+    /// Gauge: accepted on the reliable lane and not acknowledged.
+    pub(crate) pending_bytes: usize,
+    /// Age of the oldest segment under way; zero when nothing is.
+    pub(crate) oldest_unacked: Duration,
+    /// Measured by the session's own pings.
+    pub(crate) rtt: Option<Duration>,
+    /// The generation that carries the session.
+    pub(crate) current: Option<Generation>,
+    /// When anything was last heard from the peer, on any link.
+    pub(crate) heard: Option<Instant>,
+}
+
+impl Traffic {
+    /// Payload of the reliable lane that the peer acknowledged.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.accepted_bytes - self.pending_bytes as u64
+    }
+}
+
+/// What the driver must know. At most a few for each generation.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Report {
+    /// Both sides introduced themselves on this generation; so many segments go out again.
+    Attached(Generation, u64),
+    /// The peer says nothing more on this older generation.
+    Drained(Generation),
+    /// The transport ended, and what it delivered was handled.
+    LinkEnded(Generation, Closed),
+    /// The session ended.
+    SessionEnded,
+}
+
+/// What a pump needs to know before it waits.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    /// The transport refused a frame: wait until it is writable.
+    pub(crate) blocked: bool,
+    /// When [`Shared::handle_timeout`] must be called at the latest.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Shared {
+    pub(crate) fn new(resume: Resume) -> Self {
+        let core = Core {
+            resume,
+            links: BTreeMap::new(),
+            inbox: VecDeque::new(),
+            reports: VecDeque::new(),
+            heard: None,
+            accepted_bytes: 0,
+            datagram_bytes: 0,
+        };
+        Self {
+            core: Mutex::new(core),
+            transmit: Notify::new(),
+            readable: Notify::new(),
+            room: Notify::new(),
+            reported: Notify::new(),
+            ended: watch::Sender::new(None),
+        }
+    }
+
+    // ---- for the application's handle ----
+
+    pub(crate) fn try_send(&self, payload: Bytes) -> Result<(), SendError> {
+        let bytes = payload.len() as u64;
+        let mut core = self.core.lock();
+        core.resume.try_send(payload).map_err(send_error)?;
+        core.accepted_bytes += bytes;
+        drop(core);
+        self.transmit.notify_waiters();
+        Ok(())
+    }
+
+    pub(crate) fn try_send_datagram(&self, payload: Bytes) -> Result<(), SendError> {
+        let bytes = payload.len() as u64;
+        let mut core = self.core.lock();
+        core.resume.try_send_datagram(payload).map_err(send_error)?;
+        core.datagram_bytes += bytes;
+        drop(core);
+        self.transmit.notify_waiters();
+        Ok(())
+    }
+
+    /// Wakes when [`try_send`](Self::try_send) may succeed. Create it before trying.
+    pub(crate) fn room(&self) -> Notified<'_> {
+        self.room.notified()
+    }
+
+    /// Wakes when [`take`](Self::take) may give something. Create it before taking.
+    pub(crate) fn readable(&self) -> Notified<'_> {
+        self.readable.notified()
+    }
+
+    /// Takes what arrived next, and gives its credit back to the peer.
+    pub(crate) fn take(&self) -> Option<Received> {
+        let mut core = self.core.lock();
+        let received = core.inbox.pop_front()?;
+        if let Received::Message(bytes) = &received {
+            core.resume.consumed(bytes.len());
+        }
+        let more = !core.inbox.is_empty();
+        drop(core);
+        self.transmit.notify_waiters();
+        if more {
+            self.readable.notify_one();
+        }
+        Some(received)
+    }
+
+    pub(crate) fn finish(&self) {
+        self.core.lock().resume.finish();
+        self.transmit.notify_waiters();
+    }
+
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.core.lock().resume.is_flushed()
+    }
+
+    pub(crate) fn close(&self, code: CloseCode, reason: &str) {
+        let mut core = self.core.lock();
+        core.resume.close(code, reason);
+        // Say goodbye on the links while they live.
+        core.flush(now());
+        self.settle(core);
+    }
+
+    /// Ends the session because the peer said goodbye where no link could carry it.
+    pub(crate) fn peer_left(&self, reason: &str) {
+        let mut core = self.core.lock();
+        let end = SessionEnd::Closed(Closed::peer(CloseCode::GOING_AWAY, reason.to_owned()));
+        core.resume.close(CloseCode::GOING_AWAY, "the peer left");
+        self.end(&mut core, end);
+        self.settle(core);
+    }
+
+    pub(crate) fn ended(&self) -> watch::Receiver<Option<SessionEnd>> {
+        self.ended.subscribe()
+    }
+
+    // ---- for the driver ----
+
+    /// Starts an attachment over `link`, whose pump the caller runs.
+    pub(crate) fn attach(&self, generation: Generation, link: Arc<dyn Transport>) -> Result<(), StaleGeneration> {
+        let mut core = self.core.lock();
+        core.resume.attach(now(), generation, link.profile())?;
+        core.links.insert(generation, link);
+        drop(core);
+        self.transmit.notify_waiters();
+        Ok(())
+    }
+
+    pub(crate) fn traffic(&self) -> Traffic {
+        let now = now();
+        let core = self.core.lock();
+        let stats = core.resume.stats();
+        Traffic {
+            accepted_bytes: core.accepted_bytes,
+            datagram_bytes: core.datagram_bytes,
+            pending_bytes: stats.pending_bytes,
+            oldest_unacked: core.resume.oldest_unacked_age(now).unwrap_or_default(),
+            rtt: stats.rtt,
+            current: stats.current,
+            heard: core.heard,
+        }
+    }
+
+    /// Wakes when [`report`](Self::report) may give something. Create it before asking.
+    pub(crate) fn reported(&self) -> Notified<'_> {
+        self.reported.notified()
+    }
+
+    pub(crate) fn report(&self) -> Option<Report> {
+        self.core.lock().reports.pop_front()
+    }
+
+    pub(crate) fn handle_timeout(&self) {
+        let mut core = self.core.lock();
+        core.resume.handle_timeout(now());
+        self.settle(core);
+        self.transmit.notify_waiters();
+    }
+
+    // ---- for the pumps ----
+
+    /// Wakes when there may be something to send. Create it before [`flush`](Self::flush).
+    pub(crate) fn kicked(&self) -> Notified<'_> {
+        self.transmit.notified()
+    }
+
+    /// Sends everything that may leave, and says what the pump of `generation` must wait for.
+    pub(crate) fn flush(&self, generation: Generation) -> Wait {
+        let mut core = self.core.lock();
+        core.flush(now());
+        Wait {
+            blocked: core.resume.blocked().any(|blocked| blocked == generation),
+            deadline: core.resume.poll_timeout(),
+        }
+    }
+
+    pub(crate) fn unblocked(&self, generation: Generation) {
+        self.core.lock().resume.unblocked(generation);
+    }
+
+    /// Handles one frame. An error has closed the link; the session lives on.
+    pub(crate) fn receive(&self, generation: Generation, link: &dyn Transport, inbound: Inbound) {
+        let now = now();
+        let mut core = self.core.lock();
+        core.heard = Some(now);
+        if let Err(error) = core.resume.handle_frame(now, generation, inbound.lane, inbound.payload) {
+            tracing::warn!(%generation, %error, "the peer broke the session protocol");
+            link.close(CloseCode::PROTOCOL_ERROR, "session protocol");
+        }
+        self.settle(core);
+    }
+
+    /// Says that a transport ended and everything it delivered was handled.
+    pub(crate) fn link_ended(&self, generation: Generation, closed: Closed) {
+        let mut core = self.core.lock();
+        core.links.remove(&generation);
+        core.resume.detach(now(), generation);
+        core.reports.push_back(Report::LinkEnded(generation, closed));
+        self.settle(core);
+        self.reported.notify_one();
+    }
+
+    /// Hands out what the state has to tell, and wakes whom it concerns.
+    fn settle(&self, mut core: parking_lot::MutexGuard<'_, Core>) {
+        let (mut arrived, mut reported, mut end) = (false, false, None);
+        while let Some(event) = core.resume.poll_event() {
+            match event {
+                Event::Message(bytes) => core.inbox.push_back(Received::Message(bytes)),
+                Event::Datagram(bytes) => core.inbox.push_back(Received::Datagram(bytes)),
+                Event::PeerFin => core.inbox.push_back(Received::Finished),
+                Event::Attached { generation, resent_segments } => {
+                    core.reports.push_back(Report::Attached(generation, resent_segments));
+                    reported = true;
+                    continue;
+                }
+                Event::Drained { generation } => {
+                    core.reports.push_back(Report::Drained(generation));
+                    reported = true;
+                    continue;
+                }
+                Event::Expired { why, unacknowledged } => {
+                    end = Some(SessionEnd::Expired { why, unacknowledged });
+                }
+                Event::Gap { from, to } => end = Some(SessionEnd::Gap { from, to }),
+                Event::PeerClosed { code, reason } => end = Some(SessionEnd::Closed(Closed::peer(code, reason))),
+                Event::RttSample(_) => continue,
+            }
+            arrived = true;
+        }
+        let end = end.or_else(|| core.resume.ended().cloned().map(SessionEnd::Closed));
+        if end.is_some_and(|end| self.end(&mut core, end)) {
+            (arrived, reported) = (true, true);
+        }
+        let room = core.resume.writable() || core.resume.ended().is_some();
+        drop(core);
+        if arrived {
+            self.readable.notify_one();
+        }
+        if reported {
+            self.reported.notify_one();
+        }
+        if room {
+            self.room.notify_waiters();
+        }
+    }
+}
+
+impl Shared {
+    /// Notes how the session ended; the first end wins. Says whether this was it.
+    fn end(&self, core: &mut Core, end: SessionEnd) -> bool {
+        let first = self.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            *ended = ended.take().or(Some(end));
+            first
+        });
+        if first {
+            core.reports.push_back(Report::SessionEnded);
+            self.reported.notify_one();
+            self.readable.notify_one();
+            self.room.notify_waiters();
+        }
+        first
+    }
+}
+
+impl Core {
+    /// Sends what may leave. A frame that a link refuses goes back; the link's pump finds out why.
+    fn flush(&mut self, now: Instant) {
+        while let Some(Transmit { generation, lane, payload }) = self.resume.poll_transmit(now) {
+            let Some(link) = self.links.get(&generation) else {
+                self.resume.detach(now, generation);
+                continue;
+            };
+            if let Err(Refused { payload, why }) = link.try_send(lane, payload) {
+                if matches!(why, Refusal::TooLarge { .. } | Refusal::Empty) {
+                    link.close(CloseCode::INTERNAL, "a frame does not fit its own profile");
+                }
+                self.resume.unsend(Transmit { generation, lane, payload });
+            }
+        }
+    }
+}
+
+fn send_error(Refused { payload, why }: Refused) -> SendError {
+    match why {
+        Refusal::Closed(_) => SendError::Ended { payload },
+        Refusal::Full => SendError::Full { payload },
+        Refusal::Empty | Refusal::TooLarge { .. } => SendError::Size { payload },
+    }
+}
+
+/// The runtime's clock, so that paused clocks work, as the sans-IO code takes it.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

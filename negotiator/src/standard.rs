@@ -1,0 +1,79 @@
+//! The default rendezvous: a beach control plane for meeting, WebRTC and its relay for connecting.
+
+use std::{sync::Arc, time::SystemTime};
+
+use async_trait::async_trait;
+use beach_lifeguard_client::{
+    membership::{Member, Purpose, Verifier},
+    token::Role,
+};
+use transport_core::signaling::{Exchange, Signaling, SignalingError};
+use transport_webrtc::{
+    WebRtcConnector,
+    signaling_ws::{WsSignaling, WsSignalingConfig},
+};
+use url::Url;
+use uuid::Uuid;
+
+use crate::{
+    config::NetworkConfig,
+    endpoint::Way,
+    rendezvous::{Rendezvous, Seat, Side},
+};
+
+/// Meets through a control plane.
+#[derive(Debug)]
+pub(crate) struct ControlPlane {
+    address: Url,
+    config: NetworkConfig,
+}
+
+impl ControlPlane {
+    pub(crate) fn new(address: Url, config: NetworkConfig) -> Self {
+        Self { address, config }
+    }
+
+    fn roots(&self) -> Vec<rustls_pki_types::CertificateDer<'static>> {
+        self.config.extra_roots.iter().cloned().map(Into::into).collect()
+    }
+}
+
+#[async_trait]
+impl Rendezvous for ControlPlane {
+    async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
+        let (verifier, session) = (Verifier::from_bytes(*seat.verifier), Uuid::from_bytes(*seat.session.as_bytes()));
+        let member = member(seat);
+        let prove = move || {
+            let nonce = rand::random();
+            let proof = verifier.prove(Purpose::Signaling, session, member, SystemTime::now(), nonce);
+            serde_json::to_value(proof).unwrap_or_default()
+        };
+        let mut config = WsSignalingConfig::new(self.address.clone(), seat.session, seat.local, Arc::new(prove));
+        config.register = (seat.side == Side::Host).then(|| seat.verifier.clone());
+        config.extra_roots = self.roots();
+        Ok(Arc::new(WsSignaling::join(config)?))
+    }
+
+    fn ways(&self, seat: &Seat, exchange: &Arc<Exchange>) -> Result<Vec<Way>, String> {
+        let mut webrtc = self.config.webrtc.clone();
+        webrtc.extra_roots.extend(self.roots());
+        let connector = |config| {
+            WebRtcConnector::new(config, exchange.clone()).map_err(|error| error.to_string())
+        };
+        let mut ways = vec![Way::direct(Arc::new(connector(webrtc.clone().direct())?))];
+        if webrtc.has_turn() {
+            ways.push(Way::turn(Arc::new(connector(webrtc.relayed())?)));
+        }
+        ways.extend(self.config.extra_ways.iter().cloned());
+        let _ = seat;
+        Ok(ways)
+    }
+}
+
+fn member(seat: &Seat) -> Member {
+    let role = match seat.side {
+        Side::Host => Role::Host,
+        Side::Viewer => Role::Viewer,
+    };
+    Member { peer_id: Uuid::from_bytes(*seat.local.as_bytes()), role }
+}

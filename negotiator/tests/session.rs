@@ -1,0 +1,257 @@
+//! A session over a network in memory, with the real policy, resume and seal, in virtual time.
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+mod support;
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use bytes::Bytes;
+use negotiator::{
+    Access, CloseCode, FallbackMode, JoinError, NetworkConfig, Reason, Received, Session, SessionEnd, TransitionKind,
+};
+use support::{FALLBACK, Net, PRIMARY, host_config};
+use tokio::time::{Instant, sleep, timeout};
+
+async fn message(session: &Session) -> Bytes {
+    match session.recv().await.unwrap() {
+        Received::Message(bytes) => bytes,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn until_on(session: &Session, path: &negotiator::TransportId, limit: Duration) -> Duration {
+    let started = Instant::now();
+    let reached = async {
+        loop {
+            let changed = session.changed();
+            if session.status().path.as_ref() == Some(path) {
+                return;
+            }
+            changed.await;
+        }
+    };
+    timeout(limit, reached).await.unwrap_or_else(|_| panic!("not on {path} after {limit:?}: {}", session.explain()));
+    started.elapsed()
+}
+
+/// Numbers from one side to the other for as long as the session lives.
+fn stream(from: Session) -> tokio::task::JoinHandle<u64> {
+    tokio::spawn(async move {
+        for number in 0u64.. {
+            if from.send(Bytes::copy_from_slice(&number.to_be_bytes())).await.is_err() {
+                return number;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        unreachable!()
+    })
+}
+
+/// Receives `count` numbers that must follow `next` without a hole.
+async fn expect(session: &Session, next: &mut u64, count: u64) {
+    for _ in 0..count {
+        assert_eq!(message(session).await, Bytes::copy_from_slice(&next.to_be_bytes()), "at {next}");
+        *next += 1;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_sides_meet_and_talk_over_the_primary_and_the_fallback_sleeps() {
+    let net = Net::new();
+    let (host, viewer, hosted) = net.session(NetworkConfig::default()).await;
+    viewer.send("ls\n".into()).await.unwrap();
+    assert_eq!(message(&hosted).await, "ls\n");
+    hosted.send("README\n".into()).await.unwrap();
+    assert_eq!(message(&viewer).await, "README\n");
+    assert_eq!(viewer.status().path, Some(PRIMARY));
+    assert_eq!(net.fallback.dials.load(Ordering::Relaxed), 0);
+    viewer.close().await;
+    assert!(matches!(hosted.recv().await, Ok(Received::Finished)));
+    assert!(matches!(hosted.recv().await, Err(SessionEnd::Closed(closed)) if closed.code == CloseCode::NORMAL));
+    host.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_dies_under_load_moves_to_the_fallback_and_back_and_loses_nothing() {
+    let net = Net::new();
+    let (_host, viewer, hosted) = net.session(NetworkConfig::default()).await;
+    let mut events = viewer.events();
+    let (up, down) = (stream(viewer.clone()), stream(hosted.clone()));
+    let (mut seen_up, mut seen_down) = (0, 0);
+    for _ in 0..2 {
+        tokio::join!(expect(&hosted, &mut seen_up, 20), expect(&viewer, &mut seen_down, 20));
+        net.primary.block();
+        let moved = until_on(&viewer, &FALLBACK, Duration::from_secs(12)).await;
+        assert!(moved <= Duration::from_secs(12), "{moved:?}");
+        until_on(&hosted, &FALLBACK, Duration::from_secs(1)).await;
+        tokio::join!(expect(&hosted, &mut seen_up, 100), expect(&viewer, &mut seen_down, 100));
+        net.primary.heal();
+        let returned = until_on(&viewer, &PRIMARY, Duration::from_secs(80)).await;
+        assert!(returned <= Duration::from_secs(75), "{returned:?}");
+        // Longer than the window of the flap budget, which would hold the second way back.
+        tokio::join!(expect(&hosted, &mut seen_up, 6_500), expect(&viewer, &mut seen_down, 6_500));
+    }
+    let mut names = Vec::new();
+    while let Some(event) = events.try_next() {
+        println!("{event}");
+        names.push(event.name);
+    }
+    for name in [
+        TransitionKind::Lost,
+        TransitionKind::FallbackConsidered,
+        TransitionKind::FallbackActivated,
+        TransitionKind::Restored,
+    ] {
+        assert_eq!(names.iter().filter(|n| **n == name).count(), 2, "{name} in {names:?}");
+    }
+    viewer.abort("done");
+    assert!(up.await.unwrap() >= seen_up && down.await.unwrap() >= seen_down);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_network_gets_the_fallback_within_five_seconds() {
+    let net = Net::new();
+    net.primary.block();
+    let started = Instant::now();
+    let (_host, viewer, _hosted) = net.session(NetworkConfig::default()).await;
+    assert_eq!(viewer.status().path, Some(FALLBACK));
+    assert!(started.elapsed() <= Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_fallback_is_held_with_its_reason_and_the_primary_goes_on_being_tried() {
+    let net = Net::new();
+    let (_host, viewer, hosted) = net.session(NetworkConfig::default()).await;
+    net.fallback.refuse(true);
+    net.primary.block();
+    viewer.send("typed into the void".into()).await.unwrap();
+    let held = timeout(Duration::from_secs(30), async {
+        while !viewer.status().held {
+            viewer.changed().await;
+        }
+    });
+    held.await.unwrap_or_else(|_| panic!("{}", viewer.explain()));
+    assert_eq!(viewer.status().reason, Reason::FallbackRefused);
+    assert!(viewer.explain().to_string().contains("refused"), "{}", viewer.explain());
+    net.primary.heal();
+    until_on(&viewer, &PRIMARY, Duration::from_secs(60)).await;
+    assert_eq!(message(&hosted).await, "typed into the void");
+}
+
+#[tokio::test(start_paused = true)]
+async fn direct_only_never_dials_the_fallback() {
+    let net = Net::new();
+    let config = || {
+        let mut config = NetworkConfig::default();
+        config.mode = FallbackMode::DirectOnly;
+        config.connect_timeout = Duration::from_secs(60);
+        config
+    };
+    net.primary.block();
+    let host = net.host(host_config(), Access::Full).await;
+    let error = net.viewer(&host, config()).connect().await.unwrap_err();
+    assert!(matches!(error, JoinError::NoPath { .. }), "{error}");
+    assert_eq!(net.fallback.dials.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_link_is_redialled_without_the_fallback() {
+    let net = Net::new();
+    let (_host, viewer, hosted) = net.session(NetworkConfig::default()).await;
+    let mut events = viewer.events();
+    for round in 0..5u8 {
+        // A link that lived for less than 90 s is evidence against its path.
+        sleep(Duration::from_secs(100)).await;
+        viewer.send(vec![round].into()).await.unwrap();
+        net.primary.cut();
+        assert_eq!(message(&hosted).await, vec![round]);
+    }
+    while let Some(event) = events.try_next() {
+        println!("{event}");
+    }
+    assert_eq!(net.fallback.dials.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_an_hour_of_silence_moves_nothing() {
+    let net = Net::new();
+    let (_host, viewer, hosted) = net.session(NetworkConfig::default()).await;
+    let mut events = viewer.events();
+    sleep(Duration::from_secs(1800)).await;
+    assert_eq!(events.try_next(), None);
+    viewer.send("still here".into()).await.unwrap();
+    assert_eq!(message(&hosted).await, "still here");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_gets_no_more_access_than_the_host_grants() {
+    let net = Net::new();
+    for (granted, asked, expected) in [
+        (Access::Full, Access::Full, Access::Full),
+        (Access::ReadOnly, Access::Full, Access::ReadOnly),
+        (Access::Full, Access::ReadOnly, Access::ReadOnly),
+    ] {
+        let host = net.host(host_config(), granted).await;
+        let mut negotiator = net.viewer(&host, NetworkConfig::default());
+        if asked == Access::ReadOnly {
+            negotiator = negotiator.read_only();
+        }
+        let (viewer, hosted) = tokio::join!(negotiator.connect(), host.accept());
+        assert_eq!(viewer.unwrap().access(), Some(expected));
+        assert_eq!(hosted.unwrap().access(), Some(expected));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_at_home_is_said_within_ten_seconds() {
+    let net = Net::new();
+    let host = net.host(host_config(), Access::Full).await;
+    let viewer = net.viewer(&host, NetworkConfig::default());
+    host.close().await;
+    let started = Instant::now();
+    assert!(matches!(viewer.connect().await.unwrap_err(), JoinError::HostAbsent));
+    assert!(started.elapsed() <= Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_viewers_each_have_their_own_session() {
+    let net = Net::new();
+    let host = net.host(host_config(), Access::Full).await;
+    let mut pairs = Vec::new();
+    for number in 0..8u8 {
+        let (viewer, hosted) = tokio::join!(net.viewer(&host, NetworkConfig::default()).connect(), host.accept());
+        let (viewer, hosted) = (viewer.unwrap(), hosted.unwrap());
+        viewer.send(vec![number].into()).await.unwrap();
+        pairs.push((viewer, hosted));
+    }
+    for (number, (_, hosted)) in pairs.iter().enumerate() {
+        assert_eq!(message(hosted).await, vec![u8::try_from(number).unwrap()]);
+    }
+    host.close().await;
+    for (viewer, _) in &pairs {
+        assert!(matches!(viewer.recv().await, Err(SessionEnd::Closed(_))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_does_not_read_holds_the_sender_back_and_nothing_moves() {
+    let net = Net::new();
+    let (_host, viewer, hosted) = net.session(NetworkConfig::default()).await;
+    let chunk = Bytes::from(vec![7; 60_000]);
+    let sender = tokio::spawn({
+        let (hosted, chunk) = (hosted.clone(), chunk.clone());
+        async move {
+            for _ in 0..100 {
+                hosted.send(chunk.clone()).await.unwrap();
+            }
+        }
+    });
+    sleep(Duration::from_secs(300)).await;
+    assert!(!sender.is_finished(), "6 MB fit nowhere");
+    assert_eq!(viewer.status().path, Some(PRIMARY));
+    for _ in 0..100 {
+        assert_eq!(message(&viewer).await, chunk);
+    }
+    sender.await.unwrap();
+    assert_eq!(net.fallback.dials.load(Ordering::Relaxed), 0, "an application that does not read is no dead path");
+}
