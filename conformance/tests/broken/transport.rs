@@ -262,7 +262,7 @@ impl Transport for Broken {
             }
             Some(Flaw::GaugeIsZero) => stats.reliable.queued_bytes = 0,
             Some(Flaw::CountsRefusals) => stats.reliable.accepted_messages += state.refused,
-            Some(Flaw::StatsGoBack) if state.stats_calls > 30 => stats.reliable.sent_messages = 0,
+            Some(Flaw::StatsGoBack) if state.stats_calls > 15 => stats.reliable.sent_messages = 0,
             _ => {}
         }
         stats
