@@ -50,6 +50,7 @@ pub(super) enum Purpose {
 #[derive(Debug, Clone)]
 pub(super) struct Dial {
     pub(super) rung: usize,
+    pub(super) began: Instant,
     pub(super) deadline: Instant,
     /// When it counts as failed although it stays open; `None` once it was counted, or never.
     pub(super) soft: Option<Instant>,
@@ -151,7 +152,8 @@ impl FallbackPolicy {
         };
         self.numbered = generation;
         let deadline = now + self.config.dial.attempt;
-        self.dials.insert(generation, Dial { rung, deadline, soft, counted: false, answered: false, dwell });
+        let dial = Dial { rung, began: now, deadline, soft, counted: false, answered: false, dwell };
+        self.dials.insert(generation, dial);
         let transport = self.ladder.rungs[rung].rung.transport.clone();
         self.actions.push_back(Action::Dial { transport, generation, deadline, why });
     }
@@ -182,7 +184,8 @@ impl FallbackPolicy {
         self.count_open(now, &slow);
     }
 
-    /// When nothing has answered at all by now, every open attempt of the first connect counts.
+    /// When nothing has answered at all by now, every open attempt of the first connect counts, the
+    /// youngest as soon as they are as old as the last raced attempt is when silence is judged.
     pub(super) fn judge_silence(&mut self, now: Instant) {
         let Some(campaign) = self.campaign.as_mut().filter(|c| c.silence_at.is_some_and(|at| at <= now))
         else {
@@ -190,12 +193,17 @@ impl FallbackPolicy {
         };
         campaign.silence_at = None;
         campaign.silent = true;
-        let silent: Vec<Generation> = self
-            .dials
-            .iter()
-            .filter(|(_, dial)| self.class(dial.rung) == Class::Primary)
-            .map(|(generation, _)| *generation)
-            .collect();
+        let ripe = self.config.dial.least_silence(self.config.attempts);
+        let mut silent = Vec::new();
+        for (generation, dial) in &mut self.dials {
+            if self.ladder.rungs[dial.rung].rung.class == Class::Primary {
+                if now.saturating_duration_since(dial.began) >= ripe {
+                    silent.push(*generation);
+                } else {
+                    dial.soft = Some(dial.began + ripe);
+                }
+            }
+        }
         self.count_open(now, &silent);
     }
 
@@ -214,13 +222,16 @@ impl FallbackPolicy {
 
     pub(super) fn dial_progressed(&mut self, now: Instant, generation: Generation) {
         let Some(dial) = self.dials.get_mut(&generation) else { return };
-        dial.answered = true;
         let rung = dial.rung;
-        if self.class(rung) == Class::Fallback {
+        if self.ladder.rungs[rung].rung.class == Class::Fallback {
             return;
         }
+        dial.answered = true;
         if let Some(campaign) = &mut self.campaign {
             campaign.silence_at = None;
+            if campaign.purpose == Purpose::First {
+                dial.soft = None;
+            }
         }
         // Somebody is there: give this attempt the time of its checks before racing another.
         if let Some(at) = &mut self.ladder.rungs[rung].next_dial {

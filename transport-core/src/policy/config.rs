@@ -16,7 +16,7 @@ use super::{
 /// # Defaults
 ///
 /// Every field names its own. The figures come from `docs/defaults.md`, the schedule of the first
-/// connect from `docs/adr/0101-first-connect-schedule.md`.
+/// connect from `docs/adr/0004-first-connect-schedule.md`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct PolicyConfig {
@@ -143,9 +143,18 @@ impl Default for DialConfig {
 }
 
 impl DialConfig {
-    fn validate(&self, attempts: u32) -> Result<(), ConfigError> {
+    /// Returns how old the last raced attempt is when silence is judged. A younger one is no evidence.
+    pub(super) fn least_silence(&self, attempts: u32) -> Duration {
         let last_start = self.rung_stagger.saturating_add(self.stagger.saturating_mul(attempts - 1));
-        ensure(last_start < self.silence, "dial.silence", "comes after the last raced attempt began")?;
+        self.silence.saturating_sub(last_start)
+    }
+
+    fn validate(&self, attempts: u32) -> Result<(), ConfigError> {
+        ensure(
+            !self.least_silence(attempts).is_zero(),
+            "dial.silence",
+            "comes after the last raced attempt began",
+        )?;
         ensure(self.silence < self.attempt, "dial.attempt", "is longer than dial.silence")?;
         ensure(!self.fresh.is_zero(), "dial.fresh", "is longer than nothing")?;
         ensure(self.fresh <= self.attempt, "dial.attempt", "is at least dial.fresh")?;

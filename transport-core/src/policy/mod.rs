@@ -9,7 +9,7 @@
 //! 3. [`poll_timeout`](FallbackPolicy::poll_timeout) for when to call again at the latest.
 //!
 //! The same configuration, seed and events give the same actions. The rules are in
-//! `docs/architecture.md`, the schedule of the first connect in `docs/adr/0101-first-connect-schedule.md`.
+//! `docs/architecture.md`, the schedule of the first connect in `docs/adr/0004-first-connect-schedule.md`.
 //!
 //! ```
 //! use std::time::Instant;
