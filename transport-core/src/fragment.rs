@@ -237,6 +237,7 @@ impl Partial {
 pub struct BadFragment;
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "an anchor for a hand-driven clock")]
 mod tests {
     use proptest::prelude::*;
 

@@ -18,7 +18,8 @@ pub enum Event {
     },
     /// A datagram arrived whole.
     Datagram(Bytes),
-    /// The peer sends nothing more on this older generation; its transport can be closed.
+    /// The peer sends nothing more on this older generation. Once the current one is newer here
+    /// too, its transport can be closed.
     Drained {
         /// The generation.
         generation: Generation,
@@ -44,7 +45,8 @@ pub enum Event {
     PeerClosed {
         /// Why, for programs.
         code: CloseCode,
-        /// Why, for a person. Written by the peer.
+        /// Why, for a person. Written by the peer; without control characters, so that a terminal
+        /// can show it.
         reason: String,
     },
     /// The peer's messages end here; this direction may go on.

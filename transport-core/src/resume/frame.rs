@@ -249,7 +249,7 @@ pub const MAX_REASON: usize = 123;
 pub const DATA_OVERHEAD: usize = 26;
 
 /// Room left behind an encoded frame: the seal's trailer fits.
-pub(super) const ROOM_FOR_SEAL: usize = 32;
+pub(super) const ROOM_FOR_SEAL: usize = crate::secure::SEAL_OVERHEAD;
 
 const KIND_DATA: u8 = 1;
 const KIND_ACK: u8 = 2;
@@ -281,6 +281,13 @@ pub(crate) fn shorten(reason: &str) -> &str {
         end -= 1;
     }
     &reason[..end]
+}
+
+/// Reads words a peer wrote for a person: cut to [`MAX_REASON`], and without control characters,
+/// which could take over the terminal that shows them.
+pub(crate) fn printable(words: &[u8]) -> String {
+    let words = String::from_utf8_lossy(words);
+    shorten(&words).chars().filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]
@@ -344,6 +351,12 @@ mod tests {
         let frame = Frame::Close { code: CloseCode::POLICY, reason: "ü".repeat(100) };
         let Ok(Frame::Close { reason, .. }) = Frame::decode(frame.encode()) else { panic!("reads back") };
         assert_eq!(reason, "ü".repeat(61));
+    }
+
+    #[test]
+    fn words_of_a_peer_cannot_steer_a_terminal() {
+        assert_eq!(printable(b"bye\x1b[2J\r\n\x07 \xff ok"), "bye[2J \u{fffd} ok");
+        assert_eq!(printable(&[b'x'; 500]).len(), MAX_REASON);
     }
 
     proptest! {

@@ -49,6 +49,7 @@ use crate::{
     fragment::{Fragments, JoinLimits, Joiner, Splitter},
     ids::Generation,
     lane::Profile,
+    secure::SEAL_OVERHEAD,
 };
 
 /// How a [`Resume`] behaves.
@@ -229,7 +230,7 @@ impl Resume {
 
     /// Ends the session at once, in both directions. What is unacknowledged is given up; to close
     /// without loss, [`finish`](Self::finish) and wait until [`is_flushed`](Self::is_flushed).
-    /// The first end wins.
+    /// The peer is told on every generation that is attached, now or later. The first end wins.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
         self.end(Closed::local(code, frame::shorten(reason).to_owned()));
     }
@@ -432,6 +433,9 @@ pub const SEGMENT_OVERHEAD: u64 = 48;
 
 /// Bytes of datagrams that wait; beyond it the oldest is dropped.
 const DATAGRAM_QUEUE: usize = 64 * 1024;
+
+/// A whole segment, sealed, must fit the message that every data channel takes.
+const _: () = assert!(SEGMENT + frame::DATA_OVERHEAD + SEAL_OVERHEAD <= 16 * 1024);
 
 const fn weight(payload: usize) -> u64 {
     payload as u64 + SEGMENT_OVERHEAD

@@ -8,7 +8,7 @@ use super::{
     Resume,
     error::ProtocolError,
     event::{Event, Expiry},
-    frame::{Ack, Attach, Data, Frame, VERSION},
+    frame::{Ack, Attach, Data, Frame, VERSION, printable},
     inbox::Accepted,
     weight,
 };
@@ -75,6 +75,7 @@ impl Resume {
             }
             Frame::Drain => self.events.push_back(Event::Drained { generation }),
             Frame::Close { code, reason } => {
+                let reason = printable(reason.as_bytes());
                 self.events.push_back(Event::PeerClosed { code, reason: reason.clone() });
                 self.end(Closed::peer(code, reason));
             }

@@ -20,8 +20,14 @@ impl Resume {
     /// The frame counts as sent. A transport that refuses it with `Full` gives it back through
     /// [`unsend`](Self::unsend); one that is closed is detached.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
-        let generations: Vec<Generation> = self.attachments.keys().rev().copied().collect();
-        generations.into_iter().find_map(|generation| self.next_for(now, generation))
+        let mut next = self.attachments.last_key_value().map(|(generation, _)| *generation);
+        while let Some(generation) = next {
+            if let Some(transmit) = self.next_for(now, generation) {
+                return Some(transmit);
+            }
+            next = self.attachments.range(..generation).next_back().map(|(older, _)| *older);
+        }
+        None
     }
 
     /// Takes back a frame that the transport refused with `Full`: it is the next one handed out
@@ -78,7 +84,9 @@ impl Resume {
         let current = self.current == Some(generation);
         let attachment = self.attachments.get_mut(&generation)?;
         if attachment.told_next.is_none() {
-            if attachment.superseded || self.ended.is_some() {
+            // A session that this side ended still introduces itself, to tell the peer so.
+            let ended_by_peer = self.ended.as_ref().is_some_and(|end| end.initiator != Initiator::Local);
+            if attachment.superseded || ended_by_peer {
                 return None;
             }
             let ack = self.inbox.ack();

@@ -232,7 +232,7 @@ impl Initiator {
             }
             ([REFUSE, code @ ..], reason) => {
                 let code = CloseCode::from_wire(u16::from_be_bytes(*code)).unwrap_or(CloseCode::POLICY);
-                let reason = String::from_utf8_lossy(reason).into_owned();
+                let reason = crate::resume::frame::printable(reason);
                 Err(HandshakeError::Refused { code, reason })
             }
             _ => Err(HandshakeError::Malformed),

@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "an anchor for a hand-driven clock")]
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

@@ -26,7 +26,7 @@ use crate::{
     close::{CloseCode, Closed, Initiator},
     error::{Refusal, Refused},
     lane::{Lane, Profile},
-    resume::frame::shorten,
+    resume::frame::{printable, shorten},
     stats::{LaneStats, Stats},
     transport::{Inbound, Transport},
 };
@@ -408,7 +408,7 @@ fn unannounced(below: Closed) -> Closed {
 
 fn peer_close(mut detail: Bytes) -> Closed {
     let code = detail.try_get_u16().ok().and_then(CloseCode::from_wire).unwrap_or(CloseCode::POLICY);
-    Closed::peer(code, String::from_utf8_lossy(&detail).into_owned())
+    Closed::peer(code, printable(&detail))
 }
 
 const fn index(lane: Lane) -> usize {

@@ -181,3 +181,21 @@ fn a_close_is_told_once_after_what_was_sent_before_it() {
     assert!(matches!(pair.at(Side::B).try_send(bytes(1)).unwrap_err().why, Refusal::Closed(_)));
     assert!(matches!(pair.at(Side::B).try_send_datagram(bytes(1)).unwrap_err().why, Refusal::Closed(_)));
 }
+
+#[test]
+fn a_close_without_a_transport_is_told_on_the_next_one() {
+    let mut pair = Pair::new(1);
+    pair.attach(1, &Side::BOTH);
+    pair.settle();
+    pair.other_events(Side::B);
+    pair.cut(1);
+    Side::BOTH.iter().for_each(|side| pair.detach(1, *side));
+    pair.at(Side::A).close(CloseCode::NORMAL, "done");
+    pair.attach(2, &Side::BOTH);
+    pair.settle();
+    let closed = Event::PeerClosed { code: CloseCode::NORMAL, reason: "done".into() };
+    assert_eq!(pair.other_events(Side::B).last(), Some(&closed));
+    // And the other way round nothing more is said.
+    pair.attach(3, &Side::BOTH);
+    assert_eq!(pair.transmit(Side::B, 10), 0);
+}
