@@ -144,7 +144,8 @@ async fn a_mangled_description_never_panics() {
         let link = peers.link(Side::Offerer, generation);
         // A real offer, taken from a dial that is then dropped.
         let answerer = Peers::new();
-        let (connector, target) = (answerer.connector(Side::Offerer, plain()), answerer.target(Side::Offerer, 1));
+        let (connector, target) =
+            (answerer.connector(Side::Offerer, plain()), answerer.target(Side::Offerer, 1));
         let listening = answerer.link(Side::Answerer, 1);
         let body = tokio::select! {
             _ = connector.connect(&target) => unreachable!("nobody answers"),

@@ -24,7 +24,7 @@ use super::{
     RegisterError, RoomState, WsSignalingConfig,
     backoff::Backoff,
     register::register,
-    wire::{FromRoom, ToRoom, refusal},
+    wire::{FromRoom, ToRoom, reason_label},
 };
 
 /// All that the task which stays in the room needs.
@@ -65,8 +65,9 @@ pub(super) async fn stay(mut room: Room) {
         match departure {
             Departure::Dropped => return,
             // A control plane that restarted has forgotten the session until the host comes back too.
-            Departure::Refused(SignalingError::Refused { label }) if was_inside && label == "unknown_session" => {
-                if room.rest(&mut backoff, "the session is not known there at the moment".into()).await.is_err() {
+            Departure::Refused(SignalingError::Refused { label }) if was_inside && label == UNKNOWN => {
+                let detail = "the session is not known there at the moment";
+                if room.rest(&mut backoff, detail.into()).await.is_err() {
                     return;
                 }
             }
@@ -186,7 +187,7 @@ fn from_close(code: u16, reason: &str) -> Departure {
     match CloseCode::from_wire(code) {
         // The room that closes normally restarts or drains; only refusals are final.
         Some(code) if code.retry_class() == RetryClass::Stay && code.get() >= 4000 => {
-            Departure::Refused(SignalingError::Refused { label: refusal(code, reason) })
+            Departure::Refused(SignalingError::Refused { label: reason_label(reason, code.label()) })
         }
         Some(code) => Departure::Lost(format!("the room closed: {code}")),
         None => Departure::Lost("the room closed".into()),
@@ -197,41 +198,40 @@ fn from_close(code: u16, reason: &str) -> Departure {
 struct NobodyCares;
 
 fn from_register(error: RegisterError) -> Departure {
-    match error {
-        RegisterError::Exists => {
-            Departure::Refused(SignalingError::Refused { label: "session_exists".into() })
-        }
-        RegisterError::Refused { status, reason } if (400..500).contains(&status) && status != 429 => {
-            Departure::Refused(SignalingError::Refused { label: reason.into() })
-        }
-        other => Departure::Lost(other.to_string()),
-    }
+    let label = match error {
+        RegisterError::Exists => "session_exists".into(),
+        RegisterError::Refused { status, reason } if is_final(status) => reason_label(&reason, "refused"),
+        other => return Departure::Lost(other.to_string()),
+    };
+    Departure::Refused(SignalingError::Refused { label })
 }
 
-/// A handshake that HTTP answered: 4xx is a refusal, except "too many" and "not now".
+/// A handshake that HTTP answered.
 fn from_handshake(error: tungstenite::Error) -> Departure {
-    match &error {
-        tungstenite::Error::Http(response)
-            if response.status().is_client_error()
-                && !matches!(response.status().as_u16(), 408 | 425 | 429) =>
-        {
-            let label = match response.status().as_u16() {
-                400 => "invalid_session_id",
-                401 | 403 => "membership_invalid",
-                404 => "unknown_session",
-                _ => "refused",
-            };
-            Departure::Refused(SignalingError::Refused { label: label.into() })
-        }
-        _ => lost(error),
-    }
+    let tungstenite::Error::Http(response) = &error else { return lost(error) };
+    let label = match response.status().as_u16() {
+        status if !is_final(status) => return lost(error),
+        400 => "invalid_session_id",
+        401 | 403 => "membership_invalid",
+        404 => UNKNOWN,
+        _ => "refused",
+    };
+    Departure::Refused(SignalingError::Refused { label: label.into() })
+}
+
+/// Says whether an HTTP status is a refusal: 4xx, except "too late", "too early" and "too many".
+fn is_final(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 408 | 425 | 429)
 }
 
 fn lost(error: tungstenite::Error) -> Departure {
     Departure::Lost(error.to_string())
 }
 
-/// Time for TCP, TLS, upgrade and hello together.
+/// What the control plane calls a session that nobody registered.
+const UNKNOWN: &str = "unknown_session";
+
+/// Time for registering, TCP, TLS, upgrade and hello together.
 const ENTER: Duration = Duration::from_secs(5);
 
 /// Time for one write.
@@ -240,8 +240,8 @@ const WRITE: Duration = Duration::from_secs(5);
 /// Silence after which the socket is dead.
 const SILENCE: Duration = Duration::from_secs(46);
 
-/// Largest message: 64 KiB of base64 and its frame of JSON.
-const MAX_MESSAGE: usize = 80 * 1024;
+/// Largest message: 64 KiB as base64 and the JSON around it.
+const MAX_MESSAGE: usize = 96 * 1024;
 
 /// The library's default of 128 KiB is allocated for every socket.
 const BUFFER: usize = 4 * 1024;

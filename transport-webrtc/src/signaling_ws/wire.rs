@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use transport_core::{CloseCode, PeerId, signaling::SignalingEvent};
+use transport_core::{PeerId, signaling::SignalingEvent};
 
 /// From the client.
 #[derive(Debug, Serialize)]
@@ -80,11 +80,17 @@ impl FromRoom {
     }
 }
 
-/// The reasons with which the room refuses: a closed set, fit for a label.
-pub(super) fn refusal(code: CloseCode, reason: &str) -> Cow<'static, str> {
-    const KNOWN: [&str; 4] = ["membership_invalid", "unknown_session", "invalid_session_id", "rate_limited"];
-    let known = KNOWN.into_iter().find(|known| *known == reason);
-    known.unwrap_or_else(|| code.label()).into()
+/// Narrows a reason of the control plane to the closed set of those it documents, fit for a label.
+pub(super) fn reason_label(reason: &str, otherwise: &'static str) -> Cow<'static, str> {
+    const KNOWN: [&str; 6] = [
+        "invalid_request",
+        "invalid_session_id",
+        "membership_invalid",
+        "rate_limited",
+        "session_exists",
+        "unknown_session",
+    ];
+    KNOWN.into_iter().find(|known| *known == reason).unwrap_or(otherwise).into()
 }
 
 #[cfg(test)]
@@ -117,8 +123,8 @@ mod tests {
 
     #[test]
     fn refusals_are_a_closed_set() {
-        assert_eq!(refusal(CloseCode::BAD_TOKEN, "unknown_session"), "unknown_session");
-        assert_eq!(refusal(CloseCode::BAD_TOKEN, "<script>"), "bad_token");
+        assert_eq!(reason_label("unknown_session", "bad_token"), "unknown_session");
+        assert_eq!(reason_label("<script>", "bad_token"), "bad_token");
     }
 
     proptest! {

@@ -52,8 +52,7 @@ impl Coturn {
             command.args(["--no-udp", "--no-dtls"]);
         }
         let child = command.spawn().expect("`turnserver` runs: install Debian's package `coturn`");
-        let coturn =
-            Self { child, port, tls_port, root: key.cert.der().clone(), _files: files };
+        let coturn = Self { child, port, tls_port, root: key.cert.der().clone(), _files: files };
         let deadline = Instant::now() + Duration::from_secs(10);
         while [port, tls_port].into_iter().any(|port| TcpStream::connect(("127.0.0.1", port)).is_err()) {
             assert!(Instant::now() < deadline, "coturn does not listen");

@@ -3,6 +3,7 @@
 
 pub(crate) mod coturn;
 pub(crate) mod raw;
+pub(crate) mod room;
 
 use std::{
     sync::{

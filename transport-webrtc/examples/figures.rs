@@ -1,0 +1,102 @@
+//! Prints what a link costs on this machine: time to open, round trip, throughput, memory.
+//!
+//! ```text
+//! cargo run --release -p transport-webrtc --example figures
+//! ```
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+use transport_core::{
+    Connector, DialRole, Generation, Lane, PeerId, SessionId, Target, Transport, TransportExt,
+    secure::Key,
+    signaling::{Exchange, MemoryRoom, Sealer},
+};
+use transport_webrtc::{WebRtcConfig, WebRtcConnector};
+
+type Link = Box<dyn Transport>;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut opens = Vec::new();
+    for _ in 0..50 {
+        let start = Instant::now();
+        let _pair = connect().await?;
+        opens.push(start.elapsed());
+    }
+    print("open both channels", &mut opens);
+
+    let (a, b) = connect().await?;
+    for lane in Lane::ALL {
+        let mut trips = Vec::new();
+        for _ in 0..1000 {
+            let start = Instant::now();
+            a.send(lane, Bytes::from_static(&[7; 64])).await?;
+            b.send(lane, b.recv().await?.payload).await?;
+            a.recv().await?;
+            trips.push(start.elapsed());
+        }
+        print(&format!("round trip of 64 bytes, {lane:?}"), &mut trips);
+    }
+
+    let (count, size) = (2000, 16_000);
+    let start = Instant::now();
+    let receiving = tokio::spawn(async move {
+        for _ in 0..count {
+            b.recv().await?;
+        }
+        Ok::<_, transport_core::Closed>(b)
+    });
+    for _ in 0..count {
+        a.send(Lane::Reliable, vec![0; size].into()).await?;
+    }
+    let b = receiving.await??;
+    let rate = (count * size) as f64 / start.elapsed().as_secs_f64() / 1e6;
+    println!("{:<34} {rate:.1} MB/s", "reliable lane, 16,000-byte messages");
+    drop((a, b));
+
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (before, mut pairs) = (resident_kib(), Vec::new());
+    for _ in 0..50 {
+        pairs.push(connect().await?);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let each = resident_kib().saturating_sub(before) / (2 * pairs.len());
+    println!("{:<34} {each} KiB", "resident memory of one idle end");
+    Ok(())
+}
+
+fn print(what: &str, samples: &mut [Duration]) {
+    samples.sort();
+    let at = |share: f64| samples[((samples.len() - 1) as f64 * share) as usize];
+    println!("{what:<34} median {:?}, p95 {:?}", at(0.5), at(0.95));
+}
+
+async fn connect() -> Result<(Link, Link), Box<dyn std::error::Error>> {
+    let (room, session) = (MemoryRoom::default(), SessionId::random());
+    let ids = [PeerId::random(), PeerId::random()];
+    let mut pumps = JoinSet::new();
+    let ends = [(0, DialRole::Offerer), (1, DialRole::Answerer)].map(|(local, role)| {
+        let sealer = Sealer::new(&Key::new([7; 32]), session, ids[local]);
+        let exchange = Exchange::new(Arc::new(room.join(ids[local])), sealer, SystemTime::now);
+        let pumped = exchange.clone();
+        pumps.spawn(async move { while pumped.next().await.is_ok() {} });
+        (exchange, Target::new(session, ids[local], ids[1 - local], role, Generation(1)))
+    });
+    let mut config = WebRtcConfig::default();
+    config.loopback = true;
+    let connector = |exchange: &Arc<Exchange>| WebRtcConnector::new(config.clone(), exchange.clone());
+    let (a, b) = (connector(&ends[0].0)?, connector(&ends[1].0)?);
+    let (a, b) = tokio::join!(a.connect(&ends[0].1), b.connect(&ends[1].1));
+    Ok((a?, b?))
+}
+
+fn resident_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
