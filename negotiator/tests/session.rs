@@ -158,16 +158,12 @@ async fn direct_only_never_dials_the_fallback() {
 async fn a_reset_link_is_redialled_without_the_fallback() {
     let net = Net::new();
     let (_host, viewer, hosted) = net.session(NetworkConfig::default()).await;
-    let mut events = viewer.events();
     for round in 0..5u8 {
-        // A link that lived for less than 90 s is evidence against its path.
-        sleep(Duration::from_secs(100)).await;
+        // More than two moves in ten minutes would spend the flap budget, and the session would rest.
+        sleep(Duration::from_secs(400)).await;
         viewer.send(vec![round].into()).await.unwrap();
         net.primary.cut();
         assert_eq!(message(&hosted).await, vec![round]);
-    }
-    while let Some(event) = events.try_next() {
-        println!("{event}");
     }
     assert_eq!(net.fallback.dials.load(Ordering::Relaxed), 0);
 }
