@@ -1,0 +1,75 @@
+//! The public router and its tower stack, read from the outside in.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Json, Router, error_handling::HandleErrorLayer, extract::State, routing::get};
+use http::{HeaderName, StatusCode, header};
+use serde_json::json;
+use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    limit::RequestBodyLimitLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    sensitive_headers::SetSensitiveHeadersLayer,
+    timeout::TimeoutLayer,
+    trace::TraceLayer,
+};
+
+use crate::relay::{Phase, Relay};
+
+/// Whether this process should be sent new work. Asked by `/readyz`.
+pub type Readiness = Arc<dyn Fn() -> Result<(), &'static str> + Send + Sync>;
+
+/// The routes everybody may see, around whatever the process serves: the relay plane, the control plane,
+/// or both.
+pub fn public(routes: Router, ready: Readiness) -> Router {
+    let health = Router::new()
+        .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
+        .route("/readyz", get(readyz))
+        .with_state(ready);
+    let stack = ServiceBuilder::new()
+        // Each request gets a name of its own, so that a log line can be found without an identifier.
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        // Tokens and proofs must not reach a log by way of a header.
+        .layer(SetSensitiveHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
+        // A span per request. Its path only: a v1 client's query is its token.
+        .layer(TraceLayer::new_for_http().make_span_with(|request: &http::Request<_>| {
+            tracing::debug_span!("http", method = %request.method(), path = request.uri().path())
+        }))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        // A bug in one request is that request's 500 and nobody else's.
+        .layer(CatchPanicLayer::new())
+        // What load shedding and its limit report, as a status.
+        .layer(HandleErrorLayer::new(|_| async { StatusCode::SERVICE_UNAVAILABLE }))
+        // Beyond the next line's limit, say no at once: a queue of handshakes would only time out.
+        .layer(LoadShedLayer::new())
+        // Handshakes verify signatures: more of them at once than cores can serve help nobody.
+        .layer(GlobalConcurrencyLimitLayer::new(CONCURRENT_REQUESTS))
+        // A body that drips in must not hold a place for ever. An upgraded socket has left this stack.
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_DEADLINE))
+        // Nothing we read over HTTP is larger.
+        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
+    Router::new().merge(health).merge(routes).layer(stack)
+}
+
+/// Ready while the relay takes new peers.
+pub fn relay_readiness(relay: &Relay) -> Readiness {
+    let relay = relay.clone();
+    Arc::new(move || match relay.phase() {
+        Phase::Serving => Ok(()),
+        Phase::Draining => Err("draining"),
+        Phase::Stopped => Err("stopped"),
+    })
+}
+
+async fn readyz(State(ready): State<Readiness>) -> (StatusCode, Json<serde_json::Value>) {
+    match ready() {
+        Ok(()) => (StatusCode::OK, Json(json!({ "status": "ok" }))),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": why }))),
+    }
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CONCURRENT_REQUESTS: usize = 1_024;
+const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+const MAX_BODY_BYTES: usize = 64 * 1024;

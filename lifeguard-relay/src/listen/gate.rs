@@ -1,0 +1,266 @@
+//! How many connections there may be: in all, from one address, and of strangers.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::relay::network_of;
+
+/// The caps. Addresses are counted by network: one IPv4 address or one IPv6 /64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// Connections in all. Default 20,000: twice the ten thousand idle sessions the relay is sized for.
+    pub connections: usize,
+    /// Connections from one address. Default 512: an office behind one NAT.
+    pub per_address: usize,
+    /// Connections in all that have not proven who they are. Default 512.
+    pub transient: usize,
+    /// The same from one address. Default 8.
+    pub transient_per_address: usize,
+    /// Leaves loopback addresses out of the two per-address caps: a proxy or a test on this machine
+    /// speaks for many. Default on.
+    pub exempt_loopback: bool,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            per_address: 512,
+            transient: 512,
+            transient_per_address: 8,
+            exempt_loopback: true,
+        }
+    }
+}
+
+/// Which cap turned a connection away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refused {
+    /// Too many from that address.
+    Address,
+    /// Too many in all.
+    Connections,
+    /// Too many strangers, none of them old enough to make room.
+    Transient,
+}
+
+/// Counts connections and turns away what is too many.
+#[derive(Debug)]
+pub struct Gate {
+    caps: Caps,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connections: usize,
+    addresses: HashMap<IpAddr, Count>,
+    /// Strangers, oldest first.
+    transients: BTreeMap<u64, Stranger>,
+    next: u64,
+    refused: u64,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Count {
+    connections: usize,
+    transients: usize,
+}
+
+#[derive(Debug)]
+struct Stranger {
+    since: Instant,
+    evict: Arc<Notify>,
+}
+
+impl Gate {
+    /// Makes a gate that everybody may still pass.
+    pub fn new(caps: Caps) -> Arc<Self> {
+        Arc::new(Self { caps, state: Mutex::default() })
+    }
+
+    /// Lets one connection in, as a stranger. When strangers are too many in all, the oldest of them makes
+    /// room: an honest client is one for milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// The cap that stands against it.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<(Seat, Transient), Refused> {
+        let network = network_of(address);
+        let mut state = self.state.lock();
+        match self.may_enter(&state, network) {
+            Err(refused) => {
+                state.refused += 1;
+                Err(refused)
+            }
+            Ok(()) => {
+                while state.transients.len() >= self.caps.transient {
+                    let Some((_, oldest)) = state.transients.pop_first() else { break };
+                    oldest.evict.notify_one();
+                }
+                let id = state.next;
+                state.next += 1;
+                let evict = Arc::new(Notify::new());
+                state.transients.insert(id, Stranger { since: Instant::now(), evict: evict.clone() });
+                state.connections += 1;
+                let count = state.addresses.entry(network).or_default();
+                count.connections += 1;
+                count.transients += 1;
+                let seat = Seat { gate: self.clone(), network };
+                Ok((seat, Transient { gate: self.clone(), network, id, evict }))
+            }
+        }
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> usize {
+        self.state.lock().connections
+    }
+
+    /// Connections that have not proven who they are.
+    pub fn transients(&self) -> usize {
+        self.state.lock().transients.len()
+    }
+
+    /// Connections turned away since the start.
+    pub fn refused(&self) -> u64 {
+        self.state.lock().refused
+    }
+
+    fn may_enter(&self, state: &State, network: IpAddr) -> Result<(), Refused> {
+        if state.connections >= self.caps.connections {
+            return Err(Refused::Connections);
+        }
+        if !(self.caps.exempt_loopback && network.is_loopback()) {
+            let count = state.addresses.get(&network).copied().unwrap_or_default();
+            if count.connections >= self.caps.per_address || count.transients >= self.caps.transient_per_address {
+                return Err(Refused::Address);
+            }
+        }
+        if state.transients.len() >= self.caps.transient {
+            let oldest = state.transients.first_key_value();
+            if oldest.is_none_or(|(_, stranger)| stranger.since.elapsed() < TRANSIENT_GRACE) {
+                return Err(Refused::Transient);
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&self, network: IpAddr, subtract: impl FnOnce(&mut State, &mut Count)) {
+        let state = &mut *self.state.lock();
+        let mut count = state.addresses.remove(&network).unwrap_or_default();
+        subtract(state, &mut count);
+        if count.connections > 0 || count.transients > 0 {
+            state.addresses.insert(network, count);
+        }
+    }
+}
+
+/// A connection's place, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    gate: Arc<Gate>,
+    network: IpAddr,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.gate.leave(self.network, |state, count| {
+            state.connections -= 1;
+            count.connections -= 1;
+        });
+    }
+}
+
+/// A stranger's place, given back when dropped: on admission, or at the end.
+#[derive(Debug)]
+pub(crate) struct Transient {
+    gate: Arc<Gate>,
+    network: IpAddr,
+    id: u64,
+    evict: Arc<Notify>,
+}
+
+impl Transient {
+    /// Waits until this stranger must make room for others.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe while one task waits at a time.
+    pub(crate) async fn evicted(&self) {
+        self.evict.notified().await;
+        // Whoever waits next, after an upgrade, must learn of it as well.
+        self.evict.notify_one();
+    }
+}
+
+impl Drop for Transient {
+    fn drop(&mut self) {
+        self.gate.leave(self.network, |state, count| {
+            state.transients.remove(&self.id);
+            count.transients -= 1;
+        });
+    }
+}
+
+/// A stranger is not evicted before this: an honest one is done by then on any network that works.
+const TRANSIENT_GRACE: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPS: Caps =
+        Caps { connections: 4, per_address: 3, transient: 3, transient_per_address: 2, exempt_loopback: true };
+
+    fn address(n: u8) -> IpAddr {
+        [192, 0, 2, n].into()
+    }
+
+    #[test]
+    fn each_cap_refuses_with_its_own_reason() {
+        let gate = Gate::new(CAPS);
+        let a = [gate.enter(address(1)).unwrap(), gate.enter(address(1)).unwrap()];
+        assert_eq!(gate.enter(address(1)).unwrap_err(), Refused::Address);
+        let b = gate.enter(address(2)).unwrap();
+        assert_eq!(gate.enter(address(3)).unwrap_err(), Refused::Transient);
+        // Admitted: no strangers any more, but still connections.
+        let [(seat, stranger), (other, another)] = a;
+        drop((stranger, another));
+        let c = gate.enter(address(3)).unwrap();
+        assert_eq!(gate.enter(address(4)).unwrap_err(), Refused::Connections);
+        drop((seat, other, b, c));
+        assert_eq!((gate.connections(), gate.transients(), gate.refused()), (0, 0, 3));
+        assert!(gate.state.lock().addresses.is_empty());
+    }
+
+    #[test]
+    fn loopback_is_spared_the_caps_per_address_only() {
+        let gate = Gate::new(CAPS);
+        let local: IpAddr = [127, 0, 0, 1].into();
+        let _held: Vec<_> = (0..3).map(|_| gate.enter(local).unwrap()).collect();
+        assert_eq!(gate.enter(local).unwrap_err(), Refused::Transient);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_stranger_makes_room() {
+        let gate = Gate::new(Caps { connections: 100, ..CAPS });
+        let old: Vec<_> = (0..3).map(|n| gate.enter(address(n)).unwrap()).collect();
+        for stranger in gate.state.lock().transients.values_mut() {
+            stranger.since -= TRANSIENT_GRACE;
+        }
+        let _new = gate.enter(address(9)).unwrap();
+        old[0].1.evicted().await;
+        // It stays evicted, whoever asks, and is counted off only once.
+        old[0].1.evicted().await;
+        drop(old);
+        assert_eq!((gate.connections(), gate.transients()), (1, 1));
+    }
+}

@@ -1,0 +1,175 @@
+//! The accept loop: TLS, deadlines, caps, socket options.
+//!
+//! `axum::serve` sets no header timeout, has no cap and forgets upgraded sockets on shutdown, so the
+//! loop is our own, over `hyper`'s HTTP/1 connection. (Its `auto` builder would leave connections that
+//! never send a byte open for ever.)
+
+mod gate;
+mod socket;
+mod tls;
+
+use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+pub use self::{
+    gate::{Caps, Gate, Refused},
+    tls::{Certificates, TlsError},
+};
+pub(crate) use self::{
+    gate::{Seat, Transient},
+    socket::Socket,
+};
+
+/// How connections are taken in.
+#[derive(Debug, Clone)]
+pub struct ListenConfig {
+    /// Time for the TLS handshake, and again for each request's header. Default 3 s: a slow phone on a
+    /// bad network needs one; a scanner wants ten minutes.
+    pub header_timeout: Duration,
+    /// Unacknowledged data older than this ends a connection in the kernel. Default 30 s.
+    pub tcp_user_timeout: Duration,
+    /// Largest request head in bytes. Default 16 KiB; our tokens are under 2 KiB.
+    pub max_header_bytes: usize,
+}
+
+impl Default for ListenConfig {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(3),
+            tcp_user_timeout: Duration::from_secs(30),
+            max_header_bytes: 16 * 1024,
+        }
+    }
+}
+
+/// Who is on the other end of a connection, and the permits it holds. A request extension.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) address: IpAddr,
+    /// Held for as long as the socket lives, upgraded or not.
+    pub(crate) seat: Arc<Seat>,
+    /// Held until the client has proven who it is.
+    pub(crate) transient: Arc<Transient>,
+}
+
+/// Accepts connections until `stop`, serving `app` on each. Upgraded sockets belong to whoever upgraded
+/// them; the rest ends with the task tracker.
+pub async fn serve(
+    listener: TcpListener,
+    certificates: Option<Arc<Certificates>>,
+    app: Router,
+    config: ListenConfig,
+    gate: Arc<Gate>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
+    let config = Arc::new(config);
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                pause_after(&error).await;
+                continue;
+            }
+        };
+        // Refusing costs one system call and no answer: whoever floods learns nothing.
+        let Ok((seat, transient)) = gate.enter(address.ip()) else { continue };
+        let client = Client { address: address.ip(), seat: Arc::new(seat), transient: Arc::new(transient) };
+        let acceptor = certificates.as_ref().map(|certificates| certificates.acceptor());
+        tasks.spawn(connection(stream, acceptor, app.clone(), config.clone(), client, stop.clone()));
+    }
+}
+
+/// One connection, until it ends, is upgraded, is evicted or is told to stop.
+async fn connection(
+    stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    app: Router,
+    config: Arc<ListenConfig>,
+    client: Client,
+    stop: CancellationToken,
+) {
+    let transient = client.transient.clone();
+    let work = async {
+        set_options(&stream, &config);
+        let socket = match acceptor {
+            None => Socket::Plain(stream),
+            Some(acceptor) => match tokio::time::timeout(config.header_timeout, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => Socket::Tls(Box::new(stream)),
+                Ok(Err(_)) | Err(_) => return,
+            },
+        };
+        speak_http(socket, app, &config, client, stop).await;
+    };
+    // Evicted: the scope for strangers is full and this one had its time.
+    tokio::select! {
+        () = transient.evicted() => {}
+        () = work => {}
+    }
+}
+
+async fn speak_http(
+    socket: Socket,
+    app: Router,
+    config: &ListenConfig,
+    client: Client,
+    stop: CancellationToken,
+) {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(client.clone());
+        let app = app.clone();
+        async move {
+            let response = app.oneshot(request).await;
+            Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.header_timeout)
+        .max_buf_size(config.max_header_bytes)
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // A client that breaks HTTP has been answered by hyper already; nothing is left to report.
+        _ = connection.as_mut() => {}
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(config.header_timeout, connection).await;
+        }
+    }
+}
+
+/// Nagle would hold keystrokes back for an ACK; the user timeout ends what the network swallowed.
+fn set_options(stream: &TcpStream, config: &ListenConfig) {
+    // Failing here means the socket is gone already; the next read will say so.
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(config.tcp_user_timeout));
+}
+
+/// Out of descriptors or buffers: looping at once would burn the core that could free some.
+async fn pause_after(error: &io::Error) {
+    let transient = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    );
+    if !transient {
+        tracing::warn!(error = %error, "cannot accept connections for the moment");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,94 @@
+//! Who may come in: a token that verifies, is spent here for the first time, while the kill switch is off.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use beach_lifeguard_client::{
+    Claims,
+    token::{FallbackToken, LEEWAY_SECS, TokenError, TokenVerifier},
+};
+use parking_lot::{Mutex, RwLock};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::refusal::HandshakeRefused;
+use crate::{control::KillSwitch, store::Store};
+
+/// Everything a token is checked against.
+#[derive(Debug)]
+pub struct Admission {
+    verifier: RwLock<Arc<TokenVerifier>>,
+    store: Arc<dyn Store>,
+    pub(super) kill_switch: KillSwitch,
+    /// Tokens spent on this node and when they expire: what stands when the store does not answer.
+    spent: Mutex<HashMap<Uuid, u64>>,
+}
+
+impl Admission {
+    /// Admits by `verifier`, remembering spent tokens in `store`, as far as `kill_switch` lets anybody in.
+    pub fn new(verifier: TokenVerifier, store: Arc<dyn Store>, kill_switch: KillSwitch) -> Self {
+        Self { verifier: RwLock::new(Arc::new(verifier)), store, kill_switch, spent: Mutex::default() }
+    }
+
+    /// Trusts other keys from here on: rotation, with whatever overlap the new set has.
+    pub fn trust(&self, verifier: TokenVerifier) {
+        *self.verifier.write() = Arc::new(verifier);
+    }
+
+    /// Checks a token and spends it.
+    pub(super) async fn admit(&self, token: &FallbackToken) -> Result<Claims, HandshakeRefused> {
+        let verifier = self.verifier.read().clone();
+        let now = SystemTime::now();
+        let claims = verifier.verify(token, now)?;
+        if self.kill_switch.refuses_new(&claims.cohort_id) {
+            return Err(HandshakeRefused::Paused);
+        }
+        if self.spend(&claims, now).await { Ok(claims) } else { Err(TokenError::Spent.into()) }
+    }
+
+    /// Whether this is the token's first use. The store knows what other nodes have seen; when it does
+    /// not answer in time this node's own memory decides, and live traffic goes on.
+    async fn spend(&self, claims: &Claims, now: SystemTime) -> bool {
+        let expires = claims.exp + LEEWAY_SECS;
+        {
+            let mut spent = self.spent.lock();
+            if spent.len() >= MAX_REMEMBERED {
+                forget_expired(&mut spent, now);
+            }
+            if spent.insert(claims.jti, expires).is_some() {
+                return false;
+            }
+        }
+        let life = Duration::from_secs(expires.saturating_sub(unix_seconds(now)).max(1));
+        match timeout(STORE_DEADLINE, self.store.spend_jti(claims.jti, life)).await {
+            Ok(Ok(first)) => first,
+            Ok(Err(_)) | Err(_) => {
+                tracing::warn!("the store does not answer; one use of a token is enforced on this node only");
+                true
+            }
+        }
+    }
+
+    /// Forgets what has expired.
+    pub(super) fn forget(&self) {
+        forget_expired(&mut self.spent.lock(), SystemTime::now());
+    }
+}
+
+fn forget_expired(spent: &mut HashMap<Uuid, u64>, now: SystemTime) {
+    let now = unix_seconds(now);
+    spent.retain(|_, expires| *expires > now);
+    spent.shrink_to(spent.len() * 2);
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Expired ones are forgotten at the latest when there are this many.
+const MAX_REMEMBERED: usize = 100_000;
+/// A handshake does not wait longer for the store: the client's own deadline is 5 s.
+const STORE_DEADLINE: Duration = Duration::from_secs(1);

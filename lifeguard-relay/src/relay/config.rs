@@ -1,0 +1,169 @@
+//! What the relay plane can be told, with its defaults.
+
+use std::time::Duration;
+
+use beach_lifeguard_client::{frame::MAX_FRAME_BYTES, hello, hello::HELLO_DEADLINE};
+
+use super::{idle::Patience, limits::Rate, outbound::Budget, registry::Wire};
+
+/// The relay plane's configuration. `docs/defaults.md` gives the reason for each number.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RelayConfig {
+    /// Origins of pages that may connect, matched exactly. Default none: only programs connect.
+    pub allowed_origins: Vec<String>,
+    /// Whether the deployed wire, version 1, is served beside version 2. Default yes.
+    pub v1: bool,
+    /// Largest v1 message in bytes. Default 1 MiB: deployed clients send whole snapshots.
+    pub v1_max_message: usize,
+    /// Largest v2 frame in bytes, header included. Default 64 KiB, as in `docs/wire.md`.
+    pub max_frame: usize,
+    /// Peers in one session. Default 1,024.
+    pub max_peers: usize,
+    /// Time from the upgrade to the hello. Default 5 s.
+    pub hello_deadline: Duration,
+    /// Reliable bytes that may wait for one peer. Default 256 KiB. More forgives slower viewers and
+    /// costs that much memory for each of them.
+    pub reliable_budget: usize,
+    /// Datagram bytes that may wait for one peer. Default 64 KiB; the oldest go first.
+    pub datagram_budget: usize,
+    /// Bytes the socket library may collect before it writes. Default 16 KiB.
+    pub write_buffer: usize,
+    /// Bytes read at once. Default 4 KiB; allocated for every connection, idle or not.
+    pub read_buffer: usize,
+    /// Heartbeat, idle limit and write deadline.
+    pub patience: PatienceConfig,
+    /// How fast senders may be.
+    pub limits: LimitsConfig,
+    /// How the relay says goodbye.
+    pub drain: DrainConfig,
+}
+
+/// When silence is the end.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct PatienceConfig {
+    /// Silence after which a peer is pinged, and how often clients say hello. Default 15 s; 0 is never.
+    pub heartbeat: Duration,
+    /// Heartbeats that may go unanswered. Default 3.
+    pub missed: u32,
+    /// No activity at all for this long ends a connection. Default 120 s; 0 is never.
+    pub idle: Duration,
+    /// A peer that takes no byte for this long while some wait is slow. Default 5 s.
+    pub write_deadline: Duration,
+}
+
+/// How fast senders may be. A rate of 0 is no limit.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct LimitsConfig {
+    /// Bytes per second from one connection. Default 64 MiB, burst 16 MiB.
+    pub connection_bytes: Rate,
+    /// Messages per second from one connection. Default 50,000, burst 10,000.
+    pub connection_frames: Rate,
+    /// Bytes per second from a connection with read-only access: handshakes and acks are small.
+    /// Default 4 KiB, burst 64 KiB.
+    pub read_only_bytes: Rate,
+    /// Bytes per second into one session, from all its peers. Default 128 MiB, burst 32 MiB.
+    pub session_bytes: Rate,
+    /// Bytes per second out of the relay: the bill. Default no limit.
+    pub egress_bytes: Rate,
+    /// New WebSocket connections per second from one address. Default 50, burst 200.
+    pub address_connections: Rate,
+    /// A sender that is held for this long without a break is cut. Default 30 s.
+    pub patience: Duration,
+}
+
+/// How the relay says goodbye.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct DrainConfig {
+    /// Time between the notice and the close. Default 5 s.
+    pub grace: Duration,
+    /// Clients spread their return over this time. Default 10 s.
+    pub spread: Duration,
+}
+
+impl Default for RelayConfig {
+    fn default() -> Self {
+        Self {
+            allowed_origins: Vec::new(),
+            v1: true,
+            v1_max_message: 1 << 20,
+            max_frame: MAX_FRAME_BYTES,
+            max_peers: 1_024,
+            hello_deadline: HELLO_DEADLINE,
+            reliable_budget: 256 * 1024,
+            datagram_budget: 64 * 1024,
+            write_buffer: 16 * 1024,
+            read_buffer: 4 * 1024,
+            patience: PatienceConfig::default(),
+            limits: LimitsConfig::default(),
+            drain: DrainConfig::default(),
+        }
+    }
+}
+
+impl Default for PatienceConfig {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(15),
+            missed: 3,
+            idle: Duration::from_secs(120),
+            write_deadline: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        const MIB: u32 = 1 << 20;
+        Self {
+            connection_bytes: Rate { per_second: 64 * MIB, burst: 16 * MIB },
+            connection_frames: Rate { per_second: 50_000, burst: 10_000 },
+            read_only_bytes: Rate { per_second: 4 * 1024, burst: 64 * 1024 },
+            session_bytes: Rate { per_second: 128 * MIB, burst: 32 * MIB },
+            egress_bytes: Rate::UNLIMITED,
+            address_connections: Rate { per_second: 50, burst: 200 },
+            patience: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for DrainConfig {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(5), spread: Duration::from_secs(10) }
+    }
+}
+
+impl RelayConfig {
+    pub(super) fn budget(&self, wire: Wire) -> Budget {
+        // Below its budget a peer takes one message of any legal size; v2's fit the budget many times.
+        let slack = match wire {
+            Wire::V1 => self.v1_max_message,
+            Wire::V2 => V2_SLACK,
+        };
+        Budget { reliable: self.reliable_budget, datagram: self.datagram_budget, slack }
+    }
+
+    pub(super) fn hello_limits(&self) -> hello::Limits {
+        let bytes = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        hello::Limits {
+            frame_bytes: bytes(self.max_frame),
+            reliable_bytes: bytes(self.reliable_budget),
+            datagram_bytes: bytes(self.datagram_budget),
+            // A quarter stays free for other senders and for what the relay itself has to say.
+            in_flight_bytes: bytes(self.reliable_budget / 4 * 3),
+        }
+    }
+}
+
+impl From<PatienceConfig> for Patience {
+    fn from(config: PatienceConfig) -> Self {
+        let PatienceConfig { heartbeat, missed, idle, write_deadline } = config;
+        Self { heartbeat, missed, idle, write_deadline }
+    }
+}
+
+/// What the control frames of the relay may add to a full budget; 272 KiB in all.
+const V2_SLACK: usize = 16 * 1024;

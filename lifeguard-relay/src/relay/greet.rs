@@ -1,0 +1,219 @@
+//! From a fresh socket to a peer in its session: hello, admission, seat.
+
+use std::{sync::Arc, time::Instant};
+
+use beach_lifeguard_client::{
+    Access, Claims, ClientHello, CloseCode, FeatureBits, Lane, PeerAddr, Role, ServerHello,
+    control::{Control, Presence},
+    hello::{Compression, PROTOCOL_VERSION},
+    token::TokenError,
+    v1,
+};
+use uuid::Uuid;
+
+use super::{
+    Shared,
+    guard::{OpenSocket, PeerGuard},
+    handle::{Order, PeerHandle},
+    inbound::Inbound,
+    outbound::Outgoing,
+    peer::{self, Peer, WebSocket},
+    pulse::Pulse,
+    refusal::HandshakeRefused,
+    registry::{Card, Joined, Notice, Roster, Wire},
+    session::SessionShared,
+    upgrade::Upgrade,
+};
+use crate::listen::{Client, Socket};
+
+/// Greets a client of version 2: token in the hello.
+pub(super) async fn v2(relay: Arc<Shared>, upgrade: Upgrade) {
+    let started = Instant::now();
+    let max_message = relay.config.max_frame;
+    let Some((mut ws, pulse, client)) = upgrade.socket(&relay, max_message).await else { return };
+    let open = relay.count_socket();
+    match greet_v2(&relay, &mut ws, &pulse, &client).await {
+        Err(refused) => refuse(&relay, ws, refused).await,
+        Ok(greeted) => serve(relay, ws, greeted, client, open, started),
+    }
+}
+
+async fn greet_v2(
+    relay: &Arc<Shared>,
+    ws: &mut WebSocket<Socket>,
+    pulse: &Arc<Pulse>,
+    client: &Client,
+) -> Result<Greeted, HandshakeRefused> {
+    let Outgoing::Text(hello) = first_message(relay, ws, client).await? else {
+        return Err(HandshakeRefused::UnexpectedFrame);
+    };
+    let hello = ClientHello::decode(&hello)?;
+    let claims = relay.admission.admit(&hello.token).await?;
+    if claims.session_id != hello.session_id {
+        return Err(TokenError::Session.into());
+    }
+    if claims.sub != hello.peer_id {
+        return Err(TokenError::Subject.into());
+    }
+    if claims.role != hello.role || (claims.access == Access::ReadOnly && hello.access == Access::Full) {
+        return Err(HandshakeRefused::Access);
+    }
+    let card = Card { peer_id: hello.peer_id, role: hello.role, wire: Wire::V2 };
+    let feature_bits = FeatureBits {
+        telemetry_enabled: claims.feature_bits.telemetry_enabled && hello.telemetry,
+        ..claims.feature_bits
+    };
+    let joined = join(relay, &claims, card, pulse, |address, others| {
+        let mut present = visible(card.role, others);
+        let server_hello = ServerHello {
+            protocol_version: PROTOCOL_VERSION,
+            client_nonce: hello.client_nonce,
+            server_nonce: *Uuid::new_v4().as_bytes(),
+            peer: address,
+            peers: present.by_ref().take(LISTED_PEERS).collect(),
+            limits: relay.config.hello_limits(),
+            heartbeat: relay.config.patience.heartbeat,
+            feature_bits,
+            compression: Compression::None,
+        };
+        let rest = present.map(|peer| Outgoing::Binary(Control::PeerJoined(peer).frame()));
+        let first = Outgoing::Text(server_hello.encode().into());
+        std::iter::once(first).chain(rest).collect()
+    })?;
+    Ok(Greeted { joined, access: hello.access, telemetry: feature_bits.telemetry_enabled })
+}
+
+/// Greets a client of version 1, whose token was checked before the upgrade.
+pub(super) async fn v1(relay: Arc<Shared>, upgrade: Upgrade, claims: Claims) {
+    let started = Instant::now();
+    let max_message = relay.config.v1_max_message;
+    let Some((mut ws, pulse, client)) = upgrade.socket(&relay, max_message).await else { return };
+    let open = relay.count_socket();
+    match greet_v1(&relay, &mut ws, &pulse, &client, &claims).await {
+        Err(refused) => refuse(&relay, ws, refused).await,
+        Ok(greeted) => serve(relay, ws, greeted, client, open, started),
+    }
+}
+
+async fn greet_v1(
+    relay: &Arc<Shared>,
+    ws: &mut WebSocket<Socket>,
+    pulse: &Arc<Pulse>,
+    client: &Client,
+    claims: &Claims,
+) -> Result<Greeted, HandshakeRefused> {
+    let hello = v1::ClientHello::decode(first_message(relay, ws, client).await?.bytes())?;
+    if claims.session_id != hello.session_id {
+        return Err(TokenError::Session.into());
+    }
+    let telemetry_enabled =
+        claims.feature_bits.telemetry_enabled && hello.telemetry == v1::Telemetry::Enabled;
+    let feature_bits = FeatureBits { telemetry_enabled, ..claims.feature_bits };
+    // v1 never compressed, whatever was offered.
+    let answer = v1::ServerHello { accepted_compression: v1::Compression::None, feature_bits };
+    // A v1 client has no identity of its own: each connection is a peer.
+    let card = Card { peer_id: Uuid::new_v4(), role: claims.role, wire: Wire::V1 };
+    let first = vec![Outgoing::Text(answer.encode().into())];
+    let joined = join(relay, claims, card, pulse, move |_, _| first)?;
+    Ok(Greeted { joined, access: claims.access, telemetry: telemetry_enabled })
+}
+
+struct Greeted {
+    joined: Joined<Arc<PeerHandle>, SessionShared>,
+    access: Access,
+    telemetry: bool,
+}
+
+async fn first_message(
+    relay: &Shared,
+    ws: &mut WebSocket<Socket>,
+    client: &Client,
+) -> Result<Outgoing, HandshakeRefused> {
+    tokio::select! {
+        () = client.transient.evicted() => Err(HandshakeRefused::Evicted),
+        first = peer::first_message(ws, relay.config.hello_deadline) => Ok(first?),
+    }
+}
+
+/// Takes a seat. The first messages, the server's hello before all, are queued before anybody else can
+/// see the newcomer: nothing overtakes them.
+fn join(
+    relay: &Arc<Shared>,
+    claims: &Claims,
+    card: Card,
+    pulse: &Arc<Pulse>,
+    first: impl FnOnce(PeerAddr, &Roster<Arc<PeerHandle>>) -> Vec<Outgoing>,
+) -> Result<Joined<Arc<PeerHandle>, SessionShared>, HandshakeRefused> {
+    if relay.is_draining() {
+        return Err(HandshakeRefused::Draining);
+    }
+    let budget = relay.config.budget(card.wire);
+    let handle = |address, others: &Roster<Arc<PeerHandle>>| {
+        let handle = PeerHandle::new(address, card.wire, &claims.cohort_id, budget, pulse.clone());
+        for message in first(address, others) {
+            handle.push(Lane::Reliable, message);
+        }
+        Arc::new(handle)
+    };
+    let share = || SessionShared::new(relay.config.limits.session_bytes);
+    let joined = relay.registry.join(claims.session_id, card, share, handle, tell)?;
+    if let Some(older) = &joined.superseded {
+        older.end(Order::new(CloseCode::SUPERSEDED, "superseded"));
+    }
+    Ok(joined)
+}
+
+/// Passes a notice on to one peer, as far as it concerns it. v1 has no words for it.
+pub(super) fn tell(peer: &Arc<PeerHandle>, role: Role, notice: Notice<'_>) {
+    let control = match notice {
+        Notice::Joined(_, card) | Notice::Left(_, card) if !concerns(role, card.role) => return,
+        Notice::Joined(_, Card { wire: Wire::V1, .. }) | Notice::Left(_, Card { wire: Wire::V1, .. }) => return,
+        Notice::Joined(address, card) => {
+            Control::PeerJoined(Presence { peer: address, peer_id: card.peer_id, role: card.role })
+        }
+        Notice::Left(peer, _) => Control::PeerLeft { peer },
+    };
+    peer.push(Lane::Reliable, Outgoing::Binary(control.frame()));
+}
+
+/// Viewers learn of hosts only: they may address nobody else, and a thousand of them need not hear of
+/// each other.
+fn concerns(reader: Role, subject: Role) -> bool {
+    reader == Role::Host || subject == Role::Host
+}
+
+fn visible(reader: Role, others: &Roster<Arc<PeerHandle>>) -> impl Iterator<Item = Presence> {
+    others.iter().filter(move |(_, card, _)| concerns(reader, card.role)).map(|(peer, card, _)| Presence {
+        peer,
+        peer_id: card.peer_id,
+        role: card.role,
+    })
+}
+
+async fn refuse(relay: &Shared, mut ws: WebSocket<Socket>, refused: HandshakeRefused) {
+    relay.refused_handshake(&refused);
+    peer::close(&mut ws, refused.order()).await;
+}
+
+/// Hands the socket over to a task of its own: what greeting needed is not kept for the life of a peer.
+fn serve(
+    relay: Arc<Shared>,
+    ws: WebSocket<Socket>,
+    greeted: Greeted,
+    client: Client,
+    open: OpenSocket,
+    started: Instant,
+) {
+    let Greeted { joined, access, telemetry } = greeted;
+    let Client { seat, transient, .. } = client;
+    drop(transient);
+    relay.metrics.handshake_succeeded(joined.handle.wire.version(), started.elapsed(), telemetry);
+    let guard = PeerGuard::new(relay.clone(), &joined, seat, open);
+    let inbound = Inbound::new(relay.clone(), joined.session, joined.handle, access);
+    let peer = Peer::new(ws, inbound);
+    relay.tasks.spawn(async move { guard.ended(peer.run().await) });
+}
+
+/// Peers named in the hello; it must stay below 64 KiB, and one takes 90 bytes. The rest follow as if they
+/// had just joined.
+const LISTED_PEERS: usize = 500;

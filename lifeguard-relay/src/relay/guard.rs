@@ -1,0 +1,86 @@
+//! What a live socket holds, given back however it ends: by close, by error or by panic.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
+
+use beach_lifeguard_client::{CloseCode, PeerAddr};
+
+use super::{
+    Shared, greet,
+    handle::PeerHandle,
+    peer::Ending,
+    registry::{Joined, Session},
+    session::SessionShared,
+};
+use crate::listen::Seat;
+
+/// One upgraded socket, counted.
+#[derive(Debug)]
+pub(super) struct OpenSocket(Arc<Shared>);
+
+impl OpenSocket {
+    pub(super) fn new(relay: Arc<Shared>) -> Self {
+        relay.sockets_open.fetch_add(1, Relaxed);
+        relay.sockets_total.fetch_add(1, Relaxed);
+        Self(relay)
+    }
+}
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        self.0.sockets_open.fetch_sub(1, Relaxed);
+    }
+}
+
+/// One admitted peer: its seat in the session, its place at the gate, its gauge.
+#[derive(Debug)]
+pub(super) struct PeerGuard {
+    relay: Arc<Shared>,
+    session: Arc<Session<Arc<PeerHandle>, SessionShared>>,
+    address: PeerAddr,
+    since: Instant,
+    /// A task that panics never says how it ended.
+    code: CloseCode,
+    _seat: Arc<Seat>,
+    _open: OpenSocket,
+}
+
+impl PeerGuard {
+    pub(super) fn new(
+        relay: Arc<Shared>,
+        joined: &Joined<Arc<PeerHandle>, SessionShared>,
+        seat: Arc<Seat>,
+        open: OpenSocket,
+    ) -> Self {
+        relay.metrics.connection_opened();
+        if joined.opened {
+            relay.metrics.session_opened();
+        }
+        Self {
+            relay,
+            session: joined.session.clone(),
+            address: joined.address,
+            since: Instant::now(),
+            code: CloseCode::INTERNAL,
+            _seat: seat,
+            _open: open,
+        }
+    }
+
+    /// Notes how the socket ended, and lets everything go.
+    pub(super) fn ended(mut self, ending: Ending) {
+        self.code = ending.code();
+    }
+}
+
+impl Drop for PeerGuard {
+    fn drop(&mut self) {
+        let emptied = self.relay.registry.leave(&self.session, self.address, greet::tell);
+        if emptied {
+            self.relay.metrics.session_emptied();
+        }
+        self.relay.metrics.connection_closed(self.code, self.since.elapsed());
+    }
+}

@@ -1,0 +1,186 @@
+//! How much a sender, a session and the whole relay may move.
+//!
+//! Nothing is dropped for being too fast: what was read is forwarded and *owed*, and the relay reads no
+//! more from a sender that owes. TCP carries the word back. A sender is told with a control frame the
+//! moment it is held, and cut only when it keeps pushing against the limit.
+
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    num::NonZeroU32,
+    time::Duration,
+};
+
+use governor::{
+    DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+};
+use serde::{Deserialize, Serialize};
+
+/// A rate with its burst, both in the unit of whatever it limits; a rate of 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// Sustained units per second; 0 switches the limit off.
+    pub per_second: u32,
+    /// Units that may come at once after a quiet time.
+    pub burst: u32,
+}
+
+impl Rate {
+    /// No limit.
+    pub const UNLIMITED: Rate = Rate { per_second: 0, burst: 0 };
+
+    fn quota(self) -> Option<Quota> {
+        // Beyond this the limiter's nanosecond steps are too coarse to mean anything.
+        let per_second = NonZeroU32::new(self.per_second.min(500_000_000))?;
+        let burst = NonZeroU32::new(self.burst).unwrap_or(NonZeroU32::MIN);
+        Some(Quota::per_second(per_second).allow_burst(burst))
+    }
+}
+
+/// One limit; shared by whoever it applies to.
+#[derive(Debug)]
+pub(crate) struct Meter(Option<(DefaultDirectRateLimiter, u32)>);
+
+impl Meter {
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self(rate.quota().map(|quota| (RateLimiter::direct(quota), quota.burst_size().get())))
+    }
+
+    /// Pays off as much of `owed` as the rate allows; returns how long to wait for more.
+    pub(crate) fn pay(&self, owed: &mut u32) -> Option<Duration> {
+        let Some((limiter, burst)) = &self.0 else {
+            *owed = 0;
+            return None;
+        };
+        while let Some(part) = NonZeroU32::new((*owed).min(*burst)) {
+            match limiter.check_n(part) {
+                Ok(Ok(())) => *owed -= part.get(),
+                Ok(Err(not_yet)) => return Some(not_yet.wait_time_from(DefaultClock::default().now())),
+                // `part` is at most the burst, so this cannot be; forgiving the debt is the safe answer.
+                Err(_) => *owed = 0,
+            }
+        }
+        None
+    }
+}
+
+/// What one sender owes to each limit it is under.
+#[derive(Debug)]
+pub(crate) struct Tab {
+    bytes: Meter,
+    frames: Meter,
+    owed_bytes: u32,
+    owed_frames: u32,
+    owed_session: u32,
+    owed_egress: u32,
+}
+
+impl Tab {
+    pub(crate) fn new(bytes: Rate, frames: Rate) -> Self {
+        Self {
+            bytes: Meter::new(bytes),
+            frames: Meter::new(frames),
+            owed_bytes: 0,
+            owed_frames: 0,
+            owed_session: 0,
+            owed_egress: 0,
+        }
+    }
+
+    /// Notes one message of `len` bytes from the sender.
+    pub(crate) fn charge(&mut self, len: usize) {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        self.owed_frames = self.owed_frames.saturating_add(1);
+        self.owed_bytes = self.owed_bytes.saturating_add(len);
+        self.owed_session = self.owed_session.saturating_add(len);
+    }
+
+    /// Notes that it went out `copies` times.
+    pub(crate) fn charge_copies(&mut self, len: usize, copies: usize) {
+        let bytes = u32::try_from(len.saturating_mul(copies)).unwrap_or(u32::MAX);
+        self.owed_egress = self.owed_egress.saturating_add(bytes);
+    }
+
+    /// Pays what can be paid; returns how long the sender must be held, if it must.
+    pub(crate) fn settle(&mut self, session: &Meter, egress: &Meter) -> Option<Duration> {
+        [
+            self.bytes.pay(&mut self.owed_bytes),
+            self.frames.pay(&mut self.owed_frames),
+            session.pay(&mut self.owed_session),
+            egress.pay(&mut self.owed_egress),
+        ]
+        .into_iter()
+        .flatten()
+        .max()
+    }
+}
+
+/// New connections by address. Grows with the addresses seen; [`forget`](Self::forget) shrinks it.
+#[derive(Debug)]
+pub(crate) struct ByAddress(Option<DefaultKeyedRateLimiter<IpAddr>>);
+
+impl ByAddress {
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self(rate.quota().map(RateLimiter::keyed))
+    }
+
+    /// Whether one more from `address` is within its rate.
+    pub(crate) fn admit(&self, address: IpAddr) -> bool {
+        self.0.as_ref().is_none_or(|limiter| limiter.check_key(&network_of(address)).is_ok())
+    }
+
+    /// Drops the addresses whose rate has recovered.
+    pub(crate) fn forget(&self) {
+        if let Some(limiter) = &self.0 {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
+        }
+    }
+}
+
+/// The unit in which addresses are counted: one IPv4 address, or one IPv6 /64, because whoever has one
+/// address of a /64 has all of them (RFC 4291 §2.5.4).
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_debt_beyond_the_burst_holds_the_sender() {
+        let mut tab = Tab::new(Rate { per_second: 1_000, burst: 10_000 }, Rate::UNLIMITED);
+        let (session, egress) = (Meter::new(Rate::UNLIMITED), Meter::new(Rate::UNLIMITED));
+        tab.charge(10_000);
+        assert_eq!(tab.settle(&session, &egress), None);
+        tab.charge(2_000);
+        let wait = tab.settle(&session, &egress).unwrap();
+        assert!(wait > Duration::from_millis(1_500) && wait <= Duration::from_secs(2), "{wait:?}");
+    }
+
+    #[test]
+    fn egress_counts_every_copy() {
+        let mut tab = Tab::new(Rate::UNLIMITED, Rate::UNLIMITED);
+        let egress = Meter::new(Rate { per_second: 1_000, burst: 5_000 });
+        let session = Meter::new(Rate::UNLIMITED);
+        tab.charge_copies(1_000, 5);
+        assert_eq!(tab.settle(&session, &egress), None);
+        tab.charge_copies(1_000, 5);
+        assert!(tab.settle(&session, &egress).is_some());
+    }
+
+    #[test]
+    fn addresses_are_counted_by_network_and_forgotten() {
+        let limit = ByAddress::new(Rate { per_second: 1, burst: 2 });
+        let (a, b): (IpAddr, IpAddr) = ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap());
+        assert!(limit.admit(a) && limit.admit(b) && !limit.admit(a));
+        assert!(limit.admit("2001:db8:0:1::1".parse().unwrap()));
+        assert_eq!(network_of("::ffff:192.0.2.1".parse().unwrap()), "192.0.2.1".parse::<IpAddr>().unwrap());
+        limit.forget();
+    }
+}

@@ -1,0 +1,144 @@
+//! The peers of one session, in a slab, with addresses that are never confused.
+//!
+//! An address is `generation << 16 | slab index`, and the generation counts the session's joins: a frame
+//! for a departed peer never reaches whoever sits in its place.
+
+use beach_lifeguard_client::{PeerAddr, Role};
+use slab::Slab;
+use uuid::Uuid;
+
+/// Which of the two wires a peer speaks. They never mix in one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Wire {
+    V1,
+    V2,
+}
+
+impl Wire {
+    /// The protocol version, as a metric label.
+    pub(crate) const fn version(self) -> &'static str {
+        match self {
+            Self::V1 => "1",
+            Self::V2 => "2",
+        }
+    }
+}
+
+/// What the others know of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Card {
+    pub(crate) peer_id: Uuid,
+    pub(crate) role: Role,
+    pub(crate) wire: Wire,
+}
+
+/// A change the others learn of. The role that goes with it is the reader's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice<'a> {
+    Joined(PeerAddr, &'a Card),
+    Left(PeerAddr, &'a Card),
+}
+
+/// Why a peer cannot take a seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JoinRefused {
+    /// The session has as many peers as it may.
+    Full,
+    /// The session speaks the other wire.
+    WireMismatch,
+}
+
+/// The peers of one session.
+#[derive(Debug)]
+pub(crate) struct Roster<P> {
+    seats: Slab<Seat<P>>,
+    max_peers: usize,
+    generation: u16,
+}
+
+#[derive(Debug)]
+struct Seat<P> {
+    generation: u16,
+    card: Card,
+    handle: P,
+}
+
+pub(super) struct Seated<P> {
+    pub(super) address: PeerAddr,
+    pub(super) handle: P,
+    pub(super) superseded: Option<P>,
+    pub(super) alone: bool,
+}
+
+impl<P> Roster<P> {
+    pub(super) fn new(max_peers: usize) -> Self {
+        // Slot 65,535 is not given out, so that no address reads as "everyone".
+        Self { seats: Slab::new(), max_peers: max_peers.min(usize::from(u16::MAX)), generation: 0 }
+    }
+
+    pub(super) fn seat(
+        &mut self,
+        card: Card,
+        handle: impl FnOnce(PeerAddr, &Self) -> P,
+        mut tell: impl FnMut(&P, Role, Notice<'_>),
+    ) -> Result<Seated<P>, JoinRefused>
+    where
+        P: Clone,
+    {
+        if self.seats.iter().any(|(_, seat)| seat.card.wire != card.wire) {
+            return Err(JoinRefused::WireMismatch);
+        }
+        let alone = self.seats.is_empty();
+        let older = self.seats.iter().find(|(_, seat)| seat.card.peer_id == card.peer_id);
+        let older = older.map(|(index, seat)| PeerAddr::new(seat.generation, index as u16));
+        if older.is_none() && self.seats.len() >= self.max_peers {
+            return Err(JoinRefused::Full);
+        }
+        let superseded = older.and_then(|address| self.remove(address, &mut tell));
+
+        // Generation 0 is the relay's own address.
+        self.generation = self.generation.checked_add(1).unwrap_or(1);
+        let address = PeerAddr::new(self.generation, self.seats.vacant_key() as u16);
+        for (_, seat) in &self.seats {
+            tell(&seat.handle, seat.card.role, Notice::Joined(address, &card));
+        }
+        let handle = handle(address, self);
+        self.seats.insert(Seat { generation: self.generation, card, handle: handle.clone() });
+        Ok(Seated { address, handle, superseded, alone })
+    }
+
+    /// Removes a peer; `false` when somebody else did before.
+    pub(super) fn unseat(&mut self, address: PeerAddr, mut tell: impl FnMut(&P, Role, Notice<'_>)) -> bool {
+        self.remove(address, &mut tell).is_some()
+    }
+
+    /// Finds the peer that has this address, and nobody who took its place.
+    pub(crate) fn find(&self, address: PeerAddr) -> Option<(&Card, &P)> {
+        let seat = self.seats.get(usize::from(address.slot()))?;
+        (seat.generation == address.generation()).then_some((&seat.card, &seat.handle))
+    }
+
+    /// Lists the peers in the order of their seats.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerAddr, &Card, &P)> {
+        self.seats
+            .iter()
+            .map(|(index, seat)| (PeerAddr::new(seat.generation, index as u16), &seat.card, &seat.handle))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.seats.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.seats.len()
+    }
+
+    fn remove(&mut self, address: PeerAddr, tell: &mut impl FnMut(&P, Role, Notice<'_>)) -> Option<P> {
+        self.find(address)?;
+        let seat = self.seats.remove(usize::from(address.slot()));
+        for (_, other) in &self.seats {
+            tell(&other.handle, other.card.role, Notice::Left(address, &seat.card));
+        }
+        Some(seat.handle)
+    }
+}

@@ -1,0 +1,58 @@
+//! The one timer of all sockets: heartbeats, deadlines, idle peers.
+//!
+//! A timer per socket would wake ten thousand tasks to find that nothing is due. One pass over the
+//! handles reads a few atomics each and wakes only those that have something to do.
+
+use std::{sync::Arc, time::Duration};
+
+use beach_lifeguard_client::CloseCode;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{
+    Shared,
+    handle::{Order, PeerHandle},
+    idle::Verdict,
+};
+
+/// Sweeps until the relay is dropped or told to stop.
+pub(super) async fn run(relay: Arc<Shared>) {
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut since_recycling = Duration::ZERO;
+    loop {
+        tokio::select! {
+            () = relay.stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        sweep(&relay);
+        since_recycling += PERIOD;
+        if since_recycling >= RECYCLE_PERIOD {
+            since_recycling = Duration::ZERO;
+            relay.by_address.forget();
+            relay.admission.forget();
+        }
+    }
+}
+
+fn sweep(relay: &Shared) {
+    let now = relay.clock.now();
+    relay.for_each_peer(|peer| match relay.patience.judge(now, peer.activity()) {
+        Verdict::Leave => {}
+        Verdict::Ping => peer.ping(),
+        Verdict::CloseIdle => recycle(relay, peer, CloseCode::IDLE, "idle_timeout"),
+        Verdict::CloseLost => recycle(relay, peer, CloseCode::CONNECTION_LOST, "heartbeat_lost"),
+        Verdict::CloseSlow => peer.end(Order::new(CloseCode::SLOW_CONSUMER, "write_deadline")),
+    });
+}
+
+fn recycle(relay: &Shared, peer: &PeerHandle, code: CloseCode, reason: &'static str) {
+    if peer.order().is_none() {
+        relay.metrics.idle_pruned();
+    }
+    peer.end(Order::new(code, reason));
+}
+
+/// Fine enough for a write deadline of seconds.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How often what has expired is forgotten.
+const RECYCLE_PERIOD: Duration = Duration::from_secs(30);
