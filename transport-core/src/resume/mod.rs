@@ -12,7 +12,7 @@
 //! 1. [`attach`](Resume::attach) each new transport, [`detach`](Resume::detach) each dead one;
 //! 2. feed what arrives to [`handle_frame`](Resume::handle_frame), and the time to
 //!    [`handle_timeout`](Resume::handle_timeout) when [`poll_timeout`](Resume::poll_timeout) has come;
-//! 3. after each of these and after each `try_send`, send everything
+//! 3. after each of these, each `try_send` and each [`consumed`](Resume::consumed), send everything
 //!    [`poll_transmit`](Resume::poll_transmit) hands out and act on everything
 //!    [`poll_event`](Resume::poll_event) reports. Hand refused frames back with
 //!    [`unsend`](Resume::unsend), and say [`unblocked`](Resume::unblocked) once the transport has room.

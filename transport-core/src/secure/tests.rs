@@ -1,6 +1,12 @@
 //! The whole decorator over memory transports, with somebody in the middle where it matters.
 
-use std::time::Instant;
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -332,6 +338,39 @@ async fn keys_are_replaced_under_way_without_anybody_noticing() {
         for lane in Lane::ALL {
             joiner.try_send(lane, Bytes::from(number.to_string())).unwrap();
             assert_eq!(host.recv().await.unwrap().payload, number.to_string());
+        }
+    }
+}
+
+#[tokio::test]
+async fn ten_minutes_bring_new_keys_on_both_lanes() {
+    static LATER: AtomicU64 = AtomicU64::new(0);
+    static START: LazyLock<Instant> = LazyLock::new(clock);
+    let clock = || *START + Duration::from_millis(LATER.load(Relaxed));
+    let (a, left, _) = memory::pair(memory::profile(4_096, 2_000));
+    let (right, b, _) = memory::pair(memory::profile(4_096, 2_000));
+    let config = SecureConfig { clock, ..config() };
+    let host_key = key();
+    let forward = async {
+        right.send(Lane::Reliable, left.recv().await.unwrap().payload).await.unwrap();
+        left.send(Lane::Reliable, right.recv().await.unwrap().payload).await.unwrap();
+        right.send(Lane::Reliable, left.recv().await.unwrap().payload).await.unwrap();
+    };
+    let (joiner, host, ()) = tokio::join!(
+        Secure::initiate(a, config.clone(), host_key.public(), Request::new(Access::Full)),
+        Secure::accept(b, config, &host_key, welcome),
+        forward,
+    );
+    let (joiner, host) = (joiner.unwrap(), host.unwrap());
+    // The first datagram makes its key a used one; a key nothing was sealed with need not change.
+    for (millis, epoch) in [(0, 0), (599_999, 0), (600_000, 1), (1_199_999, 1), (1_200_000, 2)] {
+        LATER.store(millis, Relaxed);
+        for lane in Lane::ALL {
+            joiner.try_send(lane, Bytes::from_static(b"tick")).unwrap();
+            let sealed = left.recv().await.unwrap().payload;
+            assert_eq!(sealed[sealed.len() - 8..][..2], [0, epoch], "{lane:?} at {millis}");
+            right.try_send(lane, sealed).unwrap();
+            assert_eq!(host.recv().await.unwrap(), inbound(lane, "tick"));
         }
     }
 }

@@ -116,6 +116,53 @@ fn a_generation_that_was_superseded_never_comes_back() {
 }
 
 #[test]
+fn the_attach_frame_comes_first_even_when_it_was_refused_and_superseded() {
+    let now = Instant::now();
+    let mut resume = resume();
+    resume.attach(now, Generation(1), &memory::profile(1000, 1000)).unwrap();
+    let introduction = transmits(&mut resume, now).pop().unwrap();
+    resume.unsend(introduction.clone());
+    introduce(&mut resume, now, 2, 0);
+    transmits(&mut resume, now);
+    resume.unblocked(Generation(1));
+    let late = transmits(&mut resume, now);
+    assert_eq!(late[0], introduction);
+    assert_eq!(Frame::decode(late[1].payload.clone()), Ok(Frame::Drain));
+    // One that never got to introduce itself says nothing at all.
+    resume.attach(now, Generation(3), &memory::profile(1000, 1000)).unwrap();
+    introduce(&mut resume, now, 4, 0);
+    assert!(frames(&mut resume, now).iter().all(|(generation, _)| *generation != 3));
+}
+
+#[test]
+fn a_peer_that_does_not_introduce_itself_can_be_timed() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    let (one, two) = (Generation(1), Generation(2));
+    resume.attach(now, two, &memory::profile(1000, 1000)).unwrap();
+    assert_eq!(resume.introducing(now + ms(5_000), one), None);
+    assert_eq!(resume.introducing(now + ms(5_000), two), Some(ms(5_000)));
+    receive(&mut resume, now, 2, &attach(two, 0)).unwrap();
+    assert_eq!(resume.introducing(now + ms(5_000), two), None);
+}
+
+#[test]
+fn acks_lost_with_a_generation_are_told_again_on_the_next_one() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    transmits(&mut resume, now);
+    // The second generation's introduction leaves before two more segments arrive on the first.
+    resume.attach(now, Generation(2), &memory::profile(196_608, 65_000)).unwrap();
+    transmits(&mut resume, now);
+    (0..2).for_each(|seq| receive(&mut resume, now, 1, &data(seq, "x")).unwrap());
+    resume.handle_timeout(now + ms(200));
+    assert!(frames(&mut resume, now).iter().any(|(on, frame)| *on == 1 && matches!(frame, Frame::Ack(_))));
+    receive(&mut resume, now, 2, &attach(Generation(2), 0)).unwrap();
+    let again = frames(&mut resume, now);
+    assert!(again.iter().any(|(on, frame)| *on == 2 && matches!(frame, Frame::Ack(a) if a.received == 2)));
+}
+
+#[test]
 fn a_peer_without_its_state_ends_the_session_aloud() {
     let now = Instant::now();
     let mut resume = ten_sent_four_acknowledged(now);
