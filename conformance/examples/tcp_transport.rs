@@ -90,7 +90,7 @@ pub struct TcpTransport {
     shared: Arc<Shared>,
 }
 
-/// What the transport and its two tasks share. The inbound queue's end is *the* end.
+/// What the transport and its two tasks share. Both queues have the same end.
 struct Shared {
     outbound: LaneQueue,
     inbound: LaneQueue,
@@ -173,8 +173,9 @@ impl fmt::Debug for TcpTransport {
 
 impl Shared {
     fn end(&self, closed: Closed) {
-        if self.inbound.close(closed.clone()) {
-            self.outbound.close(closed);
+        // The first one to end the outbound side wins; who waits is woken when both sides have ended.
+        if self.outbound.close(closed.clone()) {
+            self.inbound.close(closed);
         }
     }
 
@@ -313,7 +314,6 @@ const PING: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
-#[allow(dead_code, reason = "the suite includes this file as a module")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     use transport_core::{
         Generation, TransportExt,

@@ -42,6 +42,8 @@ pub mod cases;
 pub mod history;
 pub mod netlab;
 pub mod party;
+#[cfg(feature = "relay")]
+pub mod relay;
 pub mod report;
 pub mod subject;
 pub mod suite;

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    panic::{AssertUnwindSafe, catch_unwind},
+    future::Future,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -75,20 +75,21 @@ pub fn certify_all(subjects: Vec<Arc<dyn Subject>>) -> ExitCode {
 ///
 /// Why the case failed; a panic and a missed deadline are failures too.
 pub fn run_case(subject: Arc<dyn Subject>, case: &Case, direction: Direction, seed: u64) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ctx = Ctx::new(subject, direction, seed);
     let run = case.run;
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        // On a worker, not on this thread: a case that blocks must not hide the deadline.
-        let task = runtime.spawn(async move { run(&ctx).await });
-        runtime.block_on(within(CASE_LIMIT, "the case", task))
-    }));
+    run_alone(async move { run(&ctx).await })
+}
+
+/// Runs a case in a runtime of its own, with a deadline.
+pub(crate) fn run_alone(case: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // On a worker, not on this thread: a case that blocks must not hide the deadline.
+    let task = runtime.spawn(case);
+    let outcome = runtime.block_on(within(CASE_LIMIT, "the case", task));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    match outcome {
-        Ok(Ok(Ok(outcome))) => outcome,
-        Ok(Ok(Err(panicked))) => Err(Failure(format!("the case panicked: {panicked}"))),
-        Ok(Err(late)) => Err(late),
-        Err(_) => Err(Failure("the case panicked".to_owned())),
+    match outcome? {
+        Ok(outcome) => outcome,
+        Err(panicked) => Err(Failure(format!("the case panicked: {panicked}"))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Certifies the example transport, as its author would: in one file.
 
 #[path = "../examples/tcp_transport.rs"]
+#[allow(dead_code, unreachable_pub, reason = "a module here, a program of its own there")]
 mod tcp_transport;
 
 use std::{process::ExitCode, time::Duration};

@@ -1,0 +1,323 @@
+//! The least of a client: enough to keep every rule, and to break each of them.
+
+use std::time::{Duration, SystemTime};
+
+use beach_lifeguard_client::{
+    Access, ClientHello, FallbackToken, Header, Kind, Lane, LinkId, PeerAddr, RELAY_PATH, Role, SUBPROTOCOL,
+    ServerHello,
+    api::{RegisterSession, SESSIONS_PATH, TOKEN_PATH, TokenRequest, TokenResponse},
+    control::Control,
+    hello::{Compression, PROTOCOL_VERSION},
+    membership::{Member, Purpose, Verifier},
+};
+use bytes::Bytes;
+use futures::{SinkExt, StreamExt};
+use rand::Rng;
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
+};
+use uuid::Uuid;
+
+use super::RelayTarget;
+use crate::{
+    case::{Failure, Result, within},
+    ensure,
+};
+
+/// A session that the control plane knows.
+#[derive(Debug)]
+pub struct Session {
+    target: RelayTarget,
+    /// The session's id.
+    pub id: Uuid,
+    verifier: Verifier,
+}
+
+impl Session {
+    /// Registers a fresh session.
+    ///
+    /// # Errors
+    ///
+    /// What the control plane answered.
+    pub async fn register(target: &RelayTarget) -> Result<Self> {
+        let session = Self::unregistered(target);
+        let body = RegisterSession { session_id: session.id, verifier: session.verifier.clone() };
+        let (status, text) = post(&format!("{}{SESSIONS_PATH}", target.control_plane), &body).await?;
+        ensure!(status == 201, "registering a session was answered with {status}: {text}");
+        Ok(session)
+    }
+
+    /// Makes up a session that nobody knows.
+    pub fn unregistered(target: &RelayTarget) -> Self {
+        let verifier = Verifier::from_bytes(rand::rng().random());
+        Self { target: target.clone(), id: Uuid::new_v4(), verifier }
+    }
+
+    /// Asks for a token, and returns the answer as it is.
+    ///
+    /// # Errors
+    ///
+    /// Only when there was no answer.
+    pub async fn ask_for_token(&self, peer: Uuid, role: Role, proof_for: Uuid) -> Result<(u16, String)> {
+        let member = Member { peer_id: peer, role };
+        let nonce = rand::rng().random();
+        let proof = self.verifier.prove(Purpose::Token, proof_for, member, SystemTime::now(), nonce);
+        let request = TokenRequest {
+            session_id: self.id.to_string(),
+            cohort_id: "public".to_owned(),
+            client_version: Some("conformance".to_owned()),
+            entitlement_proof: None,
+            telemetry_opt_in: false,
+            total_sessions_hint: None,
+            proof: Some(proof),
+        };
+        post(&format!("{}{TOKEN_PATH}", self.target.control_plane), &request).await
+    }
+
+    /// Gets a token.
+    ///
+    /// # Errors
+    ///
+    /// What the control plane answered.
+    pub async fn token(&self, peer: Uuid, role: Role) -> Result<FallbackToken> {
+        let (status, text) = self.ask_for_token(peer, role, self.id).await?;
+        ensure!(status == 200, "asking for a token was answered with {status}: {text}");
+        Ok(serde_json::from_str::<TokenResponse>(&text)?.token)
+    }
+
+    /// Writes a correct hello.
+    ///
+    /// # Errors
+    ///
+    /// What kept the token from being minted.
+    pub async fn hello(&self, peer: Uuid, role: Role) -> Result<ClientHello> {
+        Ok(ClientHello {
+            protocol_version: PROTOCOL_VERSION,
+            session_id: self.id,
+            peer_id: peer,
+            role,
+            access: Access::Full,
+            token: self.token(peer, role).await?,
+            client_nonce: rand::rng().random(),
+            client_version: "conformance".to_owned(),
+            compression: Compression::None,
+            telemetry: false,
+        })
+    }
+
+    /// Connects as a fresh peer.
+    ///
+    /// # Errors
+    ///
+    /// Any step that failed.
+    pub async fn join(&self, role: Role) -> Result<Endpoint> {
+        let hello = self.hello(Uuid::new_v4(), role).await?;
+        Endpoint::enter(&self.target, &hello).await
+    }
+}
+
+/// One admitted socket.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The socket itself, for rules to be broken.
+    pub socket: Socket,
+    /// What the relay answered.
+    pub hello: ServerHello,
+}
+
+/// An open WebSocket.
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+impl Endpoint {
+    /// Opens a socket and says `hello`.
+    ///
+    /// # Errors
+    ///
+    /// Any step that failed, and a nonce that does not come back.
+    pub async fn enter(target: &RelayTarget, hello: &ClientHello) -> Result<Self> {
+        let mut socket = open(target).await?;
+        socket.send(Message::text(hello.encode())).await?;
+        let Message::Text(answer) = next(&mut socket).await? else {
+            return Err(Failure("the hello was not answered with a text message".to_owned()));
+        };
+        let answer = ServerHello::decode(answer.as_bytes())?;
+        ensure!(answer.client_nonce == hello.client_nonce, "the relay's hello does not repeat the nonce");
+        Ok(Self { socket, hello: answer })
+    }
+
+    /// This endpoint's address.
+    pub fn addr(&self) -> PeerAddr {
+        self.hello.peer
+    }
+
+    /// Sends one data frame.
+    ///
+    /// # Errors
+    ///
+    /// The socket's.
+    pub async fn send(&mut self, lane: Lane, to: PeerAddr, link: LinkId, payload: &[u8]) -> Result<()> {
+        self.send_raw(Header::data(lane, to, link).frame(payload)).await
+    }
+
+    /// Sends any binary message.
+    ///
+    /// # Errors
+    ///
+    /// The socket's.
+    pub async fn send_raw(&mut self, frame: Bytes) -> Result<()> {
+        within(LIMIT, "writing to the relay", self.socket.send(Message::Binary(frame))).await??;
+        Ok(())
+    }
+
+    /// Receives the next data or close frame; answers and skips what the relay says for itself.
+    ///
+    /// # Errors
+    ///
+    /// The socket's end, or [`LIMIT`] without a frame.
+    pub async fn recv(&mut self) -> Result<(Header, Bytes)> {
+        loop {
+            let (header, payload) = self.recv_any().await?;
+            if matches!(header.kind, Kind::Data | Kind::Close) {
+                return Ok((header, payload));
+            }
+        }
+    }
+
+    /// Receives the next frame of any kind.
+    ///
+    /// # Errors
+    ///
+    /// The socket's end, or [`LIMIT`] without a frame.
+    pub async fn recv_any(&mut self) -> Result<(Header, Bytes)> {
+        match next(&mut self.socket).await? {
+            Message::Binary(frame) => Ok(Header::split(frame)?),
+            other => Err(Failure(format!("the relay sent {other:?} after the hello"))),
+        }
+    }
+
+    /// Waits for a control message that `wanted` takes.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_any`](Self::recv_any).
+    pub async fn control(&mut self, wanted: impl Fn(&Control) -> bool) -> Result<Control> {
+        loop {
+            let (header, payload) = self.recv_any().await?;
+            if header.kind == Kind::Control {
+                let control = Control::decode(&payload)?;
+                if wanted(&control) {
+                    return Ok(control);
+                }
+            }
+        }
+    }
+
+    /// Demands a data frame from `from`.
+    ///
+    /// # Errors
+    ///
+    /// Anything else that came.
+    pub async fn expect(&mut self, lane: Lane, from: PeerAddr, link: LinkId, payload: &[u8]) -> Result<()> {
+        let (header, got) = self.recv().await?;
+        ensure!(
+            header == Header::data(lane, from, link),
+            "{header:?} came; {lane:?} from {from:?} on {link:?} was due"
+        );
+        ensure!(got == payload, "{} bytes were sent and {} other bytes came", payload.len(), got.len());
+        Ok(())
+    }
+
+    /// Fails if any data or close frame comes within [`QUIET`].
+    ///
+    /// # Errors
+    ///
+    /// What came.
+    pub async fn stays_quiet(&mut self) -> Result<()> {
+        match tokio::time::timeout(QUIET, self.recv()).await {
+            Err(_elapsed) => Ok(()),
+            Ok(Ok((header, _))) => Err(Failure(format!("{header:?} came, and nothing was due"))),
+            Ok(Err(failure)) => Err(failure),
+        }
+    }
+
+    /// Waits for the relay to close the socket, whatever comes before, and returns code and reason.
+    ///
+    /// # Errors
+    ///
+    /// [`LIMIT`] without a close.
+    pub async fn closed(&mut self) -> Result<(u16, String)> {
+        closed(&mut self.socket).await
+    }
+}
+
+/// Opens a socket without saying anything.
+pub(super) async fn open(target: &RelayTarget) -> Result<Socket> {
+    let mut request = format!("{}{RELAY_PATH}", target.relay).into_client_request()?;
+    request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
+    let (socket, response) = within(LIMIT, "opening a socket", connect_async(request)).await??;
+    let chosen = response.headers().get("sec-websocket-protocol");
+    ensure!(
+        chosen.is_some_and(|chosen| chosen == SUBPROTOCOL),
+        "the relay did not choose {SUBPROTOCOL}: {chosen:?}"
+    );
+    Ok(socket)
+}
+
+/// The next message that is no ping or pong.
+pub(super) async fn next(socket: &mut Socket) -> Result<Message> {
+    loop {
+        match within(LIMIT, "hearing from the relay", socket.next()).await? {
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Close(frame))) => return Err(Failure(format!("the relay closed: {frame:?}"))),
+            Some(message) => return Ok(message?),
+            None => return Err(Failure("the socket ended without a close".to_owned())),
+        }
+    }
+}
+
+/// Waits for the close of a socket.
+pub(super) async fn closed(socket: &mut Socket) -> Result<(u16, String)> {
+    let close = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    return Ok((frame.code.into(), frame.reason.to_string()));
+                }
+                Some(Ok(Message::Close(None))) | None => {
+                    return Err(Failure("the socket ended without a code".to_owned()));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    return Err(Failure(format!("the socket broke without a close: {error}")));
+                }
+            }
+        }
+    };
+    within(LIMIT, "being closed", close).await?
+}
+
+/// Demands a close with this code and, if given, this reason.
+pub(super) fn is(close: &(u16, String), code: u16, reason: &str) -> Result<()> {
+    ensure!(
+        close.0 == code && (reason.is_empty() || close.1 == reason),
+        "the relay closed with {} {:?} where {code} {reason:?} is due",
+        close.0,
+        close.1
+    );
+    Ok(())
+}
+
+/// Posts JSON; returns status and body.
+pub(super) async fn post(url: &str, body: &impl serde::Serialize) -> Result<(u16, String)> {
+    let client = reqwest::Client::builder().timeout(LIMIT).no_proxy().build()?;
+    let answer = client.post(url).json(body).send().await?;
+    Ok((answer.status().as_u16(), answer.text().await?))
+}
+
+/// How long anything may take: twice the relay's own hello deadline.
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
+
+/// How long to listen for what must not come.
+const QUIET: Duration = Duration::from_millis(250);
