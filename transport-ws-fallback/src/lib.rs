@@ -1,1 +1,53 @@
-//! Under construction.
+//! The WebSocket relay as a beach transport: the emergency exit.
+//!
+//! A [`WsFallbackConnector`] fetches a token from the control plane, opens *one* WebSocket to the
+//! relay and carries links to any number of peers over it. While no link is open there is no socket:
+//! the fallback sleeps. When the first link is dialled the socket opens, when the last one ends it
+//! closes.
+//!
+//! What is emulated, and how: the reliable lane is the WebSocket's own order and completeness. The
+//! datagram lane is *emulated*: nothing is lost or reordered once it left, it is held up by whatever
+//! is before it, and it is bounded by dropping the oldest unsent message here and in the relay. Its
+//! profile says so.
+//!
+//! What it is not: it seals nothing (that is `Secure<T>` above), resumes nothing (that is the session
+//! above) and decides nothing (that is the policy). HTTP proxies are not spoken.
+//!
+//! ```no_run
+//! use beach_lifeguard_client::{Access, Role, membership::Verifier};
+//! use transport_core::{Connector, DialRole, Generation, PeerId, SessionId, Target};
+//! use transport_ws_fallback::{Membership, WsConfig, WsFallbackConnector};
+//!
+//! # async fn dial(verifier: Verifier, session: SessionId, me: PeerId, host: PeerId) -> Result<(), Box<dyn std::error::Error>> {
+//! let member = Membership { verifier, role: Role::Viewer, access: Access::Full };
+//! let config = WsConfig::new("https://control.example".parse()?, member);
+//! let connector = WsFallbackConnector::new(config)?;
+//! let link = connector.connect(&Target::new(session, me, host, DialRole::Offerer, Generation(1))).await?;
+//! println!("{}", link.profile().path);
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod config;
+mod connector;
+mod dial;
+mod early;
+mod error;
+mod heartbeat;
+mod link;
+mod links;
+mod prefetch;
+mod socket;
+mod tls;
+mod token;
+mod transport;
+
+pub use config::{ConfigError, Deadlines, EntitlementProof, Membership, WsConfig};
+pub use connector::WsFallbackConnector;
+pub use error::{CloseAtHandshake, UpgradeRefused};
+pub use token::{Grant, HttpTokenProvider, TokenFailure, TokenFor, TokenProvider, TokenRefused};
+pub use transport::WsTransport;
+
+/// The registered name of this transport.
+pub const ID: transport_core::TransportId = transport_core::TransportId::from_static("ws-fallback");

@@ -1,0 +1,268 @@
+//! Token, dial, upgrade, hello, peer: one socket for all links of an endpoint.
+
+use std::{
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use beach_lifeguard_client::{
+    ClientHello, ServerHello,
+    frame::{HEADER_BYTES, MAX_FRAME_BYTES},
+    hello::{Compression, PROTOCOL_VERSION},
+};
+use rustls::ClientConfig;
+use tokio::{
+    sync::{Mutex, watch},
+    time::{Instant, timeout},
+};
+use transport_core::{
+    Carriage, CloseCode, Closed, ConnectError, ConnectErrorKind as Kind, Connector, Initiator, LaneProfile,
+    PeerId, Profile, RetryClass, SessionId, Target, Transport, TransportId, lane::MIN_RELIABLE_MESSAGE,
+};
+use url::Url;
+
+use crate::{
+    ID,
+    config::{ConfigError, WsConfig, check_relay_url},
+    dial,
+    error::{because, closed_at, failed, stage},
+    heartbeat::Heartbeat,
+    links::Links,
+    prefetch::Prefetched,
+    socket::{Hold, OpenSocket, Socket},
+    tls,
+    token::{Grant, HttpTokenProvider, TokenFor, TokenProvider, uuid},
+    transport::WsTransport,
+};
+
+/// Dials peers through the relay. Dormant until then: no socket, no timer, no task.
+///
+/// One connector serves one endpoint of one session at a time; all its links share one socket.
+#[derive(Debug)]
+pub struct WsFallbackConnector {
+    config: WsConfig,
+    tokens: Arc<dyn TokenProvider>,
+    tls: Arc<ClientConfig>,
+    prefetched: Prefetched,
+    /// Held while the socket is being opened, so that links dialled at once share it.
+    current: Mutex<Option<Current>>,
+    open: watch::Sender<usize>,
+}
+
+#[derive(Debug)]
+struct Current {
+    whom: TokenFor,
+    socket: Arc<Socket>,
+}
+
+impl WsFallbackConnector {
+    /// Makes a connector that asks the control plane for its tokens. Opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the field at fault.
+    pub fn new(config: WsConfig) -> Result<Self, ConfigError> {
+        let tokens = Arc::new(HttpTokenProvider::new(config.clone())?);
+        Self::with_tokens(config, tokens)
+    }
+
+    /// Makes a connector that gets its tokens elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the field at fault.
+    pub fn with_tokens(config: WsConfig, tokens: Arc<dyn TokenProvider>) -> Result<Self, ConfigError> {
+        config.check()?;
+        let tls = Arc::new(tls::client_config(&config.roots)?);
+        let (open, _) = watch::channel(0);
+        Ok(Self { config, tokens, tls, prefetched: Prefetched::default(), current: Mutex::default(), open })
+    }
+
+    /// Fetches a token ahead, while quorum is one failure away. Opens no relay socket; does nothing
+    /// when an unspent token is at hand.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] of stage `token`. When the control plane said no, its source is a
+    /// [`TokenRefused`](crate::TokenRefused).
+    pub async fn prefetch(&self, session: SessionId, local: PeerId) -> Result<(), ConnectError> {
+        let whom = TokenFor { session, peer: local };
+        if !self.prefetched.holds(whom, Instant::now()) {
+            let grant = self.fetch(whom).await?;
+            self.prefetched.keep(whom, grant, SystemTime::now(), Instant::now());
+        }
+        Ok(())
+    }
+
+    /// How many relay sockets are open: 0 while dormant, 1 while links use it; 2 for a moment while
+    /// one closes and the next opens.
+    pub fn sockets(&self) -> usize {
+        *self.open.borrow()
+    }
+
+    /// Waits until no relay socket is open.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn dormant(&self) {
+        // The sender lives in `self`, so this ends only when it is true.
+        let _ = self.open.subscribe().wait_for(|sockets| *sockets == 0).await;
+    }
+
+    async fn hold(&self, target: &Target) -> Result<Hold, ConnectError> {
+        let whom = TokenFor { session: target.session, peer: target.local };
+        let mut current = self.current.lock().await;
+        if let Some(Current { whom: user, socket }) = &*current {
+            match socket.hold() {
+                Some(hold) if *user == whom => return Ok(hold),
+                Some(_) => {
+                    let busy = "one connector serves one endpoint of one session at a time";
+                    return Err(because(stage::DIAL, Kind::Misuse, busy));
+                }
+                None => socket.leave_if_draining(),
+            }
+            if let Some(closed) = told_to_stay_away(socket) {
+                return Err(closed_at(stage::DIAL, closed));
+            }
+        }
+        let (socket, hold) = self.open_socket(whom, target).await?;
+        *current = Some(Current { whom, socket });
+        Ok(hold)
+    }
+
+    async fn open_socket(
+        &self,
+        whom: TokenFor,
+        target: &Target,
+    ) -> Result<(Arc<Socket>, Hold), ConnectError> {
+        let grant = match self.prefetched.take(whom, Instant::now()) {
+            Some(grant) => grant,
+            None => self.fetch(whom).await?,
+        };
+        let url = self.relay_url(&grant)?;
+        let open = OpenSocket::new(&self.open);
+        let deadlines = &self.config.deadlines;
+        let mut stream = dial::open(&url, &self.tls, deadlines, &target.progress).await?;
+        let hello = self.hello(whom, grant);
+        let answer = dial::greet(&mut stream, &hello, deadlines.hello).await?;
+        let profile = self.profile(&url, &answer)?;
+        let jitter = rand::random();
+        let interval = self.config.heartbeat.unwrap_or(answer.heartbeat).max(MIN_HEARTBEAT);
+        let heartbeat = Heartbeat::new(interval, jitter, Instant::now());
+        let mut links = Links::new(profile, heartbeat, jitter);
+        for presence in answer.peers {
+            links.peer_joined(presence.peer_id, presence.peer);
+        }
+        tracing::debug!("relay socket open");
+        Ok(Socket::start(links, stream, open))
+    }
+
+    async fn fetch(&self, whom: TokenFor) -> Result<Grant, ConnectError> {
+        let deadline = self.config.deadlines.token;
+        match timeout(deadline, self.tokens.token(whom)).await {
+            Err(_) => Err(failed(stage::TOKEN, Kind::TimedOut)),
+            Ok(Err(failure)) => Err(because(stage::TOKEN, failure.kind(), failure.into_source())),
+            Ok(Ok(grant)) => Ok(grant),
+        }
+    }
+
+    fn relay_url(&self, grant: &Grant) -> Result<Url, ConnectError> {
+        if let Some(url) = &self.config.relay_url {
+            return Ok(url.clone());
+        }
+        let Some(url) = &grant.relay_url else { return Ok(self.config.relay_beside_control_plane()) };
+        check_relay_url("relay_url of the token's answer", url)
+            .map_err(|error| because(stage::TOKEN, Kind::Misuse, error))?;
+        Ok(url.clone())
+    }
+
+    fn hello(&self, whom: TokenFor, grant: Grant) -> ClientHello {
+        ClientHello {
+            protocol_version: PROTOCOL_VERSION,
+            session_id: uuid(whom.session.as_bytes()),
+            peer_id: uuid(whom.peer.as_bytes()),
+            role: self.config.membership.role,
+            access: self.config.membership.access,
+            token: grant.token,
+            client_nonce: rand::random(),
+            client_version: self.config.client_version.clone(),
+            compression: Compression::None,
+            telemetry: self.config.telemetry_opt_in,
+        }
+    }
+
+    fn profile(&self, url: &Url, answer: &ServerHello) -> Result<Profile, ConnectError> {
+        let frame = (answer.limits.frame_bytes as usize).min(MAX_FRAME_BYTES);
+        let max_message = NonZeroUsize::new(frame.saturating_sub(HEADER_BYTES))
+            .filter(|max| max.get() >= MIN_RELIABLE_MESSAGE)
+            .ok_or_else(|| because(stage::HELLO, Kind::Incompatible, "the relay's frames are too small"))?;
+        let lane = |carriage, queue_bytes| LaneProfile { carriage, max_message, queue_bytes };
+        let in_flight = NonZeroUsize::new(answer.limits.in_flight_bytes as usize).unwrap_or(max_message);
+        Ok(Profile {
+            transport: ID,
+            path: format!("websocket through the relay at {}", url.host_str().unwrap_or("?")).into(),
+            datagram: lane(Carriage::Emulated, self.config.datagram_bytes),
+            reliable: lane(Carriage::Native, self.config.reliable_bytes),
+            in_flight: in_flight.max(max_message),
+        })
+    }
+}
+
+#[async_trait]
+impl Connector for WsFallbackConnector {
+    fn id(&self) -> TransportId {
+        ID
+    }
+
+    /// The peer's own handshake above proves who it is; here it only has to be at the relay.
+    async fn connect(&self, target: &Target) -> Result<Box<dyn Transport>, ConnectError> {
+        let hold = self.hold(target).await?;
+        let opened = timeout(self.config.deadlines.peer, hold.open(target.peer, target.generation.0)).await;
+        match opened {
+            Err(_) => Err(because(stage::PEER, Kind::TimedOut, "the other side has not come to the relay")),
+            Ok(Err(closed)) => Err(closed_at(stage::PEER, closed)),
+            Ok(Ok(None)) => Err(because(stage::PEER, Kind::Misuse, "this generation is attached already")),
+            Ok(Ok(Some(link))) => {
+                Ok(Box::new(WsTransport::new(hold.profile(), hold.socket().clone(), link)))
+            }
+        }
+    }
+}
+
+/// The relay closed the socket with a code that says not to come back; for a while that is obeyed
+/// here, whatever is dialled. The newest connection of a peer wins: the older must not fight back.
+fn told_to_stay_away(socket: &Socket) -> Option<Closed> {
+    let (closed, at) = socket.ended()?;
+    let stay = closed.initiator == Initiator::Peer
+        && closed.code != CloseCode::NORMAL
+        && closed.code.retry_class() == RetryClass::Stay;
+    (stay && at.elapsed() < STAY_AWAY).then_some(closed)
+}
+
+/// How long a `stay` of the relay is obeyed without asking again.
+const STAY_AWAY: Duration = Duration::from_secs(30);
+
+/// A relay cannot make its clients spin.
+const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const _: fn() = || {
+        fn sendable<T: Send>(_: T) {}
+        fn probe(connector: &WsFallbackConnector, target: &Target) {
+            sendable(connector.connect(target));
+        }
+        let _ = probe;
+    };
+
+    #[test]
+    fn its_name_is_registered() {
+        let registered = include_str!("../../docs/TRANSPORTS.md");
+        assert!(registered.contains(&format!("| `{}` | `transport-ws-fallback` |", ID.as_str())));
+    }
+}

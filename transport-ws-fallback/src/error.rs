@@ -1,0 +1,116 @@
+//! From what went wrong to who is at fault.
+
+use std::error::Error;
+
+use beach_lifeguard_client::close::CloseCode as WireCode;
+use transport_core::{CloseCode, Closed, ConnectError, ConnectErrorKind, RetryClass};
+
+use crate::ID;
+
+/// The stages of a dial: a closed set, fit for a metric label.
+pub(crate) mod stage {
+    pub(crate) const TOKEN: &str = "token";
+    pub(crate) const DIAL: &str = "dial";
+    pub(crate) const UPGRADE: &str = "upgrade";
+    pub(crate) const HELLO: &str = "hello";
+    pub(crate) const PEER: &str = "peer";
+}
+
+/// The relay, or something before it, answered the upgrade with another HTTP status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the relay answered the upgrade with HTTP {status}")]
+pub struct UpgradeRefused {
+    /// The HTTP status.
+    pub status: u16,
+}
+
+impl UpgradeRefused {
+    pub(crate) fn kind(self) -> ConnectErrorKind {
+        match self.status {
+            401 | 403 => ConnectErrorKind::Rejected,
+            // Full, draining, too many at once: another moment may do.
+            408 | 425 | 429 | 500..=599 => ConnectErrorKind::Unreachable,
+            // Whatever answers there is no relay of this version.
+            _ => ConnectErrorKind::Incompatible,
+        }
+    }
+}
+
+/// The relay closed before its hello, or refuses to be asked again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the relay refused: {0}")]
+pub struct CloseAtHandshake(#[source] pub Closed);
+
+impl CloseAtHandshake {
+    pub(crate) fn kind(&self) -> ConnectErrorKind {
+        match self.0.code {
+            CloseCode::UNSUPPORTED | CloseCode::PROTOCOL_ERROR | CloseCode::BAD_FRAME | CloseCode::TOO_BIG => {
+                ConnectErrorKind::Incompatible
+            }
+            code if code.retry_class() == RetryClass::Stay => ConnectErrorKind::Rejected,
+            _ => ConnectErrorKind::Unreachable,
+        }
+    }
+}
+
+pub(crate) fn failed(stage: &'static str, kind: ConnectErrorKind) -> ConnectError {
+    ConnectError::new(ID, stage, kind)
+}
+
+pub(crate) fn because(
+    stage: &'static str,
+    kind: ConnectErrorKind,
+    source: impl Into<Box<dyn Error + Send + Sync>>,
+) -> ConnectError {
+    failed(stage, kind).because(source)
+}
+
+pub(crate) fn closed_at(stage: &'static str, closed: Closed) -> ConnectError {
+    let refused = CloseAtHandshake(closed);
+    because(stage, refused.kind(), refused)
+}
+
+/// Both crates keep the same table; a test compares them.
+pub(crate) fn from_wire(code: WireCode) -> CloseCode {
+    CloseCode::from_wire(code.get()).unwrap_or(CloseCode::PROTOCOL_ERROR)
+}
+
+/// See [`from_wire`].
+pub(crate) fn to_wire(code: CloseCode) -> WireCode {
+    WireCode::from_wire(code.get()).unwrap_or(WireCode::PROTOCOL_ERROR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wire_and_the_seam_keep_one_table_of_close_codes() {
+        for code in 0..=u16::MAX {
+            let (wire, seam) = (WireCode::from_wire(code), CloseCode::from_wire(code));
+            assert_eq!(wire.map(WireCode::get), seam.map(CloseCode::get));
+            let (Some(wire), Some(seam)) = (wire, seam) else { continue };
+            assert_eq!(wire.label(), seam.label());
+            assert_eq!(format!("{:?}", wire.retry_class()), format!("{:?}", seam.retry_class()), "{code}");
+            assert_eq!((from_wire(wire), to_wire(seam)), (seam, wire));
+        }
+    }
+
+    #[test]
+    fn refusals_say_who_is_at_fault() {
+        use ConnectErrorKind::{Incompatible, Rejected, Unreachable};
+        for (status, kind) in [(403, Rejected), (404, Incompatible), (426, Incompatible), (503, Unreachable)] {
+            assert_eq!(UpgradeRefused { status }.kind(), kind, "{status}");
+        }
+        for (code, kind) in [
+            (CloseCode::BAD_TOKEN, Rejected),
+            (CloseCode::PAUSED, Rejected),
+            (CloseCode::SUPERSEDED, Rejected),
+            (CloseCode::UNSUPPORTED, Incompatible),
+            (CloseCode::RESTART, Unreachable),
+            (CloseCode::RATE_LIMITED, Unreachable),
+        ] {
+            assert_eq!(CloseAtHandshake(Closed::peer(code, "")).kind(), kind, "{code}");
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! Everything one relay socket knows: who is there, which links are open, what is to be sent.
+//! Sans-IO: the socket's shell feeds it frames and time, and carries out what it says.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use beach_lifeguard_client::{
+    Header, Kind, Lane as WireLane, LinkId, PeerAddr,
+    close::{CloseFrame, cut},
+    control::Control,
+};
+use bytes::Bytes;
+use tokio::time::Instant;
+use transport_core::{CloseCode, Closed, Inbound, Lane, Profile};
+use uuid::Uuid;
+
+use crate::{
+    early::EarlyFrames,
+    error::{from_wire, to_wire},
+    heartbeat::{Beat, Heartbeat},
+    link::{Key, Link},
+};
+
+/// The state of one socket.
+#[derive(Debug)]
+pub(crate) struct Links {
+    profile: Profile,
+    heartbeat: Heartbeat,
+    /// A random number in 0..1, so that clients told to leave together do not.
+    jitter: f64,
+    peers: HashMap<Uuid, PeerAddr>,
+    open: HashMap<Key, Entry>,
+    /// Links with something to send, each once, served in turn.
+    ready: VecDeque<Key>,
+    early: EarlyFrames,
+    /// The last links that ended: their late frames are discarded, not kept as early ones.
+    ended: VecDeque<Key>,
+    /// Frames that wait for no turn: heartbeats, and closes of links that never opened.
+    urgent: VecDeque<Bytes>,
+    /// Dials that hold the socket open before they have a link.
+    dials: usize,
+    leave_at: Option<Instant>,
+    held_until: Option<Instant>,
+    retired_at: Option<Instant>,
+    end: Option<(Closed, Instant)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    link: Arc<Link>,
+    ready: bool,
+    ending: Option<Ending>,
+}
+
+/// A link that this side closed: its queue is flushed, then the peer is told.
+#[derive(Debug)]
+struct Ending {
+    close: CloseFrame,
+    until: Instant,
+}
+
+/// What a frame led to.
+#[derive(Debug, Default)]
+pub(crate) struct Arrival {
+    /// A message for an open link.
+    pub(crate) deliver: Option<(Arc<Link>, Inbound)>,
+    /// Something else changed: the writer, the watch and the waiting dials should look again.
+    pub(crate) changed: bool,
+}
+
+/// What the writer does next.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// Frames to write, then to flush once.
+    pub(crate) frames: Vec<Bytes>,
+    /// Nobody uses the socket any more and everything was said: close it.
+    pub(crate) done: bool,
+    /// The relay asked for a pause until then.
+    pub(crate) resume_at: Option<Instant>,
+}
+
+/// What the clock led to.
+#[derive(Debug)]
+pub(crate) enum Tick {
+    /// The socket's time is over.
+    End(Closed),
+    /// Look again then, or when something changed.
+    Wait {
+        until: Instant,
+        /// The writer has something to do.
+        write: bool,
+    },
+}
+
+impl Links {
+    /// Starts with one dial holding the socket open.
+    pub(crate) fn new(profile: Profile, heartbeat: Heartbeat, jitter: f64) -> Self {
+        Self {
+            profile,
+            heartbeat,
+            jitter,
+            peers: HashMap::new(),
+            open: HashMap::new(),
+            ready: VecDeque::new(),
+            early: EarlyFrames::default(),
+            ended: VecDeque::new(),
+            urgent: VecDeque::new(),
+            dials: 1,
+            leave_at: None,
+            held_until: None,
+            retired_at: None,
+            end: None,
+        }
+    }
+
+    pub(crate) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Notes who is there.
+    pub(crate) fn peer_joined(&mut self, peer_id: Uuid, peer: PeerAddr) {
+        if self.peers.len() < MAX_PEERS || self.peers.contains_key(&peer_id) {
+            self.peers.insert(peer_id, peer);
+        }
+    }
+
+    /// Where `peer_id` is; `Err` once the socket has ended.
+    pub(crate) fn find(&self, peer_id: Uuid) -> Result<Option<PeerAddr>, Closed> {
+        match &self.end {
+            Some((closed, _)) => Err(closed.clone()),
+            None => Ok(self.peers.get(&peer_id).copied()),
+        }
+    }
+
+    /// Holds the socket open for one more dial, if it takes any.
+    pub(crate) fn hold(&mut self) -> bool {
+        let usable = self.end.is_none() && self.retired_at.is_none() && self.leave_at.is_none();
+        self.dials += usize::from(usable);
+        usable
+    }
+
+    /// Ends one hold.
+    pub(crate) fn release(&mut self) {
+        self.dials = self.dials.saturating_sub(1);
+    }
+
+    /// Opens a link and hands it what came early. `None` when it is open already.
+    ///
+    /// The end of the socket comes as the end of the link: one way to learn it.
+    pub(crate) fn open(&mut self, key: Key) -> Option<Arc<Link>> {
+        if self.open.contains_key(&key) {
+            return None;
+        }
+        let link = Arc::new(Link::new(key, &self.profile));
+        if let Some((closed, _)) = &self.end {
+            link.end(closed.clone());
+            return Some(link);
+        }
+        let waiting = self.early.take(key);
+        let (frames, end) = waiting.map(|waiting| (waiting.frames, waiting.end)).unwrap_or_default();
+        for (lane, payload) in frames {
+            // 64 KiB at most, into an empty queue that takes at least as much.
+            let _ = link.inbound.try_push(lane, payload);
+        }
+        if let Some(close) = end {
+            link.end(Closed::peer(from_wire(close.code), close.reason));
+            self.remember_ended(key);
+        } else {
+            self.open.insert(key, Entry { link: link.clone(), ready: false, ending: None });
+        }
+        Some(link)
+    }
+
+    /// Notes that a link has something to send.
+    pub(crate) fn mark_ready(&mut self, key: Key) -> bool {
+        let Some(entry) = self.open.get_mut(&key).filter(|entry| !entry.ready) else { return false };
+        entry.ready = true;
+        self.ready.push_back(key);
+        true
+    }
+
+    /// Ends a link from this side; the first end wins. Its queue has until `now + flush` to leave.
+    pub(crate) fn close(&mut self, link: &Link, code: CloseCode, detail: &str, flush: Duration, now: Instant) {
+        let close = CloseFrame::new(to_wire(code), detail);
+        if !link.end(Closed::local(code, cut(detail).to_owned())) {
+            return;
+        }
+        if let Some(entry) = self.open.get_mut(&link.key) {
+            entry.ending = Some(Ending { close, until: now + flush });
+            self.mark_ready(link.key);
+        }
+    }
+
+    /// Takes a binary message of the relay.
+    ///
+    /// # Errors
+    ///
+    /// The end of the socket, when the relay speaks what nobody understands.
+    pub(crate) fn on_frame(&mut self, frame: Bytes, now: Instant) -> Result<Arrival, Closed> {
+        self.on_life(now);
+        let broken = || Closed::local(CloseCode::BAD_FRAME, "the relay sent an unreadable frame");
+        let (header, payload) = Header::split(frame).map_err(|_| broken())?;
+        let key = Key { peer: header.peer, link: header.link };
+        let mut arrival = Arrival::default();
+        match header.kind {
+            Kind::Data => arrival = self.on_data(key, lane(header.lane), payload, now),
+            Kind::Close => {
+                let close = CloseFrame::decode(&payload).map_err(|_| broken())?;
+                self.on_close(key, close, now);
+                arrival.changed = true;
+            }
+            Kind::Control => {
+                self.on_control(Control::decode(&payload).map_err(|_| broken())?, now);
+                arrival.changed = true;
+            }
+            Kind::Heartbeat => {
+                if self.heartbeat.on_heartbeat() {
+                    self.urge(Header::relay(Kind::Heartbeat).frame(&[]));
+                    arrival.changed = true;
+                }
+            }
+            Kind::Unknown(_) => {}
+        }
+        Ok(arrival)
+    }
+
+    /// Notes that anything arrived, WebSocket pings and pongs included.
+    pub(crate) fn on_life(&mut self, now: Instant) {
+        self.heartbeat.on_received(now);
+    }
+
+    /// Collects what is to be written: urgent frames first, then one message of each link in turn.
+    pub(crate) fn next_batch(&mut self, now: Instant) -> Batch {
+        let mut frames: Vec<Bytes> = self.urgent.drain(..).collect();
+        let held = self.held_until.filter(|until| now < *until);
+        let mut bytes = 0;
+        while held.is_none() && bytes < BATCH_BYTES {
+            let Some(frame) = self.next_frame(now) else { break };
+            bytes += frame.len();
+            frames.push(frame);
+        }
+        if !frames.is_empty() {
+            self.heartbeat.on_sent(now);
+        }
+        let done = frames.is_empty() && self.dials == 0 && self.open.is_empty();
+        if done {
+            self.retired_at.get_or_insert(now);
+        }
+        Batch { frames, done, resume_at: held }
+    }
+
+    /// Looks at the clock.
+    pub(crate) fn tick(&mut self, now: Instant) -> Tick {
+        if let Some((closed, _)) = &self.end {
+            return Tick::End(closed.clone());
+        }
+        if self.leave_at.is_some_and(|at| at <= now) {
+            return Tick::End(drained());
+        }
+        let overdue = self.overdue();
+        if overdue.is_some_and(|at| at <= now) {
+            return Tick::End(Closed::local(CloseCode::NORMAL, "nobody uses it any more"));
+        }
+        for key in self.early.expire(now) {
+            self.abandon(key, CloseCode::GOING_AWAY, "nobody here opened this link");
+        }
+        let mut beat = self.heartbeat.poll(now);
+        if beat == Beat::Send {
+            self.urge(Header::relay(Kind::Heartbeat).frame(&[]));
+            beat = self.heartbeat.poll(now);
+        }
+        let Beat::Wait(beat) = beat else {
+            let silent = self.heartbeat.patience().as_secs_f32();
+            return Tick::End(Closed::network(format!("no sign of life from the relay for {silent} s")));
+        };
+        let others = [self.leave_at, self.early.next_expiry(), overdue];
+        let until = others.into_iter().flatten().fold(beat, Instant::min);
+        Tick::Wait { until, write: !self.urgent.is_empty() }
+    }
+
+    /// Ends the socket and every link on it; the first end wins.
+    pub(crate) fn end(&mut self, closed: Closed, now: Instant) {
+        if self.end.is_some() {
+            return;
+        }
+        for entry in self.open.values() {
+            entry.link.end(closed.clone());
+        }
+        self.open.clear();
+        self.ready.clear();
+        self.end = Some((closed, now));
+    }
+
+    /// How and when the socket ended, if it has.
+    pub(crate) fn ended(&self) -> Option<&(Closed, Instant)> {
+        self.end.as_ref()
+    }
+
+    /// Leaves a draining relay now instead of at the drawn moment: a new dial must not wait.
+    pub(crate) fn leave_if_draining(&mut self, now: Instant) {
+        if self.leave_at.is_some() {
+            self.end(drained(), now);
+        }
+    }
+
+    fn next_frame(&mut self, now: Instant) -> Option<Bytes> {
+        loop {
+            let key = self.ready.pop_front()?;
+            let Some(entry) = self.open.get_mut(&key) else { continue };
+            let in_time = entry.ending.as_ref().is_none_or(|ending| now < ending.until);
+            let message = if in_time { entry.link.outbound.try_pop_any() } else { None };
+            if let Some(Inbound { lane, payload }) = message {
+                self.ready.push_back(key);
+                return Some(Header::data(wire_lane(lane), key.peer, key.link).frame(&payload));
+            }
+            entry.ready = false;
+            if let Some(ending) = entry.ending.take() {
+                self.open.remove(&key);
+                self.remember_ended(key);
+                return Some(Header::close(key.peer, key.link).frame(&ending.close.encode()));
+            }
+        }
+    }
+
+    fn on_data(&mut self, key: Key, lane: Lane, payload: Bytes, now: Instant) -> Arrival {
+        if let Some(entry) = self.open.get(&key) {
+            return Arrival { deliver: Some((entry.link.clone(), Inbound { lane, payload })), changed: false };
+        }
+        let overflow = !payload.is_empty()
+            && !self.ended.contains(&key)
+            && self.early.keep(key, lane, &payload, now).is_err();
+        if overflow {
+            self.abandon(key, CloseCode::SLOW_CONSUMER, "too much before this link was opened");
+        }
+        Arrival { deliver: None, changed: true }
+    }
+
+    fn on_close(&mut self, key: Key, close: CloseFrame, now: Instant) {
+        if let Some(entry) = self.open.remove(&key) {
+            entry.link.end(Closed::peer(from_wire(close.code), close.reason));
+            self.remember_ended(key);
+        } else if !self.ended.contains(&key) {
+            self.early.end(key, close, now);
+        }
+    }
+
+    fn on_control(&mut self, control: Control, now: Instant) {
+        match control {
+            Control::PeerJoined(presence) => self.peer_joined(presence.peer_id, presence.peer),
+            Control::PeerLeft { peer } => self.on_peer_left(peer),
+            Control::Drain { after, spread } => {
+                let wait = (after + spread.mul_f64(self.jitter)).min(MAX_DRAIN);
+                self.leave_at.get_or_insert(now + wait);
+            }
+            Control::RateLimited { retry_after } => self.held_until = Some(now + retry_after.min(MAX_HOLD)),
+            Control::Unknown => {}
+        }
+    }
+
+    fn on_peer_left(&mut self, peer: PeerAddr) {
+        self.peers.retain(|_, address| *address != peer);
+        self.early.forget(peer);
+        let gone: Vec<Key> = self.open.keys().filter(|key| key.peer == peer).copied().collect();
+        for key in gone {
+            if let Some(entry) = self.open.remove(&key) {
+                entry.link.end(Closed::network("the peer lost its connection to the relay"));
+                self.remember_ended(key);
+            }
+        }
+    }
+
+    /// Tells a peer that a link which never opened here is over.
+    fn abandon(&mut self, key: Key, code: CloseCode, reason: &str) {
+        self.remember_ended(key);
+        self.urge(Header::close(key.peer, key.link).frame(&CloseFrame::new(to_wire(code), reason).encode()));
+    }
+
+    fn urge(&mut self, frame: Bytes) {
+        if self.urgent.len() < MAX_URGENT {
+            self.urgent.push_back(frame);
+        }
+    }
+
+    fn remember_ended(&mut self, key: Key) {
+        if self.ended.len() >= MAX_ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(key);
+    }
+
+    /// When a socket that nobody uses must be gone, though the path takes nothing.
+    fn overdue(&self) -> Option<Instant> {
+        if let Some(at) = self.retired_at {
+            return Some(at + CLOSING);
+        }
+        let endings = self.open.values().map(|entry| entry.ending.as_ref().map(|ending| ending.until));
+        let last = endings.collect::<Option<Vec<_>>>()?.into_iter().max()?;
+        (self.dials == 0).then_some(last + CLOSING)
+    }
+}
+
+pub(crate) fn key(peer: PeerAddr, link: u32) -> Key {
+    Key { peer, link: LinkId(link) }
+}
+
+fn drained() -> Closed {
+    Closed::peer(CloseCode::DRAIN, "the relay drains")
+}
+
+fn lane(lane: WireLane) -> Lane {
+    match lane {
+        WireLane::Datagram => Lane::Datagram,
+        WireLane::Reliable => Lane::Reliable,
+    }
+}
+
+fn wire_lane(lane: Lane) -> WireLane {
+    match lane {
+        Lane::Datagram => WireLane::Datagram,
+        Lane::Reliable => WireLane::Reliable,
+    }
+}
+
+/// Bytes written before one flush: enough to make the system call cheap, little enough that a
+/// keystroke of another link waits for one batch only.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// Peers remembered; a session has far fewer.
+const MAX_PEERS: usize = 10_000;
+
+/// Ended links remembered: more than ever overlap.
+const MAX_ENDED: usize = 64;
+
+/// Urgent frames that may wait; beyond it they repeat themselves.
+const MAX_URGENT: usize = 64;
+
+/// The longest pause and the longest drain a relay can ask for.
+const MAX_HOLD: Duration = Duration::from_secs(5);
+const MAX_DRAIN: Duration = Duration::from_secs(600);
+
+/// How long saying goodbye may take.
+pub(crate) const CLOSING: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+#[path = "links_tests.rs"]
+mod tests;

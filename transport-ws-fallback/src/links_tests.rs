@@ -1,0 +1,216 @@
+use beach_lifeguard_client::{CloseCode as WireCode, Role, control::Presence};
+use futures::FutureExt;
+use proptest::{collection::vec, prelude::*};
+use transport_core::{Initiator, memory};
+
+use super::*;
+
+const PEER: PeerAddr = PeerAddr::new(1, 1);
+const INTERVAL: Duration = Duration::from_secs(15);
+
+fn links(now: Instant) -> Links {
+    Links::new(memory::profile(100, 60), Heartbeat::new(INTERVAL, 0.5, now), 0.5)
+}
+
+fn data(peer: PeerAddr, link: u32, payload: &'static [u8]) -> Bytes {
+    Header::data(WireLane::Reliable, peer, LinkId(link)).frame(payload)
+}
+
+fn close(peer: PeerAddr, link: u32, code: WireCode, reason: &str) -> Bytes {
+    Header::close(peer, LinkId(link)).frame(&CloseFrame::new(code, reason).encode())
+}
+
+fn received(link: &Link) -> Result<Bytes, Closed> {
+    link.recv().now_or_never().expect("something to receive").map(|inbound| inbound.payload)
+}
+
+fn read(frame: &Bytes) -> (Header, Bytes) {
+    Header::split(frame.clone()).unwrap()
+}
+
+fn send(links: &mut Links, link: &Link, payload: &'static [u8]) {
+    link.outbound.try_push(Lane::Reliable, Bytes::from_static(payload)).unwrap();
+    links.mark_ready(link.key);
+}
+
+#[test]
+fn frames_that_come_before_the_link_are_there_when_it_opens_and_so_is_its_end() {
+    let now = Instant::now();
+    let mut links = links(now);
+    for payload in [&b"first"[..], b"second"] {
+        assert!(links.on_frame(data(PEER, 1, payload), now).unwrap().deliver.is_none());
+    }
+    links.on_frame(close(PEER, 1, WireCode::NORMAL, "bye"), now).unwrap();
+    let link = links.open(key(PEER, 1)).unwrap();
+    assert_eq!(received(&link).unwrap(), "first");
+    assert_eq!(received(&link).unwrap(), "second");
+    assert_eq!(received(&link).unwrap_err(), Closed::peer(CloseCode::NORMAL, "bye"));
+}
+
+#[test]
+fn an_open_link_gets_its_frames_and_an_ended_one_keeps_none() {
+    let now = Instant::now();
+    let mut links = links(now);
+    let link = links.open(key(PEER, 1)).unwrap();
+    assert!(links.open(key(PEER, 1)).is_none());
+    let (to, inbound) = links.on_frame(data(PEER, 1, b"x"), now).unwrap().deliver.unwrap();
+    assert_eq!((to.key, inbound.payload), (link.key, Bytes::from_static(b"x")));
+    links.on_frame(close(PEER, 1, WireCode::SLOW_CONSUMER, "slow"), now).unwrap();
+    assert_eq!(received(&link).unwrap_err(), Closed::peer(CloseCode::SLOW_CONSUMER, "slow"));
+    assert!(links.on_frame(data(PEER, 1, b"late"), now).unwrap().deliver.is_none());
+    assert_eq!(links.early.next_expiry(), None);
+}
+
+#[test]
+fn links_take_turns_and_heartbeats_none() {
+    let now = Instant::now();
+    let mut links = links(now);
+    let (bulk, key_press) = (links.open(key(PEER, 1)).unwrap(), links.open(key(PEER, 2)).unwrap());
+    for _ in 0..3 {
+        send(&mut links, &bulk, b"bulk");
+    }
+    send(&mut links, &key_press, b"k");
+    links.on_frame(Header::relay(Kind::Heartbeat).frame(&[]), now).unwrap();
+    let batch = links.next_batch(now);
+    let sent: Vec<_> = batch.frames.iter().map(read).map(|(head, payload)| (head.kind, payload)).collect();
+    let data = |payload: &'static str| (Kind::Data, Bytes::from(payload));
+    let heartbeat = (Kind::Heartbeat, Bytes::new());
+    assert_eq!(sent, [heartbeat, data("bulk"), data("k"), data("bulk"), data("bulk")]);
+    assert!(!batch.done && links.next_batch(now).frames.is_empty());
+}
+
+#[test]
+fn a_close_leaves_after_what_was_accepted_before_it_unless_its_time_is_over() {
+    let now = Instant::now();
+    for (flush, payloads) in [(Duration::from_secs(2), 2), (Duration::ZERO, 0)] {
+        let mut links = links(now);
+        let link = links.open(key(PEER, 1)).unwrap();
+        send(&mut links, &link, b"one");
+        send(&mut links, &link, b"two");
+        links.close(&link, CloseCode::NORMAL, "bye", flush, now);
+        links.close(&link, CloseCode::INTERNAL, "too late", flush, now);
+        let batch = links.next_batch(now);
+        assert_eq!(batch.frames.len(), payloads + 1);
+        let (header, payload) = read(batch.frames.last().unwrap());
+        assert_eq!((header.kind, header.peer, header.link), (Kind::Close, PEER, LinkId(1)));
+        assert_eq!(CloseFrame::decode(&payload), Ok(CloseFrame::new(WireCode::NORMAL, "bye")));
+        assert_eq!(received(&link).unwrap_err(), Closed::local(CloseCode::NORMAL, "bye"));
+    }
+}
+
+#[test]
+fn the_socket_is_done_when_the_last_link_and_the_last_dial_are() {
+    let now = Instant::now();
+    let mut links = links(now);
+    let link = links.open(key(PEER, 1)).unwrap();
+    links.release();
+    assert!(!links.next_batch(now).done);
+    assert!(links.hold());
+    links.close(&link, CloseCode::NORMAL, "", Duration::ZERO, now);
+    assert_eq!(links.next_batch(now).frames.len(), 1);
+    assert!(!links.next_batch(now).done);
+    links.release();
+    assert!(links.next_batch(now).done);
+    assert!(!links.hold(), "a retired socket takes no dial");
+    assert!(matches!(links.tick(now + CLOSING), Tick::End(_)));
+}
+
+#[test]
+fn a_path_that_takes_nothing_does_not_keep_a_closed_link_for_ever() {
+    let now = Instant::now();
+    let mut links = links(now);
+    let link = links.open(key(PEER, 1)).unwrap();
+    links.release();
+    let flush = Duration::from_secs(2);
+    links.close(&link, CloseCode::NORMAL, "", flush, now);
+    assert!(matches!(links.tick(now), Tick::Wait { until, .. } if until == now + flush + CLOSING));
+    assert!(matches!(links.tick(now + flush + CLOSING), Tick::End(_)));
+}
+
+#[test]
+fn a_peer_that_leaves_takes_its_links_along_and_no_others() {
+    let now = Instant::now();
+    let mut links = links(now);
+    let (peer_id, newer) = (Uuid::from_u128(1), PeerAddr::new(2, 1));
+    links.peer_joined(peer_id, PEER);
+    let (gone, stays) = (links.open(key(PEER, 1)).unwrap(), links.open(key(newer, 2)).unwrap());
+    // The newest connection wins: it joins before the older one leaves.
+    let joined = Control::PeerJoined(Presence { peer: newer, peer_id, role: Role::Host });
+    links.on_frame(joined.frame(), now).unwrap();
+    links.on_frame(Control::PeerLeft { peer: PEER }.frame(), now).unwrap();
+    assert_eq!(received(&gone).unwrap_err().initiator, Initiator::Network);
+    assert!(stays.recv().now_or_never().is_none());
+    assert_eq!(links.find(peer_id), Ok(Some(newer)));
+}
+
+#[test]
+fn a_drain_ends_everything_at_a_moment_drawn_from_its_spread_and_takes_no_new_dial() {
+    let now = Instant::now();
+    let mut links = links(now);
+    let link = links.open(key(PEER, 1)).unwrap();
+    let drain = Control::Drain { after: Duration::from_secs(2), spread: Duration::from_secs(4) };
+    links.on_frame(drain.frame(), now).unwrap();
+    assert!(!links.hold());
+    assert!(matches!(links.tick(now), Tick::Wait { until, .. } if until == now + Duration::from_secs(4)));
+    let Tick::End(closed) = links.tick(now + Duration::from_secs(4)) else { panic!("still there") };
+    links.end(closed, now);
+    assert_eq!(received(&link).unwrap_err().code, CloseCode::DRAIN);
+    assert!(links.find(Uuid::nil()).is_err());
+    let late = links.open(key(PEER, 2)).unwrap();
+    assert_eq!(received(&late).unwrap_err().code, CloseCode::DRAIN);
+}
+
+#[test]
+fn a_told_pause_holds_data_and_not_heartbeats_and_is_capped() {
+    let now = Instant::now();
+    let mut links = links(now);
+    let link = links.open(key(PEER, 1)).unwrap();
+    send(&mut links, &link, b"x");
+    links.on_frame(Control::RateLimited { retry_after: Duration::from_secs(3600) }.frame(), now).unwrap();
+    let batch = links.next_batch(now);
+    assert_eq!((batch.frames.len(), batch.resume_at), (0, Some(now + MAX_HOLD)));
+    assert_eq!(links.next_batch(now + MAX_HOLD).frames.len(), 1);
+}
+
+#[test]
+fn too_many_early_bytes_close_the_link_instead_of_losing_some() {
+    let now = Instant::now();
+    let mut links = links(now);
+    let large: &'static [u8] = &[7; 60_000];
+    links.on_frame(data(PEER, 1, large), now).unwrap();
+    links.on_frame(data(PEER, 1, large), now).unwrap();
+    let (header, payload) = read(&links.next_batch(now).frames[0]);
+    assert_eq!((header.kind, header.link), (Kind::Close, LinkId(1)));
+    assert_eq!(CloseFrame::decode(&payload).unwrap().code, WireCode::SLOW_CONSUMER);
+}
+
+#[test]
+fn a_silent_relay_is_asked_and_then_given_up() {
+    let now = Instant::now();
+    let mut links = links(now);
+    assert!(matches!(links.tick(now + INTERVAL), Tick::Wait { write: true, .. }));
+    assert_eq!(read(&links.next_batch(now + INTERVAL).frames[0]).0.kind, Kind::Heartbeat);
+    let Tick::End(closed) = links.tick(now + 3 * INTERVAL) else { panic!("still patient") };
+    assert_eq!((closed.initiator, closed.code), (Initiator::Network, CloseCode::CONNECTION_LOST));
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_frames_never_panic_and_stay_bounded(
+        frames in vec((0..5u8, 0..3u32, 0..3u32, vec(any::<u8>(), 0..80)), 0..300)
+    ) {
+        let now = Instant::now();
+        let mut links = links(now);
+        let open = links.open(key(PeerAddr::from_wire(1), 1)).unwrap();
+        for (kind, peer, link, payload) in frames {
+            let mut frame = Header::data(WireLane::Reliable, PeerAddr::from_wire(peer), LinkId(link)).frame(&payload).to_vec();
+            frame[1] = kind;
+            if let Ok(Arrival { deliver: Some((link, inbound)), .. }) = links.on_frame(frame.into(), now) {
+                prop_assert_eq!(link.key, open.key);
+                let _ = link.inbound.try_push(inbound.lane, inbound.payload);
+            }
+            prop_assert!(links.urgent.len() <= MAX_URGENT && links.ended.len() <= MAX_ENDED);
+        }
+        let _ = (links.next_batch(now), links.tick(now));
+    }
+}

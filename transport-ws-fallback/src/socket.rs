@@ -1,0 +1,308 @@
+//! The one relay socket of a connector: the shell around [`Links`].
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{Sink, SinkExt, Stream, StreamExt};
+use parking_lot::Mutex;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_tungstenite::tungstenite::{
+    self, Message,
+    protocol::{CloseFrame, frame::coding::CloseCode as WsCode},
+};
+use transport_core::{CloseCode, Closed, Inbound, Initiator, Lane, PeerId, Profile, Refusal};
+
+use crate::{
+    dial::RelayStream,
+    error::from_wire,
+    link::Link,
+    links::{Batch, CLOSING, Links, Tick, key},
+    token::uuid,
+};
+
+/// A socket that lives while somebody holds it ([`Hold`]) or a link is open on it.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    links: Mutex<Links>,
+    /// Wakes the writer.
+    outgoing: Notify,
+    /// Wakes the watch: the next deadline may have moved.
+    rescheduled: Notify,
+    /// Wakes dials that wait for a peer.
+    changed: Notify,
+}
+
+/// Keeps a socket open for a dial that has no link yet.
+#[derive(Debug)]
+pub(crate) struct Hold(Arc<Socket>);
+
+impl Socket {
+    /// Runs a greeted socket in a task of its own, which `open` counts.
+    pub(crate) fn start(links: Links, stream: RelayStream, open: OpenSocket) -> (Arc<Self>, Hold) {
+        let socket = Arc::new(Self {
+            links: Mutex::new(links),
+            outgoing: Notify::new(),
+            rescheduled: Notify::new(),
+            changed: Notify::new(),
+        });
+        let running = socket.clone();
+        tokio::spawn(async move {
+            running.run(stream).await;
+            drop(open);
+        });
+        let hold = Hold(socket.clone());
+        (socket, hold)
+    }
+
+    /// Holds the socket open for one more dial, if it takes any.
+    pub(crate) fn hold(self: &Arc<Self>) -> Option<Hold> {
+        self.links.lock().hold().then(|| Hold(self.clone()))
+    }
+
+    /// Ends a draining socket, so that the next one does not have to supersede it.
+    pub(crate) fn leave_if_draining(&self) {
+        self.links.lock().leave_if_draining(Instant::now());
+        self.wake_all();
+    }
+
+    /// How and when it ended, if it has.
+    pub(crate) fn ended(&self) -> Option<(Closed, Instant)> {
+        self.links.lock().ended().cloned()
+    }
+
+    /// Notes that `link` has something to send.
+    pub(crate) fn mark_ready(&self, link: &Link) {
+        if self.links.lock().mark_ready(link.key) {
+            self.outgoing.notify_one();
+        }
+    }
+
+    /// Ends `link` from this side, with `flush` for what was accepted.
+    pub(crate) fn close(&self, link: &Link, code: CloseCode, detail: &str, flush: Duration) {
+        self.links.lock().close(link, code, detail, flush, Instant::now());
+        self.outgoing.notify_one();
+        self.rescheduled.notify_one();
+    }
+
+    async fn run(&self, mut stream: RelayStream) {
+        let closed = {
+            let (mut sink, mut source) = (&mut stream).split();
+            tokio::select! {
+                closed = self.read(&mut source) => closed,
+                closed = self.write(&mut sink) => closed,
+                closed = self.watch() => closed,
+            }
+        };
+        tracing::debug!(code = closed.code.label(), initiator = %closed.initiator, "relay socket closed");
+        // Only a path that still stands is told; the relay's own close was answered by the reader.
+        let farewell = match (closed.initiator, closed.code) {
+            (Initiator::Local, code) => Some(WsCode::from(code.get())),
+            (Initiator::Peer, CloseCode::DRAIN) => Some(WsCode::Away),
+            _ => None,
+        };
+        self.links.lock().end(closed, Instant::now());
+        self.wake_all();
+        if let Some(code) = farewell {
+            let _ = timeout(CLOSING, say_goodbye(&mut stream, code)).await;
+        }
+    }
+
+    async fn read(&self, source: &mut (impl Stream<Item = tungstenite::Result<Message>> + Unpin)) -> Closed {
+        loop {
+            let message = match source.next().await {
+                None => return Closed::network("the relay hung up"),
+                Some(Err(error)) => return lost(&error),
+                Some(Ok(message)) => message,
+            };
+            match message {
+                Message::Binary(frame) => {
+                    let arrival = match self.links.lock().on_frame(frame, Instant::now()) {
+                        Err(closed) => return closed,
+                        Ok(arrival) => arrival,
+                    };
+                    if arrival.changed {
+                        self.wake_all();
+                    }
+                    if let Some((link, inbound)) = arrival.deliver {
+                        self.deliver(&link, inbound).await;
+                    }
+                }
+                Message::Close(frame) => {
+                    // Lets the answer leave; the relay waits for it before it hangs up.
+                    let _ = timeout(CLOSING, source.next()).await;
+                    return closed_by_relay(frame);
+                }
+                Message::Text(_) => {
+                    return Closed::local(CloseCode::BAD_FRAME, "the relay sent text after its hello");
+                }
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
+                    self.links.lock().on_life(Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Hands a message to its link. A link whose reliable lane is full holds up the socket for a
+    /// moment, so that the relay feels it; one that is not read is cut, so that others go on.
+    async fn deliver(&self, link: &Link, Inbound { lane, mut payload }: Inbound) {
+        loop {
+            payload = match link.inbound.try_push(lane, payload) {
+                Ok(()) => return,
+                Err(refused) => match refused.why {
+                    Refusal::Full => refused.payload,
+                    // It has ended meanwhile; an empty message nobody can have sent.
+                    Refusal::Closed(_) | Refusal::Empty => return,
+                    Refusal::TooLarge { .. } => {
+                        self.close(link, CloseCode::TOO_BIG, "larger than this link takes", Duration::ZERO);
+                        return;
+                    }
+                },
+            };
+            if timeout(UNREAD, link.inbound.writable(Lane::Reliable)).await.is_err() {
+                self.close(link, CloseCode::SLOW_CONSUMER, "the application does not read", Duration::ZERO);
+                return;
+            }
+        }
+    }
+
+    async fn write(&self, sink: &mut (impl Sink<Message, Error = tungstenite::Error> + Unpin)) -> Closed {
+        loop {
+            let woken = self.outgoing.notified();
+            let Batch { frames, done, resume_at } = self.links.lock().next_batch(Instant::now());
+            if done {
+                self.rescheduled.notify_one();
+                return Closed::local(CloseCode::NORMAL, "nobody uses it any more");
+            }
+            if frames.is_empty() {
+                match resume_at {
+                    None => woken.await,
+                    Some(at) => tokio::select! {
+                        () = woken => {}
+                        () = sleep_until(at) => {}
+                    },
+                }
+                continue;
+            }
+            if let Err(error) = send_all(sink, frames).await {
+                // The relay's close, with its code, may be waiting to be read: the reader goes first.
+                sleep(CLOSING).await;
+                return lost(&error);
+            }
+        }
+    }
+
+    async fn watch(&self) -> Closed {
+        loop {
+            let moved = self.rescheduled.notified();
+            let tick = self.links.lock().tick(Instant::now());
+            let (until, write) = match tick {
+                Tick::End(closed) => return closed,
+                Tick::Wait { until, write } => (until, write),
+            };
+            if write {
+                self.outgoing.notify_one();
+            }
+            tokio::select! {
+                () = moved => {}
+                () = sleep_until(until) => {}
+            }
+        }
+    }
+
+    fn wake_all(&self) {
+        self.outgoing.notify_one();
+        self.rescheduled.notify_one();
+        self.changed.notify_waiters();
+    }
+}
+
+impl Hold {
+    /// Waits until `peer` is at the relay, and opens link number `generation` to it. `None` when that
+    /// link is open already.
+    ///
+    /// # Errors
+    ///
+    /// The end of the socket.
+    pub(crate) async fn open(&self, peer: PeerId, generation: u32) -> Result<Option<Arc<Link>>, Closed> {
+        let peer_id = uuid(peer.as_bytes());
+        loop {
+            let changed = self.0.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            {
+                let mut links = self.0.links.lock();
+                if let Some(address) = links.find(peer_id)? {
+                    return Ok(links.open(key(address, generation)));
+                }
+            }
+            changed.await;
+        }
+    }
+
+    pub(crate) fn socket(&self) -> &Arc<Socket> {
+        &self.0
+    }
+
+    pub(crate) fn profile(&self) -> Profile {
+        self.0.links.lock().profile().clone()
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.links.lock().release();
+        self.0.outgoing.notify_one();
+        self.0.rescheduled.notify_one();
+    }
+}
+
+/// Counts a socket for as long as its task runs.
+#[derive(Debug)]
+pub(crate) struct OpenSocket(watch::Sender<usize>);
+
+impl OpenSocket {
+    pub(crate) fn new(open: &watch::Sender<usize>) -> Self {
+        open.send_modify(|sockets| *sockets += 1);
+        Self(open.clone())
+    }
+}
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        self.0.send_modify(|sockets| *sockets -= 1);
+    }
+}
+
+async fn send_all(
+    sink: &mut (impl Sink<Message, Error = tungstenite::Error> + Unpin),
+    frames: Vec<bytes::Bytes>,
+) -> tungstenite::Result<()> {
+    for frame in frames {
+        sink.feed(Message::Binary(frame)).await?;
+    }
+    sink.flush().await
+}
+
+/// Closes, and reads until the relay hung up: unread bytes would turn our close into a reset.
+async fn say_goodbye(stream: &mut RelayStream, code: WsCode) {
+    if stream.close(Some(CloseFrame { code, reason: "".into() })).await.is_ok() {
+        while let Some(Ok(_)) = stream.next().await {}
+    }
+}
+
+/// The end as the relay told it.
+pub(crate) fn closed_by_relay(frame: Option<CloseFrame>) -> Closed {
+    let Some(frame) = frame else { return Closed::network("the relay closed without a reason") };
+    let code = beach_lifeguard_client::CloseCode::from_wire(frame.code.into());
+    Closed::peer(code.map_or(CloseCode::CONNECTION_LOST, from_wire), frame.reason.as_str().to_owned())
+}
+
+fn lost(error: &tungstenite::Error) -> Closed {
+    Closed::network(format!("the relay socket failed: {error}"))
+}
+
+/// How long a link may leave its messages unread before it is cut; shorter than the relay's
+/// patience with a slow client (5 s), so that one link does not cost the others their socket.
+const UNREAD: Duration = Duration::from_secs(3);
