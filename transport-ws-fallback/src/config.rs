@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn credentials_never_cross_a_network_in_clear() {
-        for good in ["https://control.example", "http://127.0.0.1:8080", "http://[::1]:1", "http://localhost"] {
+        for good in ["https://control.example", "http://127.0.0.1:8080", "http://[::1]:1", "http://localhost"]
+        {
             assert_eq!(config(good).check(), Ok(()), "{good}");
         }
         let plain = Err(ConfigError::PlainText { field: "control_plane" });
@@ -236,7 +237,10 @@ mod tests {
     fn the_relay_is_looked_for_beside_the_control_plane() {
         let url = config("https://control.example:8443/api?x=1").relay_beside_control_plane();
         assert_eq!(url.as_str(), "wss://control.example:8443/v2/ws");
-        assert_eq!(config("http://127.0.0.1:9").relay_beside_control_plane().as_str(), "ws://127.0.0.1:9/v2/ws");
+        assert_eq!(
+            config("http://127.0.0.1:9").relay_beside_control_plane().as_str(),
+            "ws://127.0.0.1:9/v2/ws"
+        );
     }
 
     #[test]

@@ -225,9 +225,7 @@ impl Connector for WsFallbackConnector {
             Err(_) => Err(because(stage::PEER, Kind::TimedOut, "the other side has not come to the relay")),
             Ok(Err(closed)) => Err(closed_at(stage::PEER, closed)),
             Ok(Ok(None)) => Err(because(stage::PEER, Kind::Misuse, "this generation is attached already")),
-            Ok(Ok(Some(link))) => {
-                Ok(Box::new(WsTransport::new(hold.profile(), hold.socket().clone(), link)))
-            }
+            Ok(Ok(Some(link))) => Ok(Box::new(WsTransport::new(hold.profile(), hold.socket().clone(), link))),
         }
     }
 }

@@ -109,10 +109,8 @@ fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 async fn upgrade(url: &Url, stream: MaybeTlsStream<TcpStream>) -> Result<RelayStream, ConnectError> {
-    let mut request = url
-        .as_str()
-        .into_client_request()
-        .map_err(|error| because(stage::UPGRADE, Kind::Misuse, error))?;
+    let mut request =
+        url.as_str().into_client_request().map_err(|error| because(stage::UPGRADE, Kind::Misuse, error))?;
     request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(SUBPROTOCOL));
     match client_async_with_config(request, stream, Some(socket_config())).await {
         Ok((stream, _)) => Ok(stream),

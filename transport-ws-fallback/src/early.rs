@@ -30,7 +30,13 @@ pub(crate) struct Overflow;
 
 impl EarlyFrames {
     /// Keeps a frame of a link that is not open. A datagram without room is dropped.
-    pub(crate) fn keep(&mut self, key: Key, lane: Lane, payload: &Bytes, now: Instant) -> Result<(), Overflow> {
+    pub(crate) fn keep(
+        &mut self,
+        key: Key,
+        lane: Lane,
+        payload: &Bytes,
+        now: Instant,
+    ) -> Result<(), Overflow> {
         let Some(waiting) = self.waiting(key, now) else { return Err(Overflow) };
         if waiting.end.is_some() {
             return Ok(());

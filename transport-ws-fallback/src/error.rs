@@ -44,9 +44,10 @@ pub struct CloseAtHandshake(#[source] pub Closed);
 impl CloseAtHandshake {
     pub(crate) fn kind(&self) -> ConnectErrorKind {
         match self.0.code {
-            CloseCode::UNSUPPORTED | CloseCode::PROTOCOL_ERROR | CloseCode::BAD_FRAME | CloseCode::TOO_BIG => {
-                ConnectErrorKind::Incompatible
-            }
+            CloseCode::UNSUPPORTED
+            | CloseCode::PROTOCOL_ERROR
+            | CloseCode::BAD_FRAME
+            | CloseCode::TOO_BIG => ConnectErrorKind::Incompatible,
             code if code.retry_class() == RetryClass::Stay => ConnectErrorKind::Rejected,
             _ => ConnectErrorKind::Unreachable,
         }
@@ -99,7 +100,8 @@ mod tests {
     #[test]
     fn refusals_say_who_is_at_fault() {
         use ConnectErrorKind::{Incompatible, Rejected, Unreachable};
-        for (status, kind) in [(403, Rejected), (404, Incompatible), (426, Incompatible), (503, Unreachable)] {
+        for (status, kind) in [(403, Rejected), (404, Incompatible), (426, Incompatible), (503, Unreachable)]
+        {
             assert_eq!(UpgradeRefused { status }.kind(), kind, "{status}");
         }
         for (code, kind) in [

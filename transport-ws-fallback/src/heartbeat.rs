@@ -56,7 +56,8 @@ impl Heartbeat {
             return Beat::Dead;
         }
         // One quiet direction is enough to ask: a client that only sends learns nothing otherwise.
-        let quiet_since = self.received.min(self.sent).max(self.asked.unwrap_or(self.sent.min(self.received)));
+        let quiet_since =
+            self.received.min(self.sent).max(self.asked.unwrap_or(self.sent.min(self.received)));
         let due = quiet_since + self.interval.mul_f64(self.phase);
         if now >= due {
             self.asked = Some(now);

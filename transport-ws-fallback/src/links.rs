@@ -183,7 +183,14 @@ impl Links {
     }
 
     /// Ends a link from this side; the first end wins. Its queue has until `now + flush` to leave.
-    pub(crate) fn close(&mut self, link: &Link, code: CloseCode, detail: &str, flush: Duration, now: Instant) {
+    pub(crate) fn close(
+        &mut self,
+        link: &Link,
+        code: CloseCode,
+        detail: &str,
+        flush: Duration,
+        now: Instant,
+    ) {
         let close = CloseFrame::new(to_wire(code), detail);
         if !link.end(Closed::local(code, cut(detail).to_owned())) {
             return;
@@ -327,7 +334,10 @@ impl Links {
 
     fn on_data(&mut self, key: Key, lane: Lane, payload: Bytes, now: Instant) -> Arrival {
         if let Some(entry) = self.open.get(&key) {
-            return Arrival { deliver: Some((entry.link.clone(), Inbound { lane, payload })), changed: false };
+            return Arrival {
+                deliver: Some((entry.link.clone(), Inbound { lane, payload })),
+                changed: false,
+            };
         }
         let overflow = !payload.is_empty()
             && !self.ended.contains(&key)

@@ -132,7 +132,10 @@ pub struct TurnCredentials {
 
 impl fmt::Debug for TurnCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TurnCredentials").field("ttl", &self.ttl).field("urls", &self.urls).finish_non_exhaustive()
+        f.debug_struct("TurnCredentials")
+            .field("ttl", &self.ttl)
+            .field("urls", &self.urls)
+            .finish_non_exhaustive()
     }
 }
 

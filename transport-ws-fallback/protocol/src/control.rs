@@ -83,8 +83,11 @@ mod tests {
             serde_json::to_string(&drain).unwrap(),
             r#"{"type":"drain","after_ms":2000,"spread_ms":500}"#
         );
-        let joined =
-            Control::PeerJoined(Presence { peer: PeerAddr::new(1, 2), peer_id: Uuid::nil(), role: Role::Host });
+        let joined = Control::PeerJoined(Presence {
+            peer: PeerAddr::new(1, 2),
+            peer_id: Uuid::nil(),
+            role: Role::Host,
+        });
         assert_eq!(
             serde_json::to_string(&joined).unwrap(),
             r#"{"type":"peer_joined","peer":65538,"peer_id":"00000000-0000-0000-0000-000000000000","role":"host"}"#

@@ -137,7 +137,12 @@ pub struct Limits {
 impl Default for Limits {
     /// 64 KiB frames, 256 KiB reliable, 64 KiB datagram, 192 KiB in flight (`docs/defaults.md`).
     fn default() -> Self {
-        Self { frame_bytes: 65_536, reliable_bytes: 262_144, datagram_bytes: 65_536, in_flight_bytes: 196_608 }
+        Self {
+            frame_bytes: 65_536,
+            reliable_bytes: 262_144,
+            datagram_bytes: 65_536,
+            in_flight_bytes: 196_608,
+        }
     }
 }
 

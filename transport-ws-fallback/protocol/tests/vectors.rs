@@ -1,5 +1,7 @@
 //! The wire, pinned: what other implementations are tested against too.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::{fmt::Debug, time::Duration, time::UNIX_EPOCH};
 
 use beach_lifeguard_client::{

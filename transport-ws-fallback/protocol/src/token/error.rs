@@ -110,9 +110,9 @@ impl From<Error> for TokenError {
             ErrorKind::Base64(_) => Self::Base64,
             ErrorKind::ExpiredSignature => Self::Expired,
             ErrorKind::ImmatureSignature => Self::Premature,
-            ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName | ErrorKind::UnsupportedAlgorithm => {
-                Self::Algorithm
-            }
+            ErrorKind::InvalidAlgorithm
+            | ErrorKind::InvalidAlgorithmName
+            | ErrorKind::UnsupportedAlgorithm => Self::Algorithm,
             ErrorKind::InvalidAudience => Self::Audience,
             ErrorKind::InvalidIssuer => Self::Issuer,
             ErrorKind::InvalidClaimFormat(_) | ErrorKind::MissingRequiredClaim(_) => Self::Claims,

@@ -19,7 +19,11 @@ impl KeyId {
     pub fn parse(name: impl Into<String>) -> Result<Self, KeyError> {
         let name = name.into();
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if matches!(name.len(), 1..=64) && name.bytes().all(legal) { Ok(Self(name)) } else { Err(KeyError::Name) }
+        if matches!(name.len(), 1..=64) && name.bytes().all(legal) {
+            Ok(Self(name))
+        } else {
+            Err(KeyError::Name)
+        }
     }
 
     /// Returns the name.

@@ -73,7 +73,10 @@ impl TokenSigner {
 
 impl fmt::Debug for TokenSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenSigner").field("id", &self.id).field("public", &self.public).finish_non_exhaustive()
+        f.debug_struct("TokenSigner")
+            .field("id", &self.id)
+            .field("public", &self.public)
+            .finish_non_exhaustive()
     }
 }
 
