@@ -65,8 +65,57 @@ impl Rendezvous for ControlPlane {
             ways.push(Way::turn(Arc::new(connector(webrtc.relayed())?)));
         }
         ways.extend(self.config.extra_ways.iter().cloned());
+        #[cfg(feature = "ws-fallback")]
+        ways.push(self.fallback(seat)?);
+        #[cfg(not(feature = "ws-fallback"))]
         let _ = seat;
         Ok(ways)
+    }
+}
+
+#[cfg(feature = "ws-fallback")]
+impl ControlPlane {
+    /// The relay. Its socket is opened by its first dial and by nothing else.
+    fn fallback(&self, seat: &Seat) -> Result<Way, String> {
+        use beach_lifeguard_client::token::Access as Wire;
+        use transport_core::secure::Access;
+        use transport_ws_fallback::{EntitlementProof, Membership, WsConfig, WsFallbackConnector};
+
+        let membership = Membership {
+            verifier: Verifier::from_bytes(*seat.verifier),
+            role: member(seat).role,
+            // A host is never restricted; what it grants is between the two sides.
+            access: match (seat.side, seat.access) {
+                (Side::Viewer, Access::ReadOnly) => Wire::ReadOnly,
+                _ => Wire::Full,
+            },
+        };
+        let mut config = WsConfig::new(self.address.clone(), membership);
+        config.roots = self.roots();
+        config.cohort.clone_from(&self.config.cohort);
+        config.entitlement_proof = self.config.entitlement_proof.clone().map(EntitlementProof::new);
+        config.telemetry_opt_in = self.config.telemetry_opt_in;
+        let connector = Arc::new(WsFallbackConnector::new(config).map_err(|error| error.to_string())?);
+        let (session, local) = (seat.session, seat.local);
+        let prefetch = Arc::new(Token { connector: connector.clone(), session, local });
+        Ok(Way { prefetch: Some(prefetch), ..Way::fallback(connector) })
+    }
+}
+
+/// Fetches the relay's token ahead. Opens no relay socket.
+#[cfg(feature = "ws-fallback")]
+#[derive(Debug)]
+struct Token {
+    connector: Arc<transport_ws_fallback::WsFallbackConnector>,
+    session: transport_core::SessionId,
+    local: transport_core::PeerId,
+}
+
+#[cfg(feature = "ws-fallback")]
+#[async_trait]
+impl crate::endpoint::Prefetch for Token {
+    async fn prefetch(&self) -> Result<(), transport_core::ConnectError> {
+        self.connector.prefetch(self.session, self.local).await
     }
 }
 

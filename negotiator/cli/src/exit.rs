@@ -164,7 +164,9 @@ impl From<JoinError> for Failure {
 impl From<ShareError> for Failure {
     fn from(error: ShareError) -> Self {
         match error {
-            ShareError::Address(_) => Self::Usage("--control-plane begins with http:// or https:// and a host".to_owned()),
+            ShareError::Address(_) => {
+                Self::Usage("--control-plane begins with http:// or https:// and a host".to_owned())
+            }
             ShareError::Misconfigured(what) => Self::Usage(what),
             ShareError::Signaling(error) => error.into(),
             error => Self::Unreachable(chain(&error)),

@@ -255,7 +255,9 @@ impl Message {
     fn tail(&self) -> &[u8] {
         match self {
             Self::Refused { text, .. } | Self::Notice(text) | Self::Failed(text) => text.as_bytes(),
-            Self::Snapshot { bytes, .. } | Self::Output(bytes) | Self::Input(bytes) | Self::Data(bytes) => bytes,
+            Self::Snapshot { bytes, .. } | Self::Output(bytes) | Self::Input(bytes) | Self::Data(bytes) => {
+                bytes
+            }
             Self::Record { body, .. } => body,
             _ => &[],
         }

@@ -74,7 +74,7 @@ impl Road {
 }
 
 #[derive(Debug)]
-struct RoadConnector(Arc<Road>);
+pub struct RoadConnector(pub Arc<Road>);
 
 #[async_trait]
 impl Connector for RoadConnector {

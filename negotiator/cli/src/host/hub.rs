@@ -44,8 +44,7 @@ struct Viewer {
 impl Hub {
     /// Makes the hub of a terminal without viewers.
     pub fn new(size: Size) -> Self {
-        let state =
-            State { screen: Screen::new(size), viewers: BTreeMap::new(), next: 0, ended: None };
+        let state = State { screen: Screen::new(size), viewers: BTreeMap::new(), next: 0, ended: None };
         Self { state: Mutex::new(state), moved: Notify::new(), present: watch::Sender::new(0) }
     }
 

@@ -280,7 +280,8 @@ mod tests {
     }
 
     async fn run(command: &[&str], typed: &'static str) -> (String, u8) {
-        let (pty, mut output) = Pty::start(Program::find(&argv(command)).unwrap(), Size { columns: 40, rows: 10 }).unwrap();
+        let (pty, mut output) =
+            Pty::start(Program::find(&argv(command)).unwrap(), Size { columns: 40, rows: 10 }).unwrap();
         pty.input(typed.into()).await;
         let mut printed = Vec::new();
         loop {
@@ -313,7 +314,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_can_be_stopped() {
-        let (pty, _output) = Pty::start(Program::find(&argv(&["sleep", "1000"])).unwrap(), Size { columns: 9, rows: 9 }).unwrap();
+        let (pty, _output) =
+            Pty::start(Program::find(&argv(&["sleep", "1000"])).unwrap(), Size { columns: 9, rows: 9 })
+                .unwrap();
         pty.stop().await;
         assert_eq!(pty.status(), Some(129));
     }

@@ -138,7 +138,8 @@ impl Board {
             })),
             Format::Text => {
                 let how = if access == Access::ReadOnly { ", read-only" } else { "" };
-                self.lines.say(&format!("sharing {program}{how}; join with:\n\n  beach-link join '{link}'\n"));
+                self.lines
+                    .say(&format!("sharing {program}{how}; join with:\n\n  beach-link join '{link}'\n"));
             }
         }
     }
@@ -146,7 +147,9 @@ impl Board {
     fn joined(&mut self, session: Session) {
         let peer = session.peer();
         match self.format {
-            Format::Json => self.json(&json!({ "type": "joined", "peer": peer, "path": session.status().path })),
+            Format::Json => {
+                self.json(&json!({ "type": "joined", "peer": peer, "path": session.status().path }))
+            }
             Format::Text => {
                 let path = session.status().path.map_or_else(String::new, |path| format!(" over {path}"));
                 self.lines.say(&format!("{} joined{path}", name(peer)));
@@ -163,7 +166,9 @@ impl Board {
             (format, Report::Left(peer, left)) => {
                 self.viewers.remove(&peer);
                 match format {
-                    Format::Json => self.json(&json!({ "type": "left", "peer": peer, "why": left.to_string() })),
+                    Format::Json => {
+                        self.json(&json!({ "type": "left", "peer": peer, "why": left.to_string() }))
+                    }
                     Format::Text => self.lines.say(&format!("{} is gone: {left}", name(peer))),
                 }
             }
@@ -204,7 +209,8 @@ fn viewer_line(session: &Session) -> String {
     let path = status.path.as_ref().map_or_else(|| "no path".to_owned(), ToString::to_string);
     let rtt = status.rtt.map_or_else(String::new, |rtt| format!(" · {}", status::milliseconds(rtt)));
     let silent = status.last_heard.filter(|silence| *silence >= status::SILENT);
-    let heard = silent.map_or_else(String::new, |silence| format!(" · last heard {} ago", status::span(silence)));
+    let heard =
+        silent.map_or_else(String::new, |silence| format!(" · last heard {} ago", status::span(silence)));
     format!("{} · {path}{rtt}{heard} · {}", name(session.peer()), status.reason.text())
 }
 

@@ -60,7 +60,9 @@ pub async fn join(args: PipeJoinArgs) -> Result<u8, Failure> {
     let work = async {
         let session = connect(&args.link, args.network.config()?).await?;
         let outcome = match ask(&session, Service::Pipe).await {
-            Ok(_) => stream::run(&session, input(&args.stream), stdout(), progress(&args.stream, &mut lines)).await,
+            Ok(_) => {
+                stream::run(&session, input(&args.stream), stdout(), progress(&args.stream, &mut lines)).await
+            }
             Err(failure) => Err(failure),
         };
         session.close().await;

@@ -49,9 +49,7 @@ pub(super) async fn run(
     lines: Option<&mut Lines>,
 ) -> Result<Totals, Failure> {
     let meter = Meter::default();
-    let work = async {
-        tokio::try_join!(send(session, input, &meter), receive(session, output, &meter))
-    };
+    let work = async { tokio::try_join!(send(session, input, &meter), receive(session, output, &meter)) };
     let outcome = match lines {
         None => work.await,
         Some(lines) => {

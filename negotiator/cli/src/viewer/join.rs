@@ -29,6 +29,8 @@ use crate::{
 /// [`Failure`]. The terminal is as it was.
 pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
     let mut interrupts = Interrupts::listen()?;
+    // Before anything else: a bad link is bad wherever it is used.
+    let _: JoinLink = args.link.parse()?;
     if args.output == Format::Text {
         RawTerminal::check()?;
     }
@@ -75,9 +77,7 @@ pub async fn ask(session: &Session, service: Service) -> Result<Access, Failure>
         Ok(Received::Message(bytes)) => match Message::decode(bytes).map_err(Failure::Unintelligible)? {
             Message::Welcome(access) => Ok(access),
             Message::Refused { why, text } => Err(Failure::declined(why, text)),
-            other => {
-                Err(Failure::Unintelligible(crate::wire::BadMessage::Kind(other.encode()[0])))
-            }
+            other => Err(Failure::Unintelligible(crate::wire::BadMessage::Kind(other.encode()[0]))),
         },
         Ok(_) => Err(Failure::HostAbsent),
         Err(end) => Err(Failure::SessionLost(end)),

@@ -130,11 +130,7 @@ mod tests {
     fn commands_are_taken_out_of_the_typing() {
         assert_eq!(
             feed(&["ls\r\x1eecd\r"]),
-            [
-                Typed::Input("ls\r".into()),
-                Typed::Command(Command::Explain),
-                Typed::Input("cd\r".into())
-            ]
+            [Typed::Input("ls\r".into()), Typed::Command(Command::Explain), Typed::Input("cd\r".into())]
         );
     }
 

@@ -1,8 +1,8 @@
 //! The watching side of a terminal.
 
+pub mod join;
+pub mod json;
 pub mod keys;
 pub mod status;
 pub mod terminal;
-pub mod join;
-pub mod json;
 pub mod view;

@@ -98,7 +98,11 @@ pub fn span(duration: Duration) -> String {
 /// Says a round trip: `0.4 ms`, `23 ms`.
 pub fn milliseconds(duration: Duration) -> String {
     let micros = duration.as_micros();
-    if micros < 10_000 { format!("{}.{} ms", micros / 1000, micros % 1000 / 100) } else { format!("{} ms", micros / 1000) }
+    if micros < 10_000 {
+        format!("{}.{} ms", micros / 1000, micros % 1000 / 100)
+    } else {
+        format!("{} ms", micros / 1000)
+    }
 }
 
 /// Says an amount: `512 B`, `3.4 KiB`, `120 MiB`.
@@ -144,7 +148,10 @@ mod tests {
             [0, 1023, 1024, 3500, 120 << 20].map(bytes),
             ["0 B", "1023 B", "1.0 KiB", "3.4 KiB", "120 MiB"]
         );
-        assert_eq!([5, 119, 120, 7200].map(|s| span(Duration::from_secs(s))), ["5 s", "119 s", "2 min", "2 h"]);
+        assert_eq!(
+            [5, 119, 120, 7200].map(|s| span(Duration::from_secs(s))),
+            ["5 s", "119 s", "2 min", "2 h"]
+        );
         assert_eq!([400, 23_400].map(|us| milliseconds(Duration::from_micros(us))), ["0.4 ms", "23 ms"]);
     }
 

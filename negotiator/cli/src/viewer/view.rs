@@ -133,8 +133,7 @@ impl View {
             Some(Overlay::Help) => panel(HELP, self.terminal),
             Some(Overlay::Explain) => panel(&explain().to_string(), self.terminal),
         };
-        let frame =
-            Frame { screen: &self.screen, terminal: self.terminal, status: &line, overlay: &overlay };
+        let frame = Frame { screen: &self.screen, terminal: self.terminal, status: &line, overlay: &overlay };
         let mut out = self.painter.paint(&frame);
         if let Some(title) = self.title.take() {
             out.push_str(&format!("\x1b]2;{title}\x07"));
@@ -229,10 +228,7 @@ mod tests {
     fn typing_goes_to_the_host_and_commands_do_not() {
         let mut view = view(Access::Full);
         let now = Instant::now();
-        assert_eq!(
-            view.handle_typed(now, b"ls\x1eq"),
-            [Do::Send(Message::Input("ls".into())), Do::Quit]
-        );
+        assert_eq!(view.handle_typed(now, b"ls\x1eq"), [Do::Send(Message::Input("ls".into())), Do::Quit]);
         assert_eq!(view.handle_typed(now, b"\x1e?"), []);
         assert_eq!(view.overlay, Some(Overlay::Help));
         assert_eq!(view.handle_typed(now, b"x"), [], "this key takes the overlay away");
@@ -250,7 +246,9 @@ mod tests {
     fn the_status_line_is_not_part_of_the_shared_screen() {
         let mut view = view(Access::Full);
         assert_eq!(view.opening(), Message::Resize(Size { columns: 40, rows: 9 }));
-        let Do::Send(Message::Resize(size)) = view.handle_resize(Size { columns: 9, rows: 1 }) else { panic!() };
+        let Do::Send(Message::Resize(size)) = view.handle_resize(Size { columns: 9, rows: 1 }) else {
+            panic!()
+        };
         assert_eq!(size, Size { columns: 9, rows: 1 });
     }
 

@@ -1,0 +1,78 @@
+//! The built binary, without any service: help, arguments, bad input. Each failure is one line and its own code.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod program;
+
+use program::{Program, run};
+
+#[test]
+fn every_subcommand_explains_itself() {
+    for (arguments, words) in [
+        (&["--help"][..], &["Exit codes", "Examples", "share", "join", "pipe", "demo"][..]),
+        (&["share", "--help"], &["--read-only", "BEACH_CONTROL_PLANE", "--fallback-telemetry-opt-in", "Examples"]),
+        (&["join", "--help"], &["--direct-only", "--relay-only", "--no-relay", "BEACH_FALLBACK_COHORT", "Ctrl-^"]),
+        (&["pipe", "--help"], &["SHA-256", "Examples"]),
+        (&["pipe", "host", "--help"], &["--link-file", "--progress"]),
+        (&["pipe", "join", "--help"], &["--no-stdin"]),
+        (&["demo", "--help"], &["--report"]),
+    ] {
+        let end = run(arguments);
+        assert_eq!(end.code, 0, "{arguments:?}");
+        for word in words {
+            assert!(end.stdout.contains(word), "{arguments:?} does not mention {word}:\n{}", end.stdout);
+        }
+    }
+}
+
+#[test]
+fn no_secret_from_the_environment_is_printed_by_help() {
+    let end = Program::new(&["join", "--help"]).env("BEACH_ENTITLEMENT_PROOF", "canary").run();
+    assert!(!end.stdout.contains("canary"));
+}
+
+#[test]
+fn wrong_arguments_are_code_2() {
+    for arguments in [
+        &["fly"][..],
+        &["join"],
+        &["join", "http://h/s#AQ", "--direct-only", "--relay-only"],
+        &["join", "http://h/s#AQ", "--escape", "^M"],
+        &["share", "--link-lifetime", "0"],
+        &["share", "--control-plane", "ftp://nowhere"],
+        &["demo", "--report", "xml"],
+    ] {
+        assert_eq!(run(arguments).code, 2, "{arguments:?}");
+    }
+}
+
+#[test]
+fn damaged_links_are_code_70_and_say_what_to_do() {
+    for link in ["http://127.0.0.1:1/s", "http://127.0.0.1:1/s#AQ", "nonsense#AQ", "http://127.0.0.1:1/s#ü"] {
+        for command in [&["join", link][..], &["pipe", "join", link]] {
+            run(command).fails(70, "");
+        }
+    }
+}
+
+#[test]
+fn a_command_that_cannot_run_is_found_before_anything_is_shared() {
+    run(&["share", "--", "no-such-program-anywhere"]).fails(127, "command not found: no-such-program-anywhere");
+    run(&["share", "--", "/etc/hostname"]).fails(126, "cannot be executed");
+}
+
+#[test]
+fn an_unreachable_control_plane_is_code_74_for_hosts() {
+    // Port 1 of this machine: refused at once.
+    let share = &["share", "--control-plane", "http://127.0.0.1:1", "--", "true"];
+    run(share).fails(74, "control plane");
+    run(&["pipe", "host", "--control-plane", "http://127.0.0.1:1"]).fails(74, "control plane");
+}
+
+#[test]
+fn diagnostics_go_to_their_file_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let end = run(&["--log-file", log.to_str().unwrap(), "--log", "trace", "share", "--control-plane", "http://127.0.0.1:1", "--", "true"]);
+    end.fails(74, "control plane");
+    assert!(std::fs::read_to_string(&log).unwrap().contains("failed"));
+}

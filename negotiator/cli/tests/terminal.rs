@@ -1,0 +1,187 @@
+//! A shared terminal and its viewers, in one process, over a network in memory.
+#![allow(missing_docs, unreachable_pub, dead_code, clippy::unwrap_used)]
+
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use beach_link::{
+    host::{
+        hub::Hub,
+        pty::{Program, Pty},
+        serve::{Left, Shared, serve},
+    },
+    screen::Screen,
+    wire::{Access, BadMessage, Message, Refusal, Service, Size, VERSION},
+};
+use bytes::Bytes;
+use negotiator::{Host, NetworkConfig, Received, Session};
+use support::{Net, host_config};
+use tokio::{task::JoinHandle, time::timeout};
+
+const SIZE: Size = Size { columns: 40, rows: 10 };
+
+/// A host with one command in its terminal.
+struct Stage {
+    net: Net,
+    host: Host,
+    shared: Arc<Shared>,
+}
+
+impl Stage {
+    async fn new(command: &[&str], access: Access) -> Self {
+        let net = Net::new();
+        let host = net.host(host_config(), negotiator::Access::Full).await;
+        let argv: Vec<_> = command.iter().map(Into::into).collect();
+        let (pty, mut output) = Pty::start(Program::find(&argv).unwrap(), SIZE).unwrap();
+        let shared = Arc::new(Shared { hub: Hub::new(SIZE), pty, access });
+        let printing = shared.clone();
+        tokio::spawn(async move {
+            loop {
+                match output.next().await {
+                    Ok(bytes) => printing.hub.print(&bytes),
+                    Err(status) => break printing.hub.end(status),
+                }
+            }
+        });
+        Self { net, host, shared }
+    }
+
+    /// Connects a session that has not said anything yet.
+    async fn connect(&self) -> (Session, JoinHandle<Left>) {
+        let viewer = self.net.viewer(&self.host, NetworkConfig::default());
+        let (viewer, hosted) = tokio::join!(viewer.connect(), self.host.accept());
+        let (hosted, shared) = (hosted.unwrap(), self.shared.clone());
+        (viewer.unwrap(), tokio::spawn(async move { serve(&hosted, &shared).await }))
+    }
+
+    /// Connects a viewer and lets it in.
+    async fn join(&self) -> (Viewer, JoinHandle<Left>) {
+        let (session, serving) = self.connect().await;
+        send(&session, Message::Hello { version: VERSION, service: Service::Terminal }).await;
+        assert_eq!(next(&session).await, Message::Welcome(self.shared.access));
+        send(&session, Message::Resize(SIZE)).await;
+        (Viewer { session, screen: Screen::new(SIZE), notices: Vec::new() }, serving)
+    }
+}
+
+struct Viewer {
+    session: Session,
+    screen: Screen,
+    notices: Vec<String>,
+}
+
+impl Viewer {
+    async fn type_text(&self, text: &'static str) {
+        send(&self.session, Message::Input(Bytes::from_static(text.as_bytes()))).await;
+    }
+
+    /// Reads until the screen holds `text`; returns the command's status if it ended before.
+    async fn sees(&mut self, text: &str) -> Option<u8> {
+        while !self.screen.text().contains(text) {
+            match next(&self.session).await {
+                Message::Snapshot { size, bytes } => self.screen = Screen::restore(size, &bytes),
+                Message::Output(bytes) => self.screen.feed(&bytes),
+                Message::Notice(text) => self.notices.push(text),
+                Message::Exit(status) => return Some(status),
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+async fn send(session: &Session, message: Message) {
+    session.send(message.encode()).await.unwrap();
+}
+
+async fn next(session: &Session) -> Message {
+    match timeout(Duration::from_secs(20), session.recv()).await.expect("a message in time").unwrap() {
+        Received::Message(bytes) => Message::decode(bytes).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn viewers_share_one_screen_and_a_late_one_sees_it_whole() {
+    let stage = Stage::new(&["sh"], Access::Full).await;
+    let (mut first, _) = stage.join().await;
+    first.type_text("echo $((40+2))\r").await;
+    first.sees("42").await;
+    let (mut late, _) = stage.join().await;
+    late.sees("42").await;
+    late.type_text("echo $((90+9)); exit 5\r").await;
+    first.sees("99").await;
+    late.sees("99").await;
+    assert_eq!(first.sees("never").await, Some(5));
+    assert_eq!(late.sees("never").await, Some(5));
+}
+
+#[tokio::test]
+async fn the_terminal_follows_the_smallest_viewer() {
+    let stage = Stage::new(&["sh"], Access::Full).await;
+    let (mut viewer, _) = stage.join().await;
+    send(&viewer.session, Message::Resize(Size { columns: 33, rows: 7 })).await;
+    viewer.type_text("stty size\r").await;
+    viewer.sees("7 33").await;
+    assert_eq!(viewer.screen.size(), Size { columns: 33, rows: 7 });
+}
+
+#[tokio::test]
+async fn a_viewer_that_leaves_disturbs_nobody() {
+    let stage = Stage::new(&["sh"], Access::Full).await;
+    let (mut stays, _) = stage.join().await;
+    let (leaves, serving) = stage.join().await;
+    leaves.session.abort("gone");
+    assert!(matches!(serving.await.unwrap(), Left::Gone(_) | Left::Quit));
+    stays.type_text("echo still $((1+1))\r").await;
+    stays.sees("still 2").await;
+    assert_eq!(*stage.shared.hub.present().borrow(), 1);
+}
+
+#[tokio::test]
+async fn a_read_only_viewer_types_into_nothing_and_is_told() {
+    let stage = Stage::new(&["sh", "-c", "read line; echo read $line"], Access::ReadOnly).await;
+    let (mut viewer, _) = stage.join().await;
+    viewer.type_text("secret\r").await;
+    stage.shared.pty.input("public\r".into()).await;
+    viewer.sees("read public").await;
+    assert!(viewer.notices.iter().any(|text| text.contains("read-only")), "{:?}", viewer.notices);
+}
+
+#[tokio::test]
+async fn other_versions_and_other_services_are_refused_in_words() {
+    let stage = Stage::new(&["sh"], Access::Full).await;
+    for (hello, expected, words) in [
+        (Message::Hello { version: 9, service: Service::Terminal }, Refusal::Version, "version"),
+        (Message::Hello { version: VERSION, service: Service::Pipe }, Refusal::Service, "beach-link join"),
+    ] {
+        let (session, serving) = stage.connect().await;
+        send(&session, hello).await;
+        let Message::Refused { why, text } = next(&session).await else { panic!("not refused") };
+        assert_eq!(why, expected);
+        assert!(text.contains(words), "{text}");
+        assert!(matches!(serving.await.unwrap(), Left::Refused(_)));
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_message_end_that_viewer_and_nobody_else() {
+    let stage = Stage::new(&["sh"], Access::Full).await;
+    let (mut stays, _) = stage.join().await;
+    let (strange, serving) = stage.join().await;
+    strange.session.send(Bytes::from_static(&[200, 1, 2])).await.unwrap();
+    assert_eq!(serving.await.unwrap(), Left::Unintelligible(BadMessage::Kind(200)));
+    stays.type_text("echo $((50+5))\r").await;
+    stays.sees("55").await;
+}
+
+#[tokio::test]
+async fn a_flood_reaches_a_viewer_that_reads_and_ends_on_the_right_screen() {
+    let stage = Stage::new(&["sh", "-c", "seq 1 200000; echo the end; sleep 60"], Access::Full).await;
+    let (mut viewer, _) = stage.join().await;
+    viewer.sees("the end").await;
+    assert!(viewer.screen.text().contains("200000"));
+    stage.shared.pty.stop().await;
+}
