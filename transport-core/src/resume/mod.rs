@@ -18,6 +18,8 @@
 //!    [`unsend`](Resume::unsend), and say [`unblocked`](Resume::unblocked) once the transport has room.
 
 mod attachment;
+mod config;
+mod datagrams;
 mod error;
 mod event;
 pub mod frame;
@@ -38,59 +40,21 @@ use std::{
 
 use bytes::Bytes;
 
-use self::{attachment::Attachment, heartbeat::Heartbeat, inbox::Inbox, outbox::Outbox};
+use self::{
+    attachment::Attachment, datagrams::Datagrams, heartbeat::Heartbeat, inbox::Inbox, outbox::Outbox,
+};
 pub use self::{
+    config::ResumeConfig,
     error::{ProtocolError, StaleGeneration},
     event::{Event, Expiry, ResumeStats, Transmit},
 };
 use crate::{
     close::{CloseCode, Closed},
     error::{Refusal, Refused},
-    fragment::{Fragments, JoinLimits, Joiner, Splitter},
     ids::Generation,
     lane::Profile,
     secure::SEAL_OVERHEAD,
 };
-
-/// How a [`Resume`] behaves.
-///
-/// # Defaults
-///
-/// 1 MiB, 1 MiB and the weight of its segments, 120 s, 200 ms, 1 s, 10 s: see `docs/defaults.md`.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ResumeConfig {
-    /// Weight of unacknowledged segments at which `try_send` refuses. Raising it lets more wait
-    /// through an outage, and costs memory on this side.
-    pub outbox_bytes: NonZeroUsize,
-    /// Weight the peer may send ahead of what the application consumed. At least the longest
-    /// message; raising it costs memory on this side.
-    pub window_bytes: NonZeroUsize,
-    /// How long the session lives with no generation attached.
-    pub resume_window: Duration,
-    /// The longest an ack waits for something to ride on. Lowering it costs frames.
-    pub ack_delay: Duration,
-    /// Time between pings while bytes are pending: how soon a dead path shows.
-    pub ping_busy: Duration,
-    /// Time between pings otherwise, ± a fifth.
-    pub ping_idle: Duration,
-    /// What incomplete datagrams may hold.
-    pub join: JoinLimits,
-}
-
-impl Default for ResumeConfig {
-    fn default() -> Self {
-        Self {
-            outbox_bytes: MAX_MESSAGE,
-            window_bytes: MAX_MESSAGE,
-            resume_window: Duration::from_secs(120),
-            ack_delay: Duration::from_millis(200),
-            ping_busy: Duration::from_secs(1),
-            ping_idle: Duration::from_secs(10),
-            join: JoinLimits::default(),
-        }
-    }
-}
 
 /// One side of a session that survives its transports. See the [module](self) for the call order.
 #[derive(Debug)]
@@ -112,6 +76,8 @@ pub struct Resume {
     /// Since when no generation is current, once one has been.
     orphaned: Option<Instant>,
     datagrams: Datagrams,
+    /// It is the datagrams' turn, when messages wait too.
+    datagrams_first: bool,
     events: VecDeque<Event>,
     finished: bool,
     ended: Option<Closed>,
@@ -128,20 +94,6 @@ struct Acks {
     /// When an ack goes out by itself.
     due: Option<Instant>,
     now: bool,
-}
-
-#[derive(Debug)]
-struct Datagrams {
-    splitter: Splitter,
-    outbound: VecDeque<Bytes>,
-    outbound_bytes: usize,
-    /// The datagram whose fragments are going out.
-    fragments: Option<Fragments>,
-    joiner: Joiner,
-    /// Bytes of datagrams among the events.
-    inbound_bytes: usize,
-    /// It is the datagrams' turn, when messages wait too.
-    first: bool,
 }
 
 impl Resume {
@@ -162,15 +114,8 @@ impl Resume {
             newest: Generation(0),
             current: None,
             orphaned: None,
-            datagrams: Datagrams {
-                splitter: Splitter::default(),
-                outbound: VecDeque::new(),
-                outbound_bytes: 0,
-                fragments: None,
-                joiner: Joiner::new(config.join),
-                inbound_bytes: 0,
-                first: true,
-            },
+            datagrams: Datagrams::new(config.join),
+            datagrams_first: true,
             events: VecDeque::new(),
             finished: false,
             ended: None,
@@ -213,7 +158,10 @@ impl Resume {
         } else if payload.len() > MAX_DATAGRAM.get() {
             Refusal::TooLarge { limit: MAX_DATAGRAM }
         } else {
-            self.push_datagram(payload);
+            match self.current {
+                Some(_) => self.datagrams.push(payload),
+                None => self.datagrams.refuse(),
+            }
             return Ok(());
         };
         Err(Refused::new(payload, why))
@@ -262,7 +210,7 @@ impl Resume {
         if self.current == Some(generation) {
             self.current = None;
             self.orphaned = Some(now);
-            self.drop_datagrams();
+            self.datagrams.clear();
         }
     }
 
@@ -282,7 +230,7 @@ impl Resume {
         if self.acks.due.is_some_and(|due| now >= due) {
             self.acks.now = true;
         }
-        self.datagrams.joiner.handle_timeout(now);
+        self.datagrams.handle_timeout(now);
         if self.orphaned.is_some_and(|since| now >= since + self.config.resume_window) {
             self.expire(Expiry::Window);
         }
@@ -292,7 +240,7 @@ impl Resume {
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;
         match &event {
-            Event::Datagram(payload) => self.datagrams.inbound_bytes -= payload.len(),
+            Event::Datagram(payload) => self.datagrams.taken(payload.len()),
             Event::Message(_) => self.stats.messages_received += 1,
             _ => {}
         }
@@ -309,7 +257,7 @@ impl Resume {
         let ack = self.acks.due.filter(|_| sendable && !self.acks.now);
         let ping = self.heartbeat.due(self.is_busy()).filter(|_| sendable);
         let expiry = self.orphaned.map(|since| since + self.config.resume_window);
-        [ack, ping, expiry, self.datagrams.joiner.poll_timeout()].into_iter().flatten().min()
+        [ack, ping, expiry, self.datagrams.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Says whether everything that was accepted, a fin included, has been acknowledged.
@@ -360,7 +308,7 @@ impl Resume {
             unread_bytes: self.inbox.unread_bytes(),
             rtt: self.heartbeat.rtt(),
             current: self.current,
-            datagrams_dropped: self.stats.datagrams_dropped + self.datagrams.joiner.evicted(),
+            datagrams_dropped: self.datagrams.dropped(),
             ..self.stats
         }
     }
@@ -378,7 +326,7 @@ impl Resume {
         if self.ended.is_none() {
             self.ended = Some(closed);
             self.outbox.clear();
-            self.drop_datagrams();
+            self.datagrams.clear();
         }
     }
 
@@ -391,28 +339,6 @@ impl Resume {
     fn gap(&mut self, from: u64, to: u64) {
         self.events.push_back(Event::Gap { from, to });
         self.end(Closed::local(CloseCode::GAP, "messages were lost with the peer's state"));
-    }
-
-    fn push_datagram(&mut self, payload: Bytes) {
-        if self.current.is_none() {
-            self.stats.datagrams_dropped += 1;
-            return;
-        }
-        let queue = &mut self.datagrams;
-        queue.outbound_bytes += payload.len();
-        queue.outbound.push_back(payload);
-        while queue.outbound_bytes > DATAGRAM_QUEUE && queue.outbound.len() > 1 {
-            queue.outbound_bytes -= queue.outbound.pop_front().map_or(0, |oldest| oldest.len());
-            self.stats.datagrams_dropped += 1;
-        }
-    }
-
-    fn drop_datagrams(&mut self) {
-        let queue = &mut self.datagrams;
-        self.stats.datagrams_dropped += queue.outbound.len() as u64 + u64::from(queue.fragments.is_some());
-        queue.outbound.clear();
-        queue.outbound_bytes = 0;
-        queue.fragments = None;
     }
 }
 
@@ -430,9 +356,6 @@ pub const SEGMENT: usize = 15 * 1024;
 /// What flow control counts for a segment beside its payload: about the headers of a data frame,
 /// the seal and a relay frame, so that many small messages weigh what they really cost.
 pub const SEGMENT_OVERHEAD: u64 = 48;
-
-/// Bytes of datagrams that wait; beyond it the oldest is dropped.
-const DATAGRAM_QUEUE: usize = 64 * 1024;
 
 /// A whole segment, sealed, must fit the message that every data channel takes.
 const _: () = assert!(SEGMENT + frame::DATA_OVERHEAD + SEAL_OVERHEAD <= 16 * 1024);

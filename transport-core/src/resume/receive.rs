@@ -60,7 +60,10 @@ impl Resume {
         match frame {
             Frame::Attach(attach) => return self.handle_attach(now, generation, attach),
             // The lanes are not ordered against each other: a datagram may overtake the attach frame.
-            Frame::Datagram(fragment) => return self.handle_datagram(now, fragment),
+            Frame::Datagram(fragment) => {
+                let datagram = self.datagrams.receive(now, fragment)?;
+                self.events.extend(datagram.map(Event::Datagram));
+            }
             _ if !attachment.introduced => return Err(ProtocolError::BeforeAttach),
             Frame::Ack(ack) => self.handle_ack(ack)?,
             Frame::Data(data) => self.handle_data(now, generation, data)?,
@@ -130,7 +133,7 @@ impl Resume {
             older.superseded = true;
         }
         let resent_segments = self.outbox.rewind(next);
-        self.datagrams.fragments = None;
+        self.datagrams.cut();
         self.heartbeat.restart(now);
         let told = self.attachments.get(&generation).and_then(|attachment| attachment.told_next);
         // What arrived since this side introduced itself has not been acknowledged here.
@@ -210,18 +213,6 @@ impl Resume {
         Ok(true)
     }
 
-    fn handle_datagram(&mut self, now: Instant, fragment: Bytes) -> Result<(), ProtocolError> {
-        if let Some(datagram) = self.datagrams.joiner.push(now, fragment)? {
-            if self.datagrams.inbound_bytes + datagram.len() > UNREAD_DATAGRAMS {
-                self.stats.datagrams_dropped += 1;
-            } else {
-                self.datagrams.inbound_bytes += datagram.len();
-                self.events.push_back(Event::Datagram(datagram));
-            }
-        }
-        Ok(())
-    }
-
     fn owe_ack(&mut self, now: Instant, generation: Generation, weight: u64) {
         self.acks.owed += weight;
         let in_flight = self.attachments.get(&generation).map_or(0, |a| a.limits.in_flight as u64);
@@ -235,6 +226,3 @@ impl Resume {
 /// Weight received at which an ack goes out by itself: 64 KiB, a third of what a relay path holds,
 /// so that a sender never stops for want of one.
 const ACK_AT: u64 = 64 * 1024;
-
-/// Bytes of datagrams that wait for an owner who does not poll.
-const UNREAD_DATAGRAMS: usize = 256 * 1024;

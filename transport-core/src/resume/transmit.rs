@@ -1,13 +1,11 @@
 //! What goes out next, and on which generation.
 
-use std::{num::NonZeroUsize, time::Instant};
-
-use bytes::{BufMut, BytesMut};
+use std::time::Instant;
 
 use super::{
     Acks, Resume,
     event::Transmit,
-    frame::{Attach, Data, Frame, KIND_DATAGRAM, ROOM_FOR_SEAL, VERSION},
+    frame::{Ack, Attach, Data, Frame, VERSION},
     outbox::Piece,
 };
 use crate::{close::Initiator, ids::Generation, lane::Lane};
@@ -72,8 +70,8 @@ impl Resume {
             return None;
         }
         // Neither datagrams nor messages may starve the other.
-        self.datagrams.first = !self.datagrams.first;
-        if self.datagrams.first {
+        self.datagrams_first = !self.datagrams_first;
+        if self.datagrams_first {
             self.next_datagram(generation).or_else(|| self.next_data(now, generation))
         } else {
             self.next_data(now, generation).or_else(|| self.next_datagram(generation))
@@ -131,27 +129,12 @@ impl Resume {
     }
 
     fn next_datagram(&mut self, generation: Generation) -> Option<Transmit> {
-        let limit: NonZeroUsize = self.attachments.get(&generation)?.limits.fragment?;
-        loop {
-            let queue = &mut self.datagrams;
-            if let Some(fragments) = &mut queue.fragments {
-                let mut out = BytesMut::with_capacity(1 + fragments.next_len() + ROOM_FOR_SEAL);
-                out.put_u8(KIND_DATAGRAM);
-                if fragments.write_next(&mut out) {
-                    if fragments.next_len() == 0 {
-                        queue.fragments = None;
-                    }
-                    return Some(Transmit { generation, lane: Lane::Datagram, payload: out.freeze() });
-                }
-            }
-            let datagram = queue.outbound.pop_front()?;
-            queue.outbound_bytes -= datagram.len();
-            queue.fragments = queue.splitter.split(datagram, limit);
-            self.stats.datagrams_dropped += u64::from(queue.fragments.is_none());
-        }
+        let limit = self.attachments.get(&generation)?.limits.fragment?;
+        let payload = self.datagrams.next_frame(limit)?;
+        Some(Transmit { generation, lane: Lane::Datagram, payload })
     }
 
-    fn take_ack(&mut self) -> super::frame::Ack {
+    fn take_ack(&mut self) -> Ack {
         let ack = self.inbox.ack();
         self.acks = Acks { told_credit: ack.credit, ..Acks::default() };
         ack

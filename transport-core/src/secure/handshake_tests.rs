@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::secure::testing::hex;
+use crate::{
+    ids::{Generation, PeerId, SessionId, TransportId},
+    secure::testing::hex,
+};
 
 fn binding() -> Binding {
     let [session, joiner, host] = [1, 2, 3].map(|fill| [fill; 16]);

@@ -13,8 +13,10 @@ mod establish;
 pub mod handshake;
 mod keys;
 mod link;
+mod receiving;
 mod seal;
 mod secret;
+mod terms;
 mod transport;
 mod window;
 

@@ -1,17 +1,9 @@
 //! `Secure<T>`: a transport that seals another.
 
-use std::{
-    collections::VecDeque,
-    fmt,
-    future::poll_fn,
-    num::NonZeroUsize,
-    pin::{Pin, pin},
-    sync::OnceLock,
-    task::{Context, Poll},
-};
+use std::{fmt, future::poll_fn, num::NonZeroUsize, pin::pin, sync::OnceLock, task::Poll};
 
 use async_trait::async_trait;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -20,13 +12,14 @@ use super::{
     establish::{SecureConfig, SecureError},
     handshake::{Agreed, HandshakeError},
     keys::SessionKeys,
-    seal::{Kind, OrderedOpener, SEAL_OVERHEAD, Sealer, WindowedOpener},
+    receiving::Opening,
+    seal::{Kind, SEAL_OVERHEAD, Sealer},
 };
 use crate::{
-    close::{CloseCode, Closed, Initiator},
+    close::{CloseCode, Closed},
     error::{Refusal, Refused},
     lane::{Lane, Profile},
-    resume::frame::{printable, shorten},
+    resume::frame::shorten,
     stats::{LaneStats, Stats},
     transport::{Inbound, Transport},
 };
@@ -40,19 +33,19 @@ use crate::{
 ///   [`PROTOCOL_ERROR`](CloseCode::PROTOCOL_ERROR); a datagram that does not is dropped and counted.
 /// - A close travels sealed, as the last message of its direction. A link that ends without one was
 ///   cut by somebody on the path, whatever was said in clear: its end is reported as the
-///   [network](Initiator::Network)'s, with the code that was said. A close while the reliable lane
+///   [network](crate::Initiator::Network)'s, with the code that was said. A close while the reliable lane
 ///   is full ends this way too, since nothing more fits into it.
 pub struct Secure<T> {
-    inner: T,
+    pub(super) inner: T,
     profile: Profile,
-    clock: Clock,
+    pub(super) clock: Clock,
     agreed: Agreed,
     /// Locked after `opening`, when both are.
     sealing: [Mutex<Sealing>; 2],
     opening: Mutex<Opening>,
-    end: OnceLock<Closed>,
+    pub(super) end: OnceLock<Closed>,
     /// Wakes whoever reads, when `opening` moved without its transport's waker being involved.
-    moved: Notify,
+    pub(super) moved: Notify,
 }
 
 struct Sealing {
@@ -62,18 +55,6 @@ struct Sealing {
     own_messages: u64,
     own_bytes: u64,
 }
-
-struct Opening {
-    reliable: OrderedOpener,
-    datagram: WindowedOpener,
-    stats: [LaneStats; 2],
-    /// Opened by [`Transport::closed`] while it looked for the sealed close.
-    drained: VecDeque<Inbound>,
-    /// Nothing more comes out of the transport below.
-    finished: bool,
-}
-
-type Receiving<'a> = Pin<Box<dyn Future<Output = Result<Inbound, Closed>> + Send + 'a>>;
 
 impl<T> Secure<T> {
     /// Returns what the handshake agreed on.
@@ -113,13 +94,7 @@ impl<T: Transport> Secure<T> {
             clock: config.clock,
             agreed,
             sealing: [sealing(send.datagram, Lane::Datagram), sealing(send.reliable, Lane::Reliable)],
-            opening: Mutex::new(Opening {
-                reliable: OrderedOpener::new(receive.reliable),
-                datagram: WindowedOpener::new(receive.datagram),
-                stats: [LaneStats::default(); 2],
-                drained: VecDeque::new(),
-                finished: false,
-            }),
+            opening: Mutex::new(Opening::new(receive)),
             end: OnceLock::new(),
             moved: Notify::new(),
             inner,
@@ -196,83 +171,6 @@ impl<T: Transport> Secure<T> {
             why @ (Refusal::Full | Refusal::Empty) => why,
         };
         Err(Refused::new(payload, why))
-    }
-
-    /// Polls the transport below and opens what comes, as one step: two readers must not open in
-    /// another order than they took.
-    fn poll_opened<'a>(
-        &'a self,
-        cx: &mut Context<'_>,
-        opening: &mut Opening,
-        receiving: &mut Receiving<'a>,
-    ) -> Poll<Result<Inbound, Closed>> {
-        for _ in 0..FORGERIES_PER_POLL {
-            if opening.finished {
-                return Poll::Ready(Err(self.final_end()));
-            }
-            let received = match receiving.as_mut().poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(received) => received,
-            };
-            *receiving = self.inner.recv();
-            match received {
-                Ok(inbound) => {
-                    if let Some(opened) = self.open(opening, inbound) {
-                        return Poll::Ready(Ok(opened));
-                    }
-                }
-                Err(below) => self.finish(opening, unannounced(below)),
-            }
-        }
-        // A flood of forgeries must not keep the thread to itself.
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// Opens a message; `None` when it was not for the application.
-    fn open(&self, opening: &mut Opening, inbound: Inbound) -> Option<Inbound> {
-        let Inbound { lane, payload } = inbound;
-        let opened = match lane {
-            Lane::Datagram => opening.datagram.open((self.clock)(), payload),
-            Lane::Reliable => opening.reliable.open(payload),
-        };
-        let stats = &mut opening.stats[index(lane)];
-        match (lane, opened) {
-            (_, Ok((Kind::Data, payload))) if !payload.is_empty() => {
-                stats.received_messages += 1;
-                stats.received_bytes += payload.len() as u64;
-                Some(Inbound { lane, payload })
-            }
-            (Lane::Reliable, Ok((Kind::Close, detail))) => {
-                self.finish(opening, peer_close(detail));
-                self.inner.close(self.final_end().code, "");
-                None
-            }
-            (Lane::Datagram, _) => {
-                stats.dropped_messages += 1;
-                None
-            }
-            (Lane::Reliable, _) => {
-                self.close(CloseCode::PROTOCOL_ERROR, "a message that does not verify");
-                self.finish(opening, Closed::local(CloseCode::PROTOCOL_ERROR, ""));
-                None
-            }
-        }
-    }
-
-    fn finish(&self, opening: &mut Opening, end: Closed) {
-        opening.finished = true;
-        let _ = self.end.set(end);
-        self.moved.notify_waiters();
-    }
-
-    /// The end, once something has set it.
-    fn final_end(&self) -> Closed {
-        self.end.get().cloned().unwrap_or_else(|| Closed::network(""))
-    }
-
-    fn own_view(&self, below: Closed) -> Closed {
-        self.end.get().cloned().unwrap_or_else(|| unannounced(below))
     }
 }
 
@@ -401,22 +299,9 @@ impl<T: fmt::Debug> fmt::Debug for Secure<T> {
     }
 }
 
-/// An end below that no sealed close announced.
-fn unannounced(below: Closed) -> Closed {
-    Closed { initiator: Initiator::Network, ..below }
-}
-
-fn peer_close(mut detail: Bytes) -> Closed {
-    let code = detail.try_get_u16().ok().and_then(CloseCode::from_wire).unwrap_or(CloseCode::POLICY);
-    Closed::peer(code, printable(&detail))
-}
-
-const fn index(lane: Lane) -> usize {
+pub(super) const fn index(lane: Lane) -> usize {
     match lane {
         Lane::Datagram => 0,
         Lane::Reliable => 1,
     }
 }
-
-/// Datagrams that may fail to verify before other tasks get their turn.
-const FORGERIES_PER_POLL: usize = 64;

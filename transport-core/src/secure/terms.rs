@@ -1,0 +1,165 @@
+//! What the two sides of a handshake believe, ask and answer.
+
+use bytes::{BufMut, Bytes};
+
+use super::keys::ShortAuth;
+use crate::{
+    close::CloseCode,
+    ids::{Generation, PeerId, SessionId, TransportId},
+};
+
+/// What both sides must believe about a link for its handshake to succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Binding {
+    /// The session.
+    pub session: SessionId,
+    /// The side with the link, which initiates.
+    pub joiner: PeerId,
+    /// The side with the static key.
+    pub host: PeerId,
+    /// The kind of transport below.
+    pub transport: TransportId,
+    /// The attempt: keys of one never fit another.
+    pub generation: Generation,
+    /// Whatever else ties the handshake to the path, the same bytes on both sides: for WebRTC the
+    /// two DTLS fingerprints, the joiner's first.
+    pub extra: Bytes,
+}
+
+impl Binding {
+    /// Describes a link without anything extra.
+    pub fn new(
+        session: SessionId,
+        joiner: PeerId,
+        host: PeerId,
+        transport: TransportId,
+        generation: Generation,
+    ) -> Self {
+        Self { session, joiner, host, transport, generation, extra: Bytes::new() }
+    }
+
+    /// Length-prefixed throughout, so that no two bindings give the same bytes.
+    pub(super) fn prologue(&self, offer: &[u8]) -> Vec<u8> {
+        let fields: [&[u8]; 10] = [
+            b"beach/1/handshake",
+            offer,
+            self.session.as_bytes(),
+            b"joiner",
+            self.joiner.as_bytes(),
+            b"host",
+            self.host.as_bytes(),
+            self.transport.as_str().as_bytes(),
+            &self.generation.0.to_be_bytes(),
+            &self.extra,
+        ];
+        let mut prologue = Vec::new();
+        for field in fields {
+            prologue.put_u32(field.len() as u32);
+            prologue.put_slice(field);
+        }
+        prologue
+    }
+}
+
+/// What a viewer may do in the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Access {
+    /// Look.
+    ReadOnly,
+    /// Look and type.
+    Full,
+}
+
+impl Access {
+    pub(super) const fn to_byte(self) -> u8 {
+        match self {
+            Self::ReadOnly => 1,
+            Self::Full => 2,
+        }
+    }
+
+    pub(super) const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::ReadOnly),
+            2 => Some(Self::Full),
+            _ => None,
+        }
+    }
+}
+
+/// What the joiner asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Request {
+    /// Session versions it speaks, best first. At least one, at most 16.
+    pub versions: Vec<u16>,
+    /// The access it would like.
+    pub access: Access,
+    /// The application's bytes, at most [`MAX_APP_BYTES`].
+    pub app: Bytes,
+}
+
+impl Request {
+    /// Asks for `access`, in the versions this crate speaks.
+    pub fn new(access: Access) -> Self {
+        Self { versions: VERSIONS.to_vec(), access, app: Bytes::new() }
+    }
+
+    /// Returns the version both sides speak, the joiner's best first.
+    pub fn common_version(&self) -> Option<u16> {
+        self.versions.iter().copied().find(|version| VERSIONS.contains(version))
+    }
+
+    pub(super) fn offer(&self) -> Vec<u8> {
+        let mut offer = vec![FORM, self.versions.len() as u8];
+        self.versions.iter().for_each(|version| offer.put_u16(*version));
+        offer
+    }
+}
+
+/// The host's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Come in.
+    Accept {
+        /// What the joiner may do; never more than it asked for.
+        access: Access,
+        /// The application's bytes, at most [`MAX_APP_BYTES`].
+        app: Bytes,
+    },
+    /// Stay out.
+    Refuse {
+        /// Why, for programs.
+        code: CloseCode,
+        /// Why, for a person; cut to 123 bytes.
+        reason: String,
+    },
+}
+
+/// What a finished handshake agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Agreed {
+    /// The session version.
+    pub version: u16,
+    /// What the joiner may do.
+    pub access: Access,
+    /// The application's bytes from the other side.
+    pub app: Bytes,
+    /// Six digits that both sides see alike, unless somebody sits between them.
+    pub short_auth: ShortAuth,
+}
+
+/// The session versions this crate speaks, best first.
+pub const VERSIONS: [u16; 1] = [1];
+
+/// Application's bytes in one handshake message: with everything else it fits the 1,200 bytes that
+/// every reliable lane takes.
+pub const MAX_APP_BYTES: usize = 1_024;
+
+/// Versions one offer may hold.
+pub(super) const MAX_VERSIONS: usize = 16;
+
+/// The form of the first message.
+pub(super) const FORM: u8 = 1;
