@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod config;
 pub mod listen;
 pub mod relay;
 pub mod shutdown;
@@ -19,6 +20,7 @@ pub mod control {
     #[derive(Debug, Clone)]
     pub struct KillSwitch(watch::Receiver<()>);
     impl KillSwitch {
+        pub fn new(_: Option<()>) -> Self { let (tx, rx) = watch::channel(()); std::mem::forget(tx); Self(rx) }
         pub fn subscribe(&self) -> watch::Receiver<()> { self.0.clone() }
         pub fn refuses_new(&self, _: &str) -> bool { false }
         pub fn is_stopped(&self, _: &str) -> bool { false }
@@ -30,6 +32,11 @@ pub mod store {
     pub trait Store: std::fmt::Debug + Send + Sync {
         async fn spend_jti(&self, jti: uuid::Uuid, life: std::time::Duration) -> Result<bool, ()>;
     }
+    #[derive(Debug)]
+    pub struct MemoryStore;
+    impl MemoryStore { pub fn new() -> Self { Self } }
+    #[async_trait::async_trait]
+    impl Store for MemoryStore { async fn spend_jti(&self, _: uuid::Uuid, _: std::time::Duration) -> Result<bool, ()> { Ok(true) } }
 }
 pub mod telemetry { pub mod metrics {
     use std::time::Duration;
@@ -37,6 +44,7 @@ pub mod telemetry { pub mod metrics {
     #[derive(Debug, Default)]
     pub struct Metrics;
     impl Metrics {
+        pub fn new() -> Self { Self }
         pub fn frame_undeliverable(&self) {}
         pub fn read_only_dropped(&self) {}
         pub fn datagrams_evicted(&self, _: u64) {}

@@ -1,0 +1,177 @@
+//! The keys themselves.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::{
+    keys,
+    source::{ConfigError, Key, Values},
+    value::{Bytes, Setting},
+};
+use crate::{
+    listen::{Caps, ListenConfig},
+    relay::{Rate, RelayConfig},
+};
+
+keys! {
+    /// Where clients connect.
+    listen_addr: SocketAddr = "127.0.0.1:9443", "listen.addr", ["BEACH_LIFEGUARD_LISTEN_ADDR"];
+    /// PEM chain for TLS; empty for plain TCP behind a proxy that does TLS. Read again at SIGHUP.
+    tls_certificate: Option<PathBuf> = "", "listen.tls_certificate", ["BEACH_LIFEGUARD_TLS_CERTIFICATE"];
+    /// PEM key of the certificate.
+    tls_key: Option<PathBuf> = "", "listen.tls_key", ["BEACH_LIFEGUARD_TLS_KEY"];
+    /// Time for the TLS handshake, and for each request's header.
+    header_timeout: Duration = "3s", "listen.header_timeout", ["BEACH_LIFEGUARD_HEADER_TIMEOUT"];
+    /// Unacknowledged data older than this ends a connection in the kernel.
+    tcp_user_timeout: Duration = "30s", "listen.tcp_user_timeout", ["BEACH_LIFEGUARD_TCP_USER_TIMEOUT"];
+    /// Connections in all.
+    max_connections: usize = "20000", "listen.max_connections", ["BEACH_LIFEGUARD_MAX_CONNECTIONS"];
+    /// Connections from one address (IPv4 address or IPv6 /64).
+    max_per_address: usize = "512", "listen.max_per_address", ["BEACH_LIFEGUARD_MAX_PER_ADDRESS"];
+    /// Connections in all that have not shown a valid token yet.
+    max_strangers: usize = "512", "listen.max_strangers", ["BEACH_LIFEGUARD_MAX_STRANGERS"];
+    /// The same from one address.
+    max_strangers_per_address: usize = "8", "listen.max_strangers_per_address",
+        ["BEACH_LIFEGUARD_MAX_STRANGERS_PER_ADDRESS"];
+    /// Leave loopback addresses out of the two caps per address: a proxy on this machine speaks for many.
+    exempt_loopback: bool = "true", "listen.exempt_loopback", ["BEACH_LIFEGUARD_EXEMPT_LOOPBACK"];
+
+    /// Where the operator connects: metrics, debug page, kill switch. Keep it off the public network.
+    admin_addr: SocketAddr = "127.0.0.1:9444", "admin.addr", ["BEACH_LIFEGUARD_ADMIN_ADDR"];
+    /// Bearer token for the admin address; required when that is not a loopback address.
+    admin_token: Option<String> = "", "admin.token", ["BEACH_LIFEGUARD_ADMIN_TOKEN"], secret;
+
+    /// Origins of web pages that may connect, matched exactly.
+    allowed_origins: Vec<String> = "", "relay.allowed_origins", ["BEACH_LIFEGUARD_ALLOWED_ORIGINS"];
+    /// Serve the deployed clients of protocol version 1 on /ws.
+    v1: bool = "true", "relay.v1", ["BEACH_LIFEGUARD_V1"];
+    /// Largest message of a v1 client.
+    v1_max_message: Bytes = "1MiB", "relay.v1_max_message", ["BEACH_LIFEGUARD_V1_MAX_MESSAGE"];
+    /// Peers in one session.
+    max_peers: usize = "1024", "relay.max_peers", ["BEACH_LIFEGUARD_MAX_PEERS"];
+    /// Time from the upgrade to the client's hello.
+    hello_timeout: Duration = "5s", "relay.hello_timeout",
+        ["BEACH_LIFEGUARD_HELLO_TIMEOUT", "BEACH_LIFEGUARD_HANDSHAKE_TIMEOUT_SECS"];
+    /// Silence after which a peer is pinged; 0s for never.
+    heartbeat: Duration = "15s", "relay.heartbeat", ["BEACH_LIFEGUARD_HEARTBEAT"];
+    /// Heartbeats that may go unanswered.
+    missed_heartbeats: u32 = "3", "relay.missed_heartbeats", ["BEACH_LIFEGUARD_MISSED_HEARTBEATS"];
+    /// No activity at all, in either direction, for this long ends a connection; 0s for never.
+    idle_timeout: Duration = "120s", "relay.idle_timeout", ["BEACH_LIFEGUARD_IDLE_TIMEOUT"];
+    /// A peer that takes no byte for this long while some wait is closed as slow.
+    write_deadline: Duration = "5s", "relay.write_deadline", ["BEACH_LIFEGUARD_WRITE_DEADLINE"];
+    /// Reliable bytes that may wait for one peer; beyond it the peer is closed as slow.
+    reliable_budget: Bytes = "256KiB", "relay.reliable_budget", ["BEACH_LIFEGUARD_RELIABLE_BUDGET"];
+    /// Datagram bytes that may wait for one peer; beyond it the oldest are dropped.
+    datagram_budget: Bytes = "64KiB", "relay.datagram_budget", ["BEACH_LIFEGUARD_DATAGRAM_BUDGET"];
+    /// Read buffer of each connection.
+    read_buffer: Bytes = "4KiB", "relay.read_buffer", ["BEACH_LIFEGUARD_READ_BUFFER"];
+    /// Bytes collected before a write.
+    write_buffer: Bytes = "16KiB", "relay.write_buffer", ["BEACH_LIFEGUARD_WRITE_BUFFER"];
+    /// Time between the notice of a drain and the close.
+    shutdown_grace: Duration = "5s", "relay.shutdown_grace",
+        ["BEACH_LIFEGUARD_SHUTDOWN_GRACE", "BEACH_LIFEGUARD_SHUTDOWN_GRACE_SECS"];
+    /// Clients spread their return over this time after a drain.
+    drain_spread: Duration = "10s", "relay.drain_spread", ["BEACH_LIFEGUARD_DRAIN_SPREAD"];
+
+    /// Bytes per second from one connection; 0 for no limit, here and below.
+    connection_bytes: u32 = "67108864", "limits.connection_bytes", ["BEACH_LIFEGUARD_CONNECTION_BYTES"];
+    /// Bytes that may come at once after a quiet time.
+    connection_burst: u32 = "16777216", "limits.connection_burst", ["BEACH_LIFEGUARD_CONNECTION_BURST"];
+    /// Messages per second from one connection.
+    connection_messages: u32 = "50000", "limits.connection_messages",
+        ["BEACH_LIFEGUARD_CONNECTION_MESSAGES"];
+    /// Bytes per second from a read-only viewer: enough for its handshakes and acks, too little to stream.
+    read_only_bytes: u32 = "4096", "limits.read_only_bytes", ["BEACH_LIFEGUARD_READ_ONLY_BYTES"];
+    /// Bytes per second into one session, from all its peers.
+    session_bytes: u32 = "134217728", "limits.session_bytes", ["BEACH_LIFEGUARD_SESSION_BYTES"];
+    /// Bytes per second out of this relay: the bill.
+    egress_bytes: u32 = "0", "limits.egress_bytes", ["BEACH_LIFEGUARD_EGRESS_BYTES"];
+    /// New WebSocket connections per second from one address.
+    address_connections: u32 = "50", "limits.address_connections", ["BEACH_LIFEGUARD_ADDRESS_CONNECTIONS"];
+    /// A sender that is held back for this long without a break is cut.
+    rate_patience: Duration = "30s", "limits.rate_patience", ["BEACH_LIFEGUARD_RATE_PATIENCE"];
+}
+
+impl Settings {
+    /// Rules between keys.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Conflict`], saying what to change.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let conflict = |words: &str| Err(ConfigError::Conflict(words.to_owned()));
+        if self.tls_certificate.is_some() != self.tls_key.is_some() {
+            return conflict("`listen.tls_certificate` and `listen.tls_key` go together: set both or neither");
+        }
+        if !self.admin_addr.ip().is_loopback() && self.admin_token.is_none() {
+            return conflict("`admin.addr` is not a loopback address: set `admin.token`, or use 127.0.0.1");
+        }
+        if self.reliable_budget.0 < 65_536 {
+            return conflict("`relay.reliable_budget` must be at least 64KiB, the size of one frame");
+        }
+        if self.read_buffer.0 < 1_024 || self.write_buffer.0 < 1_024 {
+            return conflict("`relay.read_buffer` and `relay.write_buffer` must be at least 1KiB");
+        }
+        if self.hello_timeout.is_zero() || self.header_timeout.is_zero() || self.write_deadline.is_zero() {
+            return conflict("`hello_timeout`, `header_timeout` and `write_deadline` cannot be zero");
+        }
+        Ok(())
+    }
+
+    /// The part of the accept loop.
+    pub fn listen(&self) -> ListenConfig {
+        ListenConfig {
+            header_timeout: self.header_timeout,
+            tcp_user_timeout: self.tcp_user_timeout,
+            ..ListenConfig::default()
+        }
+    }
+
+    /// The caps at the gate.
+    pub fn caps(&self) -> Caps {
+        Caps {
+            connections: self.max_connections,
+            per_address: self.max_per_address,
+            transient: self.max_strangers,
+            transient_per_address: self.max_strangers_per_address,
+            exempt_loopback: self.exempt_loopback,
+        }
+    }
+
+    /// The part of the relay plane.
+    pub fn relay(&self) -> RelayConfig {
+        let rate = |per_second: u32, burst: u32| Rate { per_second, burst };
+        let mut config = RelayConfig::default();
+        config.allowed_origins.clone_from(&self.allowed_origins);
+        config.v1 = self.v1;
+        config.v1_max_message = self.v1_max_message.0;
+        config.max_peers = self.max_peers;
+        config.hello_deadline = self.hello_timeout;
+        config.reliable_budget = self.reliable_budget.0;
+        config.datagram_budget = self.datagram_budget.0;
+        config.read_buffer = self.read_buffer.0;
+        config.write_buffer = self.write_buffer.0;
+        config.patience.heartbeat = self.heartbeat;
+        config.patience.missed = self.missed_heartbeats;
+        config.patience.idle = self.idle_timeout;
+        config.patience.write_deadline = self.write_deadline;
+        config.drain.grace = self.shutdown_grace;
+        config.drain.spread = self.drain_spread;
+        let limits = &mut config.limits;
+        limits.connection_bytes = rate(self.connection_bytes, self.connection_burst);
+        limits.connection_frames = rate(self.connection_messages, self.connection_messages.div_ceil(5));
+        limits.read_only_bytes.per_second = self.read_only_bytes;
+        limits.session_bytes = rate(self.session_bytes, self.session_bytes.div_ceil(4));
+        limits.egress_bytes = rate(self.egress_bytes, self.egress_bytes);
+        limits.address_connections = rate(self.address_connections, self.address_connections * 4);
+        limits.patience = self.rate_patience;
+        config
+    }
+}
+
+/// Secrets are among the settings.
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").field("listen_addr", &self.listen_addr).finish_non_exhaustive()
+    }
+}
