@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use super::MAX_MESSAGE;
 use crate::fragment::JoinLimits;
 
-/// How a [`Resume`] behaves.
+/// How a [`Resume`](super::Resume) behaves.
 ///
 /// # Defaults
 ///
