@@ -236,7 +236,8 @@ fn profile(config: &WebRtcConfig, max_message: usize, datagrams: Carriage, path:
     }
 }
 
-const fn index(lane: Lane) -> usize {
+/// The place of a lane in a pair.
+pub(crate) const fn index(lane: Lane) -> usize {
     match lane {
         Lane::Datagram => 0,
         Lane::Reliable => 1,

@@ -1,5 +1,7 @@
 //! The path dies beneath ICE, without a word to anybody.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::time::{Duration, Instant};

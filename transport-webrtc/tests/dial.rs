@@ -1,5 +1,7 @@
 //! Dials that fail: at which stage, by whose fault, and what they leave behind.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::{
@@ -14,7 +16,7 @@ use support::{Peers, Side, eventually, impaired, plain, sockets, tasks};
 use tokio::time::timeout;
 use transport_core::{ConnectErrorKind, Connector};
 use transport_webrtc::{
-    IceServer, WebRtcConfig, WebRtcConnector,
+    IceServer, WebRtcConnector,
     impair::ImpairedUdp,
     wire::{UdpConn, UdpWire},
 };
@@ -144,4 +146,30 @@ async fn a_dropped_dial_leaves_no_task_and_no_socket() {
     let closed = eventually(Duration::from_secs(5), || sockets() <= sockets_before).await;
     assert!(closed, "{} sockets stay, {sockets_before} before", sockets());
     assert_eq!(udp.open_sockets(), 0);
+}
+
+#[tokio::test]
+async fn candidates_keep_to_the_ports_and_the_public_address() {
+    let peers = Peers::new();
+    let mut config = plain();
+    config.ports = Some(41_000..=41_400);
+    config.public_host = Some("203.0.113.7".to_owned());
+    let link = peers.link(Side::Answerer, 1);
+    let (connector, target) = (peers.connector(Side::Offerer, config), peers.target(Side::Offerer, 1));
+    let candidate = async {
+        loop {
+            let message: serde_json::Value = serde_json::from_str(&link.recv().await.unwrap()).unwrap();
+            // The public address stands for those of its own family only.
+            if let Some(candidate) = message["candidate"].as_str().filter(|line| !line.contains("::")) {
+                return candidate.to_owned();
+            }
+        }
+    };
+    let candidate = tokio::select! {
+        _ = connector.connect(&target) => panic!("nobody answers"),
+        candidate = timeout(Duration::from_secs(5), candidate) => candidate.unwrap(),
+    };
+    let words: Vec<&str> = candidate.split(' ').collect();
+    assert_eq!(words[4], "203.0.113.7", "{candidate}");
+    assert!((41_000..=41_400).contains(&words[5].parse::<u16>().unwrap()), "{candidate}");
 }

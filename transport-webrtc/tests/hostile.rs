@@ -1,5 +1,7 @@
 //! A peer of the session that does not keep the rules: links end with a code, nothing panics.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::time::Duration;

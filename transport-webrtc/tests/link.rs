@@ -1,5 +1,7 @@
 //! A live link: both lanes, back-pressure, the end and how each side hears of it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::{

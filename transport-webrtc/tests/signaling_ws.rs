@@ -1,5 +1,7 @@
 //! The client of the control plane's room, over real sockets.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::{

@@ -1,5 +1,7 @@
 //! Relayed links through a real coturn: over UDP, and over TCP and TLS through the shim.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::time::{Duration, Instant};
@@ -110,4 +112,23 @@ async fn wrong_credentials_and_an_unknown_certificate_fail_at_gathering() {
         assert_eq!(error.stage, "gathering");
         assert!(matches!(error.kind, ConnectErrorKind::Unreachable | ConnectErrorKind::TimedOut));
     }
+}
+
+#[tokio::test]
+async fn a_relayed_dial_that_is_dropped_leaves_nothing() {
+    let coturn = Coturn::start(Reach::Everything);
+    let peers = Peers::new();
+    let (tasks_before, sockets_before) = (tasks(), sockets());
+    let mut generation = 0;
+    for millis in [1, 3, 6, 10, 15, 25, 40, 80] {
+        for server in [coturn.udp(), coturn.tcp(), coturn.tls()] {
+            generation += 1;
+            let config = through(server, &coturn);
+            let dial = peers.dial(generation, config.clone(), config);
+            let _ = timeout(Duration::from_millis(millis), dial).await;
+        }
+    }
+    let patience = Duration::from_secs(20);
+    assert!(eventually(patience, || tasks() <= tasks_before).await, "{} tasks stay", tasks());
+    assert!(eventually(patience, || sockets() <= sockets_before).await, "{} sockets stay", sockets());
 }

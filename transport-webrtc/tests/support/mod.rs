@@ -1,5 +1,5 @@
 //! Two peers of one session, signaling in memory, real WebRTC over loopback.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses its part; a helper may fail")]
 
 pub(crate) mod coturn;
 pub(crate) mod raw;

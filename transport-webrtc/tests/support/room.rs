@@ -33,7 +33,7 @@ pub(crate) struct Room {
 
 #[derive(Default)]
 struct State {
-    members: Mutex<HashMap<Uuid, (RoomPeer, mpsc::UnboundedSender<Order>)>>,
+    members: Mutex<HashMap<Uuid, (RoomPeer, mpsc::Sender<Order>)>>,
     behavior: Mutex<Behavior>,
     registered: Mutex<Vec<serde_json::Value>>,
 }
@@ -99,14 +99,14 @@ impl Room {
     /// Drops every connection without a word.
     pub(crate) fn hang_up(&self) {
         for (_, orders) in self.state.members.lock().values() {
-            let _ = orders.send(Order::Hang);
+            let _ = orders.try_send(Order::Hang);
         }
     }
 
     /// Closes every connection with a code.
     pub(crate) fn close(&self, code: u16, reason: &'static str) {
         for (_, orders) in self.state.members.lock().values() {
-            let _ = orders.send(Order::Close(code, reason));
+            let _ = orders.try_send(Order::Close(code, reason));
         }
     }
 
@@ -146,11 +146,11 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<State
         return;
     }
     let me = RoomPeer { peer_id: proof.peer_id, role: proof.role };
-    let (orders, mut inbox) = mpsc::unbounded_channel();
+    let (orders, mut inbox) = mpsc::channel(256);
     let peers = {
         let mut members = state.members.lock();
         for (_, other) in members.values() {
-            let _ = other.send(Order::Say(FromRoom::PeerJoined(me)));
+            let _ = other.try_send(Order::Say(FromRoom::PeerJoined(me)));
         }
         let mut peers: Vec<RoomPeer> = members.values().map(|(peer, _)| *peer).collect();
         peers.push(me);
@@ -174,7 +174,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<State
                 let members = state.members.lock();
                 let message = FromRoom::Envelope { from: me.peer_id, data };
                 if let Some((_, other)) = members.get(&to) {
-                    let _ = other.send(Order::Say(message));
+                    let _ = other.try_send(Order::Say(message));
                 }
             }
         }
@@ -182,7 +182,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<State
     let mut members = state.members.lock();
     members.remove(&me.peer_id);
     for (_, other) in members.values() {
-        let _ = other.send(Order::Say(FromRoom::PeerLeft { peer_id: me.peer_id }));
+        let _ = other.try_send(Order::Say(FromRoom::PeerLeft { peer_id: me.peer_id }));
     }
 }
 

@@ -1,27 +1,32 @@
 //! One dial, stage by stage. Dropping it closes what it opened and tells the peer.
 
+mod farewell;
+mod fault;
+mod steps;
+
 use std::{future::pending, sync::Arc, time::Duration};
 
 use rustls::ClientConfig;
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout, timeout_at},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout_at},
 };
-use transport_core::{
-    Carriage, ConnectErrorKind, DialRole, Lane, Progress, Target,
-    signaling::{LinkChannel, SignalingError},
-};
-use webrtc::data::data_channel::DataChannel;
+use transport_core::{Carriage, ConnectErrorKind, DialRole, Lane, Progress, Target, signaling::LinkChannel};
 
+use self::{
+    farewell::Farewell,
+    fault::{declined, incompatible, unreachable},
+    steps::EARLY,
+};
 use crate::{
     channel::Channel,
     config::WebRtcConfig,
     error::{Failure, Stage},
     message::{DeclineReason, LinkMessage, VERSION},
-    peer::{IceState, Peer, PeerEvent, local_addresses},
+    peer::{Peer, local_addresses},
     supervisor::{Link, supervise},
-    transport::{Shared, WebRtcTransport, read_channel},
+    transport::{Shared, WebRtcTransport, index},
 };
 
 /// Dials, and leaves a supervisor behind that ends with the transport.
@@ -246,137 +251,6 @@ impl<'a> Dial<'a> {
         };
         ends.min(self.started + limits.total)
     }
-
-    async fn on_event(&mut self, event: PeerEvent) -> Result<(), Failure> {
-        match event {
-            PeerEvent::Candidate(candidate) => {
-                self.local_candidates += 1;
-                self.say(LinkMessage::Candidate { candidate }).await?;
-            }
-            PeerEvent::Gathered if self.local_candidates == 0 => return Err(self.no_candidate()),
-            PeerEvent::Ice(IceState::Connected) => {
-                self.progress.mark_answered();
-                self.ice = true;
-            }
-            PeerEvent::Ice(IceState::Failed) => {
-                return Err(self.failure(ConnectErrorKind::Unreachable, "no candidate pair answered"));
-            }
-            PeerEvent::Secured => (self.ice, self.secured) = (true, true),
-            PeerEvent::Insecure => {
-                return Err(self.failure(ConnectErrorKind::Unreachable, "the DTLS handshake failed"));
-            }
-            PeerEvent::Opened { label, raw } => self.on_opened(&label, raw)?,
-            PeerEvent::Gathered | PeerEvent::Ice(_) => {}
-        }
-        Ok(())
-    }
-
-    fn no_candidate(&self) -> Failure {
-        let kind = match self.config.policy {
-            crate::IcePolicy::All => ConnectErrorKind::Incompatible,
-            // The servers may answer later, or to other credentials.
-            crate::IcePolicy::RelayOnly => ConnectErrorKind::Unreachable,
-        };
-        Failure::new(Stage::Gathering, kind, "no candidate: no UDP socket or no TURN server can be used")
-    }
-
-    fn on_opened(&mut self, label: &str, raw: Arc<DataChannel>) -> Result<(), Failure> {
-        let lane = if label == self.config.labels.ctrl {
-            Lane::Reliable
-        } else if label == self.config.labels.term {
-            if !self.wants_datagram {
-                // Offered before this side could say that it does not want one.
-                return Ok(());
-            }
-            Lane::Datagram
-        } else {
-            return Err(incompatible(Stage::ChannelOpen, "a channel that was not agreed on"));
-        };
-        let limit = match lane {
-            Lane::Datagram => self.config.datagram_queue,
-            Lane::Reliable => self.config.send_buffer,
-        };
-        let channel = Arc::new(Channel::new(raw, limit.get()));
-        if self.channels[index(lane)].is_some() || !channel.fits(lane) {
-            return Err(incompatible(Stage::ChannelOpen, "a channel of the wrong kind"));
-        }
-        self.readers[index(lane)].spawn(read_channel(self.shared.clone(), channel.clone(), lane));
-        self.channels[index(lane)] = Some(channel);
-        Ok(())
-    }
-
-    async fn on_said(&mut self, said: Result<String, SignalingError>) -> Result<(), Failure> {
-        let body = match said {
-            Ok(body) => body,
-            Err(error) if !self.described => return Err(unreachable(error)),
-            Err(_) => {
-                self.signaling_works = false;
-                return Ok(());
-            }
-        };
-        let message = LinkMessage::decode(&body).map_err(|error| incompatible(Stage::Signaling, error))?;
-        match message {
-            Some(LinkMessage::Answer { sdp, term }) if !self.described => {
-                if term.as_ref().is_some_and(|term| *term != self.config.labels.term) {
-                    return Err(incompatible(Stage::Signaling, DeclineReason::Incompatible));
-                }
-                self.wants_datagram &= term.is_some();
-                self.peer.accept(sdp).await.map_err(|error| incompatible(Stage::Signaling, error))?;
-                self.describe().await;
-            }
-            Some(LinkMessage::Candidate { candidate }) if self.described => self.add(candidate).await,
-            Some(LinkMessage::Candidate { candidate }) if self.early.len() < EARLY => {
-                self.early.push(candidate)
-            }
-            Some(LinkMessage::Decline { reason }) => return Err(declined(self.stage.0, reason)),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    async fn describe(&mut self) {
-        self.described = true;
-        for candidate in std::mem::take(&mut self.early) {
-            self.add(candidate).await;
-        }
-    }
-
-    async fn add(&self, candidate: String) {
-        // One candidate that cannot be used leaves the others.
-        if let Err(error) = self.peer.add_candidate(candidate).await {
-            tracing::debug!(target: "transport_webrtc", %error, "a remote candidate was not used");
-        }
-    }
-
-    /// Asks for a sign of life on every channel that has given none.
-    async fn knock(&self) {
-        for lane in Lane::ALL {
-            if let Some(channel) = &self.channels[index(lane)]
-                && !self.shared.has_heard(lane)
-            {
-                channel.send_now_or_never(&self.shared.ping()).await;
-            }
-        }
-    }
-
-    async fn say(&mut self, message: LinkMessage) -> Result<(), Failure> {
-        let deadline = self.deadline();
-        match timeout_at(deadline, self.link.send(message.encode())).await {
-            Ok(Ok(())) => Ok(()),
-            // A candidate more or less does not decide once both sides know each other.
-            _ if self.described => Ok(()),
-            Ok(Err(error)) => Err(unreachable(error)),
-            Err(_) => Err(Failure::timed_out(Stage::Signaling)),
-        }
-    }
-
-    fn failure(
-        &self,
-        kind: ConnectErrorKind,
-        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Failure {
-        Failure::new(self.stage.0, kind, cause)
-    }
 }
 
 /// Waits for the offer and returns its description and whether it offers a channel for datagrams.
@@ -404,55 +278,5 @@ async fn wait_for_offer(
     }
 }
 
-/// Tells the peer that this side does not go on, unless it is defused.
-struct Farewell {
-    link: Option<Arc<LinkChannel>>,
-    reason: DeclineReason,
-}
-
-impl Drop for Farewell {
-    fn drop(&mut self) {
-        if let (Some(link), Ok(runtime)) = (self.link.take(), tokio::runtime::Handle::try_current()) {
-            let message = LinkMessage::Decline { reason: self.reason }.encode();
-            runtime.spawn(async move { timeout(FAREWELL, link.send(message)).await });
-        }
-    }
-}
-
-fn declined(stage: Stage, reason: DeclineReason) -> Failure {
-    let kind = match reason {
-        // Its own dial failed; that says as much about the path as ours failing.
-        DeclineReason::GaveUp => ConnectErrorKind::Unreachable,
-        DeclineReason::Incompatible | DeclineReason::NoUdp => ConnectErrorKind::Incompatible,
-        DeclineReason::Other => ConnectErrorKind::Rejected,
-    };
-    Failure::new(stage, kind, reason)
-}
-
-fn incompatible(stage: Stage, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
-    Failure::new(stage, ConnectErrorKind::Incompatible, cause)
-}
-
-fn unreachable(error: SignalingError) -> Failure {
-    let kind = match error {
-        SignalingError::Refused { .. } => ConnectErrorKind::Rejected,
-        _ => ConnectErrorKind::Unreachable,
-    };
-    Failure::new(Stage::Signaling, kind, error)
-}
-
-const fn index(lane: Lane) -> usize {
-    match lane {
-        Lane::Datagram => 0,
-        Lane::Reliable => 1,
-    }
-}
-
 /// Interval of the pings that ask whether a channel is open: a lost one must not cost the stage.
 const KNOCK: Duration = Duration::from_millis(50);
-
-/// Remote candidates kept until the remote description is there.
-const EARLY: usize = 64;
-
-/// Time for telling the peer that this side gave up.
-const FAREWELL: Duration = Duration::from_secs(1);
