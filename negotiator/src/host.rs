@@ -26,7 +26,7 @@ use crate::{
     error::ShareError,
     link::{JoinLink, host_peer, parse_control_plane},
     negotiator::assemble,
-    rendezvous::{Rendezvous, Seat, Side},
+    rendezvous::{Rendezvous, Seat, Side, inside},
     session::Session,
     shared::Shared,
 };
@@ -90,6 +90,7 @@ impl Host {
         let signaling = rendezvous.enter(&seat).await?;
         let sealer = Sealer::new(&secret.signaling_seal(), seat.session, seat.local);
         let exchange = Exchange::new(signaling, sealer, SystemTime::now);
+        inside(&exchange).await?;
         let ways = rendezvous.ways(&seat, &exchange).map_err(ShareError::Misconfigured)?;
         let endpoint = Endpoint {
             session: seat.session,

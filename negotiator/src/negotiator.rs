@@ -24,7 +24,7 @@ use crate::{
     event::EVENTS,
     explain::Outlook,
     link::{JoinLink, host_peer},
-    rendezvous::{Rendezvous, Seat, Side},
+    rendezvous::{Rendezvous, Seat, Side, inside},
     session::Session,
     shared::Shared,
 };
@@ -86,6 +86,7 @@ impl Negotiator {
         let signaling = rendezvous.enter(&seat).await?;
         let sealer = Sealer::new(&link.secret().signaling_seal(), seat.session, seat.local);
         let exchange = Exchange::new(signaling, sealer, SystemTime::now);
+        inside(&exchange).await?;
         let mut ways = rendezvous.ways(&seat, &exchange).map_err(JoinError::Misconfigured)?;
         let ours = ways.iter().map(|way| way.rung.transport.clone()).collect();
         let theirs = timeout(MEET.min(config.connect_timeout), meet(&exchange, host, ours));

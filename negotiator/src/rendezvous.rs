@@ -1,12 +1,13 @@
 //! Where the two sides of a session meet, and by which transports they connect.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use tokio::time::timeout;
 use transport_core::{
     PeerId, SessionId,
     secure::{Access, Key},
-    signaling::{Exchange, Signaling, SignalingError},
+    signaling::{Exchange, ExchangeEvent, Signaling, SignalingError},
 };
 
 use crate::endpoint::Way;
@@ -54,6 +55,27 @@ pub enum Side {
     /// Joins it.
     Viewer,
 }
+
+/// Waits until the room is reachable, so that nobody is handed a link that leads nowhere, and a viewer
+/// learns that it is the meeting place that is missing and not the host.
+pub(crate) async fn inside(exchange: &Exchange) -> Result<(), SignalingError> {
+    let mut detail = "no answer".to_owned();
+    let up = async {
+        loop {
+            match exchange.next().await? {
+                ExchangeEvent::Down { detail: why } => detail = why,
+                _ => return Ok(()),
+            }
+        }
+    };
+    match timeout(ENTER, up).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(SignalingError::Unreachable { detail }),
+    }
+}
+
+/// How long the room may take to become reachable: a restart of its service, not an outage.
+const ENTER: Duration = Duration::from_secs(5);
 
 impl fmt::Debug for Seat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
