@@ -57,7 +57,7 @@ fn damaged_links_are_code_70_and_say_what_to_do() {
 #[test]
 fn a_command_that_cannot_run_is_found_before_anything_is_shared() {
     run(&["share", "--", "no-such-program-anywhere"]).fails(127, "command not found: no-such-program-anywhere");
-    run(&["share", "--", "/etc/hostname"]).fails(126, "cannot be executed");
+    run(&["share", "--", "/etc/passwd"]).fails(126, "cannot be executed");
 }
 
 #[test]
