@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use beach_lifeguard_client::{PeerAddr, close::CloseFrame};
+use beach_lifeguard_client::{PeerAddr, close::CloseFrame, frame::Window};
 use bytes::Bytes;
 use tokio::time::Instant;
 use transport_core::Lane;
@@ -15,11 +15,18 @@ use crate::link::Key;
 pub(crate) struct EarlyFrames(HashMap<Key, Waiting>);
 
 /// What waits for one link.
-#[derive(Debug)]
-pub(crate) struct Waiting {
+#[derive(Debug, Default)]
+pub(crate) struct Early {
     pub(crate) frames: Vec<(Lane, Bytes)>,
+    /// What the peer lets this side send.
+    pub(crate) window: Window,
     /// The peer has closed it already.
     pub(crate) end: Option<CloseFrame>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    early: Early,
     bytes: usize,
     until: Instant,
 }
@@ -38,7 +45,7 @@ impl EarlyFrames {
         now: Instant,
     ) -> Result<(), Overflow> {
         let Some(waiting) = self.waiting(key, now) else { return Err(Overflow) };
-        if waiting.end.is_some() {
+        if waiting.early.end.is_some() {
             return Ok(());
         }
         if waiting.bytes + payload.len() > MAX_BYTES {
@@ -50,20 +57,27 @@ impl EarlyFrames {
         }
         waiting.bytes += payload.len();
         // A copy: the payload is a slice of a large read buffer.
-        waiting.frames.push((lane, Bytes::copy_from_slice(payload)));
+        waiting.early.frames.push((lane, Bytes::copy_from_slice(payload)));
         Ok(())
     }
 
     /// Notes that the peer closed a link that is not open here.
     pub(crate) fn end(&mut self, key: Key, close: CloseFrame, now: Instant) {
         if let Some(waiting) = self.waiting(key, now) {
-            waiting.end.get_or_insert(close);
+            waiting.early.end.get_or_insert(close);
+        }
+    }
+
+    /// Notes what the peer of a link that is not open lets this side send.
+    pub(crate) fn window(&mut self, key: Key, window: Window, now: Instant) {
+        if let Some(waiting) = self.waiting(key, now) {
+            waiting.early.window = waiting.early.window.max(window);
         }
     }
 
     /// Hands out what waits for a link.
-    pub(crate) fn take(&mut self, key: Key) -> Option<Waiting> {
-        self.0.remove(&key)
+    pub(crate) fn take(&mut self, key: Key) -> Option<Early> {
+        self.0.remove(&key).map(|waiting| waiting.early)
     }
 
     /// Forgets a peer that left.
@@ -76,7 +90,7 @@ impl EarlyFrames {
         let mut expired = Vec::new();
         self.0.retain(|key, waiting| {
             let keep = now < waiting.until;
-            if !keep && waiting.end.is_none() {
+            if !keep && waiting.early.end.is_none() {
                 expired.push(*key);
             }
             keep
@@ -94,17 +108,17 @@ impl EarlyFrames {
             if self.0.len() >= MAX_LINKS {
                 return None;
             }
-            let waiting = Waiting { frames: Vec::new(), end: None, bytes: 0, until: now + LIFE };
+            let waiting = Waiting { early: Early::default(), bytes: 0, until: now + LIFE };
             self.0.insert(key, waiting);
         }
         self.0.get_mut(&key)
     }
 }
 
-/// Bytes kept for one link: a handshake and the first replies are far below.
-const MAX_BYTES: usize = 64 << 10;
+/// Bytes kept for one link: the initial window and the largest frame fit (`docs/wire.md` §1.4).
+const MAX_BYTES: usize = 128 << 10;
 
-/// Links kept at once: 2 MiB in all.
+/// Links kept at once: 4 MiB in all.
 const MAX_LINKS: usize = 32;
 
 /// How long a frame waits: as long as a dial waits for its peer.

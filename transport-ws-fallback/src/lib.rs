@@ -8,7 +8,8 @@
 //! What is emulated, and how: the reliable lane is the WebSocket's own order and completeness. The
 //! datagram lane is *emulated*: nothing is lost or reordered once it left, it is held up by whatever
 //! is before it, and it is bounded by dropping the oldest unsent message here and in the relay. Its
-//! profile says so.
+//! profile says so. The relay cuts whoever falls behind, so the two ends of a link hold each other back
+//! with a window: a reader that pauses stops its writer, and nobody is cut.
 //!
 //! What it is not: it seals nothing (that is `Secure<T>` above), resumes nothing (that is the session
 //! above) and decides nothing (that is the policy). HTTP proxies are not spoken.

@@ -1,7 +1,8 @@
 //! One link: a peer, a number, and a queue for each direction.
 
-use beach_lifeguard_client::{LinkId, PeerAddr};
-use transport_core::{Closed, Inbound, LaneQueue, Profile, Stats};
+use beach_lifeguard_client::{LinkId, PeerAddr, frame::Window};
+use parking_lot::Mutex;
+use transport_core::{Closed, Inbound, Lane, LaneQueue, Profile, Stats};
 
 /// Which link: the relay's address of the peer and the generation both agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,11 +19,35 @@ pub(crate) struct Link {
     pub(crate) outbound: LaneQueue,
     /// Filled by the socket's reader, emptied by the application.
     pub(crate) inbound: LaneQueue,
+    /// What the peer may send.
+    grant: Mutex<Grant>,
+}
+
+/// The window this side gives, in weight since the link opened ([`Window::weight`]).
+#[derive(Debug)]
+struct Grant {
+    read: u64,
+    announced: u64,
+    /// What was read when the window was last looked at.
+    looked: u64,
 }
 
 impl Link {
-    pub(crate) fn new(key: Key, profile: &Profile) -> Self {
-        Self { key, outbound: LaneQueue::new(profile), inbound: LaneQueue::new(profile) }
+    /// `inbound` is the profile of what may wait unread; its reliable lane must hold what is granted.
+    pub(crate) fn new(key: Key, outbound: &Profile, inbound: &Profile) -> Self {
+        let grant = Mutex::new(Grant { read: 0, announced: Window::INITIAL.0, looked: 0 });
+        Self { key, outbound: LaneQueue::new(outbound), inbound: LaneQueue::new(inbound), grant }
+    }
+
+    /// Moves the window to `ahead` beyond what was read, if that is worth telling the peer: at the
+    /// opening, and then each time a quarter of it was read.
+    pub(crate) fn move_window(&self, ahead: u64) -> Option<Window> {
+        let mut grant = self.grant.lock();
+        let limit = grant.read + ahead;
+        (limit >= grant.announced + ahead / 4).then(|| {
+            grant.announced = limit;
+            Window(limit)
+        })
     }
 
     /// Ends both directions. Only called under the lock of [`Links`](crate::links::Links), so both
@@ -32,8 +57,23 @@ impl Link {
         self.outbound.close(closed)
     }
 
+    /// Whether enough was read since the last time that the window may be worth moving.
+    pub(crate) fn has_read(&self) -> bool {
+        let mut grant = self.grant.lock();
+        let enough = grant.read - grant.looked >= Window::INITIAL.0 / 4;
+        if enough {
+            grant.looked = grant.read;
+        }
+        enough
+    }
+
+    /// Takes the next message; a reliable one counts for the window.
     pub(crate) async fn recv(&self) -> Result<Inbound, Closed> {
-        self.inbound.pop().await
+        let inbound = self.inbound.pop().await?;
+        if inbound.lane == Lane::Reliable {
+            self.grant.lock().read += Window::weight(inbound.payload.len());
+        }
+        Ok(inbound)
     }
 
     /// Counters of both directions. Received is what was handed out: an evicted datagram never was.

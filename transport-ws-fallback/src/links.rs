@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    num::NonZeroUsize,
     sync::Arc,
     time::Duration,
 };
@@ -11,6 +12,7 @@ use beach_lifeguard_client::{
     Header, Kind, Lane as WireLane, LinkId, PeerAddr,
     close::{CloseFrame, cut},
     control::Control,
+    frame::Window,
 };
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -28,6 +30,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Links {
     profile: Profile,
+    /// The same for the way in: it holds what the windows grant.
+    inbound: Profile,
     heartbeat: Heartbeat,
     /// A random number in 0..1, so that clients told to leave together do not.
     jitter: f64,
@@ -42,6 +46,8 @@ pub(crate) struct Links {
     urgent: VecDeque<Bytes>,
     /// Dials that hold the socket open before they have a link.
     dials: usize,
+    /// Window updates to send: at most one for each quarter of a window that was read.
+    windows: VecDeque<Bytes>,
     leave_at: Option<Instant>,
     held_until: Option<Instant>,
     retired_at: Option<Instant>,
@@ -53,6 +59,9 @@ struct Entry {
     link: Arc<Link>,
     ready: bool,
     ending: Option<Ending>,
+    /// Weight of the reliable frames sent, and how much of it the peer allows.
+    sent: u64,
+    window: Window,
 }
 
 /// A link that this side closed: its queue is flushed, then the peer is told.
@@ -98,8 +107,13 @@ pub(crate) enum Tick {
 impl Links {
     /// Starts with one dial holding the socket open.
     pub(crate) fn new(profile: Profile, heartbeat: Heartbeat, jitter: f64) -> Self {
+        let mut inbound = profile.clone();
+        let granted = profile.in_flight.min(profile.reliable.queue_bytes).max(MIN_WINDOW);
+        inbound.in_flight = granted;
+        inbound.reliable.queue_bytes = granted;
         Self {
             profile,
+            inbound,
             heartbeat,
             jitter,
             peers: HashMap::new(),
@@ -109,6 +123,7 @@ impl Links {
             ended: VecDeque::new(),
             urgent: VecDeque::new(),
             dials: 1,
+            windows: VecDeque::new(),
             leave_at: None,
             held_until: None,
             retired_at: None,
@@ -154,22 +169,24 @@ impl Links {
         if self.open.contains_key(&key) {
             return None;
         }
-        let link = Arc::new(Link::new(key, &self.profile));
+        let link = Arc::new(Link::new(key, &self.profile, &self.inbound));
         if let Some((closed, _)) = &self.end {
             link.end(closed.clone());
             return Some(link);
         }
-        let waiting = self.early.take(key);
-        let (frames, end) = waiting.map(|waiting| (waiting.frames, waiting.end)).unwrap_or_default();
-        for (lane, payload) in frames {
-            // 64 KiB at most, into an empty queue that takes at least as much.
+        let early = self.early.take(key).unwrap_or_default();
+        for (lane, payload) in early.frames {
+            // The initial window at most, into an empty queue that holds as much.
             let _ = link.inbound.try_push(lane, payload);
         }
-        if let Some(close) = end {
+        if let Some(close) = early.end {
             link.end(Closed::peer(from_wire(close.code), close.reason));
             self.remember_ended(key);
         } else {
-            self.open.insert(key, Entry { link: link.clone(), ready: false, ending: None });
+            let window = early.window.max(Window::INITIAL);
+            let entry = Entry { link: link.clone(), ready: false, ending: None, sent: 0, window };
+            self.open.insert(key, entry);
+            self.move_window(&link);
         }
         Some(link)
     }
@@ -179,6 +196,18 @@ impl Links {
         let Some(entry) = self.open.get_mut(&key).filter(|entry| !entry.ready) else { return false };
         entry.ready = true;
         self.ready.push_back(key);
+        true
+    }
+
+    /// Tells the peer of `link` to go on, if enough was read. The endpoint's links share what the relay
+    /// holds for it. Returns whether there is something to write.
+    pub(crate) fn move_window(&mut self, link: &Link) -> bool {
+        if !self.open.contains_key(&link.key) {
+            return false;
+        }
+        let share = self.inbound.in_flight.get() / self.open.len();
+        let Some(window) = link.move_window(share.max(MIN_WINDOW.get()) as u64) else { return false };
+        self.windows.push_back(window.frame(link.key.peer, link.key.link));
         true
     }
 
@@ -209,27 +238,29 @@ impl Links {
     pub(crate) fn on_frame(&mut self, frame: Bytes, now: Instant) -> Result<Arrival, Closed> {
         self.on_life(now);
         let broken = || Closed::local(CloseCode::BAD_FRAME, "the relay sent an unreadable frame");
+        let window = Window::read(&frame).map_err(|_| broken())?;
         let (header, payload) = Header::split(frame).map_err(|_| broken())?;
         let key = Key { peer: header.peer, link: header.link };
         let mut arrival = Arrival::default();
-        match header.kind {
-            Kind::Data => arrival = self.on_data(key, lane(header.lane), payload, now),
-            Kind::Close => {
+        match (header.kind, window) {
+            (Kind::Data, Some(window)) => arrival.changed = self.on_window(key, window, now),
+            (Kind::Data, None) => arrival = self.on_data(key, lane(header.lane), payload, now),
+            (Kind::Close, _) => {
                 let close = CloseFrame::decode(&payload).map_err(|_| broken())?;
                 self.on_close(key, close, now);
                 arrival.changed = true;
             }
-            Kind::Control => {
+            (Kind::Control, _) => {
                 self.on_control(Control::decode(&payload).map_err(|_| broken())?, now);
                 arrival.changed = true;
             }
-            Kind::Heartbeat => {
+            (Kind::Heartbeat, _) => {
                 if self.heartbeat.on_heartbeat() {
                     self.urge(Header::relay(Kind::Heartbeat).frame(&[]));
                     arrival.changed = true;
                 }
             }
-            Kind::Unknown(_) => {}
+            (Kind::Unknown(_), _) => {}
         }
         Ok(arrival)
     }
@@ -241,7 +272,7 @@ impl Links {
 
     /// Collects what is to be written: urgent frames first, then one message of each link in turn.
     pub(crate) fn next_batch(&mut self, now: Instant) -> Batch {
-        let mut frames: Vec<Bytes> = self.urgent.drain(..).collect();
+        let mut frames: Vec<Bytes> = self.urgent.drain(..).chain(self.windows.drain(..)).collect();
         let held = self.held_until.filter(|until| now < *until);
         let mut bytes = 0;
         while held.is_none() && bytes < BATCH_BYTES {
@@ -271,6 +302,16 @@ impl Links {
         if overdue.is_some_and(|at| at <= now) {
             return Tick::End(Closed::local(CloseCode::NORMAL, "nobody uses it any more"));
         }
+        let late: Vec<Key> = self
+            .open
+            .iter()
+            .filter(|(_, entry)| entry.flush_until().is_some_and(|at| at <= now))
+            .map(|(key, _)| *key)
+            .collect();
+        let mut write = false;
+        for key in late {
+            write |= self.mark_ready(key);
+        }
         for key in self.early.expire(now) {
             self.abandon(key, CloseCode::GOING_AWAY, "nobody here opened this link");
         }
@@ -283,9 +324,10 @@ impl Links {
             let silent = self.heartbeat.patience().as_secs_f32();
             return Tick::End(Closed::network(format!("no sign of life from the relay for {silent} s")));
         };
-        let others = [self.leave_at, self.early.next_expiry(), overdue];
+        let flush = self.open.values().filter_map(Entry::flush_until).filter(|at| now < *at).min();
+        let others = [self.leave_at, self.early.next_expiry(), overdue, flush];
         let until = others.into_iter().flatten().fold(beat, Instant::min);
-        Tick::Wait { until, write: !self.urgent.is_empty() }
+        Tick::Wait { until, write: write || !self.urgent.is_empty() }
     }
 
     /// Ends the socket and every link on it; the first end wins.
@@ -317,13 +359,15 @@ impl Links {
         loop {
             let key = self.ready.pop_front()?;
             let Some(entry) = self.open.get_mut(&key) else { continue };
-            let in_time = entry.ending.as_ref().is_none_or(|ending| now < ending.until);
-            let message = if in_time { entry.link.outbound.try_pop_any() } else { None };
-            if let Some(Inbound { lane, payload }) = message {
+            let overdue = entry.ending.as_ref().is_some_and(|ending| ending.until <= now);
+            if let Some(Inbound { lane, payload }) = if overdue { None } else { entry.next_message() } {
                 self.ready.push_back(key);
                 return Some(Header::data(wire_lane(lane), key.peer, key.link).frame(&payload));
             }
             entry.ready = false;
+            if entry.is_blocked() && !overdue {
+                continue;
+            }
             if let Some(ending) = entry.ending.take() {
                 self.open.remove(&key);
                 self.remember_ended(key);
@@ -346,6 +390,18 @@ impl Links {
             self.abandon(key, CloseCode::SLOW_CONSUMER, "too much before this link was opened");
         }
         Arrival { deliver: None, changed: true }
+    }
+
+    /// The peer lets us go on.
+    fn on_window(&mut self, key: Key, window: Window, now: Instant) -> bool {
+        if let Some(entry) = self.open.get_mut(&key) {
+            entry.window = entry.window.max(window);
+            return self.mark_ready(key);
+        }
+        if !self.ended.contains(&key) {
+            self.early.window(key, window, now);
+        }
+        true
     }
 
     fn on_close(&mut self, key: Key, close: CloseFrame, now: Instant) {
@@ -406,9 +462,34 @@ impl Links {
         if let Some(at) = self.retired_at {
             return Some(at + CLOSING);
         }
-        let endings = self.open.values().map(|entry| entry.ending.as_ref().map(|ending| ending.until));
+        let endings = self.open.values().map(Entry::flush_until);
         let last = endings.collect::<Option<Vec<_>>>()?.into_iter().max()?;
         (self.dials == 0).then_some(last + CLOSING)
+    }
+}
+
+impl Entry {
+    /// The next message, as far as the peer's window lets it go. One may cross the window's edge.
+    fn next_message(&mut self) -> Option<Inbound> {
+        if self.is_blocked() {
+            let payload = self.link.outbound.try_pop(Lane::Datagram)?;
+            return Some(Inbound { lane: Lane::Datagram, payload });
+        }
+        let message = self.link.outbound.try_pop_any()?;
+        if message.lane == Lane::Reliable {
+            self.sent += Window::weight(message.payload.len());
+        }
+        Some(message)
+    }
+
+    /// Until when a closed link may still send what it had accepted.
+    fn flush_until(&self) -> Option<Instant> {
+        self.ending.as_ref().map(|ending| ending.until)
+    }
+
+    /// Whether reliable messages wait for the peer to read.
+    fn is_blocked(&self) -> bool {
+        self.sent >= self.window.0 && self.link.outbound.stats().reliable.queued_bytes > 0
     }
 }
 
@@ -437,6 +518,9 @@ fn wire_lane(lane: Lane) -> WireLane {
 /// Bytes written before one flush: enough to make the system call cheap, little enough that a
 /// keystroke of another link waits for one batch only.
 const BATCH_BYTES: usize = 64 << 10;
+
+/// The least a link may send ahead of its reader, however many links share the socket.
+const MIN_WINDOW: NonZeroUsize = NonZeroUsize::new(Window::INITIAL.0 as usize).expect("not zero");
 
 /// Peers remembered; a session has far fewer.
 const MAX_PEERS: usize = 10_000;

@@ -9,7 +9,7 @@ const PEER: PeerAddr = PeerAddr::new(1, 1);
 const INTERVAL: Duration = Duration::from_secs(15);
 
 fn links(now: Instant) -> Links {
-    Links::new(memory::profile(100, 60), Heartbeat::new(INTERVAL, 0.5, now), 0.5)
+    Links::new(memory::profile(200_000, 60_000), Heartbeat::new(INTERVAL, 0.5, now), 0.5)
 }
 
 fn data(peer: PeerAddr, link: u32, payload: &'static [u8]) -> Bytes {
@@ -26,6 +26,12 @@ fn received(link: &Link) -> Result<Bytes, Closed> {
 
 fn read(frame: &Bytes) -> (Header, Bytes) {
     Header::split(frame.clone()).unwrap()
+}
+
+/// The frames of the next batch that are no window updates.
+fn batch(links: &mut Links, now: Instant) -> Vec<(Header, Bytes)> {
+    let frames = links.next_batch(now).frames;
+    frames.iter().filter(|frame| Window::read(frame) == Ok(None)).map(read).collect()
 }
 
 fn send(links: &mut Links, link: &Link, payload: &'static [u8]) {
@@ -71,12 +77,13 @@ fn links_take_turns_and_heartbeats_none() {
     }
     send(&mut links, &key_press, b"k");
     links.on_frame(Header::relay(Kind::Heartbeat).frame(&[]), now).unwrap();
-    let batch = links.next_batch(now);
-    let sent: Vec<_> = batch.frames.iter().map(read).map(|(head, payload)| (head.kind, payload)).collect();
+    let sent: Vec<_> =
+        batch(&mut links, now).into_iter().map(|(head, payload)| (head.kind, payload)).collect();
     let data = |payload: &'static str| (Kind::Data, Bytes::from(payload));
     let heartbeat = (Kind::Heartbeat, Bytes::new());
     assert_eq!(sent, [heartbeat, data("bulk"), data("k"), data("bulk"), data("bulk")]);
-    assert!(!batch.done && links.next_batch(now).frames.is_empty());
+    let rest = links.next_batch(now);
+    assert!(!rest.done && rest.frames.is_empty());
 }
 
 #[test]
@@ -89,11 +96,11 @@ fn a_close_leaves_after_what_was_accepted_before_it_unless_its_time_is_over() {
         send(&mut links, &link, b"two");
         links.close(&link, CloseCode::NORMAL, "bye", flush, now);
         links.close(&link, CloseCode::INTERNAL, "too late", flush, now);
-        let batch = links.next_batch(now);
-        assert_eq!(batch.frames.len(), payloads + 1);
-        let (header, payload) = read(batch.frames.last().unwrap());
+        let frames = batch(&mut links, now);
+        assert_eq!(frames.len(), payloads + 1);
+        let (header, payload) = frames.last().unwrap();
         assert_eq!((header.kind, header.peer, header.link), (Kind::Close, PEER, LinkId(1)));
-        assert_eq!(CloseFrame::decode(&payload), Ok(CloseFrame::new(WireCode::NORMAL, "bye")));
+        assert_eq!(CloseFrame::decode(payload), Ok(CloseFrame::new(WireCode::NORMAL, "bye")));
         assert_eq!(received(&link).unwrap_err(), Closed::local(CloseCode::NORMAL, "bye"));
     }
 }
@@ -107,7 +114,7 @@ fn the_socket_is_done_when_the_last_link_and_the_last_dial_are() {
     assert!(!links.next_batch(now).done);
     assert!(links.hold());
     links.close(&link, CloseCode::NORMAL, "", Duration::ZERO, now);
-    assert_eq!(links.next_batch(now).frames.len(), 1);
+    assert_eq!(batch(&mut links, now).len(), 1);
     assert!(!links.next_batch(now).done);
     links.release();
     assert!(links.next_batch(now).done);
@@ -123,7 +130,8 @@ fn a_path_that_takes_nothing_does_not_keep_a_closed_link_for_ever() {
     links.release();
     let flush = Duration::from_secs(2);
     links.close(&link, CloseCode::NORMAL, "", flush, now);
-    assert!(matches!(links.tick(now), Tick::Wait { until, .. } if until == now + flush + CLOSING));
+    assert!(matches!(links.tick(now), Tick::Wait { until, .. } if until == now + flush));
+    assert!(matches!(links.tick(now + flush), Tick::Wait { until, .. } if until == now + flush + CLOSING));
     assert!(matches!(links.tick(now + flush + CLOSING), Tick::End(_)));
 }
 
@@ -165,6 +173,7 @@ fn a_told_pause_holds_data_and_not_heartbeats_and_is_capped() {
     let now = Instant::now();
     let mut links = links(now);
     let link = links.open(key(PEER, 1)).unwrap();
+    assert!(batch(&mut links, now).is_empty());
     send(&mut links, &link, b"x");
     links.on_frame(Control::RateLimited { retry_after: Duration::from_secs(3600) }.frame(), now).unwrap();
     let batch = links.next_batch(now);
@@ -177,11 +186,89 @@ fn too_many_early_bytes_close_the_link_instead_of_losing_some() {
     let now = Instant::now();
     let mut links = links(now);
     let large: &'static [u8] = &[7; 60_000];
-    links.on_frame(data(PEER, 1, large), now).unwrap();
-    links.on_frame(data(PEER, 1, large), now).unwrap();
+    for _ in 0..3 {
+        links.on_frame(data(PEER, 1, large), now).unwrap();
+    }
     let (header, payload) = read(&links.next_batch(now).frames[0]);
     assert_eq!((header.kind, header.link), (Kind::Close, LinkId(1)));
     assert_eq!(CloseFrame::decode(&payload).unwrap().code, WireCode::SLOW_CONSUMER);
+}
+
+#[test]
+fn a_sender_stops_at_the_window_and_goes_on_when_the_reader_does() {
+    let now = Instant::now();
+    let (mut near, mut far) = (links(now), links(now));
+    let (out, into) = (near.open(key(PEER, 1)).unwrap(), far.open(key(PEER, 1)).unwrap());
+    let large: &'static [u8] = &[7; 60_000];
+    let carry = |near: &mut Links, far: &mut Links| {
+        let frames = near.next_batch(now).frames;
+        let count = frames.len();
+        for frame in frames {
+            if let Some((link, inbound)) = far.on_frame(frame, now).unwrap().deliver {
+                link.inbound.try_push(inbound.lane, inbound.payload).unwrap();
+            }
+        }
+        count
+    };
+    for _ in 0..2 {
+        send(&mut near, &out, large);
+    }
+    // Before a word of the window one message leaves; with it, what the relay holds.
+    assert_eq!(carry(&mut near, &mut far), 2);
+    assert_eq!((carry(&mut near, &mut far), out.outbound.stats().reliable.queued_bytes), (0, 60_000));
+    carry(&mut far, &mut near);
+    assert_eq!(carry(&mut near, &mut far), 1);
+    let mut sent = 2;
+    loop {
+        send(&mut near, &out, large);
+        match carry(&mut near, &mut far) {
+            0 => break,
+            count => sent += count,
+        }
+    }
+    assert_eq!(sent, 200_000_usize.div_ceil(60_076));
+    // Datagrams need no window.
+    out.outbound.try_push(Lane::Datagram, Bytes::from_static(b"d")).unwrap();
+    near.mark_ready(out.key);
+    assert_eq!(carry(&mut near, &mut far), 1);
+    assert!(received(&into).is_ok() && into.has_read() && far.move_window(&into));
+    carry(&mut far, &mut near);
+    assert_eq!(carry(&mut near, &mut far), 1);
+}
+
+#[test]
+fn a_window_that_comes_before_the_link_counts_and_a_blocked_close_ends_in_time() {
+    let now = Instant::now();
+    let mut links = links(now);
+    links.on_frame(Window(100_000).frame(PEER, LinkId(1)), now).unwrap();
+    links.on_frame(Window(50_000).frame(PEER, LinkId(1)), now).unwrap();
+    let link = links.open(key(PEER, 1)).unwrap();
+    for _ in 0..3 {
+        send(&mut links, &link, &[7; 60_000]);
+    }
+    assert_eq!(batch(&mut links, now).len(), 2);
+    let until = now + Duration::from_secs(2);
+    links.close(&link, CloseCode::NORMAL, "", Duration::from_secs(2), now);
+    assert!(batch(&mut links, now).is_empty());
+    assert!(matches!(links.tick(until), Tick::Wait { write: true, .. }));
+    assert_eq!(batch(&mut links, until)[0].0.kind, Kind::Close);
+}
+
+#[test]
+fn links_of_one_endpoint_share_what_the_relay_holds_for_it() {
+    let now = Instant::now();
+    let mut links = links(now);
+    let mut granted = 0;
+    for link in 0..4 {
+        links.open(key(PEER, link)).unwrap();
+        let frames = links.next_batch(now).frames;
+        granted += frames
+            .iter()
+            .filter_map(|frame| Window::read(frame).unwrap())
+            .map(|window| window.0)
+            .sum::<u64>();
+    }
+    assert_eq!(granted, 200_000 + 100_000 + 66_666 + 50_000);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::{
     self, Message,
     protocol::{CloseFrame, frame::coding::CloseCode as WsCode},
 };
-use transport_core::{CloseCode, Closed, Inbound, Initiator, Lane, PeerId, Profile, Refusal};
+use transport_core::{CloseCode, Closed, Inbound, Initiator, PeerId, Profile, Refusal};
 
 use crate::{
     dial::RelayStream,
@@ -79,6 +79,13 @@ impl Socket {
         }
     }
 
+    /// Lets the peer of `link` go on, after something was read.
+    pub(crate) fn move_window(&self, link: &Link) {
+        if self.links.lock().move_window(link) {
+            self.outgoing.notify_one();
+        }
+    }
+
     /// Ends `link` from this side, with `flush` for what was accepted.
     pub(crate) fn close(&self, link: &Link, code: CloseCode, detail: &str, flush: Duration) {
         self.links.lock().close(link, code, detail, flush, Instant::now());
@@ -126,7 +133,7 @@ impl Socket {
                         self.wake_all();
                     }
                     if let Some((link, inbound)) = arrival.deliver {
-                        self.deliver(&link, inbound).await;
+                        self.deliver(&link, inbound);
                     }
                 }
                 Message::Close(frame) => {
@@ -144,25 +151,18 @@ impl Socket {
         }
     }
 
-    /// Hands a message to its link. A link whose reliable lane is full holds up the socket for a
-    /// moment, so that the relay feels it; one that is not read is cut, so that others go on.
-    async fn deliver(&self, link: &Link, Inbound { lane, mut payload }: Inbound) {
-        loop {
-            payload = match link.inbound.try_push(lane, payload) {
-                Ok(()) => return,
-                Err(refused) => match refused.why {
-                    Refusal::Full => refused.payload,
-                    // It has ended meanwhile; an empty message nobody can have sent.
-                    Refusal::Closed(_) | Refusal::Empty => return,
-                    Refusal::TooLarge { .. } => {
-                        self.close(link, CloseCode::TOO_BIG, "larger than this link takes", Duration::ZERO);
-                        return;
-                    }
-                },
-            };
-            if timeout(UNREAD, link.inbound.writable(Lane::Reliable)).await.is_err() {
-                self.close(link, CloseCode::SLOW_CONSUMER, "the application does not read", Duration::ZERO);
-                return;
+    /// Hands a message to its link. The peer keeps to the window, so there is room; for one that does
+    /// not, this link ends and the others go on.
+    fn deliver(&self, link: &Link, Inbound { lane, payload }: Inbound) {
+        let Err(refused) = link.inbound.try_push(lane, payload) else { return };
+        match refused.why {
+            // It has ended meanwhile; an empty message nobody can have sent.
+            Refusal::Closed(_) | Refusal::Empty => {}
+            Refusal::Full => {
+                self.close(link, CloseCode::SLOW_CONSUMER, "sent beyond the window", Duration::ZERO);
+            }
+            Refusal::TooLarge { .. } => {
+                self.close(link, CloseCode::TOO_BIG, "larger than this link takes", Duration::ZERO);
             }
         }
     }
@@ -234,7 +234,9 @@ impl Hold {
             {
                 let mut links = self.0.links.lock();
                 if let Some(address) = links.find(peer_id)? {
-                    return Ok(links.open(key(address, generation)));
+                    let link = links.open(key(address, generation));
+                    self.0.outgoing.notify_one();
+                    return Ok(link);
                 }
             }
             changed.await;
@@ -302,7 +304,3 @@ pub(crate) fn closed_by_relay(frame: Option<CloseFrame>) -> Closed {
 fn lost(error: &tungstenite::Error) -> Closed {
     Closed::network(format!("the relay socket failed: {error}"))
 }
-
-/// How long a link may leave its messages unread before it is cut; shorter than the relay's
-/// patience with a slow client (5 s), so that one link does not cost the others their socket.
-const UNREAD: Duration = Duration::from_secs(3);

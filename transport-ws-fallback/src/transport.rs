@@ -39,7 +39,11 @@ impl Transport for WsTransport {
     }
 
     async fn recv(&self) -> Result<Inbound, Closed> {
-        self.link.recv().await
+        let inbound = self.link.recv().await?;
+        if self.link.has_read() {
+            self.socket.move_window(&self.link);
+        }
+        Ok(inbound)
     }
 
     fn close(&self, code: CloseCode, detail: &str) {

@@ -5,7 +5,7 @@
 //! | 0 | 1 | u8 | version, 2 |
 //! | 1 | 1 | u8 | kind: 0 control, 1 data, 2 heartbeat, 3 close |
 //! | 2 | 1 | u8 | lane: 0 datagram, 1 reliable |
-//! | 3 | 1 | u8 | flags: sent as 0, ignored |
+//! | 3 | 1 | u8 | flags: bit 0 on a data frame marks a [window update](Window); the rest is sent as 0 and ignored |
 //! | 4 | 4 | u32 be | peer: destination on the way in, source on the way out |
 //! | 8 | 4 | u32 be | link: the session generation the two peers agreed on |
 //! | 12 | … | bytes | payload |
@@ -98,6 +98,50 @@ impl Header {
         frame.freeze()
     }
 }
+
+/// How much one peer of a link lets the other send: the payload of a data frame whose flag bit 0 is
+/// set. For the peers alone; a relay forwards it like any data frame.
+///
+/// | offset | length | type | field |
+/// |---|---|---|---|
+/// | 0 | 8 | u64 be | total weight of reliable data frames that may have been sent since the link opened |
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Window(pub u64);
+
+impl Window {
+    /// What each peer may send before it hears of a window.
+    pub const INITIAL: Self = Self(32 * 1024);
+
+    /// What a data frame counts against the window: its size, and about what a queue needs for it.
+    pub const fn weight(payload_len: usize) -> u64 {
+        (HEADER_BYTES + payload_len + 64) as u64
+    }
+
+    /// Writes the whole frame.
+    pub fn frame(self, peer: PeerAddr, link: LinkId) -> Bytes {
+        let mut frame = BytesMut::with_capacity(HEADER_BYTES + 8);
+        frame.put_slice(&Header::data(Lane::Reliable, peer, link).encode());
+        frame.put_u64(self.0);
+        frame[FLAGS_AT] = FLAG_WINDOW;
+        frame.freeze()
+    }
+
+    /// Reads `frame`, a whole data frame, as a window update; `None` when it is none.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Truncated`] when it is one without its eight bytes.
+    pub fn read(frame: &[u8]) -> Result<Option<Self>, FrameError> {
+        if frame.get(FLAGS_AT).is_none_or(|flags| flags & FLAG_WINDOW == 0) {
+            return Ok(None);
+        }
+        let limit = frame.get(HEADER_BYTES..).and_then(<[u8]>::first_chunk).ok_or(FrameError::Truncated)?;
+        Ok(Some(Self(u64::from_be_bytes(*limit))))
+    }
+}
+
+const FLAGS_AT: usize = 3;
+const FLAG_WINDOW: u8 = 1;
 
 /// Overwrites the peer field of an encoded frame, as a relay does between reading and forwarding:
 /// the frame keeps its size and its place in memory.
@@ -249,6 +293,17 @@ mod tests {
         assert_eq!(rewritten, Header { peer: PeerAddr::new(7, 1), ..header });
         assert_eq!(&payload[..], b"payload");
         assert_eq!(set_peer(&mut [0; 11], PeerAddr::RELAY), Err(FrameError::Truncated));
+    }
+
+    #[test]
+    fn a_window_update_is_a_data_frame_with_a_flag() {
+        let frame = Window(0x0102_0304_0506_0708).frame(PeerAddr::new(1, 2), LinkId(3));
+        assert_eq!(&frame[..], b"\x02\x01\x01\x01\0\x01\0\x02\0\0\0\x03\x01\x02\x03\x04\x05\x06\x07\x08");
+        assert_eq!(Window::read(&frame), Ok(Some(Window(0x0102_0304_0506_0708))));
+        assert_eq!(Window::read(&frame[..19]), Err(FrameError::Truncated));
+        let data = Header::data(Lane::Reliable, PeerAddr::new(1, 2), LinkId(3)).frame(&[1; 8]);
+        assert_eq!(Window::read(&data), Ok(None));
+        assert_eq!(Header::decode(&frame), Header::decode(&data));
     }
 
     #[test]

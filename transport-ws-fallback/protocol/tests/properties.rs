@@ -6,7 +6,7 @@ use beach_lifeguard_client::{
     ClientHello, FallbackToken, Header, Kind, Lane, LinkId, PeerAddr, ServerHello,
     close::{CloseCode, CloseFrame},
     control::Control,
-    frame::{HEADER_BYTES, set_peer},
+    frame::{HEADER_BYTES, Window, set_peer},
     signaling::{FromRoom, ToRoom},
     token::{KeyId, PublicKey, TokenVerifier},
     v1,
@@ -56,6 +56,7 @@ proptest! {
         if let Ok(header) = Header::decode(&bytes) {
             prop_assert_eq!(&header.encode()[4..], &bytes[4..HEADER_BYTES]);
         }
+        let _ = Window::read(&bytes);
         let _ = CloseFrame::decode(&bytes);
         let _ = Control::decode(&bytes);
         let _ = ClientHello::decode(&bytes);
