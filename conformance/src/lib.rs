@@ -45,6 +45,7 @@ pub mod party;
 #[cfg(feature = "relay")]
 pub mod relay;
 pub mod report;
+pub mod session_sim;
 pub mod subject;
 pub mod suite;
 

@@ -14,7 +14,7 @@ use super::fault::{Flow, Loss, Way};
 
 /// A delay line: packets go in, and come out later, or not at all.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(crate) struct Line {
     way: Way,
     medium: Medium,
     dice: ChaCha8Rng,
@@ -28,7 +28,7 @@ pub(super) struct Line {
 
 /// What a lost packet means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Medium {
+pub(crate) enum Medium {
     /// It is late, and so is everything after it.
     Stream,
     /// It is gone.
@@ -44,7 +44,7 @@ struct Packet {
 
 impl Line {
     /// Makes an empty line.
-    pub(super) fn new(medium: Medium, way: Way, seed: u64) -> Self {
+    pub(crate) fn new(medium: Medium, way: Way, seed: u64) -> Self {
         Self {
             way,
             medium,
@@ -59,14 +59,14 @@ impl Line {
     }
 
     /// Changes the weather; what waits keeps its time.
-    pub(super) fn set(&mut self, way: Way, seed: u64) {
+    pub(crate) fn set(&mut self, way: Way, seed: u64) {
         self.way = way;
         self.dice = ChaCha8Rng::seed_from_u64(seed);
         self.in_burst = false;
     }
 
     /// Takes one packet in. Empty ones are legal: on a stream, that is its end.
-    pub(super) fn push(&mut self, now: Instant, bytes: Bytes) {
+    pub(crate) fn push(&mut self, now: Instant, bytes: Bytes) {
         let mut delay = self.way.delay + self.way.jitter.mul_f64(self.dice.random_range(0.0..=1.0));
         let lost = self.is_lost();
         match self.medium {
@@ -96,7 +96,7 @@ impl Line {
     }
 
     /// Returns the next packet whose time has come.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<Bytes> {
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Bytes> {
         if self.next_due()? > now {
             return None;
         }
@@ -106,7 +106,7 @@ impl Line {
     }
 
     /// Returns when the next packet comes out; `None` while nothing waits or nothing moves.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self) -> Option<Instant> {
         let moves = match (self.way.flow, self.medium) {
             (Flow::Pass, _) | (Flow::Drop, Medium::Packets) => true,
             (Flow::Stall, _) | (Flow::Drop, Medium::Stream) => false,
@@ -115,12 +115,12 @@ impl Line {
     }
 
     /// Says whether a stream may be read further.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.queued_bytes < MOST_STREAM_BYTES && self.waiting.len() < MOST_PACKETS
     }
 
     /// Returns how many packets were lost so far (on a stream: late), and starts to count anew.
-    pub(super) fn take_dropped(&mut self) -> u64 {
+    pub(crate) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
 

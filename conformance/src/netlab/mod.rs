@@ -36,6 +36,8 @@ use std::{
 
 use tokio::{sync::watch, task::AbortHandle};
 
+pub(crate) use line::{Line, Medium};
+
 pub use fault::{Cut, Fault, Flow, LADDER, Loss, Rung, Way};
 
 /// A proxy on a loopback port of its own in front of one target.
@@ -190,14 +192,14 @@ impl CountingWay {
 
 /// One of the two directions of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Toward {
+pub(crate) enum Toward {
     Client,
     Target,
 }
 
 impl Toward {
     /// The weather in this direction, and the seed of flow number `flow`.
-    fn weather(self, fault: &Fault, flow: u64) -> (Way, u64) {
+    pub(crate) fn weather(self, fault: &Fault, flow: u64) -> (Way, u64) {
         let seed = fault.seed ^ flow.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         match self {
             Self::Client => (fault.down, seed ^ 1),
