@@ -91,6 +91,29 @@ fn a_jump_inside_a_generation_costs_that_generation_only() {
 }
 
 #[test]
+fn a_generation_may_skip_what_an_older_one_delivered_and_nothing_beyond() {
+    let now = Instant::now();
+    // Segment 0 came on both; 1 and 2 came late on the older one, in the middle of 1's pieces here.
+    for (next, good) in [(3, true), (4, false)] {
+        let mut resume = attached(now);
+        transmits(&mut resume, now);
+        introduce(&mut resume, now, 2, 0);
+        transmits(&mut resume, now);
+        receive(&mut resume, now, 2, &data(0, "a")).unwrap();
+        let piece = Data { seq: 1, end: End::Nothing, ack: None, payload: bytes(10) };
+        receive(&mut resume, now, 2, &Frame::Data(piece)).unwrap();
+        (0..3).for_each(|seq| receive(&mut resume, now, 1, &data(seq, "a")).unwrap());
+        events(&mut resume);
+        let handled = receive(&mut resume, now, 2, &data(next, "b"));
+        if good {
+            assert_eq!(events(&mut resume), [Event::Message(Bytes::from_static(b"b"))]);
+        } else {
+            assert_eq!(handled, Err(ProtocolError::SegmentJump { expected: 1, found: next }));
+        }
+    }
+}
+
+#[test]
 fn only_a_higher_generation_attaches() {
     let now = Instant::now();
     let mut resume = resume();
