@@ -310,7 +310,8 @@ impl Shared {
         if end.is_some_and(|end| self.end(&mut core, end)) {
             (arrived, reported) = (true, true);
         }
-        let room = core.resume.writable() || core.resume.ended().is_some();
+        // After the fin nothing is writable any more; whoever waits for it to be acknowledged is woken too.
+        let room = core.resume.writable() || core.resume.is_flushed() || core.resume.ended().is_some();
         drop(core);
         if arrived {
             self.readable.notify_one();

@@ -251,3 +251,14 @@ async fn a_reader_that_does_not_read_holds_the_sender_back_and_nothing_moves() {
     sender.await.unwrap();
     assert_eq!(net.fallback.dials.load(Ordering::Relaxed), 0, "an application that does not read is no dead path");
 }
+
+#[tokio::test(start_paused = true)]
+async fn closing_waits_for_acknowledgements_and_no_longer() {
+    let net = Net::new();
+    let (_host, viewer, hosted) = net.session(NetworkConfig::default()).await;
+    viewer.send("last words".into()).await.unwrap();
+    let started = Instant::now();
+    viewer.close().await;
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert_eq!(message(&hosted).await, "last words");
+}
