@@ -44,7 +44,7 @@ fn one_honest_answer(at: &dyn Transport, index: u64, len: usize) -> Result<bool>
         Ok(()) => {
             let after = at.stats().reliable.queued_bytes;
             ensure!(
-                before < budget || after < budget + len,
+                before < budget || after < budget + len + FRAMING,
                 "accepted {len} bytes while {before} of {budget} were queued"
             );
             Ok(true)
