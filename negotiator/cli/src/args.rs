@@ -42,6 +42,9 @@ pub enum Command {
     /// Carry standard input and output, for scripts.
     #[command(subcommand, after_help = PIPE_HELP)]
     Pipe(PipeCommand),
+    /// Measure both paths from here: set-up, round trip, throughput.
+    #[command(after_help = PROBE_HELP)]
+    Probe(ProbeArgs),
     /// Run a command in a terminal that others can join.
     #[command(after_help = SHARE_HELP)]
     Share(ShareArgs),
@@ -137,6 +140,23 @@ pub struct StreamArgs {
     /// Show bytes, speed and path on standard error.
     #[arg(long)]
     pub progress: bool,
+}
+
+/// `beach-link probe`.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// How long each of the four measurements takes.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+    pub length: Duration,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// Where the sessions meet.
+    #[command(flatten)]
+    pub meeting: MeetingArgs,
+    /// How the paths are reached; each is measured alone.
+    #[command(flatten)]
+    pub network: NetworkArgs,
 }
 
 /// `beach-link demo`.
@@ -298,6 +318,13 @@ with success only when the other end has written everything and has sent everyth
 Examples:
   tar c src | beach-link pipe host --link-file link        on one machine
   beach-link pipe join \"$(cat link)\" -n | tar x            on the other";
+
+const PROBE_HELP: &str = "\
+Both ends of each session are in this process: what is measured is this machine, the control plane and the relay.
+
+Examples:
+  beach-link probe --control-plane https://beach.example
+  beach-link probe --output json || mail -s 'a path is down' oncall < /dev/null";
 
 #[cfg(test)]
 mod tests {

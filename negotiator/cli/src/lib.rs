@@ -10,6 +10,7 @@ pub mod diagnostics;
 pub mod exit;
 pub mod host;
 pub mod pipe;
+pub mod probe;
 pub mod screen;
 pub mod signal;
 pub mod ui;
@@ -33,6 +34,7 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Join(args) => viewer::join::join(args).await,
         Command::Pipe(PipeCommand::Host(args)) => pipe::host(args).await,
         Command::Pipe(PipeCommand::Join(args)) => pipe::join(args).await,
+        Command::Probe(args) => probe::probe(args).await,
         Command::Share(args) => host::share::share(args).await,
     }
 }

@@ -9,12 +9,19 @@ use program::{Program, run};
 fn every_subcommand_explains_itself() {
     for (arguments, words) in [
         (&["--help"][..], &["Exit codes", "Examples", "share", "join", "pipe", "demo"][..]),
-        (&["share", "--help"], &["--read-only", "BEACH_CONTROL_PLANE", "--fallback-telemetry-opt-in", "Examples"]),
-        (&["join", "--help"], &["--direct-only", "--relay-only", "--no-relay", "BEACH_FALLBACK_COHORT", "Ctrl-^"]),
+        (
+            &["share", "--help"],
+            &["--read-only", "BEACH_CONTROL_PLANE", "--fallback-telemetry-opt-in", "Examples"],
+        ),
+        (
+            &["join", "--help"],
+            &["--direct-only", "--relay-only", "--no-relay", "BEACH_FALLBACK_COHORT", "Ctrl-^"],
+        ),
         (&["pipe", "--help"], &["SHA-256", "Examples"]),
         (&["pipe", "host", "--help"], &["--link-file", "--progress"]),
         (&["pipe", "join", "--help"], &["--no-stdin"]),
         (&["demo", "--help"], &["--report"]),
+        (&["probe", "--help"], &["--length", "Examples"]),
     ] {
         let end = run(arguments);
         assert_eq!(end.code, 0, "{arguments:?}");
@@ -47,7 +54,8 @@ fn wrong_arguments_are_code_2() {
 
 #[test]
 fn damaged_links_are_code_70_and_say_what_to_do() {
-    for link in ["http://127.0.0.1:1/s", "http://127.0.0.1:1/s#AQ", "nonsense#AQ", "http://127.0.0.1:1/s#ü"] {
+    for link in ["http://127.0.0.1:1/s", "http://127.0.0.1:1/s#AQ", "nonsense#AQ", "http://127.0.0.1:1/s#ü"]
+    {
         for command in [&["join", link][..], &["pipe", "join", link]] {
             run(command).fails(70, "");
         }
@@ -56,7 +64,8 @@ fn damaged_links_are_code_70_and_say_what_to_do() {
 
 #[test]
 fn a_command_that_cannot_run_is_found_before_anything_is_shared() {
-    run(&["share", "--", "no-such-program-anywhere"]).fails(127, "command not found: no-such-program-anywhere");
+    run(&["share", "--", "no-such-program-anywhere"])
+        .fails(127, "command not found: no-such-program-anywhere");
     run(&["share", "--", "/etc/passwd"]).fails(126, "cannot be executed");
 }
 
@@ -72,7 +81,17 @@ fn an_unreachable_control_plane_is_code_74_for_hosts() {
 fn diagnostics_go_to_their_file_and_nowhere_else() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
-    let end = run(&["--log-file", log.to_str().unwrap(), "--log", "trace", "share", "--control-plane", "http://127.0.0.1:1", "--", "true"]);
+    let end = run(&[
+        "--log-file",
+        log.to_str().unwrap(),
+        "--log",
+        "trace",
+        "share",
+        "--control-plane",
+        "http://127.0.0.1:1",
+        "--",
+        "true",
+    ]);
     end.fails(74, "control plane");
     assert!(std::fs::read_to_string(&log).unwrap().contains("failed"));
 }

@@ -40,7 +40,10 @@ async fn empty_streams_end_too() {
         carry(&a, tokio::io::empty(), tokio::io::sink()),
         carry(&b, tokio::io::empty(), tokio::io::sink())
     );
-    assert_eq!((one.unwrap(), two.unwrap()), (Totals { sent: 0, received: 0 }, Totals { sent: 0, received: 0 }));
+    assert_eq!(
+        (one.unwrap(), two.unwrap()),
+        (Totals { sent: 0, received: 0 }, Totals { sent: 0, received: 0 })
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,11 +56,8 @@ async fn one_direction_may_end_long_before_the_other() {
         late.write_all(b"late").await.unwrap();
         drop(late);
     };
-    let (one, two, ()) = tokio::join!(
-        carry(&a, &b"early"[..], &mut received),
-        carry(&b, input, tokio::io::sink()),
-        slow
-    );
+    let (one, two, ()) =
+        tokio::join!(carry(&a, &b"early"[..], &mut received), carry(&b, input, tokio::io::sink()), slow);
     assert_eq!(one.unwrap(), Totals { sent: 5, received: 4 });
     assert_eq!(two.unwrap(), Totals { sent: 4, received: 5 });
     assert_eq!(received, b"late");
@@ -70,7 +70,10 @@ async fn resets_on_the_way_change_nothing() {
     let sent = random(20_000_000, 3);
     let mut received = Vec::new();
     let transfer = async {
-        let (one, two) = tokio::join!(carry(&a, &sent[..], tokio::io::sink()), carry(&b, tokio::io::empty(), &mut received));
+        let (one, two) = tokio::join!(
+            carry(&a, &sent[..], tokio::io::sink()),
+            carry(&b, tokio::io::empty(), &mut received)
+        );
         (one.unwrap(), two.unwrap())
     };
     let trouble = async {
@@ -123,7 +126,8 @@ impl tokio::io::AsyncWrite for FullDisk {
 async fn a_failed_write_fails_both_ends() {
     let (_host, a, b) = Net::new().session(NetworkConfig::default()).await;
     let sent = random(5_000_000, 4);
-    let (one, two) = tokio::join!(carry(&a, &sent[..], tokio::io::sink()), carry(&b, tokio::io::empty(), FullDisk(1000)));
+    let (one, two) =
+        tokio::join!(carry(&a, &sent[..], tokio::io::sink()), carry(&b, tokio::io::empty(), FullDisk(1000)));
     assert!(matches!(two, Err(Failure::Io { .. })), "{two:?}");
     let told = one.unwrap_err().to_string();
     assert!(told.contains("other side failed"), "{told}");
@@ -134,11 +138,9 @@ async fn a_peer_that_says_something_else_is_an_error_and_no_panic() {
     for bytes in [&b"\x00"[..], b"\x06output", b"\x0d123", b"\x0e\0\0\0\0\0\0\0\x01"] {
         let (_host, a, b) = Net::new().session(NetworkConfig::default()).await;
         b.send(Bytes::from_static(bytes)).await.unwrap();
-        let outcome = tokio::time::timeout(
-            Duration::from_secs(5),
-            carry(&a, tokio::io::empty(), tokio::io::sink()),
-        )
-        .await;
+        let outcome =
+            tokio::time::timeout(Duration::from_secs(5), carry(&a, tokio::io::empty(), tokio::io::sink()))
+                .await;
         // "done" for nothing sent is no lie about bytes, but no end either.
         assert!(!matches!(outcome, Ok(Ok(_))), "{bytes:?}: {outcome:?}");
     }

@@ -34,17 +34,10 @@ impl Stage {
         let net = Net::new();
         let host = net.host(host_config(), negotiator::Access::Full).await;
         let argv: Vec<_> = command.iter().map(Into::into).collect();
-        let (pty, mut output) = Pty::start(Program::find(&argv).unwrap(), SIZE).unwrap();
+        let (pty, output) = Pty::start(Program::find(&argv).unwrap(), SIZE).unwrap();
         let shared = Arc::new(Shared { hub: Hub::new(SIZE), pty, access });
         let printing = shared.clone();
-        tokio::spawn(async move {
-            loop {
-                match output.next().await {
-                    Ok(bytes) => printing.hub.print(&bytes),
-                    Err(status) => break printing.hub.end(status),
-                }
-            }
-        });
+        tokio::spawn(async move { printing.print_all(output).await });
         Self { net, host, shared }
     }
 
@@ -183,5 +176,16 @@ async fn a_flood_reaches_a_viewer_that_reads_and_ends_on_the_right_screen() {
     let (mut viewer, _) = stage.join().await;
     viewer.sees("the end").await;
     assert!(viewer.screen.text().contains("200000"));
+    stage.shared.pty.stop().await;
+}
+
+#[tokio::test]
+async fn a_program_that_asks_its_terminal_is_answered_once_however_many_watch() {
+    let ask = r#"stty raw -echo; printf '\033[6n'; dd bs=1 count=6 2>/dev/null | od -An -c; sleep 60"#;
+    let stage = Stage::new(&["sh", "-c", &format!("read go; {ask}")], Access::Full).await;
+    let (mut first, _) = stage.join().await;
+    let (_second, _) = stage.join().await;
+    first.type_text("\r").await;
+    first.sees("033   [   2   ;   1   R").await;
     stage.shared.pty.stop().await;
 }

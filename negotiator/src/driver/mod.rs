@@ -220,7 +220,12 @@ impl Driver {
                     Judge::Follow(follower) => self.hands.tell_followed(follower, generation, resent),
                 }
             }
-            Report::Drained(generation) => self.hands.close(generation, CloseCode::NORMAL, "moved"),
+            Report::Drained(generation) => {
+                // Only once this side too sends on a newer one: its own last frames may still be inside.
+                if self.hands.shared.traffic().current > Some(generation) {
+                    self.hands.close(generation, CloseCode::NORMAL, "moved");
+                }
+            }
             Report::LinkEnded(generation, closed) => {
                 let Some(link) = self.hands.links.remove(&generation) else { return };
                 let replaced = link.retire.is_some();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use negotiator::{Access, Host, HostConfig, NetworkConfig, Negotiator, Rendezvous, Seat, Session, Way};
+use negotiator::{Access, Host, HostConfig, Negotiator, NetworkConfig, Rendezvous, Seat, Session, Way};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use transport_core::{

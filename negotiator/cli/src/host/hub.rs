@@ -81,8 +81,9 @@ impl Hub {
         state.fit()
     }
 
-    /// Prints what the command printed.
-    pub fn print(&self, bytes: &Bytes) {
+    /// Prints what the command printed. Returns what a terminal answers to it, for the command to read.
+    #[must_use]
+    pub fn print(&self, bytes: &Bytes) -> Bytes {
         let mut state = self.state.lock();
         state.screen.feed(bytes);
         for viewer in state.viewers.values_mut() {
@@ -93,6 +94,7 @@ impl Hub {
             }
             viewer.filled.notify_one();
         }
+        state.screen.take_answers()
     }
 
     /// Waits until at least one viewer can follow, or nobody watches: a lone viewer holds the command back,
@@ -272,9 +274,9 @@ mod tests {
     #[tokio::test]
     async fn a_late_viewer_gets_the_screen_and_then_the_rest() {
         let hub = Hub::new(SIZE);
-        hub.print(&"one\r\n".into());
+        let _ = hub.print(&"one\r\n".into());
         let id = hub.enter().unwrap();
-        hub.print(&"two".into());
+        let _ = hub.print(&"two".into());
         assert_eq!(screen(&drain(&hub, id).await), "one\ntwo");
     }
 
@@ -294,9 +296,9 @@ mod tests {
         let hub = Hub::new(SIZE);
         let id = hub.enter().unwrap();
         for _ in 0..3 {
-            hub.print(&vec![b'x'; LIMIT].into());
+            let _ = hub.print(&vec![b'x'; LIMIT].into());
         }
-        hub.print(&"\x1b[2J\x1b[Hend".into());
+        let _ = hub.print(&"\x1b[2J\x1b[Hend".into());
         let messages = drain(&hub, id).await;
         assert_eq!(screen(&messages), "end");
         assert!(messages.iter().any(|message| matches!(message, Message::Notice(_))), "{messages:?}");
@@ -309,7 +311,7 @@ mod tests {
         let start = tokio::time::Instant::now();
         hub.room().await;
         let (slow, fast) = (hub.enter().unwrap(), hub.enter().unwrap());
-        hub.print(&vec![b'x'; LIMIT].into());
+        let _ = hub.print(&vec![b'x'; LIMIT].into());
         drain(&hub, fast).await;
         hub.room().await;
         assert_eq!(start.elapsed(), Duration::ZERO);

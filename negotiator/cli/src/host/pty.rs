@@ -100,6 +100,13 @@ impl Pty {
         let _ = self.input.send(bytes).await;
     }
 
+    /// Answers a question of the command's, if it reads at all.
+    pub fn answer(&self, bytes: Bytes) {
+        if !bytes.is_empty() && self.input.try_send(bytes).is_err() {
+            tracing::debug!("a command that does not read was not answered");
+        }
+    }
+
     /// Tells the command its new size.
     pub fn resize(&self, size: Size) {
         if let Err(error) = self.master.lock().resize(pty_size(size)) {

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::{
     hub::{Hub, ViewerId},
-    pty::Pty,
+    pty::{Output, Pty},
 };
 use crate::wire::{Access, BadMessage, Message, Refusal, Service, VERSION};
 
@@ -20,6 +20,25 @@ pub struct Shared {
     pub pty: Pty,
     /// What viewers may do.
     pub access: Access,
+}
+
+impl Shared {
+    /// Shows the viewers what the command prints, until it ends. Returns its status, which they were told.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: the viewers are not told the end then.
+    pub async fn print_all(&self, mut output: Output) -> u8 {
+        let status = loop {
+            self.hub.room().await;
+            match output.next().await {
+                Ok(bytes) => self.pty.answer(self.hub.print(&bytes)),
+                Err(status) => break status,
+            }
+        };
+        self.hub.end(status);
+        status
+    }
 }
 
 /// How a viewer left.

@@ -46,7 +46,7 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     let (pty, output) = Pty::start(program, UNWATCHED)?;
     let shared = Arc::new(Shared { hub: Hub::new(UNWATCHED), pty, access });
     let outcome = tokio::select! {
-        status = print_all(output, &shared.hub) => Ok(status),
+        status = finish(output, &shared) => Ok(status),
         never = receive(&host, &shared, &mut board) => match never {},
         failure = interrupts.next() => Err(failure),
     };
@@ -58,17 +58,10 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     outcome
 }
 
-/// Shows the viewers what the command prints. Returns its status once they were told it.
-async fn print_all(mut output: Output, hub: &Hub) -> u8 {
-    let status = loop {
-        hub.room().await;
-        match output.next().await {
-            Ok(bytes) => hub.print(&bytes),
-            Err(status) => break status,
-        }
-    };
-    hub.end(status);
-    let mut present = hub.present();
+/// Runs the command to its end, and until the viewers that are here were told its status.
+async fn finish(output: Output, shared: &Shared) -> u8 {
+    let status = shared.print_all(output).await;
+    let mut present = shared.hub.present();
     let _ = tokio::time::timeout(FAREWELL, present.wait_for(|count| *count == 0)).await;
     status
 }

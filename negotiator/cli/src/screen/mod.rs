@@ -38,6 +38,7 @@ pub struct Screen {
 struct Bells {
     rung: bool,
     title: Option<String>,
+    answers: Vec<u8>,
 }
 
 impl Screen {
@@ -104,6 +105,12 @@ impl Screen {
         self.parser.screen().contents().trim_end().to_owned()
     }
 
+    /// Returns what a terminal answers to the questions that were printed on it: who it is, whether it is well,
+    /// where the cursor is. Programs wait for these, so exactly one of several terminals must answer.
+    pub fn take_answers(&mut self) -> Bytes {
+        std::mem::take(&mut self.parser.callbacks_mut().answers).into()
+    }
+
     /// Says whether the bell rang since it was last asked.
     pub fn take_bell(&mut self) -> bool {
         std::mem::take(&mut self.parser.callbacks_mut().rung)
@@ -130,6 +137,31 @@ impl vt100::Callbacks for Bells {
         let title = String::from_utf8_lossy(&title[..title.len().min(MAX_TITLE)]);
         self.title = Some(title.chars().filter(|c| !c.is_control()).collect());
     }
+
+    fn unhandled_csi(
+        &mut self,
+        screen: &mut vt100::Screen,
+        mark: Option<u8>,
+        _: Option<u8>,
+        parameters: &[&[u16]],
+        action: char,
+    ) {
+        let first = parameters.first().and_then(|values| values.first()).copied().unwrap_or(0);
+        let answer = match (mark, action, first) {
+            // A VT220 with colours; what it draws is what the model draws.
+            (None, 'c', 0) => "\x1b[?62;22c".to_owned(),
+            (Some(b'>'), 'c', 0) => "\x1b[>1;10;0c".to_owned(),
+            (None, 'n', 5) => "\x1b[0n".to_owned(),
+            (None, 'n', 6) => {
+                let (row, column) = screen.cursor_position();
+                format!("\x1b[{};{}R", row + 1, column + 1)
+            }
+            _ => return,
+        };
+        if self.answers.len() < MAX_ANSWERS {
+            self.answers.extend_from_slice(answer.as_bytes());
+        }
+    }
 }
 
 fn parser(size: Size) -> vt100::Parser<Bells> {
@@ -141,6 +173,9 @@ fn sides(size: Size) -> (NonZeroU16, NonZeroU16) {
     let side = |side: u16| NonZeroU16::new(side).unwrap_or(NonZeroU16::MIN);
     (side(size.rows), side(size.columns))
 }
+
+/// Bytes of answers that may wait to be taken.
+const MAX_ANSWERS: usize = 1024;
 
 /// Bytes of a window title that are kept.
 const MAX_TITLE: usize = 256;
@@ -183,6 +218,14 @@ mod tests {
         screen.feed(b"\x1b]2;vim\x07\x07");
         assert_eq!((screen.take_title().as_deref(), screen.take_title()), (Some("vim"), None));
         assert_eq!((screen.take_bell(), screen.take_bell()), (true, false));
+    }
+
+    #[test]
+    fn questions_to_the_terminal_are_answered_once() {
+        let mut screen = Screen::new(size(10, 4));
+        screen.feed(b"ab\x1b[c\x1b[>c\x1b[5n\x1b[6n\x1b[7n");
+        assert_eq!(screen.take_answers(), "\x1b[?62;22c\x1b[>1;10;0c\x1b[0n\x1b[1;3R");
+        assert_eq!(screen.take_answers(), "");
     }
 
     /// Pieces that a terminal program is made of, and some noise.

@@ -1,0 +1,82 @@
+//! Who belongs to a session: its host registers a verifier, everybody else proves to know the secret.
+
+use std::time::SystemTime;
+
+use axum::{
+    Json,
+    extract::{State, rejection::JsonRejection},
+};
+use beach_lifeguard_client::{
+    api::RegisterSession,
+    membership::{FRESHNESS, MembershipProof, Purpose},
+    reason::Reason,
+};
+use http::StatusCode;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{ControlPlane, STORE_DEADLINE, refusal::Refused};
+use crate::store::{Counted, Registration, StoreError};
+
+/// `POST /v1/sessions`.
+pub(super) async fn register(
+    State(control): State<ControlPlane>,
+    body: Result<Json<RegisterSession>, JsonRejection>,
+) -> Result<(StatusCode, Json<Value>), Refused> {
+    let Json(body) = body.map_err(|_| Reason::InvalidRequest)?;
+    let inner = &control.0;
+    let life = inner.config.session_life();
+    let registered = inner.store.register_session(body.session_id, &body.verifier, life);
+    match timeout(STORE_DEADLINE, registered).await.unwrap_or(Err(StoreError::Unavailable)) {
+        Ok(Registration::Created) => {
+            inner.metrics.session_registered("created");
+            control.count("public", Counted::Session).await;
+            Ok((StatusCode::CREATED, Json(json!({ "success": true }))))
+        }
+        Ok(Registration::Known) => {
+            inner.metrics.session_registered("known");
+            Ok((StatusCode::OK, Json(json!({ "success": true }))))
+        }
+        Ok(Registration::Conflict) => {
+            inner.metrics.session_registered("conflict");
+            Err(Reason::SessionExists.into())
+        }
+        Err(_) => {
+            inner.metrics.session_registered("error");
+            inner.metrics.store_failed("session");
+            Err(Reason::StoreUnavailable.into())
+        }
+    }
+}
+
+impl ControlPlane {
+    /// Checks that `proof` was made by somebody who knows the session's secret, for this purpose, just now,
+    /// for the first time.
+    pub(super) async fn prove(
+        &self,
+        purpose: Purpose,
+        session: Uuid,
+        proof: &MembershipProof,
+    ) -> Result<(), Reason> {
+        let inner = &self.0;
+        let known = inner.store.verifier(session, inner.config.session_life());
+        let verifier = match timeout(STORE_DEADLINE, known).await {
+            Ok(Ok(Some(verifier))) => verifier,
+            Ok(Ok(None)) => return Err(Reason::UnknownSession),
+            Ok(Err(_)) | Err(_) => {
+                inner.metrics.store_failed("session");
+                return Err(Reason::StoreUnavailable);
+            }
+        };
+        verifier.check(purpose, session, proof, SystemTime::now()).map_err(|_| Reason::MembershipInvalid)?;
+        match timeout(STORE_DEADLINE, inner.store.spend_nonce(proof.nonce, FRESHNESS * 2)).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(Reason::MembershipInvalid),
+            Ok(Err(_)) | Err(_) => {
+                inner.metrics.store_failed("nonce");
+                Err(Reason::StoreUnavailable)
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Who is in which room. No IO.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use beach_lifeguard_client::{
+    Role,
+    signaling::{FromRoom, RoomPeer},
+};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use crate::telemetry::metrics::Metrics;
+
+/// Every room of this node. Clones share them.
+#[derive(Clone)]
+pub(in crate::control) struct Rooms(Arc<Inner>);
+
+struct Inner {
+    rooms: Mutex<HashMap<Uuid, Room>>,
+    metrics: Arc<Metrics>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// One session's members. One lock owns all memberships, so a join cannot race a last leave.
+type Room = HashMap<Uuid, Member>;
+
+struct Member {
+    role: Role,
+    /// Tells this entry from a newer one of the same peer.
+    entry: u64,
+    inbox: mpsc::Sender<FromRoom>,
+    /// Dropped when a newer entry takes over.
+    _superseded: CancellationToken,
+}
+
+/// One entry into a room; dropping it leaves.
+pub(super) struct Presence {
+    rooms: Rooms,
+    session: Uuid,
+    peer: Uuid,
+    entry: u64,
+    pub(super) inbox: mpsc::Receiver<FromRoom>,
+    /// Cancelled when a newer entry of the same peer takes over.
+    pub(super) superseded: CancellationToken,
+}
+
+/// The room holds as many as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RoomFull;
+
+impl Rooms {
+    pub(in crate::control) fn new(metrics: Arc<Metrics>, stop: CancellationToken) -> Self {
+        Self(Arc::new(Inner { rooms: Mutex::default(), metrics, tasks: TaskTracker::new(), stop }))
+    }
+
+    pub(super) fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
+    }
+
+    pub(super) fn stop(&self) -> &CancellationToken {
+        &self.0.stop
+    }
+
+    /// Enters; the newest entry of a peer wins. Tells the others, and returns who they are.
+    pub(super) fn enter(
+        &self,
+        session: Uuid,
+        peer: Uuid,
+        role: Role,
+        entry: u64,
+    ) -> Result<(Presence, Vec<RoomPeer>), RoomFull> {
+        let mut rooms = self.0.rooms.lock();
+        if rooms.len() >= ROOMS && !rooms.contains_key(&session) {
+            return Err(RoomFull);
+        }
+        let room = rooms.entry(session).or_default();
+        if room.len() >= MEMBERS && !room.contains_key(&peer) {
+            return Err(RoomFull);
+        }
+        let (to_inbox, inbox) = mpsc::channel(INBOX);
+        let superseded = CancellationToken::new();
+        let member = Member { role, entry, inbox: to_inbox, _superseded: superseded.clone() };
+        if let Some(older) = room.insert(peer, member) {
+            older._superseded.cancel();
+        }
+        let others = room.iter().filter(|(id, _)| **id != peer);
+        let present =
+            others.clone().map(|(&peer_id, member)| RoomPeer { peer_id, role: member.role }).collect();
+        for (_, other) in others {
+            let _ = other.inbox.try_send(FromRoom::PeerJoined(RoomPeer { peer_id: peer, role }));
+        }
+        self.count(&rooms);
+        Ok((Presence { rooms: self.clone(), session, peer, entry, inbox, superseded }, present))
+    }
+
+    fn leave(&self, session: Uuid, peer: Uuid, entry: u64) {
+        let mut rooms = self.0.rooms.lock();
+        let Some(room) = rooms.get_mut(&session) else { return };
+        if room.get(&peer).is_none_or(|member| member.entry != entry) {
+            return;
+        }
+        room.remove(&peer);
+        for member in room.values() {
+            let _ = member.inbox.try_send(FromRoom::PeerLeft { peer_id: peer });
+        }
+        if room.is_empty() {
+            rooms.remove(&session);
+        }
+        self.count(&rooms);
+    }
+
+    fn count(&self, rooms: &HashMap<Uuid, Room>) {
+        self.0.metrics.signaling_population(rooms.len(), rooms.values().map(HashMap::len).sum());
+    }
+}
+
+impl Presence {
+    /// Puts an envelope into another member's inbox; says whether it is there. A member that does not
+    /// read misses it: the stages above have deadlines.
+    pub(super) fn send(&self, to: Uuid, data: Bytes) -> bool {
+        let rooms = self.rooms.0.rooms.lock();
+        let member = rooms.get(&self.session).and_then(|room| room.get(&to));
+        let delivered = member.is_some_and(|member| {
+            member.inbox.try_send(FromRoom::Envelope { from: self.peer, data }).is_ok()
+        });
+        self.rooms.0.metrics.signaling_envelope(if delivered { "delivered" } else { "undelivered" });
+        delivered
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.rooms.leave(self.session, self.peer, self.entry);
+    }
+}
+
+impl fmt::Debug for Rooms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rooms").field("rooms", &self.0.rooms.lock().len()).finish_non_exhaustive()
+    }
+}
+
+/// Rooms on one node.
+const ROOMS: usize = 100_000;
+/// Members of one room: a host and its viewers.
+const MEMBERS: usize = 256;
+/// Messages that may wait for one member: the candidates of several dials.
+const INBOX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rooms() -> Rooms {
+        Rooms::new(Arc::new(Metrics::new()), CancellationToken::new())
+    }
+
+    #[test]
+    fn members_see_each_other_come_and_go_and_an_empty_room_is_gone() {
+        let (rooms, session, [a, b]) = (rooms(), Uuid::new_v4(), [Uuid::new_v4(), Uuid::new_v4()]);
+        let (mut host, present) = rooms.enter(session, a, Role::Host, 1).unwrap();
+        assert!(present.is_empty());
+        let (viewer, present) = rooms.enter(session, b, Role::Viewer, 2).unwrap();
+        assert_eq!(present, [RoomPeer { peer_id: a, role: Role::Host }]);
+        assert!(viewer.send(a, Bytes::from_static(b"x")));
+        assert!(!viewer.send(Uuid::new_v4(), Bytes::from_static(b"x")));
+        drop(viewer);
+        let seen: Vec<_> = std::iter::from_fn(|| host.inbox.try_recv().ok()).collect();
+        assert!(matches!(seen[0], FromRoom::PeerJoined(peer) if peer.peer_id == b));
+        assert!(matches!(seen[1], FromRoom::Envelope { from, .. } if from == b));
+        assert!(matches!(seen[2], FromRoom::PeerLeft { peer_id } if peer_id == b));
+        drop(host);
+        assert!(rooms.0.rooms.lock().is_empty());
+    }
+
+    #[test]
+    fn the_newest_entry_of_a_peer_wins_and_the_older_one_leaves_nothing() {
+        let (rooms, session, peer) = (rooms(), Uuid::new_v4(), Uuid::new_v4());
+        let (older, _) = rooms.enter(session, peer, Role::Host, 1).unwrap();
+        let (newer, _) = rooms.enter(session, peer, Role::Host, 2).unwrap();
+        assert!(older.superseded.is_cancelled() && !newer.superseded.is_cancelled());
+        drop(older);
+        assert_eq!(rooms.0.rooms.lock()[&session].len(), 1);
+    }
+
+    #[test]
+    fn a_room_is_bounded() {
+        let (rooms, session) = (rooms(), Uuid::new_v4());
+        let inside: Vec<_> = (0..MEMBERS as u64)
+            .map(|n| rooms.enter(session, Uuid::new_v4(), Role::Viewer, n).unwrap())
+            .collect();
+        assert!(rooms.enter(session, Uuid::new_v4(), Role::Viewer, 999).is_err());
+        drop(inside);
+    }
+}

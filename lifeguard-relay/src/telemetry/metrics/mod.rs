@@ -1,0 +1,323 @@
+//! Every metric of the service. The hot path adds to plain atomics; OpenTelemetry reads them when somebody
+//! scrapes.
+
+mod family;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use beach_lifeguard_client::CloseCode;
+use opentelemetry::{KeyValue, metrics::MeterProvider};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::{Encoder, Histogram, HistogramOpts, Registry, TextEncoder};
+
+pub use self::family::{FAMILIES, Family, Kind};
+use self::family::{Id, VERBS};
+
+/// The service's counters, gauges and histograms. Cheap to share; nothing here blocks.
+pub struct Metrics {
+    cells: Arc<Cells>,
+    handshake_ms: Histogram,
+    message_bytes: Histogram,
+    fanout: Histogram,
+    lived: Histogram,
+    registry: Registry,
+    /// Keeps the instruments alive.
+    _provider: SdkMeterProvider,
+}
+
+/// One atomic for each series.
+struct Cells(Vec<Vec<AtomicU64>>);
+
+impl Cells {
+    fn at(&self, id: Id, labels: &[&str]) -> &AtomicU64 {
+        &self.0[id as usize][FAMILIES[id as usize].find(labels)]
+    }
+}
+
+impl Metrics {
+    /// Makes them, all at 0.
+    pub fn new() -> Self {
+        let zeros = |family: &Family| (0..family.series()).map(|_| AtomicU64::new(0)).collect();
+        let cells = Arc::new(Cells(FAMILIES.iter().map(zeros).collect()));
+        let registry = Registry::new();
+        let exporter = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .scope_info_enabled(false)
+            .without_target_info()
+            .build();
+        // Both fail only when a name is registered twice, which the test below would show.
+        let provider =
+            SdkMeterProvider::builder().with_reader(exporter.expect("the registry is new")).build();
+        observe(&provider, &cells);
+        let histogram = |name, help, buckets: &[f64]| {
+            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
+                .expect("the buckets rise");
+            registry.register(Box::new(histogram.clone())).expect("names are unique");
+            histogram
+        };
+        Self {
+            handshake_ms: histogram(
+                HISTOGRAMS[0].0,
+                HISTOGRAMS[0].1,
+                &[1., 2., 5., 10., 25., 50., 100., 250., 1000., 5000.],
+            ),
+            message_bytes: histogram(
+                HISTOGRAMS[1].0,
+                HISTOGRAMS[1].1,
+                &[64., 256., 1024., 4096., 16_384., 65_536.],
+            ),
+            fanout: histogram(HISTOGRAMS[2].0, HISTOGRAMS[2].1, &[1., 2., 5., 10., 50., 100., 1000.]),
+            lived: histogram(
+                HISTOGRAMS[3].0,
+                HISTOGRAMS[3].1,
+                &[1., 10., 60., 300., 900., 3600., 14_400., 86_400.],
+            ),
+            cells,
+            registry,
+            _provider: provider,
+        }
+    }
+
+    /// Writes them in Prometheus' text format 0.0.4.
+    pub fn render(&self) -> String {
+        let mut text = Vec::new();
+        // Writing into memory cannot fail; a metric that cannot be encoded would be missing, not fatal.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// Reads one series; for tests, status pages and the demo.
+    pub fn read(&self, name: &str, labels: &[&str]) -> u64 {
+        let family = FAMILIES.iter().position(|family| family.name == name);
+        family.map_or(0, |at| self.cells.0[at][FAMILIES[at].find(labels)].load(Relaxed))
+    }
+
+    fn add(&self, id: Id, labels: &[&str], by: u64) {
+        self.cells.at(id, labels).fetch_add(by, Relaxed);
+    }
+
+    fn lower(&self, id: Id) {
+        // A gauge that was never raised stays at 0.
+        let _ = self.cells.at(id, &[]).fetch_update(Relaxed, Relaxed, |value| value.checked_sub(1));
+    }
+
+    fn set(&self, id: Id, labels: &[&str], value: u64) {
+        self.cells.at(id, labels).store(value, Relaxed);
+    }
+}
+
+/// The relay plane.
+impl Metrics {
+    /// A message of `bytes` went to `copies` peers.
+    pub fn forwarded(&self, bytes: usize, copies: usize) {
+        let (bytes_wide, copies_wide) = (bytes as u64, copies as u64);
+        self.add(Id::MessagesForwarded, &[], copies_wide);
+        self.add(Id::BytesForwarded, &[], bytes_wide * copies_wide);
+        self.message_bytes.observe(bytes as f64);
+        self.fanout.observe(copies as f64);
+    }
+
+    /// A frame was addressed to a peer that has left.
+    pub fn frame_undeliverable(&self) {
+        self.add(Id::FrameUndeliverable, &[], 1);
+    }
+
+    /// A read-only peer wrote.
+    pub fn read_only_dropped(&self) {
+        self.add(Id::ReadOnlyDropped, &[], 1);
+    }
+
+    /// Datagrams were evicted.
+    pub fn datagrams_evicted(&self, count: u64) {
+        self.add(Id::FlowControlDrops, &[], count);
+    }
+
+    /// A peer was told that it sends too much.
+    pub fn rate_limited(&self) {
+        self.add(Id::RateLimited, &[], 1);
+    }
+
+    /// A hello was accepted. `version` is `1` or `2`.
+    pub fn handshake_succeeded(&self, version: &'static str, took: Duration, telemetry: bool) {
+        self.add(Id::HandshakesSuccess, &[version], 1);
+        self.add(Id::TelemetryOptIn, &[], u64::from(telemetry));
+        self.handshake_ms.observe(took.as_secs_f64() * 1e3);
+    }
+
+    /// A hello was refused, for a reason of the closed set; another counts as `other`.
+    pub fn handshake_failed(&self, reason: &'static str) {
+        self.add(Id::HandshakesFailure, &[reason], 1);
+    }
+
+    /// A token was refused, for a reason of the closed set; another counts as `other`.
+    pub fn token_refused(&self, reason: &'static str) {
+        self.add(Id::TokenFailure, &[reason], 1);
+    }
+
+    /// A socket is served.
+    pub fn connection_opened(&self) {
+        self.add(Id::ConnectionsTotal, &[], 1);
+        self.add(Id::ConnectionsActive, &[], 1);
+    }
+
+    /// A socket ended.
+    pub fn connection_closed(&self, code: CloseCode, lived: Duration) {
+        self.lower(Id::ConnectionsActive);
+        self.add(Id::ConnectionsClosed, &[code.label()], 1);
+        self.add(Id::SlowConsumers, &[], u64::from(code == CloseCode::SLOW_CONSUMER));
+        self.lived.observe(lived.as_secs_f64());
+    }
+
+    /// A session got its first peer.
+    pub fn session_opened(&self) {
+        self.add(Id::SessionsOpened, &[], 1);
+        self.add(Id::SessionsActive, &[], 1);
+    }
+
+    /// A session lost its last peer.
+    pub fn session_emptied(&self) {
+        self.lower(Id::SessionsActive);
+        self.add(Id::SessionsEmptied, &[], 1);
+    }
+
+    /// A peer was recycled.
+    pub fn idle_pruned(&self) {
+        self.add(Id::IdlePruned, &[], 1);
+    }
+}
+
+/// The control plane.
+impl Metrics {
+    /// A token was asked for; `outcome` and `guardrail` are of the documented sets.
+    pub fn token_requested(&self, outcome: &'static str, guardrail: &'static str) {
+        self.add(Id::TokenRequests, &[outcome, guardrail], 1);
+        self.add(Id::SoftBreaches, &[], u64::from(guardrail == "soft_breach"));
+    }
+
+    /// The share of activations among sessions, 0 to 1, of the cohort a token was just asked for.
+    pub fn guardrail_ratio(&self, ratio: f64) {
+        self.set(Id::Guardrail, &[], (ratio * 1e6) as u64);
+    }
+
+    /// A session was registered, or not.
+    pub fn session_registered(&self, outcome: &'static str) {
+        self.add(Id::SessionsRegistered, &[outcome], 1);
+    }
+
+    /// Minting was paused by itself.
+    pub fn auto_paused(&self, cause: &'static str) {
+        self.add(Id::AutoPauses, &[cause], 1);
+    }
+
+    /// TURN credentials were asked for.
+    pub fn turn_requested(&self, outcome: &'static str) {
+        self.add(Id::Turn, &[outcome], 1);
+    }
+
+    /// Rooms and peers inside them, as they are.
+    pub fn signaling_population(&self, rooms: usize, peers: usize) {
+        self.set(Id::SignalingRooms, &[], rooms as u64);
+        self.set(Id::SignalingPeers, &[], peers as u64);
+    }
+
+    /// What became of an envelope.
+    pub fn signaling_envelope(&self, outcome: &'static str) {
+        self.add(Id::SignalingEnvelopes, &[outcome], 1);
+    }
+
+    /// An entry was refused.
+    pub fn signaling_refused(&self, reason: &'static str) {
+        self.add(Id::SignalingRefused, &[reason], 1);
+    }
+
+    /// An operation of the store failed.
+    pub fn store_failed(&self, operation: &'static str) {
+        self.add(Id::StoreErrors, &[operation], 1);
+    }
+
+    /// Counter updates that wait for the store.
+    pub fn store_backlog(&self, waiting: usize) {
+        self.set(Id::StoreBacklog, &[], waiting as u64);
+    }
+
+    /// The entitlement keys were fetched.
+    pub fn jwks_refreshed(&self, outcome: &'static str) {
+        self.add(Id::JwksRefreshes, &[outcome], 1);
+    }
+
+    /// The kill switch as it stands: the verbs that are on for everybody, and how many cohorts have one.
+    pub fn kill_switch(&self, on: impl Fn(&'static str) -> bool, cohorts: usize) {
+        for verb in VERBS {
+            self.set(Id::Paused, &[verb], u64::from(on(verb)));
+        }
+        self.set(Id::PausedCohorts, &[], cohorts as u64);
+    }
+
+    /// Somebody used the kill switch on this node.
+    pub fn kill_switch_set(&self, verb: &'static str) {
+        self.add(Id::KillSwitchSet, &[verb], 1);
+    }
+
+    /// How old this node's view of the kill switch is.
+    pub fn kill_switch_age(&self, age: Duration) {
+        self.set(Id::KillSwitchAge, &[], age.as_secs());
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// The histograms: name and help.
+pub const HISTOGRAMS: [(&str, &str); 4] = [
+    ("beach_lifeguard_handshake_duration_ms", "Milliseconds from the upgrade to the accepted hello."),
+    ("beach_lifeguard_message_size_bytes", "Payload bytes of forwarded messages."),
+    ("beach_lifeguard_fanout_peers", "Recipients of each forwarded message."),
+    ("beach_lifeguard_connection_duration_seconds", "Seconds a socket was served."),
+];
+
+/// Gives each family an instrument that reads its cells.
+fn observe(provider: &SdkMeterProvider, cells: &Arc<Cells>) {
+    let meter = provider.meter("beach-lifeguard");
+    for (at, family) in FAMILIES.iter().enumerate() {
+        let attributes: Vec<Vec<KeyValue>> = (0..family.series())
+            .map(|series| {
+                family.values(series).into_iter().map(|(name, value)| KeyValue::new(name, value)).collect()
+            })
+            .collect();
+        let cells = cells.clone();
+        let read = move |observe: &dyn Fn(u64, &[KeyValue])| {
+            for (cell, attributes) in cells.0[at].iter().zip(&attributes) {
+                observe(cell.load(Relaxed), attributes);
+            }
+        };
+        match family.kind {
+            Kind::Counter => {
+                let builder = meter.u64_observable_counter(family.name).with_description(family.help);
+                builder.with_callback(move |to| read(&|value, labels| to.observe(value, labels))).build();
+            }
+            Kind::Gauge => {
+                let builder = meter.u64_observable_gauge(family.name).with_description(family.help);
+                builder.with_callback(move |to| read(&|value, labels| to.observe(value, labels))).build();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! What an operator sees: metrics, and nothing that names a person or a session.
+
+pub mod metrics;
