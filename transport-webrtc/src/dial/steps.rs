@@ -75,6 +75,7 @@ impl Dial<'_> {
         }
         self.readers[index(lane)].spawn(read_channel(self.shared.clone(), channel.clone(), lane));
         self.channels[index(lane)] = Some(channel);
+        self.knock.reset_immediately();
         Ok(())
     }
 
