@@ -15,7 +15,10 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-use crate::relay::{Phase, Relay};
+use crate::{
+    control::{KillSwitch, Verb},
+    relay::{Phase, Relay},
+};
 
 /// Whether this process should be sent new work. Asked by `/readyz`.
 pub type Readiness = Arc<dyn Fn() -> Result<(), &'static str> + Send + Sync>;
@@ -53,9 +56,12 @@ pub fn public(routes: Router, ready: Readiness) -> Router {
 }
 
 /// Ready while the relay takes new peers.
-pub fn relay_readiness(relay: &Relay) -> Readiness {
-    let relay = relay.clone();
+pub fn relay_readiness(relay: &Relay, kill_switch: &KillSwitch) -> Readiness {
+    let (relay, kill_switch) = (relay.clone(), kill_switch.clone());
     Arc::new(move || match relay.phase() {
+        Phase::Serving if kill_switch.state().everybody.is_some_and(|pause| pause.verb >= Verb::RefuseNew) => {
+            Err("fallback_paused")
+        }
         Phase::Serving => Ok(()),
         Phase::Draining => Err("draining"),
         Phase::Stopped => Err("stopped"),

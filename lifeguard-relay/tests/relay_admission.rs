@@ -4,7 +4,7 @@ mod relay_support;
 
 use std::time::Duration;
 
-use beach_lifeguard_client::{Access, CloseCode, Claims, FallbackToken, Header, Kind, Role};
+use beach_lifeguard_client::{Access, Claims, CloseCode, FallbackToken, Header, Kind, Role};
 use relay_support::{Client, Heard, Rig, hello, unix_now};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -56,7 +56,8 @@ async fn nobody_gets_more_than_its_token_says() {
     let as_host = rig.turned_away(Message::text(hello(session, peer, Role::Host, viewer).encode())).await;
     assert_eq!(as_host, (CloseCode::ROLE.get(), "role_mismatch".to_owned()));
     let read_only = rig.token(session, peer, Role::Viewer, |c| c.access = Access::ReadOnly);
-    let writing = rig.turned_away(Message::text(hello(session, peer, Role::Viewer, read_only).encode())).await;
+    let writing =
+        rig.turned_away(Message::text(hello(session, peer, Role::Viewer, read_only).encode())).await;
     assert_eq!(writing, (CloseCode::ROLE.get(), "role_mismatch".to_owned()));
     rig.stop().await;
 }

@@ -178,7 +178,8 @@ async fn a_drain_tells_everybody_refuses_newcomers_and_leaves_nobody() {
     });
     assert!(matches!(host.notice().await, Control::Drain { after, .. } if after == Duration::from_secs(1)));
     assert!(matches!(viewer.notice().await, Control::Drain { .. }));
-    let refused = Client::connect(rig.address, "/v2/ws", &[("sec-websocket-protocol", "beach-lifeguard.v2")]).await;
+    let refused =
+        Client::connect(rig.address, "/v2/ws", &[("sec-websocket-protocol", "beach-lifeguard.v2")]).await;
     assert_eq!(refused.err().map(|status| status.as_u16()), Some(503));
     // Live traffic goes on until the close.
     host.send(viewer.address(), Lane::Reliable, b"last words").await;

@@ -110,7 +110,8 @@ async fn the_newest_connection_of_a_peer_wins() {
     let session = Uuid::new_v4();
     let mut host = rig.join(session, Role::Host).await;
     let peer = Uuid::new_v4();
-    let mut hello = relay_support::hello(session, peer, Role::Viewer, rig.token(session, peer, Role::Viewer, |_| {}));
+    let mut hello =
+        relay_support::hello(session, peer, Role::Viewer, rig.token(session, peer, Role::Viewer, |_| {}));
     let mut old = rig.join_with(&hello).await;
     hello.token = rig.token(session, peer, Role::Viewer, |_| {});
     let mut new = rig.join_with(&hello).await;

@@ -2,10 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{
-    KEYS, Key, Values,
-    value::Form,
-};
+use super::{KEYS, Key, Values, value::Form};
 
 /// The whole default configuration as a TOML file, each key with its help.
 pub fn default_toml() -> String {

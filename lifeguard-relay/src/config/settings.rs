@@ -8,6 +8,7 @@ use super::{
     value::{Bytes, Setting},
 };
 use crate::{
+    control::ControlConfig,
     listen::{Caps, ListenConfig},
     relay::{Rate, RelayConfig},
 };
@@ -39,6 +40,28 @@ keys! {
     admin_addr: SocketAddr = "127.0.0.1:9444", "admin.addr", ["BEACH_LIFEGUARD_ADMIN_ADDR"];
     /// Bearer token for the admin address; required when that is not a loopback address.
     admin_token: Option<String> = "", "admin.token", ["BEACH_LIFEGUARD_ADMIN_TOKEN"], secret;
+
+    /// Who signs tokens: control plane and relay must say the same.
+    issuer: String = "beach-lifeguard", "tokens.issuer", ["BEACH_LIFEGUARD_ISSUER"];
+    /// Relay: public keys that are trusted, `id:key`, as `keys generate` prints them.
+    public_keys: Vec<String> = "", "tokens.public_keys", ["BEACH_LIFEGUARD_PUBLIC_KEYS"];
+    /// Control plane: the private key, PEM.
+    signing_key: Option<String> = "", "tokens.signing_key", ["BEACH_LIFEGUARD_SIGNING_KEY"], secret;
+    /// Control plane: the name of that key.
+    key_id: String = "", "tokens.key_id", ["BEACH_LIFEGUARD_KEY_ID"];
+
+    /// Control plane: the relay named to clients, `wss://…/v2/ws`; empty when clients know it.
+    relay_url: Option<String> = "", "control.relay_url", ["BEACH_LIFEGUARD_RELAY_URL"];
+    /// Control plane: whether the fallback is rolled out at all.
+    fallback_enabled: bool = "false", "control.fallback_ws_enabled", ["FALLBACK_WS_ENABLED"];
+    /// Control plane: start with minting paused. Later changes go through `pause` and `resume`.
+    fallback_paused: bool = "false", "control.fallback_ws_paused", ["FALLBACK_WS_PAUSED"];
+    /// Control plane: life of a token, 10s to 300s.
+    token_ttl: Duration = "60s", "control.token_ttl", ["FALLBACK_TOKEN_TTL"];
+    /// Control plane: share of a cohort's sessions in an hour beyond which activations alert, 0 to 1.
+    guardrail_threshold: f64 = "0.005", "control.guardrail_threshold", ["FALLBACK_GUARDRAIL_THRESHOLD"];
+    /// Control plane: how long an unused session is known.
+    session_ttl: Duration = "24h", "control.session_ttl", ["BEACH_LIFEGUARD_SESSION_TTL"];
 
     /// Origins of web pages that may connect, matched exactly.
     allowed_origins: Vec<String> = "", "relay.allowed_origins", ["BEACH_LIFEGUARD_ALLOWED_ORIGINS"];
@@ -101,7 +124,9 @@ impl Settings {
     pub fn check(&self) -> Result<(), ConfigError> {
         let conflict = |words: &str| Err(ConfigError::Conflict(words.to_owned()));
         if self.tls_certificate.is_some() != self.tls_key.is_some() {
-            return conflict("`listen.tls_certificate` and `listen.tls_key` go together: set both or neither");
+            return conflict(
+                "`listen.tls_certificate` and `listen.tls_key` go together: set both or neither",
+            );
         }
         if !self.admin_addr.ip().is_loopback() && self.admin_token.is_none() {
             return conflict("`admin.addr` is not a loopback address: set `admin.token`, or use 127.0.0.1");
@@ -116,6 +141,25 @@ impl Settings {
             return conflict("`hello_timeout`, `header_timeout` and `write_deadline` cannot be zero");
         }
         Ok(())
+    }
+
+    /// The part of the control plane.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Conflict`] for what the control plane cannot work with.
+    pub fn control(&self) -> Result<ControlConfig, ConfigError> {
+        let config = ControlConfig {
+            issuer: self.issuer.clone(),
+            relay_url: self.relay_url.clone(),
+            fallback_ws_enabled: self.fallback_enabled,
+            paused: self.fallback_paused,
+            token_ttl: self.token_ttl.as_secs(),
+            guardrail_threshold: self.guardrail_threshold,
+            session_ttl: self.session_ttl.as_secs(),
+        };
+        config.check().map_err(|error| ConfigError::Conflict(error.to_string()))?;
+        Ok(config)
     }
 
     /// The part of the accept loop.

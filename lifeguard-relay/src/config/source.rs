@@ -128,8 +128,9 @@ impl Values {
     ///
     /// [`ConfigError`] for TOML that does not parse, for a key nobody knows and for a value of no use.
     pub fn add_toml(&mut self, keys: &'static [Key], text: &str, file: &Path) -> Result<(), ConfigError> {
-        let syntax = |error: toml::de::Error| {
-            ConfigError::Toml { file: file.to_owned(), message: error.message().to_owned() }
+        let syntax = |error: toml::de::Error| ConfigError::Toml {
+            file: file.to_owned(),
+            message: error.message().to_owned(),
         };
         let document: toml::Table = text.parse().map_err(syntax)?;
         for (section, content) in document {

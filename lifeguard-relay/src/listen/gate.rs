@@ -140,7 +140,9 @@ impl Gate {
         }
         if !(self.caps.exempt_loopback && network.is_loopback()) {
             let count = state.addresses.get(&network).copied().unwrap_or_default();
-            if count.connections >= self.caps.per_address || count.transients >= self.caps.transient_per_address {
+            if count.connections >= self.caps.per_address
+                || count.transients >= self.caps.transient_per_address
+            {
                 return Err(Refused::Address);
             }
         }
@@ -217,8 +219,13 @@ const TRANSIENT_GRACE: Duration = Duration::from_millis(250);
 mod tests {
     use super::*;
 
-    const CAPS: Caps =
-        Caps { connections: 4, per_address: 3, transient: 3, transient_per_address: 2, exempt_loopback: true };
+    const CAPS: Caps = Caps {
+        connections: 4,
+        per_address: 3,
+        transient: 3,
+        transient_per_address: 2,
+        exempt_loopback: true,
+    };
 
     fn address(n: u8) -> IpAddr {
         [192, 0, 2, n].into()

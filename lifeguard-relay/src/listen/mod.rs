@@ -23,10 +23,8 @@ pub use self::{
     gate::{Caps, Gate, Refused},
     tls::{Certificates, TlsError},
 };
-pub(crate) use self::{
-    gate::{Seat, Transient},
-    socket::Socket,
-};
+pub(crate) use self::{gate::Transient, socket::Socket};
+use self::{gate::Seat, socket::Stream};
 
 /// How connections are taken in.
 #[derive(Debug, Clone)]
@@ -50,13 +48,11 @@ impl Default for ListenConfig {
     }
 }
 
-/// Who is on the other end of a connection, and the permits it holds. A request extension.
+/// Who is on the other end of a connection. A request extension.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     pub(crate) address: IpAddr,
-    /// Held for as long as the socket lives, upgraded or not.
-    pub(crate) seat: Arc<Seat>,
-    /// Held until the client has proven who it is.
+    /// Its place among the strangers, held until the client has proven who it is.
     pub(crate) transient: Arc<Transient>,
 }
 
@@ -86,15 +82,16 @@ pub async fn serve(
         };
         // Refusing costs one system call and no answer: whoever floods learns nothing.
         let Ok((seat, transient)) = gate.enter(address.ip()) else { continue };
-        let client = Client { address: address.ip(), seat: Arc::new(seat), transient: Arc::new(transient) };
+        let client = Client { address: address.ip(), transient: Arc::new(transient) };
         let acceptor = certificates.as_ref().map(|certificates| certificates.acceptor());
-        tasks.spawn(connection(stream, acceptor, app.clone(), config.clone(), client, stop.clone()));
+        tasks.spawn(connection(stream, seat, acceptor, app.clone(), config.clone(), client, stop.clone()));
     }
 }
 
 /// One connection, until it ends, is upgraded, is evicted or is told to stop.
 async fn connection(
     stream: TcpStream,
+    seat: Seat,
     acceptor: Option<TlsAcceptor>,
     app: Router,
     config: Arc<ListenConfig>,
@@ -104,14 +101,16 @@ async fn connection(
     let transient = client.transient.clone();
     let work = async {
         set_options(&stream, &config);
-        let socket = match acceptor {
-            None => Socket::Plain(stream),
-            Some(acceptor) => match tokio::time::timeout(config.header_timeout, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => Socket::Tls(Box::new(stream)),
-                Ok(Err(_)) | Err(_) => return,
-            },
+        let stream = match acceptor {
+            None => Stream::Plain(stream),
+            Some(acceptor) => {
+                match tokio::time::timeout(config.header_timeout, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => Stream::Tls(Box::new(stream)),
+                    Ok(Err(_)) | Err(_) => return,
+                }
+            }
         };
-        speak_http(socket, app, &config, client, stop).await;
+        speak_http(Socket::new(stream, seat), app, &config, client, stop).await;
     };
     // Evicted: the scope for strangers is full and this one had its time.
     tokio::select! {

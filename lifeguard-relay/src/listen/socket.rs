@@ -1,4 +1,4 @@
-//! A TCP stream, with TLS or without.
+//! A TCP stream, with TLS or without, and its place at the gate.
 
 use std::{
     io,
@@ -12,22 +12,37 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// One type for both, so that an upgraded connection can be taken back out of `hyper` by its type.
+use super::gate::Seat;
+
+/// One type for both, so that an upgraded connection can be taken back out of `hyper` by its type. Its
+/// place at the gate goes with it, whoever upgrades it.
 #[derive(Debug)]
-pub(crate) enum Socket {
+pub(crate) struct Socket {
+    stream: Stream,
+    _seat: Seat,
+}
+
+#[derive(Debug)]
+pub(super) enum Stream {
     Plain(TcpStream),
     /// Boxed: a TLS session is an order of magnitude larger than a descriptor.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+impl Socket {
+    pub(super) fn new(stream: Stream, seat: Seat) -> Self {
+        Self { stream, _seat: seat }
+    }
+}
+
 macro_rules! either {
     ($self:expr, $stream:ident => $body:expr) => {
-        match $self.get_mut() {
-            Socket::Plain($stream) => {
+        match &mut $self.get_mut().stream {
+            Stream::Plain($stream) => {
                 let $stream = Pin::new($stream);
                 $body
             }
-            Socket::Tls($stream) => {
+            Stream::Tls($stream) => {
                 let $stream = Pin::new($stream.as_mut());
                 $body
             }
@@ -36,11 +51,7 @@ macro_rules! either {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         either!(self, stream => stream.poll_read(cx, buf))
     }
 }
@@ -67,9 +78,9 @@ impl AsyncWrite for Socket {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
         }
     }
 }

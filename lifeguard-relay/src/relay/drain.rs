@@ -52,6 +52,13 @@ impl Relay {
         });
     }
 
+    /// Orders everything to end and waits for nothing.
+    pub(crate) fn abandon(&self) {
+        self.shared.phase.send_replace(Phase::Stopped);
+        self.shared.for_each_peer(|peer| peer.end(Order::new(CloseCode::RESTART, "shutdown")));
+        self.shared.stop.cancel();
+    }
+
     /// Ends every task of the relay. Peers that are still there are closed with `code`.
     pub async fn shutdown(&self, code: CloseCode) {
         let relay = &self.shared;

@@ -112,9 +112,7 @@ mod tests {
         let card = Card { peer_id: Uuid::nil(), role: Role::Host, wire: Wire::V2 };
         let join = |n| registry.join(Uuid::nil(), card, || (), move |_, _| n, |_, _, _| {}).unwrap();
         let (old, new) = (join(1), join(2));
-        let try_route = |from, to| {
-            new.session.with_roster(|r| route(r, from, to, |_| panic!("delivered")))
-        };
+        let try_route = |from, to| new.session.with_roster(|r| route(r, from, to, |_| panic!("delivered")));
         assert_eq!(try_route(old.address, new.address), Routed::Fenced);
         assert_eq!(try_route(new.address, old.address), Routed::Departed);
     }

@@ -167,7 +167,9 @@ fn join(
 pub(super) fn tell(peer: &Arc<PeerHandle>, role: Role, notice: Notice<'_>) {
     let control = match notice {
         Notice::Joined(_, card) | Notice::Left(_, card) if !concerns(role, card.role) => return,
-        Notice::Joined(_, Card { wire: Wire::V1, .. }) | Notice::Left(_, Card { wire: Wire::V1, .. }) => return,
+        Notice::Joined(_, Card { wire: Wire::V1, .. }) | Notice::Left(_, Card { wire: Wire::V1, .. }) => {
+            return;
+        }
         Notice::Joined(address, card) => {
             Control::PeerJoined(Presence { peer: address, peer_id: card.peer_id, role: card.role })
         }
@@ -205,10 +207,10 @@ fn serve(
     started: Instant,
 ) {
     let Greeted { joined, access, telemetry } = greeted;
-    let Client { seat, transient, .. } = client;
-    drop(transient);
+    // A stranger no more.
+    drop(client);
     relay.metrics.handshake_succeeded(joined.handle.wire.version(), started.elapsed(), telemetry);
-    let guard = PeerGuard::new(relay.clone(), &joined, seat, open);
+    let guard = PeerGuard::new(relay.clone(), &joined, open);
     let inbound = Inbound::new(relay.clone(), joined.session, joined.handle, access);
     let peer = Peer::new(ws, inbound);
     relay.tasks.spawn(async move { guard.ended(peer.run().await) });

@@ -14,7 +14,6 @@ use super::{
     registry::{Joined, Session},
     session::SessionShared,
 };
-use crate::listen::Seat;
 
 /// One upgraded socket, counted.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ impl Drop for OpenSocket {
     }
 }
 
-/// One admitted peer: its seat in the session, its place at the gate, its gauge.
+/// One admitted peer: its seat in the session, its gauge.
 #[derive(Debug)]
 pub(super) struct PeerGuard {
     relay: Arc<Shared>,
@@ -43,7 +42,6 @@ pub(super) struct PeerGuard {
     since: Instant,
     /// A task that panics never says how it ended.
     code: CloseCode,
-    _seat: Arc<Seat>,
     _open: OpenSocket,
 }
 
@@ -51,7 +49,6 @@ impl PeerGuard {
     pub(super) fn new(
         relay: Arc<Shared>,
         joined: &Joined<Arc<PeerHandle>, SessionShared>,
-        seat: Arc<Seat>,
         open: OpenSocket,
     ) -> Self {
         relay.metrics.connection_opened();
@@ -64,7 +61,6 @@ impl PeerGuard {
             address: joined.address,
             since: Instant::now(),
             code: CloseCode::INTERNAL,
-            _seat: seat,
             _open: open,
         }
     }

@@ -126,7 +126,7 @@ impl Relay {
 
     /// Serves the relay plane alone, with health endpoints, until `stop`; then drains.
     pub async fn run(&self, listener: TcpListener, gate: Arc<Gate>, stop: CancellationToken) {
-        let app = app::public(self.routes(), app::relay_readiness(self));
+        let app = app::public(self.routes(), app::relay_readiness(self, &self.shared.admission.kill_switch));
         let accept = CancellationToken::new();
         let serving = tokio::spawn(listen::serve(
             listener,
@@ -184,7 +184,10 @@ impl Shared {
     /// Counts a handshake that failed, and remembers why.
     fn refused_handshake(&self, refused: &HandshakeRefused) {
         self.note_refusal(refused.label());
-        self.metrics.handshake_failed(refused.label());
+        self.metrics.handshake_failed(refused.counted_as());
+        if let HandshakeRefused::Token(error) = refused {
+            self.metrics.token_refused(error.label());
+        }
     }
 
     fn note_refusal(&self, label: &'static str) {

@@ -190,7 +190,10 @@ mod tests {
         let mut queue = Outbound::new(BUDGET);
         assert_eq!(queue.push_datagram(Outgoing::Binary(vec![1; 100].into())), Evicted::default());
         assert_eq!(queue.push_datagram(Outgoing::Binary(vec![2; 100].into())), Evicted::default());
-        assert_eq!(queue.push_datagram(Outgoing::Binary(vec![3; 100].into())), Evicted { frames: 1, bytes: 100 });
+        assert_eq!(
+            queue.push_datagram(Outgoing::Binary(vec![3; 100].into())),
+            Evicted { frames: 1, bytes: 100 }
+        );
         assert_eq!(queue.pop(), Some(Outgoing::Binary(vec![2; 100].into())));
     }
 

@@ -120,6 +120,19 @@ impl HandshakeRefused {
         }
     }
 
+    /// The label under which the failed handshake is counted: tokens have a metric of their own, so here
+    /// most of their faults are one.
+    pub(crate) fn counted_as(self) -> &'static str {
+        match self {
+            Self::Hello(_) | Self::NoHello(NoHello::TooBig) => "invalid_payload",
+            Self::Paused => "paused",
+            Self::Token(TokenError::Entitlement | TokenError::Session | TokenError::Subject) => self.label(),
+            Self::Token(TokenError::Spent) => "spent_token",
+            Self::Token(_) => "bad_token",
+            _ => self.label(),
+        }
+    }
+
     /// What the client is told.
     pub(crate) fn order(self) -> Order {
         let code = match self {

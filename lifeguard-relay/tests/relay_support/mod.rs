@@ -76,7 +76,13 @@ impl Rig {
     }
 
     /// A token with `change`s to what it usually says.
-    pub fn token(&self, session: Uuid, peer: Uuid, role: Role, change: impl FnOnce(&mut Claims)) -> FallbackToken {
+    pub fn token(
+        &self,
+        session: Uuid,
+        peer: Uuid,
+        role: Role,
+        change: impl FnOnce(&mut Claims),
+    ) -> FallbackToken {
         let now = unix_now();
         let mut claims = Claims {
             iss: ISSUER.to_owned(),
@@ -250,12 +256,16 @@ impl Client {
                 Some(Ok(Message::Binary(frame))) => {
                     let (header, payload) = Header::split(frame).unwrap();
                     match header.kind {
-                        beach_lifeguard_client::Kind::Control => Heard::Control(Control::decode(&payload).unwrap()),
+                        beach_lifeguard_client::Kind::Control => {
+                            Heard::Control(Control::decode(&payload).unwrap())
+                        }
                         _ => Heard::Frame(header, payload),
                     }
                 }
                 Some(Ok(Message::Text(text))) => Heard::Text(text.to_string()),
-                Some(Ok(Message::Close(Some(close)))) => Heard::Closed(close.code.into(), close.reason.to_string()),
+                Some(Ok(Message::Close(Some(close)))) => {
+                    Heard::Closed(close.code.into(), close.reason.to_string())
+                }
                 Some(Ok(Message::Close(None))) => Heard::Closed(1005, String::new()),
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => Heard::Ended,

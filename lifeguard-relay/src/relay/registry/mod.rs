@@ -68,9 +68,8 @@ impl<P: Clone, X, L: Locks> Registry<P, X, L> {
         handle: impl FnOnce(PeerAddr, &Roster<P>) -> P,
         tell: impl FnMut(&P, Role, Notice<'_>),
     ) -> Result<Joined<P, X, L>, JoinRefused> {
-        let make = || {
-            Arc::new(Session { id, roster: L::Lock::new(Roster::new(self.max_peers)), shared: share() })
-        };
+        let make =
+            || Arc::new(Session { id, roster: L::Lock::new(Roster::new(self.max_peers)), shared: share() });
         self.sessions.with_entry(id, make, |session| {
             let seated = session.roster.with(|roster| roster.seat(card, handle, tell))?;
             Ok(Joined {

@@ -37,9 +37,15 @@ fn the_newest_connection_of_a_peer_wins_and_the_others_learn_of_it() {
     let told = RefCell::new(Vec::new());
     // The session is full, but a peer that replaces itself needs no further seat.
     let new = registry
-        .join(SESSION, card(2, Role::Viewer), || (), |_, _| 21, |to, _, notice| {
-            told.borrow_mut().push((*to, matches!(notice, Notice::Joined(..))));
-        })
+        .join(
+            SESSION,
+            card(2, Role::Viewer),
+            || (),
+            |_, _| 21,
+            |to, _, notice| {
+                told.borrow_mut().push((*to, matches!(notice, Notice::Joined(..))));
+            },
+        )
         .unwrap();
     assert_eq!(new.superseded, Some(20));
     assert_eq!(*told.borrow(), [(1, false), (1, true)]);
@@ -75,10 +81,16 @@ fn a_newcomer_sees_exactly_the_others() {
     join(&registry, card(1, Role::Host), 1).unwrap();
     let seen = RefCell::new(Vec::new());
     registry
-        .join(SESSION, card(2, Role::Viewer), || (), |_, others| {
-            seen.borrow_mut().extend(others.iter().map(|(_, card, _)| card.peer_id.as_u128()));
-            2
-        }, |_, _, _| {})
+        .join(
+            SESSION,
+            card(2, Role::Viewer),
+            || (),
+            |_, others| {
+                seen.borrow_mut().extend(others.iter().map(|(_, card, _)| card.peer_id.as_u128()));
+                2
+            },
+            |_, _, _| {},
+        )
         .unwrap();
     assert_eq!(*seen.borrow(), [1]);
 }

@@ -1,0 +1,121 @@
+//! The command line: what can be asked, and how each failure ends.
+
+mod arguments;
+mod config;
+mod keys;
+mod operate;
+mod run;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::arguments::SettingsArgs;
+use crate::{config::ConfigError, listen::TlsError};
+
+/// beach-lifeguard: the relay that carries a session when nothing else does, and the control plane that
+/// mints its tokens.
+#[derive(Debug, Parser)]
+#[command(name = "beach-lifeguard", version, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the relay plane.
+    Serve(SettingsArgs),
+    /// Run the control plane: sessions, tokens, signaling, TURN credentials.
+    ControlPlane(SettingsArgs),
+    /// Run both on this machine, with a memory store and keys made at start. For development only.
+    Dev(run::DevArgs),
+    /// Make or inspect fallback tokens.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Make or rotate the keys that sign tokens.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Check or print configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Pause minting (or more) on a running process: the kill switch.
+    Pause(operate::PauseArgs),
+    /// Take the kill switch back.
+    Resume(operate::ScopeArgs),
+    /// Let everybody go from a running relay, and keep it up but unready.
+    Drain(operate::ScopeArgs),
+    /// Show what a running process is doing.
+    Status(operate::AdminArgs),
+}
+
+impl Cli {
+    /// Does what was asked, and says in one line why it could not.
+    pub async fn run(self) -> ExitCode {
+        let done = match self.command {
+            Command::Serve(args) => run::serve(args).await,
+            Command::ControlPlane(args) => run::control_plane(args).await,
+            Command::Dev(args) => run::dev(args).await,
+            Command::Token(command) => token::run(command),
+            Command::Keys(command) => keys::run(command),
+            Command::Config(command) => config::run(command),
+            Command::Pause(args) => operate::pause(args).await,
+            Command::Resume(args) => operate::resume(args).await,
+            Command::Drain(args) => operate::drain(args).await,
+            Command::Status(args) => operate::status(args).await,
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprintln!("beach-lifeguard: {failure}");
+                failure.exit_code()
+            }
+        }
+    }
+}
+
+/// Why a command failed; each has its exit code and says what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("{0}\n  see `beach-lifeguard config print-default` for every key")]
+    Config(#[from] ConfigError),
+    #[error("cannot listen on {address}: {source}\n  is another one running? choose an address with --{flag}")]
+    Bind { address: std::net::SocketAddr, flag: &'static str, source: std::io::Error },
+    #[error("{0}: {source}\n  check --listen-tls-certificate and --listen-tls-key", source = cause(.0))]
+    Tls(#[from] TlsError),
+    #[error("no answer from the admin address {url}: {why}\n  is the process running? name it with --admin")]
+    Unreachable { url: String, why: String },
+    #[error("the process refused: {0}")]
+    Refused(String),
+    #[error("{0}")]
+    Input(String),
+    #[error("{0}")]
+    Store(String),
+    #[error("{0} connections had to be closed at the deadline of the drain")]
+    Forced(usize),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Io(_) => 1,
+            Self::Config(_) | Self::Tls(_) => 3,
+            Self::Bind { .. } => 4,
+            Self::Unreachable { .. } => 5,
+            Self::Refused(_) => 6,
+            Self::Input(_) => 7,
+            Self::Store(_) => 8,
+            Self::Forced(_) => 9,
+        })
+    }
+}
+
+fn cause(error: &TlsError) -> String {
+    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done · 1 input or output failed · 2 wrong usage · 3 configuration · 4 address in use · \
+5 process not reachable · 6 process refused · 7 unusable key or token · 8 store not reachable · 9 connections closed at the drain's deadline";

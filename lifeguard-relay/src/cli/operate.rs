@@ -1,0 +1,202 @@
+//! `pause`, `resume`, `drain` and `status`: what an operator does to a running process.
+
+use std::{io::IsTerminal, time::Duration};
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::Failure;
+
+#[derive(Debug, Args)]
+pub(crate) struct AdminArgs {
+    /// The admin address of the process.
+    #[arg(long, default_value = "http://127.0.0.1:9444", env = "BEACH_LIFEGUARD_ADMIN")]
+    admin: String,
+    /// Its bearer token, when it has one.
+    #[arg(long, env = "BEACH_LIFEGUARD_ADMIN_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Print the raw JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScopeArgs {
+    #[command(flatten)]
+    admin: AdminArgs,
+    /// Only this cohort of the deployment. Without it, everybody.
+    #[arg(long)]
+    cohort: Option<String>,
+    /// Why, for the audit trail.
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Who, for the audit trail.
+    #[arg(long, env = "USER", default_value = "")]
+    by: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PauseArgs {
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// How far it goes; each step includes those before it.
+    #[arg(long, value_enum, default_value = "minting")]
+    level: Level,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Level {
+    /// No new tokens; whoever has one may still come in.
+    Minting,
+    /// Nobody new comes in.
+    RefuseNew,
+    /// Whoever is inside, on any node, is asked to leave.
+    Drain,
+    /// Whoever is inside is cut off.
+    Stop,
+}
+
+pub(super) async fn pause(args: PauseArgs) -> Result<(), Failure> {
+    let command = match args.level {
+        Level::Minting => "pause",
+        Level::RefuseNew => "refuse-new",
+        Level::Drain => "drain",
+        Level::Stop => "stop",
+    };
+    args.scope.send(command).await
+}
+
+pub(super) async fn resume(args: ScopeArgs) -> Result<(), Failure> {
+    args.send("resume").await
+}
+
+/// One process, or one cohort on all of them.
+pub(super) async fn drain(args: ScopeArgs) -> Result<(), Failure> {
+    let command = if args.cohort.is_some() { "drain" } else { "drain-node" };
+    args.send(command).await
+}
+
+pub(super) async fn status(args: AdminArgs) -> Result<(), Failure> {
+    let stats = args.call(|client, base| client.get(format!("{base}/debug/stats"))).await?;
+    if args.json {
+        println!("{stats}");
+    } else {
+        print!("{}", pretty(&stats, std::io::stdout().is_terminal()));
+    }
+    Ok(())
+}
+
+impl ScopeArgs {
+    async fn send(&self, command: &str) -> Result<(), Failure> {
+        let body = json!({ "cohort": self.cohort, "reason": self.reason, "by": self.by });
+        let answer = self.admin.call(|client, base| {
+            client
+                .post(format!("{base}/admin/{command}"))
+                .header("content-type", "application/json")
+                .body(body.to_string())
+        });
+        let answer = answer.await?;
+        if self.admin.json {
+            println!("{answer}");
+        } else {
+            println!("{}", answer["message"].as_str().unwrap_or("done"));
+        }
+        Ok(())
+    }
+}
+
+impl AdminArgs {
+    async fn call(
+        &self,
+        request: impl FnOnce(&reqwest::Client, &str) -> reqwest::RequestBuilder,
+    ) -> Result<Value, Failure> {
+        let url = self.admin.trim_end_matches('/');
+        let unreachable = |error: reqwest::Error| Failure::Unreachable { url: url.to_owned(), why: chain(&error) };
+        let client = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build().map_err(unreachable)?;
+        let mut request = request(&client, url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.map_err(unreachable)?;
+        let accepted = answer.status().is_success();
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap_or_default();
+        if accepted {
+            return Ok(body);
+        }
+        let why = body["message"].as_str().map_or_else(|| status.to_string(), str::to_owned);
+        Err(Failure::Refused(why))
+    }
+}
+
+/// The innermost cause: the outer layers only repeat the address.
+fn chain(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+fn pretty(stats: &Value, color: bool) -> String {
+    let paint = |code: &str, text: &str| {
+        if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    };
+    let number = |key: &str| stats[key].as_u64().unwrap_or_default();
+    let order = &stats["kill_switch"]["everybody"];
+    let state = match (order["verb"].as_str(), stats["phase"].as_str(), stats["ready"].as_bool()) {
+        (Some(verb), ..) => {
+            let words = format!(
+                "{verb} by {}: {}",
+                order["by"].as_str().unwrap_or("?"),
+                order["reason"].as_str().filter(|reason| !reason.is_empty()).unwrap_or("no reason given")
+            );
+            paint("1;31", &words)
+        }
+        (None, Some("serving") | None, Some(true)) => paint("1;32", "open"),
+        (None, phase, _) => paint("1;33", phase.unwrap_or("not ready")),
+    };
+    let mut out = format!("  state      {state}\n");
+    let cohorts = stats["kill_switch"]["cohorts"].as_object();
+    for (cohort, order) in cohorts.into_iter().flatten() {
+        let verb = order["verb"].as_str().unwrap_or("?");
+        out += &format!("  cohort     {cohort:?} {}\n", paint("1;31", verb));
+    }
+    out += &format!("  sessions   {}\n  peers      {}\n", number("active_sessions"), number("active_connections"));
+    out += &format!(
+        "  forwarded  {} messages, {:.1} MiB\n  waiting    {:.1} KiB\n  sockets    {} since start\n",
+        number("total_messages_forwarded"),
+        number("total_bytes_forwarded") as f64 / f64::from(1 << 20),
+        number("queued_bytes") as f64 / 1024.0,
+        number("total_connections")
+    );
+    let sessions = stats["sessions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for session in sessions.iter().take(10) {
+        out += &format!(
+            "    {}  {:>4} peers  {:>10} messages\n",
+            session["session_id"].as_str().unwrap_or("?"),
+            session["connections"],
+            session["forwarded"]
+        );
+    }
+    out
+}
+
+const DEADLINE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_comes_first_and_says_who_and_why() {
+        let stats = json!({
+            "ready": false, "phase": "serving", "active_sessions": 2,
+            "kill_switch": { "everybody": { "verb": "stop", "by": "ops", "reason": "incident 7" }, "cohorts": {} },
+        });
+        let text = pretty(&stats, false);
+        assert!(text.starts_with("  state      stop by ops: incident 7\n  sessions   2\n"), "{text}");
+        assert!(pretty(&json!({ "ready": true, "phase": "serving" }), false).starts_with("  state      open\n"));
+        assert!(pretty(&json!({ "ready": false, "phase": "draining" }), false).contains("draining"));
+    }
+}

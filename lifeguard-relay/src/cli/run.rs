@@ -1,0 +1,203 @@
+//! `serve`, `control-plane` and `dev`.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use beach_lifeguard_client::{
+    CloseCode,
+    token::{KeyId, TokenSigner, TokenVerifier},
+};
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Failure, SettingsArgs, keys::parse_public};
+use crate::{
+    admin::Admin,
+    app::{self, Readiness},
+    config::{ConfigError, Settings},
+    control::{ControlPlane, KillSwitch, TokenKeys, Verb},
+    dev::{Dev, DevConfig, DevError},
+    listen::{self, Caps, Certificates, Gate},
+    relay::{Admission, Relay},
+    shutdown,
+    store::{MemoryStore, Store},
+    telemetry::metrics::Metrics,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Where clients connect: relay, tokens and signaling on one port.
+    #[arg(long, default_value = "127.0.0.1:9443", env = "BEACH_LIFEGUARD_LISTEN_ADDR")]
+    listen_addr: SocketAddr,
+    /// Where the operator connects.
+    #[arg(long, default_value = "127.0.0.1:9444", env = "BEACH_LIFEGUARD_ADMIN_ADDR")]
+    admin_addr: SocketAddr,
+    /// Serve TLS with a certificate made at start; its PEM is printed.
+    #[arg(long)]
+    tls: bool,
+}
+
+/// What both planes of production share: store, metrics, kill switch, the operator's address.
+struct Base {
+    settings: Settings,
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    kill_switch: KillSwitch,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Base {
+    async fn start(args: &SettingsArgs) -> Result<Self, Failure> {
+        let (settings, _) = args.load()?;
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let metrics = Arc::new(Metrics::new());
+        let kill_switch = KillSwitch::new(Some(store.clone()));
+        if settings.fallback_paused {
+            let initial = kill_switch.set(None, Some(Verb::PauseMinting), "configuration", "FALLBACK_WS_PAUSED");
+            initial.await.map_err(|error| Failure::Store(error.to_string()))?;
+        }
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(kill_switch.clone().follow(metrics.clone(), stop.clone()));
+        Ok(Self { settings, store, metrics, kill_switch, stop, tasks })
+    }
+
+    /// Opens both addresses and serves until SIGTERM or Ctrl-C.
+    async fn serve(
+        &self,
+        routes: axum::Router,
+        relay: Option<Relay>,
+        ready: Readiness,
+    ) -> Result<(), Failure> {
+        let settings = &self.settings;
+        let certificates = certificates(settings)?;
+        let public = bind(settings.listen_addr, "listen-addr").await?;
+        let operator = bind(settings.admin_addr, "admin-addr").await?;
+        if let Some(certificates) = certificates.clone() {
+            let (reloading, stop) = (shutdown::reload_on_hangup(certificates), self.stop.clone());
+            self.tasks.spawn(async move { tokio::select! { _ = reloading => {}, () = stop.cancelled() => {} } });
+        }
+        let admin = Admin::new(
+            relay,
+            self.kill_switch.clone(),
+            self.metrics.clone(),
+            ready.clone(),
+            settings.admin_token.clone(),
+        );
+        tracing::info!(listen = %public.local_addr()?, admin = %operator.local_addr()?, "serving");
+        let spawn = |listener, certificates, app, caps| {
+            let (gate, config) = (Gate::new(caps), settings.listen());
+            let (stop, tasks) = (self.stop.clone(), self.tasks.clone());
+            self.tasks.spawn(listen::serve(listener, certificates, app, config, gate, stop, tasks));
+        };
+        spawn(public, certificates, app::public(routes, ready), settings.caps());
+        spawn(operator, None, admin.router(), Caps::default());
+        shutdown::requested().await?;
+        Ok(())
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+pub(super) async fn serve(args: SettingsArgs) -> Result<(), Failure> {
+    let base = Base::start(&args).await?;
+    let settings = &base.settings;
+    if settings.public_keys.is_empty() {
+        return Err(conflict("`tokens.public_keys` is empty: name the key that signs tokens (`keys generate`)"));
+    }
+    let keys = settings.public_keys.iter().map(|entry| parse_public(entry)).collect::<Result<Vec<_>, _>>()?;
+    let verifier = TokenVerifier::new(&settings.issuer, keys);
+    let admission = Admission::new(verifier, base.store.clone(), base.kill_switch.clone());
+    let relay = Relay::new(settings.relay(), admission, base.metrics.clone());
+    let ready = app::relay_readiness(&relay, &base.kill_switch);
+    base.serve(relay.routes(), Some(relay.clone()), ready).await?;
+    tracing::info!("draining");
+    let forced = relay.drain(CloseCode::RESTART).await;
+    relay.shutdown(CloseCode::RESTART).await;
+    base.end().await;
+    if forced == 0 { Ok(()) } else { Err(Failure::Forced(forced)) }
+}
+
+pub(super) async fn control_plane(args: SettingsArgs) -> Result<(), Failure> {
+    let base = Base::start(&args).await?;
+    let settings = &base.settings;
+    let Some(pem) = &settings.signing_key else {
+        return Err(conflict("`tokens.signing_key` is not set: make one with `keys generate`, give it as a file"));
+    };
+    let unusable = |error: beach_lifeguard_client::token::KeyError| Failure::Input(error.to_string());
+    let id = KeyId::parse(settings.key_id.as_str()).map_err(unusable)?;
+    let keys = TokenKeys::new(&settings.issuer, TokenSigner::from_pem(id, pem.as_bytes()).map_err(unusable)?);
+    let control = ControlPlane::new(
+        settings.control()?,
+        base.store.clone(),
+        keys,
+        base.metrics.clone(),
+        base.kill_switch.clone(),
+        base.stop.clone(),
+    );
+    base.serve(control.router(), None, Arc::new(|| Ok(()))).await?;
+    base.end().await;
+    Ok(())
+}
+
+pub(super) async fn dev(args: DevArgs) -> Result<(), Failure> {
+    if !args.listen_addr.ip().is_loopback() || !args.admin_addr.ip().is_loopback() {
+        return Err(conflict("`dev` makes its own keys and pauses nothing: it listens on loopback addresses only"));
+    }
+    let mut config = DevConfig::default();
+    config.public = args.listen_addr;
+    config.admin = args.admin_addr;
+    config.tls = args.tls;
+    let dev = Dev::start(config).await.map_err(|error| match error {
+        DevError::Bind { address, source } => {
+            let flag = if address == args.listen_addr { "listen-addr" } else { "admin-addr" };
+            Failure::Bind { address, flag, source }
+        }
+        DevError::Tls(error) => Failure::Tls(error),
+        DevError::Listener(error) => Failure::Io(error),
+        DevError::Key(error) => Failure::Input(error.to_string()),
+    })?;
+    print!("{}", welcome(&dev));
+    shutdown::requested().await?;
+    eprintln!("\nlets everybody go; they come back to the next one");
+    dev.drain().await;
+    Ok(())
+}
+
+fn welcome(dev: &Dev) -> String {
+    let (public, admin) = (dev.public_url(), dev.admin_url());
+    let certificate = dev.certificate_pem().map(|pem| format!("\n  certificate to trust:\n{pem}")).unwrap_or_default();
+    format!(
+        "beach-lifeguard dev: relay and control plane, memory store, keys made at start
+
+  control plane   {public}
+  relay           {}
+  debug page      {admin}/debug
+  metrics         {admin}/metrics
+
+  share a terminal:   beach-link share --control-plane {public}
+  pause it all:       beach-lifeguard pause --admin {admin} --reason \"trying the kill switch\"
+  stop:               Ctrl-C
+{certificate}",
+        dev.relay_ws_url()
+    )
+}
+
+fn certificates(settings: &Settings) -> Result<Option<Arc<Certificates>>, Failure> {
+    match (&settings.tls_certificate, &settings.tls_key) {
+        (Some(certificate), Some(key)) => Ok(Some(Arc::new(Certificates::from_files(certificate, key)?))),
+        _ => Ok(None),
+    }
+}
+
+async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|source| Failure::Bind { address, flag, source })
+}
+
+fn conflict(words: &str) -> Failure {
+    ConfigError::Conflict(words.to_owned()).into()
+}

@@ -1,0 +1,227 @@
+//! Relay and control plane in one process, for tests, demos and newcomers.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use beach_lifeguard_client::{CloseCode, token::KeyError};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    admin::Admin,
+    app,
+    control::{ControlConfig, ControlPlane, KillSwitch, TokenKeys},
+    listen::{self, Caps, Certificates, Gate, ListenConfig, TlsError},
+    relay::{Admission, Relay, RelayConfig},
+    store::{MemoryStore, Store},
+    telemetry::metrics::Metrics,
+};
+
+/// What a development service can be told.
+///
+/// # Defaults
+///
+/// Loopback ports chosen by the system, no TLS, the fallback enabled for everybody, everything else as in
+/// production.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DevConfig {
+    /// Where clients connect: relay, tokens and signaling on one port. Port 0 lets the system choose.
+    pub public: SocketAddr,
+    /// Where the operator connects.
+    pub admin: SocketAddr,
+    /// Serve TLS with a certificate made at start.
+    pub tls: bool,
+    /// Caps on connections. A test on one machine is many clients, so nobody is too many here.
+    pub caps: Caps,
+    /// The relay plane.
+    pub relay: RelayConfig,
+    /// The control plane. The relay's URL is filled in.
+    pub control: ControlConfig,
+}
+
+impl Default for DevConfig {
+    fn default() -> Self {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut relay = RelayConfig::default();
+        relay.limits.address_connections = crate::relay::Rate::UNLIMITED;
+        Self {
+            public: loopback,
+            admin: loopback,
+            tls: false,
+            caps: Caps { transient: 4_096, ..Caps::default() },
+            relay,
+            control: ControlConfig { fallback_ws_enabled: true, ..ControlConfig::default() },
+        }
+    }
+}
+
+/// A running relay and control plane with a memory store and keys made at start.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use lifeguard_relay::{Dev, DevConfig};
+///
+/// let dev = Dev::start(DevConfig::default()).await?;
+/// println!("control plane {}, relay {}", dev.public_url(), dev.relay_ws_url());
+/// assert_eq!(dev.live_relay_sockets(), 0);
+/// dev.shutdown().await;
+/// # Ok::<(), lifeguard_relay::dev::DevError>(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Dev {
+    public: SocketAddr,
+    admin: SocketAddr,
+    certificate: Option<String>,
+    relay: Relay,
+    kill_switch: KillSwitch,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Dev {
+    /// Starts it. Everything it runs ends with [`shutdown`](Self::shutdown), or when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`DevError`] when an address is taken or the system has no random numbers.
+    pub async fn start(mut config: DevConfig) -> Result<Self, DevError> {
+        let bind = async |address| {
+            TcpListener::bind(address).await.map_err(|source| DevError::Bind { address, source })
+        };
+        let (listener, admin_listener) = (bind(config.public).await?, bind(config.admin).await?);
+        let (public, admin) = (listener.local_addr()?, admin_listener.local_addr()?);
+        let (certificates, certificate) = if config.tls {
+            let (certificates, pem) = Certificates::self_signed(&["localhost", "127.0.0.1"])?;
+            (Some(Arc::new(certificates)), Some(pem))
+        } else {
+            (None, None)
+        };
+        config.control.relay_url.get_or_insert_with(|| relay_ws_url(public, config.tls));
+
+        let metrics = Arc::new(Metrics::new());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let kill_switch = KillSwitch::new(Some(store.clone()));
+        let keys = TokenKeys::generate(config.control.issuer.clone())?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(kill_switch.clone().follow(metrics.clone(), stop.clone()));
+
+        let admission = Admission::new(keys.verifier(), store.clone(), kill_switch.clone());
+        let relay = Relay::new(config.relay, admission, metrics.clone());
+        let control = ControlPlane::new(
+            config.control,
+            store,
+            keys,
+            metrics.clone(),
+            kill_switch.clone(),
+            stop.clone(),
+        );
+        let ready = app::relay_readiness(&relay, &kill_switch);
+        let routes = relay.routes().merge(control.router());
+        let operator = Admin::new(Some(relay.clone()), kill_switch.clone(), metrics.clone(), ready.clone(), None);
+        let serve = |listener, certificates, app, caps| {
+            let config = ListenConfig::default();
+            tasks.spawn(listen::serve(listener, certificates, app, config, Gate::new(caps), stop.clone(), tasks.clone()));
+        };
+        serve(listener, certificates, app::public(routes, ready), config.caps);
+        serve(admin_listener, None, operator.router(), Caps::default());
+        Ok(Self { public, admin, certificate, relay, kill_switch, metrics, stop, tasks })
+    }
+
+    /// The control plane's base URL: `http://127.0.0.1:PORT`, or `https` with TLS.
+    pub fn public_url(&self) -> String {
+        let scheme = if self.certificate.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.public)
+    }
+
+    /// The relay's WebSocket URL, `ws://127.0.0.1:PORT/v2/ws`, or `wss` with TLS.
+    pub fn relay_ws_url(&self) -> String {
+        relay_ws_url(self.public, self.certificate.is_some())
+    }
+
+    /// The operator's base URL: `http://127.0.0.1:PORT`.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
+    /// The certificate to trust, PEM, when TLS is on.
+    pub fn certificate_pem(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+
+    /// Relay sockets that are open now, admitted or not.
+    pub fn live_relay_sockets(&self) -> usize {
+        self.relay.live_sockets()
+    }
+
+    /// Relay sockets that were ever opened.
+    pub fn total_relay_connections(&self) -> u64 {
+        self.relay.total_connections()
+    }
+
+    /// The relay plane itself.
+    pub fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
+    /// The kill switch.
+    pub fn kill_switch(&self) -> &KillSwitch {
+        &self.kill_switch
+    }
+
+    /// The metrics, as `/metrics` shows them.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Lets everybody go within the relay's grace time, then ends everything. Returns how many peers had
+    /// to be closed.
+    pub async fn drain(self) -> usize {
+        let closed = self.relay.drain(CloseCode::RESTART).await;
+        self.shutdown().await;
+        closed
+    }
+
+    /// Ends everything now. Peers are closed with 4012 and may come back to the next one.
+    pub async fn shutdown(self) {
+        self.relay.shutdown(CloseCode::RESTART).await;
+        self.stop.cancel();
+        self.tasks.close();
+        // Each task ends by its own deadline once `stop` is set.
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        self.relay.abandon();
+        self.stop.cancel();
+    }
+}
+
+fn relay_ws_url(address: SocketAddr, tls: bool) -> String {
+    let scheme = if tls { "wss" } else { "ws" };
+    format!("{scheme}://{address}{}", beach_lifeguard_client::RELAY_PATH)
+}
+
+/// Why it did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DevError {
+    /// An address is taken, or not this machine's.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The system has no random numbers.
+    #[error("cannot make a signing key")]
+    Key(#[from] KeyError),
+    /// A listener without an address.
+    #[error("the listener is gone")]
+    Listener(#[from] std::io::Error),
+    /// The certificate could not be made.
+    #[error("cannot make a certificate")]
+    Tls(#[from] TlsError),
+}

@@ -1,0 +1,20 @@
+//! The binary: parse, run, exit code.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use lifeguard_relay::cli::Cli;
+
+fn main() -> ExitCode {
+    // Two providers in a dependency graph make rustls refuse to choose; this process has chosen.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let cli = Cli::parse();
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(cli.run()),
+        Err(error) => {
+            eprintln!("beach-lifeguard: cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Both planes in one process, and the operator's address, over real HTTP.
+
+mod relay_support;
+
+use std::time::{Duration, SystemTime};
+
+use beach_lifeguard_client::{
+    Role,
+    api::{RegisterSession, TokenRequest, TokenResponse},
+    control::Control,
+    membership::{Member, Purpose, Verifier},
+};
+use lifeguard_relay::{Dev, DevConfig};
+use relay_support::{Client, hello};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+use uuid::Uuid;
+
+async fn dev() -> Dev {
+    // The binary does this once; here every test is its own process.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut config = DevConfig::default();
+    config.relay.drain.grace = Duration::from_millis(200);
+    Dev::start(config).await.unwrap()
+}
+
+/// Registers a session and fetches a token the way a client does.
+async fn token(dev: &Dev, session: Uuid, verifier: &Verifier, peer: Uuid, role: Role) -> reqwest::Response {
+    let client = reqwest::Client::new();
+    let register = RegisterSession { session_id: session, verifier: verifier.clone() };
+    let answer = client.post(format!("{}/v1/sessions", dev.public_url())).json(&register).send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.status());
+    let nonce = *Uuid::new_v4().as_bytes();
+    let proof = verifier.prove(Purpose::Token, session, Member { peer_id: peer, role }, SystemTime::now(), nonce);
+    let request = TokenRequest {
+        session_id: session.to_string(),
+        cohort_id: "public".to_owned(),
+        client_version: None,
+        entitlement_proof: None,
+        telemetry_opt_in: false,
+        total_sessions_hint: None,
+        proof: Some(proof),
+    };
+    client.post(format!("{}/v1/fallback/token", dev.public_url())).json(&request).send().await.unwrap()
+}
+
+async fn join(dev: &Dev, session: Uuid, verifier: &Verifier, role: Role) -> Client {
+    let peer = Uuid::new_v4();
+    let minted: TokenResponse = token(dev, session, verifier, peer, role).await.json().await.unwrap();
+    assert_eq!(minted.relay_url, Some(dev.relay_ws_url()));
+    let address = dev.public_url().strip_prefix("http://").unwrap().parse().unwrap();
+    let protocol = [("sec-websocket-protocol", "beach-lifeguard.v2")];
+    let mut client = Client::connect(address, "/v2/ws", &protocol).await.unwrap();
+    client.say(Message::text(hello(session, peer, role, minted.token).encode())).await;
+    client.welcome().await;
+    client
+}
+
+async fn order(dev: &Dev, command: &str) -> Value {
+    let client = reqwest::Client::new();
+    let order = client.post(format!("{}/admin/{command}", dev.admin_url()));
+    order.json(&json!({ "reason": "test", "by": "tester" })).send().await.unwrap().json().await.unwrap()
+}
+
+async fn get(url: String) -> (u16, String) {
+    let answer = reqwest::get(url).await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_registration_to_a_frame_and_what_the_operator_sees_of_it() {
+    let dev = dev().await;
+    let (session, verifier) = (Uuid::new_v4(), Verifier::from_bytes([9; 32]));
+    assert_eq!(dev.total_relay_connections(), 0);
+    let mut host = join(&dev, session, &verifier, Role::Host).await;
+    let mut viewer = join(&dev, session, &verifier, Role::Viewer).await;
+    assert_eq!((dev.live_relay_sockets(), dev.total_relay_connections()), (2, 2));
+    viewer.send(host.address(), beach_lifeguard_client::Lane::Reliable, b"ls\n").await;
+    assert_eq!(host.data().await.1, "ls\n");
+
+    let (_, stats) = get(format!("{}/debug/stats", dev.admin_url())).await;
+    let stats: Value = serde_json::from_str(&stats).unwrap();
+    assert_eq!(stats["active_sessions"], 1);
+    assert_eq!(stats["active_connections"], 2);
+    assert_eq!(stats["total_messages_forwarded"], 1);
+    assert_eq!(stats["sessions"][0]["connections"], 2);
+    let (_, page) = get(format!("{}/debug", dev.admin_url())).await;
+    let (_, metrics) = get(format!("{}/metrics", dev.admin_url())).await;
+    assert!(metrics.contains("beach_lifeguard_connections_active 2"), "{metrics}");
+    for shown in [&page, &metrics, &stats.to_string()] {
+        assert!(!shown.contains(&session.to_string()) && !shown.contains(&session.simple().to_string()));
+    }
+    // None of it on the public port.
+    for path in ["/debug", "/debug/stats", "/metrics", "/admin/stop"] {
+        assert_eq!(get(format!("{}{path}", dev.public_url())).await.0, 404, "{path}");
+    }
+    dev.shutdown().await;
+    assert_eq!(host.closed().await.0, 4012);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kill_switch_goes_step_by_step_and_back() {
+    let dev = dev().await;
+    let (session, verifier) = (Uuid::new_v4(), Verifier::from_bytes([9; 32]));
+    let mut host = join(&dev, session, &verifier, Role::Host).await;
+    let peer = Uuid::new_v4();
+    let early: TokenResponse = token(&dev, session, &verifier, peer, Role::Viewer).await.json().await.unwrap();
+
+    assert_eq!(order(&dev, "pause").await["success"], true);
+    let refused: Value = token(&dev, session, &verifier, Uuid::new_v4(), Role::Viewer).await.json().await.unwrap();
+    assert_eq!(refused["reason"], "fallback_paused");
+    assert_eq!(get(format!("{}/readyz", dev.public_url())).await.0, 200);
+
+    assert_eq!(order(&dev, "refuse-new").await["success"], true);
+    assert_eq!(get(format!("{}/readyz", dev.public_url())).await.0, 503);
+    let address = dev.public_url().strip_prefix("http://").unwrap().parse().unwrap();
+    let mut late =
+        Client::connect(address, "/v2/ws", &[("sec-websocket-protocol", "beach-lifeguard.v2")]).await.unwrap();
+    late.say(Message::text(hello(session, peer, Role::Viewer, early.token).encode())).await;
+    assert_eq!(late.closed().await, (4503, "fallback_paused".to_owned()));
+
+    assert_eq!(order(&dev, "drain").await["success"], true);
+    assert!(matches!(host.notice().await, Control::Drain { .. }));
+    assert_eq!(host.closed().await.0, 4503);
+
+    assert_eq!(order(&dev, "resume").await["success"], true);
+    let mut host = join(&dev, session, &verifier, Role::Host).await;
+    assert_eq!(order(&dev, "stop").await["success"], true);
+    assert_eq!(host.closed().await, (4503, "stopped".to_owned()));
+    let (_, page) = get(format!("{}/debug", dev.admin_url())).await;
+    assert!(page.contains("stop for everybody, by tester: test"), "{page}");
+    dev.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_page_cannot_give_orders() {
+    let dev = dev().await;
+    let client = reqwest::Client::new();
+    let url = format!("{}/admin/stop", dev.admin_url());
+    let plain = client.post(&url).body("{}").send().await.unwrap();
+    assert_eq!(plain.status(), 403);
+    let page = client.post(&url).json(&json!({})).header("origin", "http://127.0.0.1:9444").send().await.unwrap();
+    assert_eq!(page.status(), 403);
+    assert_eq!(client.post(&url).json(&json!({ "sudo": true })).send().await.unwrap().status(), 422);
+    assert_eq!(client.post(format!("{}/admin/dance", dev.admin_url())).json(&json!({})).send().await.unwrap().status(), 404);
+    assert!(!dev.kill_switch().is_stopped("public"));
+    dev.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn draining_one_node_is_not_the_kill_switch() {
+    let dev = dev().await;
+    let (session, verifier) = (Uuid::new_v4(), Verifier::from_bytes([9; 32]));
+    let mut host = join(&dev, session, &verifier, Role::Host).await;
+    assert_eq!(order(&dev, "drain-node").await["success"], true);
+    assert!(matches!(host.notice().await, Control::Drain { .. }));
+    assert_eq!(host.closed().await.0, 4001);
+    assert_eq!(get(format!("{}/readyz", dev.public_url())).await.0, 503);
+    assert!(token(&dev, session, &verifier, Uuid::new_v4(), Role::Host).await.status().is_success());
+    order(&dev, "resume").await;
+    assert_eq!(get(format!("{}/readyz", dev.public_url())).await.0, 200);
+    join(&dev, session, &verifier, Role::Host).await;
+    dev.shutdown().await;
+}
