@@ -34,6 +34,7 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    #[cfg(feature = "demo")]
     /// Show it working, on this machine alone: a shell moves from WebRTC to the relay and back.
     Demo(DemoArgs),
     /// Join a shared terminal.
@@ -160,6 +161,7 @@ pub struct ProbeArgs {
 }
 
 /// `beach-link demo`.
+#[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Print one JSON object as the last line.
@@ -171,6 +173,7 @@ pub struct DemoArgs {
 }
 
 /// The form of the demo's report.
+#[cfg(feature = "demo")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Report {
     /// One object on one line.

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod diagnostics;
 pub mod exit;
@@ -30,6 +31,7 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
         diagnostics::log_to(file, &cli.log)?;
     }
     match cli.command {
+        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::demo(args).await,
         Command::Join(args) => viewer::join::join(args).await,
         Command::Pipe(PipeCommand::Host(args)) => pipe::host(args).await,

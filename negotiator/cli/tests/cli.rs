@@ -20,6 +20,7 @@ fn every_subcommand_explains_itself() {
         (&["pipe", "--help"], &["SHA-256", "Examples"]),
         (&["pipe", "host", "--help"], &["--link-file", "--progress"]),
         (&["pipe", "join", "--help"], &["--no-stdin"]),
+        #[cfg(feature = "demo")]
         (&["demo", "--help"], &["--report"]),
         (&["probe", "--help"], &["--length", "Examples"]),
     ] {

@@ -109,11 +109,7 @@ impl Hub {
                 let moved = self.moved.notified();
                 tokio::pin!(moved);
                 moved.as_mut().enable();
-                let state = self.state.lock();
-                let mut mailboxes = state.viewers.values().map(|viewer| &viewer.mailbox);
-                let blocked = !state.viewers.is_empty() && mailboxes.all(Mailbox::is_full);
-                drop(state);
-                if !blocked {
+                if !self.state.lock().is_held_up() {
                     return;
                 }
                 moved.await;
@@ -206,6 +202,11 @@ impl Hub {
 }
 
 impl State {
+    /// Somebody watches, and nobody who does can follow.
+    fn is_held_up(&self) -> bool {
+        !self.viewers.is_empty() && self.viewers.values().all(|viewer| viewer.mailbox.is_full())
+    }
+
     fn snapshot(&self) -> Message {
         Message::Snapshot { size: self.screen.size(), bytes: self.screen.snapshot() }
     }

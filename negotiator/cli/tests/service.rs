@@ -1,0 +1,230 @@
+//! The built binary against a relay and control plane in this process.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod program;
+
+use std::{fs, path::Path};
+
+use lifeguard_relay::{Dev, DevConfig};
+use program::{End, Program, Running, lives, read_when_there, run, until};
+use rand::{RngCore, SeedableRng, rngs::StdRng};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use transport_core::{
+    SessionId,
+    secure::{JoinLink, SessionSecret},
+};
+
+/// A service, and a folder for link files.
+struct Service {
+    runtime: Runtime,
+    dev: Option<Dev>,
+    folder: TempDir,
+}
+
+impl Service {
+    fn start() -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let runtime = Runtime::new().unwrap();
+        let dev = runtime.block_on(Dev::start(DevConfig::default())).unwrap();
+        Self { runtime, dev: Some(dev), folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn url(&self) -> String {
+        self.dev.as_ref().unwrap().public_url()
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Runs `beach-link share` and returns it with its link.
+    fn share(&self, more: &[&str]) -> (Running, String) {
+        let (url, file) = (self.url(), self.path("share"));
+        let share = ["share", "--loopback", "--control-plane", &url, "--link-file", &file];
+        let running = Program::new(&[&share[..], more].concat()).start();
+        let link = read_when_there(Path::new(&file));
+        (running, link)
+    }
+
+    fn pipe_host(&self, input: Vec<u8>, more: &[&str]) -> (Running, String) {
+        let (url, file) = (self.url(), self.path("pipe"));
+        let host = ["pipe", "host", "--loopback", "--control-plane", &url, "--link-file", &file];
+        let running = Program::new(&[&host[..], more].concat()).start_with(input);
+        let link = read_when_there(Path::new(&file));
+        (running, link)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(dev) = self.dev.take() {
+            self.runtime.block_on(dev.shutdown());
+        }
+    }
+}
+
+/// Changes what a link says and signs it anew, as somebody with a mind to would.
+fn forge(link: &str, change: impl FnOnce(&mut JoinLink)) -> String {
+    let (address, fragment) = link.split_once('#').unwrap();
+    let mut parts = JoinLink::parse(fragment).unwrap();
+    change(&mut parts);
+    format!("{address}#{}", *parts.to_fragment())
+}
+
+fn join_json(link: &str) -> End {
+    run(&["join", "--loopback", "--output", "json", link])
+}
+
+#[test]
+fn a_link_that_is_wrong_in_any_way_has_its_own_code_and_line() {
+    let service = Service::start();
+    let (_sharing, link) = service.share(&["--", "sleep", "60"]);
+
+    let secret = SessionSecret::random().unwrap();
+    join_json(&forge(&link, |parts| parts.secret = secret)).fails(72, "secret");
+    join_json(&forge(&link, |parts| parts.expires_at = Some(1_000_000))).fails(71, "expired");
+    join_json(&forge(&link, |parts| parts.session = SessionId::random())).fails(73, "no such session");
+    let middle = link.find('#').unwrap() + 20;
+    let other = if link.as_bytes()[middle] == b'A' { "B" } else { "A" };
+    let altered = format!("{}{other}{}", &link[..middle], &link[middle + 1..]);
+    join_json(&altered).fails(70, "copy it again");
+    let elsewhere = link.replace(&service.url(), "http://127.0.0.1:1");
+    assert_ne!(elsewhere, link);
+    join_json(&elsewhere).fails(74, "control plane");
+    run(&["join", &link]).fails(81, "not a terminal");
+    run(&["pipe", "join", "--loopback", &link]).fails(80, "beach-link join");
+}
+
+#[test]
+fn a_host_that_left_is_told_from_one_that_never_was() {
+    let service = Service::start();
+    let (sharing, link) = service.share(&["--", "sleep", "60"]);
+    sharing.signal("TERM");
+    assert_eq!(sharing.end().code, 130);
+    let end = join_json(&link);
+    assert!(matches!(end.code, 73 | 77), "{end:?}");
+    end.fails(end.code, "");
+}
+
+#[test]
+fn share_exits_with_its_commands_status_and_viewers_are_told() {
+    let service = Service::start();
+    let gate = service.path("gate");
+    let command = format!("while [ ! -e {gate} ]; do sleep 0.05; done; exit 42");
+    let (sharing, link) = service.share(&["--output", "json", "--", "sh", "-c", &command]);
+    let viewers: Vec<_> =
+        (0..2).map(|_| Program::new(&["join", "--loopback", "--output", "json", &link]).start()).collect();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    fs::write(&gate, "").unwrap();
+    for viewer in viewers {
+        let end = viewer.end();
+        assert_eq!(end.code, 0, "{end:?}");
+        let events: Vec<serde_json::Value> =
+            end.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(events[0]["type"], "connected");
+        assert_eq!(events[0]["explain"]["path"], "webrtc", "{}", events[0]);
+        assert_eq!(events.last().unwrap()["type"], "exit");
+        assert_eq!(events.last().unwrap()["status"], 42);
+    }
+    assert_eq!(sharing.end().code, 42);
+}
+
+#[test]
+fn ending_share_ends_its_command_and_tells_the_viewer() {
+    let service = Service::start();
+    let pid_file = service.path("pid");
+    let command = format!("echo $$ > {pid_file}.tmp; mv {pid_file}.tmp {pid_file}; exec sleep 1000");
+    let (sharing, link) = service.share(&["--", "sh", "-c", &command]);
+    let pid: u32 = read_when_there(Path::new(&pid_file)).parse().unwrap();
+    assert!(lives(pid));
+    let viewer = Program::new(&["join", "--loopback", "--output", "json", &link]).start();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    sharing.signal("TERM");
+    sharing.end().fails(130, "interrupted");
+    until("the command survived its host", || (!lives(pid)).then_some(()));
+    let end = viewer.end();
+    assert!(end.stdout.lines().last().unwrap().contains("ended"), "{end:?}");
+}
+
+#[test]
+fn twenty_megabytes_through_a_pipe_arrive_whole_in_both_directions() {
+    let service = Service::start();
+    let mut up = vec![0; 20_000_000];
+    let mut down = vec![0; 1_000_003];
+    StdRng::seed_from_u64(1).fill_bytes(&mut up);
+    StdRng::seed_from_u64(2).fill_bytes(&mut down);
+    let (host, link) = service.pipe_host(up.clone(), &[]);
+    let join = Program::new(&["pipe", "join", "--loopback", "--progress", &link]).start_with(down.clone());
+    let (code, received, stderr) = join.bytes();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(received == up, "{} of {} bytes", received.len(), up.len());
+    assert!(stderr.contains("webrtc"), "{stderr}");
+    let (code, received, stderr) = host.bytes();
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(received == down);
+}
+
+#[test]
+fn a_pipe_through_the_relay_alone_works_too() {
+    let service = Service::start();
+    let (host, link) = service.pipe_host(b"over the relay".to_vec(), &["--relay-only"]);
+    let join = Program::new(&["pipe", "join", "--relay-only", "--progress", "-n", &link]).run();
+    assert_eq!(join.code, 0, "{join:?}");
+    assert_eq!(join.stdout, "over the relay");
+    assert!(join.stderr.contains("ws-fallback"), "{}", join.stderr);
+    assert_eq!(host.end().code, 0);
+}
+
+#[test]
+fn a_pipe_has_one_peer_and_says_so() {
+    let service = Service::start();
+    let (host, link) = service.pipe_host(b"x".to_vec(), &[]);
+    // The first peer's input stays open, so the pipe lives.
+    let mut first = std::process::Command::new(env!("CARGO_BIN_EXE_beach-link"))
+        .args(["pipe", "join", "--loopback", &link])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut byte = [0];
+    std::io::Read::read_exact(first.stdout.as_mut().unwrap(), &mut byte).unwrap();
+    run(&["pipe", "join", "--loopback", "-n", &link]).fails(80, "has its peer");
+    drop(first.stdin.take());
+    assert!(first.wait().unwrap().success());
+    assert_eq!(host.end().code, 0);
+}
+
+#[test]
+fn a_probe_measures_both_paths() {
+    let service = Service::start();
+    let url = service.url();
+    let end = run(&["probe", "--loopback", "--output", "json", "--control-plane", &url]);
+    assert_eq!(end.code, 0, "{end:?}");
+    let results: Vec<serde_json::Value> =
+        end.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let transports: Vec<_> = results.iter().map(|result| &result["result"]["figures"]["transport"]).collect();
+    assert_eq!(transports, ["webrtc", "ws-fallback"]);
+    for result in &results {
+        assert!(result["result"]["figures"]["bytes_per_second"].as_u64().unwrap() > 100_000, "{result}");
+    }
+}
+
+#[test]
+fn the_demo_keeps_every_promise() {
+    let end = run(&["demo", "--report", "json"]);
+    let report: serde_json::Value = serde_json::from_str(end.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(end.code, 0, "{end:?}");
+    assert_eq!(report["paths"], serde_json::json!(["webrtc", "ws-fallback", "webrtc"]));
+    for key in ["lost", "duplicated", "reordered", "relay_sockets_while_direct"] {
+        assert_eq!(report[key], 0, "{key}: {report}");
+    }
+    assert_eq!(report["sha256_match"], true);
+    assert!(report["reliable_bytes"].as_u64().unwrap() > 5_000_000);
+    assert!(report["detect_ms"].as_u64().unwrap() <= 6_000, "{report}");
+    assert!(report["fallback_ms"].as_u64().unwrap() <= 12_000, "{report}");
+    assert_eq!(report["switch_gap_ms"].as_array().unwrap().len(), 2);
+    for key in ["connect_ms", "reasons"] {
+        assert!(!report[key].is_null(), "{key}");
+    }
+}

@@ -1,0 +1,204 @@
+//! `beach-link join` in a real terminal: what the person sees, and the terminal as it was afterwards.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod program;
+
+use std::{
+    io::{Read, Write},
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use beach_link::{screen::Screen, wire::Size};
+use lifeguard_relay::{Dev, DevConfig};
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
+use program::{Program, Running, read_when_there, until};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// A terminal with `beach-link join` in it.
+struct Terminal {
+    master: Box<dyn MasterPty + Send>,
+    /// Keeps the terminal's settings alive after the program's end.
+    _slave: Box<dyn SlavePty + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    writer: Box<dyn Write + Send>,
+    screen: Arc<Mutex<Screen>>,
+    raw: Arc<Mutex<Vec<u8>>>,
+    settings_before: String,
+}
+
+impl Terminal {
+    fn join(link: &str, size: Size, more: &[&str]) -> Self {
+        let pair = native_pty_system().openpty(pty_size(size)).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_beach-link"));
+        command.args(["join", "--loopback"]);
+        command.args(more);
+        command.arg(link);
+        let settings_before = settings(pair.master.as_ref());
+        let child = pair.slave.spawn_command(command).unwrap();
+        let (screen, raw) = (Arc::new(Mutex::new(Screen::new(size))), Arc::new(Mutex::new(Vec::new())));
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let (glass, bytes) = (screen.clone(), raw.clone());
+        thread::spawn(move || {
+            let mut buffer = [0; 65536];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                glass.lock().unwrap().feed(&buffer[..count]);
+                bytes.lock().unwrap().extend_from_slice(&buffer[..count]);
+            }
+        });
+        let writer = pair.master.take_writer().unwrap();
+        Self { master: pair.master, _slave: pair.slave, child, writer, screen, raw, settings_before }
+    }
+
+    fn type_text(&mut self, text: &str) {
+        self.writer.write_all(text.as_bytes()).unwrap();
+        self.writer.flush().unwrap();
+    }
+
+    fn text(&self) -> String {
+        self.screen.lock().unwrap().text()
+    }
+
+    #[track_caller]
+    fn sees(&self, text: &str) {
+        let seen = || self.text().contains(text).then_some(());
+        until(&format!("{text:?} was not seen"), seen);
+    }
+
+    fn resize(&self, size: Size) {
+        self.screen.lock().unwrap().resize(size);
+        self.master.resize(pty_size(size)).unwrap();
+    }
+
+    /// Waits for the program's end; the terminal must be as it was before.
+    #[track_caller]
+    fn ends_with(&mut self, code: u32) {
+        let status = until("the program goes on", || self.child.try_wait().unwrap());
+        assert_eq!(status.exit_code(), code, "{}", self.text());
+        assert_eq!(settings(self.master.as_ref()), self.settings_before);
+        let raw = String::from_utf8_lossy(&self.raw.lock().unwrap()).into_owned();
+        assert_eq!(raw.matches("\x1b[?1049h").count(), raw.matches("\x1b[?1049l").count());
+    }
+}
+
+fn settings(master: &dyn MasterPty) -> String {
+    format!("{:?}", master.get_termios().unwrap())
+}
+
+fn pty_size(size: Size) -> PtySize {
+    PtySize { rows: size.rows, cols: size.columns, pixel_width: 0, pixel_height: 0 }
+}
+
+struct Stage {
+    _runtime: Runtime,
+    _dev: Dev,
+    _folder: TempDir,
+    sharing: Running,
+    link: String,
+}
+
+impl Stage {
+    fn new(more: &[&str]) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let runtime = Runtime::new().unwrap();
+        let dev = runtime.block_on(Dev::start(DevConfig::default())).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("link").to_str().unwrap().to_owned();
+        let url = dev.public_url();
+        let share = ["share", "--loopback", "--control-plane", &url, "--link-file", &file];
+        let sharing = Program::new(&[&share[..], more].concat()).start();
+        let link = read_when_there(Path::new(&file));
+        Self { _runtime: runtime, _dev: dev, _folder: folder, sharing, link }
+    }
+}
+
+const USUAL: Size = Size { columns: 80, rows: 24 };
+
+#[test]
+fn a_person_types_resizes_asks_and_leaves() {
+    let stage = Stage::new(&["--", "sh"]);
+    let mut terminal = Terminal::join(&stage.link, USUAL, &[]);
+    terminal.sees("webrtc ·");
+    terminal.type_text("echo $((6*7)); stty size\r");
+    terminal.sees("\n42");
+    terminal.sees("23 80");
+    terminal.resize(Size { columns: 60, rows: 15 });
+    terminal.type_text("clear; stty size\r");
+    terminal.sees("14 60");
+    terminal.sees("webrtc ·");
+    terminal.type_text("\x1ee");
+    terminal.sees("on webrtc for");
+    terminal.sees("any key continues");
+    terminal.type_text(" ");
+    until("the overlay stayed", || (!terminal.text().contains("any key continues")).then_some(()));
+    terminal.type_text("\x1eq");
+    terminal.ends_with(0);
+    terminal.sees("left; the session goes on");
+}
+
+#[test]
+fn two_terminals_of_different_sizes_show_the_same() {
+    let stage = Stage::new(&["--", "sh"]);
+    let mut small = Terminal::join(&stage.link, Size { columns: 50, rows: 12 }, &[]);
+    let large = Terminal::join(&stage.link, USUAL, &[]);
+    small.sees("2 viewers");
+    large.sees("2 viewers");
+    small.type_text("clear; seq 1 40; printf 'x%.0s' $(seq 1 70); echo; stty size\r");
+    for terminal in [&small, &large] {
+        terminal.sees("11 50");
+        terminal.sees(&"x".repeat(50));
+        terminal.sees("\n40\n");
+    }
+    assert!(!large.text().contains(&"x".repeat(51)), "{}", large.text());
+}
+
+#[test]
+fn the_end_of_the_command_and_signals_put_the_terminal_back() {
+    let stage = Stage::new(&["--", "sh"]);
+    let mut terminated = Terminal::join(&stage.link, USUAL, &[]);
+    terminated.sees("webrtc ·");
+    let pid = terminated.child.process_id().unwrap();
+    assert!(std::process::Command::new("kill").arg(pid.to_string()).status().unwrap().success());
+    terminated.ends_with(130);
+
+    let mut terminal = Terminal::join(&stage.link, USUAL, &[]);
+    terminal.sees("webrtc ·");
+    terminal.type_text("exit 9\r");
+    terminal.ends_with(0);
+    terminal.sees("the command ended with status 9");
+    assert_eq!(stage.sharing.end().code, 9);
+}
+
+#[test]
+fn a_read_only_viewer_watches_and_is_told() {
+    let stage = Stage::new(&["--read-only", "--", "sh", "-c", "echo look; sleep 60"]);
+    let mut terminal = Terminal::join(&stage.link, USUAL, &[]);
+    terminal.sees("look");
+    terminal.sees("read-only");
+    terminal.type_text("x");
+    terminal.sees("what you type goes nowhere");
+    terminal.type_text("\x1e.");
+    terminal.ends_with(0);
+}
+
+#[test]
+fn the_escape_key_can_be_another() {
+    let stage = Stage::new(&["--", "cat"]);
+    let mut terminal = Terminal::join(&stage.link, USUAL, &["--escape", "^]"]);
+    terminal.sees("Ctrl-]");
+    terminal.type_text("\x1d?");
+    terminal.sees("explain which path");
+    terminal.type_text("x\x1dq");
+    terminal.ends_with(0);
+}
+
+#[test]
+fn a_terminal_that_is_too_small_is_refused_before_anything_happens() {
+    let stage = Stage::new(&["--", "sleep", "60"]);
+    let mut terminal = Terminal::join(&stage.link, Size { columns: 19, rows: 24 }, &[]);
+    terminal.ends_with(82);
+    let text = terminal.text().replace('\n', "");
+    assert!(text.contains("the terminal is too small (19×24): make it at least 20×4"), "{text}");
+}
