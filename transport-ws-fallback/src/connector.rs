@@ -34,7 +34,6 @@ use crate::{
     socket::{Hold, OpenSocket, Socket},
     tls,
     token::{Grant, HttpTokenProvider, TokenFor, TokenProvider, uuid},
-    transport::WsTransport,
 };
 
 /// Dials peers through the relay. Dormant until then: no socket, no timer, no task.
@@ -217,15 +216,15 @@ impl Connector for WsFallbackConnector {
         ID
     }
 
-    /// The peer's own handshake above proves who it is; here it only has to be at the relay.
+    /// Ends when both sides have opened the link. The handshake above proves who the peer is.
     async fn connect(&self, target: &Target) -> Result<Box<dyn Transport>, ConnectError> {
         let hold = self.hold(target).await?;
         let opened = timeout(self.config.deadlines.peer, hold.open(target.peer, target.generation.0)).await;
         match opened {
-            Err(_) => Err(because(stage::PEER, Kind::TimedOut, "the other side has not come to the relay")),
+            Err(_) => Err(because(stage::PEER, Kind::TimedOut, "the other side has not opened the link")),
             Ok(Err(closed)) => Err(closed_at(stage::PEER, closed)),
             Ok(Ok(None)) => Err(because(stage::PEER, Kind::Misuse, "this generation is attached already")),
-            Ok(Ok(Some(link))) => Ok(Box::new(WsTransport::new(hold.profile(), hold.socket().clone(), link))),
+            Ok(Ok(Some(link))) => Ok(Box::new(link)),
         }
     }
 }

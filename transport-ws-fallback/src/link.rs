@@ -35,7 +35,7 @@ struct Grant {
 impl Link {
     /// `inbound` is the profile of what may wait unread; its reliable lane must hold what is granted.
     pub(crate) fn new(key: Key, outbound: &Profile, inbound: &Profile) -> Self {
-        let grant = Mutex::new(Grant { read: 0, announced: Window::INITIAL.0, looked: 0 });
+        let grant = Mutex::new(Grant { read: 0, announced: 0, looked: 0 });
         Self { key, outbound: LaneQueue::new(outbound), inbound: LaneQueue::new(inbound), grant }
     }
 
@@ -60,7 +60,7 @@ impl Link {
     /// Whether enough was read since the last time that the window may be worth moving.
     pub(crate) fn has_read(&self) -> bool {
         let mut grant = self.grant.lock();
-        let enough = grant.read - grant.looked >= Window::INITIAL.0 / 4;
+        let enough = grant.read - grant.looked >= LOOK_EVERY;
         if enough {
             grant.looked = grant.read;
         }
@@ -89,3 +89,6 @@ impl Link {
         stats
     }
 }
+
+/// Weight read between two looks at the window: a quarter of the smallest one.
+const LOOK_EVERY: u64 = Window::LEAST.0 / 4;

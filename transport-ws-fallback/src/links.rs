@@ -20,7 +20,7 @@ use transport_core::{CloseCode, Closed, Inbound, Lane, Profile};
 use uuid::Uuid;
 
 use crate::{
-    early::EarlyFrames,
+    early::{Early, EarlyLinks},
     error::{from_wire, to_wire},
     heartbeat::{Beat, Heartbeat},
     link::{Key, Link},
@@ -39,7 +39,7 @@ pub(crate) struct Links {
     open: HashMap<Key, Entry>,
     /// Links with something to send, each once, served in turn.
     ready: VecDeque<Key>,
-    early: EarlyFrames,
+    early: EarlyLinks,
     /// The last links that ended: their late frames are discarded, not kept as early ones.
     ended: VecDeque<Key>,
     /// Frames that wait for no turn: heartbeats, and closes of links that never opened.
@@ -59,9 +59,10 @@ struct Entry {
     link: Arc<Link>,
     ready: bool,
     ending: Option<Ending>,
-    /// Weight of the reliable frames sent, and how much of it the peer allows.
+    /// Weight of the reliable frames sent.
     sent: u64,
-    window: Window,
+    /// How much of it the peer allows; `None` until the peer has opened the link too.
+    window: Option<Window>,
 }
 
 /// A link that this side closed: its queue is flushed, then the peer is told.
@@ -119,7 +120,7 @@ impl Links {
             peers: HashMap::new(),
             open: HashMap::new(),
             ready: VecDeque::new(),
-            early: EarlyFrames::default(),
+            early: EarlyLinks::default(),
             ended: VecDeque::new(),
             urgent: VecDeque::new(),
             dials: 1,
@@ -162,7 +163,7 @@ impl Links {
         self.dials = self.dials.saturating_sub(1);
     }
 
-    /// Opens a link and hands it what came early. `None` when it is open already.
+    /// Opens a link on this side and tells the peer. `None` when it is open already.
     ///
     /// The end of the socket comes as the end of the link: one way to learn it.
     pub(crate) fn open(&mut self, key: Key) -> Option<Arc<Link>> {
@@ -174,21 +175,31 @@ impl Links {
             link.end(closed.clone());
             return Some(link);
         }
-        let early = self.early.take(key).unwrap_or_default();
-        for (lane, payload) in early.frames {
-            // The initial window at most, into an empty queue that holds as much.
-            let _ = link.inbound.try_push(lane, payload);
-        }
-        if let Some(close) = early.end {
-            link.end(Closed::peer(from_wire(close.code), close.reason));
-            self.remember_ended(key);
-        } else {
-            let window = early.window.max(Window::INITIAL);
-            let entry = Entry { link: link.clone(), ready: false, ending: None, sent: 0, window };
-            self.open.insert(key, entry);
-            self.move_window(&link);
-        }
+        let window = match self.early.take(key) {
+            Some(Early::Closed(close)) => {
+                link.end(Closed::peer(from_wire(close.code), close.reason));
+                self.remember_ended(key);
+                return Some(link);
+            }
+            Some(Early::Opened(window)) => Some(window),
+            None => None,
+        };
+        let entry = Entry { link: link.clone(), ready: false, ending: None, sent: 0, window };
+        self.open.insert(key, entry);
+        self.move_window(&link);
         Some(link)
+    }
+
+    /// Whether the peer has opened the link too.
+    ///
+    /// # Errors
+    ///
+    /// The end of the link.
+    pub(crate) fn is_met(&self, link: &Link) -> Result<bool, Closed> {
+        match link.outbound.end() {
+            Some(closed) => Err(closed),
+            None => Ok(self.open.get(&link.key).is_some_and(|entry| entry.window.is_some())),
+        }
     }
 
     /// Notes that a link has something to send.
@@ -243,8 +254,11 @@ impl Links {
         let key = Key { peer: header.peer, link: header.link };
         let mut arrival = Arrival::default();
         match (header.kind, window) {
-            (Kind::Data, Some(window)) => arrival.changed = self.on_window(key, window, now),
-            (Kind::Data, None) => arrival = self.on_data(key, lane(header.lane), payload, now),
+            (Kind::Data, Some(window)) => {
+                self.on_window(key, window, now);
+                arrival.changed = true;
+            }
+            (Kind::Data, None) => arrival = self.on_data(key, lane(header.lane), payload),
             (Kind::Close, _) => {
                 let close = CloseFrame::decode(&payload).map_err(|_| broken())?;
                 self.on_close(key, close, now);
@@ -313,7 +327,7 @@ impl Links {
             write |= self.mark_ready(key);
         }
         for key in self.early.expire(now) {
-            self.abandon(key, CloseCode::GOING_AWAY, "nobody here opened this link");
+            self.abandon(key, "nobody here opened this link");
         }
         let mut beat = self.heartbeat.poll(now);
         if beat == Beat::Send {
@@ -376,32 +390,29 @@ impl Links {
         }
     }
 
-    fn on_data(&mut self, key: Key, lane: Lane, payload: Bytes, now: Instant) -> Arrival {
+    fn on_data(&mut self, key: Key, lane: Lane, payload: Bytes) -> Arrival {
         if let Some(entry) = self.open.get(&key) {
             return Arrival {
                 deliver: Some((entry.link.clone(), Inbound { lane, payload })),
                 changed: false,
             };
         }
-        let overflow = !payload.is_empty()
-            && !self.ended.contains(&key)
-            && self.early.keep(key, lane, &payload, now).is_err();
-        if overflow {
-            self.abandon(key, CloseCode::SLOW_CONSUMER, "too much before this link was opened");
+        // The peer sends once it knows that this side has opened: this link is over.
+        let stray = !self.ended.contains(&key);
+        if stray {
+            self.abandon(key, "this link is not open");
         }
-        Arrival { deliver: None, changed: true }
+        Arrival { deliver: None, changed: stray }
     }
 
-    /// The peer lets us go on.
-    fn on_window(&mut self, key: Key, window: Window, now: Instant) -> bool {
+    /// The peer has opened the link, or lets us go on.
+    fn on_window(&mut self, key: Key, window: Window, now: Instant) {
         if let Some(entry) = self.open.get_mut(&key) {
-            entry.window = entry.window.max(window);
-            return self.mark_ready(key);
+            entry.window = entry.window.max(Some(window));
+            self.mark_ready(key);
+        } else if !self.ended.contains(&key) && !self.early.keep(key, Early::Opened(window), now) {
+            self.abandon(key, "too many links at once");
         }
-        if !self.ended.contains(&key) {
-            self.early.window(key, window, now);
-        }
-        true
     }
 
     fn on_close(&mut self, key: Key, close: CloseFrame, now: Instant) {
@@ -409,7 +420,7 @@ impl Links {
             entry.link.end(Closed::peer(from_wire(close.code), close.reason));
             self.remember_ended(key);
         } else if !self.ended.contains(&key) {
-            self.early.end(key, close, now);
+            self.early.keep(key, Early::Closed(close), now);
         }
     }
 
@@ -439,9 +450,10 @@ impl Links {
     }
 
     /// Tells a peer that a link which never opened here is over.
-    fn abandon(&mut self, key: Key, code: CloseCode, reason: &str) {
+    fn abandon(&mut self, key: Key, reason: &str) {
         self.remember_ended(key);
-        self.urge(Header::close(key.peer, key.link).frame(&CloseFrame::new(to_wire(code), reason).encode()));
+        let close = CloseFrame::new(to_wire(CloseCode::GOING_AWAY), reason);
+        self.urge(Header::close(key.peer, key.link).frame(&close.encode()));
     }
 
     fn urge(&mut self, frame: Bytes) {
@@ -471,6 +483,7 @@ impl Links {
 impl Entry {
     /// The next message, as far as the peer's window lets it go. One may cross the window's edge.
     fn next_message(&mut self) -> Option<Inbound> {
+        self.window?;
         if self.is_blocked() {
             let payload = self.link.outbound.try_pop(Lane::Datagram)?;
             return Some(Inbound { lane: Lane::Datagram, payload });
@@ -489,7 +502,8 @@ impl Entry {
 
     /// Whether reliable messages wait for the peer to read.
     fn is_blocked(&self) -> bool {
-        self.sent >= self.window.0 && self.link.outbound.stats().reliable.queued_bytes > 0
+        let window = self.window.unwrap_or_default();
+        self.sent >= window.0 && self.link.outbound.stats().reliable.queued_bytes > 0
     }
 }
 
@@ -520,7 +534,7 @@ fn wire_lane(lane: Lane) -> WireLane {
 const BATCH_BYTES: usize = 64 << 10;
 
 /// The least a link may send ahead of its reader, however many links share the socket.
-const MIN_WINDOW: NonZeroUsize = NonZeroUsize::new(Window::INITIAL.0 as usize).expect("not zero");
+const MIN_WINDOW: NonZeroUsize = NonZeroUsize::new(Window::LEAST.0 as usize).expect("not zero");
 
 /// Peers remembered; a session has far fewer.
 const MAX_PEERS: usize = 10_000;

@@ -1,6 +1,6 @@
 //! The one relay socket of a connector: the shell around [`Links`].
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures::{Sink, SinkExt, Stream, StreamExt};
 use parking_lot::Mutex;
@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::{
     self, Message,
     protocol::{CloseFrame, frame::coding::CloseCode as WsCode},
 };
-use transport_core::{CloseCode, Closed, Inbound, Initiator, PeerId, Profile, Refusal};
+use transport_core::{CloseCode, Closed, Inbound, Initiator, PeerId, Refusal};
 
 use crate::{
     dial::RelayStream,
@@ -20,10 +20,10 @@ use crate::{
     link::Link,
     links::{Batch, CLOSING, Links, Tick, key},
     token::uuid,
+    transport::WsTransport,
 };
 
 /// A socket that lives while somebody holds it ([`Hold`]) or a link is open on it.
-#[derive(Debug)]
 pub(crate) struct Socket {
     links: Mutex<Links>,
     /// Wakes the writer.
@@ -77,6 +77,11 @@ impl Socket {
         if self.links.lock().mark_ready(link.key) {
             self.outgoing.notify_one();
         }
+    }
+
+    /// Whether the peer has opened `link` too; the end of the link as the error.
+    pub(crate) fn is_met(&self, link: &Link) -> Result<bool, Closed> {
+        self.links.lock().is_met(link)
     }
 
     /// Lets the peer of `link` go on, after something was read.
@@ -218,37 +223,49 @@ impl Socket {
     }
 }
 
+/// Its state names other people's endpoints and holds their bytes: none of it is shown.
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Socket(…)")
+    }
+}
+
 impl Hold {
-    /// Waits until `peer` is at the relay, and opens link number `generation` to it. `None` when that
-    /// link is open already.
+    /// Opens link number `generation` to `peer`, and waits until the peer has opened it too. `None` when
+    /// it is open already.
+    ///
+    /// The peer may not be at the relay yet, or still be known by the address of a connection that is
+    /// dead: the link follows it to its newest one.
     ///
     /// # Errors
     ///
-    /// The end of the socket.
-    pub(crate) async fn open(&self, peer: PeerId, generation: u32) -> Result<Option<Arc<Link>>, Closed> {
+    /// The end of the link or of the socket.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe; the peer is told that the link is given up.
+    pub(crate) async fn open(&self, peer: PeerId, generation: u32) -> Result<Option<WsTransport>, Closed> {
         let peer_id = uuid(peer.as_bytes());
+        let mut opened: Option<WsTransport> = None;
         loop {
             let changed = self.0.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            {
-                let mut links = self.0.links.lock();
-                if let Some(address) = links.find(peer_id)? {
-                    let link = links.open(key(address, generation));
-                    self.0.outgoing.notify_one();
-                    return Ok(link);
-                }
+            let address = self.0.links.lock().find(peer_id)?;
+            if address.is_none_or(|address| opened.as_ref().is_some_and(|link| link.peer() != address)) {
+                opened = None;
+            }
+            if let (None, Some(address)) = (&opened, address) {
+                let link = self.0.links.lock().open(key(address, generation));
+                self.0.outgoing.notify_one();
+                let Some(link) = link else { return Ok(None) };
+                opened = Some(WsTransport::new(self.0.links.lock().profile().clone(), self.0.clone(), link));
+            }
+            if let Some(link) = opened.take_if(|link| link.is_met() != Ok(false)) {
+                return link.is_met().map(|_| Some(link));
             }
             changed.await;
         }
-    }
-
-    pub(crate) fn socket(&self) -> &Arc<Socket> {
-        &self.0
-    }
-
-    pub(crate) fn profile(&self) -> Profile {
-        self.0.links.lock().profile().clone()
     }
 }
 

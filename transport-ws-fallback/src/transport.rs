@@ -1,15 +1,15 @@
 //! One link to one peer, as a `Transport`.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use beach_lifeguard_client::PeerAddr;
 use bytes::Bytes;
 use transport_core::{CloseCode, Closed, Inbound, Lane, Profile, Refused, Stats, Transport};
 
 use crate::{link::Link, socket::Socket};
 
 /// A link through the relay. The socket underneath is shared with the endpoint's other links.
-#[derive(Debug)]
 pub struct WsTransport {
     profile: Profile,
     socket: Arc<Socket>,
@@ -19,6 +19,16 @@ pub struct WsTransport {
 impl WsTransport {
     pub(crate) fn new(profile: Profile, socket: Arc<Socket>, link: Arc<Link>) -> Self {
         Self { profile, socket, link }
+    }
+
+    /// Where the peer was when this link was opened.
+    pub(crate) fn peer(&self) -> PeerAddr {
+        self.link.key.peer
+    }
+
+    /// Whether the peer has opened the link too.
+    pub(crate) fn is_met(&self) -> Result<bool, Closed> {
+        self.socket.is_met(&self.link)
     }
 }
 
@@ -56,6 +66,13 @@ impl Transport for WsTransport {
 
     fn stats(&self) -> Stats {
         self.link.stats()
+    }
+}
+
+impl fmt::Debug for WsTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("WsTransport");
+        shown.field("link", &self.link.key).field("end", &self.link.outbound.end()).finish_non_exhaustive()
     }
 }
 

@@ -109,8 +109,8 @@ impl Header {
 pub struct Window(pub u64);
 
 impl Window {
-    /// What each peer may send before it hears of a window.
-    pub const INITIAL: Self = Self(32 * 1024);
+    /// The least a receiver opens a link with, however many share its socket.
+    pub const LEAST: Self = Self(32 * 1024);
 
     /// What a data frame counts against the window: its size, and about what a queue needs for it.
     pub const fn weight(payload_len: usize) -> u64 {
