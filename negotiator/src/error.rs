@@ -82,7 +82,9 @@ pub enum JoinError {
     #[error("cannot meet the host")]
     Signaling(#[from] SignalingError),
     /// The host speaks another version.
-    #[error("the host speaks version {theirs} of the session protocol, this program version {ours}: update the older one")]
+    #[error(
+        "the host speaks version {theirs} of the session protocol, this program version {ours}: update the older one"
+    )]
     Version {
         /// This side's.
         ours: u16,

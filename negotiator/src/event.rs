@@ -4,7 +4,10 @@ use std::{fmt, time::SystemTime};
 
 use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
-use transport_core::{Generation, PeerId, TransportId, policy::{Reason, TransitionKind}};
+use transport_core::{
+    Generation, PeerId, TransportId,
+    policy::{Reason, TransitionKind},
+};
 
 /// One change of a session's path, or a reason why it did not change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,7 +36,8 @@ pub struct NegotiationEvent {
 
 impl fmt::Display for NegotiationEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = |path: &Option<TransportId>| path.as_ref().map_or("no path".to_owned(), |path| path.to_string());
+        let path =
+            |path: &Option<TransportId>| path.as_ref().map_or("no path".to_owned(), |path| path.to_string());
         write!(f, "{}: {}", self.name, self.reason)?;
         if self.from != self.to {
             write!(f, " ({} → {})", path(&self.from), path(&self.to))?;

@@ -92,12 +92,8 @@ impl Host {
         let exchange = Exchange::new(signaling, sealer, SystemTime::now);
         inside(&exchange).await?;
         let ways = rendezvous.ways(&seat, &exchange).map_err(ShareError::Misconfigured)?;
-        let endpoint = Endpoint {
-            session: seat.session,
-            local: seat.local,
-            secret,
-            party: Party::Host { key, access },
-        };
+        let endpoint =
+            Endpoint { session: seat.session, local: seat.local, secret, party: Party::Host { key, access } };
         let (arrived, arrivals) = mpsc::channel(config.max_viewers.clamp(1, 1024));
         let stop = CancellationToken::new();
         let reception = Reception {
@@ -206,14 +202,15 @@ impl Reception {
             }
             return;
         };
-        let answer = if version == Message::VERSION && !self.viewers.contains_key(&from) && self.is_closed_to_new() {
-            Message::Bye { reason: "full".to_owned() }
-        } else {
-            if version == Message::VERSION && !self.viewers.contains_key(&from) {
-                self.admit(from);
-            }
-            Message::Welcome { version: Message::VERSION, transports: self.ways.transports() }
-        };
+        let answer =
+            if version == Message::VERSION && !self.viewers.contains_key(&from) && self.is_closed_to_new() {
+                Message::Bye { reason: "full".to_owned() }
+            } else {
+                if version == Message::VERSION && !self.viewers.contains_key(&from) {
+                    self.admit(from);
+                }
+                Message::Welcome { version: Message::VERSION, transports: self.ways.transports() }
+            };
         if let Ok(Err(error)) = timeout(WORD, self.exchange.send(from, &answer)).await {
             tracing::debug!(%error, "a knock was not answered");
         }

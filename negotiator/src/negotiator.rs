@@ -101,7 +101,8 @@ impl Negotiator {
             secret: link.secret().clone(),
             party: Party::Viewer { host: link.host_key(), access },
         };
-        let (session, parts, inbox) = assemble(Arc::new(endpoint), ways, host, exchange.clone(), true, &config);
+        let (session, parts, inbox) =
+            assemble(Arc::new(endpoint), ways, host, exchange.clone(), true, &config);
         let shared = parts.shared.clone();
         tokio::spawn(async move {
             let driver = Driver::lead(parts, config.mode, lead).run();
@@ -111,13 +112,19 @@ impl Negotiator {
                 () = async { listen(&exchange, host, inbox).await; std::future::pending().await } => {}
             }
         });
-        usable(&session, deadline).await.inspect_err(|_| shared.close(transport_core::CloseCode::GOING_AWAY, "no path"))?;
+        usable(&session, deadline)
+            .await
+            .inspect_err(|_| shared.close(transport_core::CloseCode::GOING_AWAY, "no path"))?;
         Ok(session)
     }
 }
 
 /// Knocks until the host welcomes. Says which transports the host can dial.
-async fn meet(exchange: &Exchange, host: PeerId, transports: Vec<TransportId>) -> Result<Vec<TransportId>, JoinError> {
+async fn meet(
+    exchange: &Exchange,
+    host: PeerId,
+    transports: Vec<TransportId>,
+) -> Result<Vec<TransportId>, JoinError> {
     let mut knock = tokio::time::interval(KNOCK);
     loop {
         tokio::select! {

@@ -17,7 +17,12 @@ pub(crate) enum Attach {
 }
 
 /// Runs until the transport ends; then everything it delivered has been handled.
-pub(crate) async fn pump(shared: Arc<Shared>, generation: Generation, link: Arc<dyn Transport>, attach: Attach) {
+pub(crate) async fn pump(
+    shared: Arc<Shared>,
+    generation: Generation,
+    link: Arc<dyn Transport>,
+    attach: Attach,
+) {
     let mut attached = attach == Attach::ByDriver;
     let mut writable = true;
     let closed = loop {

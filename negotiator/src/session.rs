@@ -183,7 +183,9 @@ impl Session {
         let mut ended = self.0.shared.ended();
         let end = ended.wait_for(Option::is_some).await;
         // The sender lives in `shared`, which this handle holds.
-        end.ok().and_then(|end| end.clone()).unwrap_or(SessionEnd::Closed(transport_core::Closed::network("dropped")))
+        end.ok()
+            .and_then(|end| end.clone())
+            .unwrap_or(SessionEnd::Closed(transport_core::Closed::network("dropped")))
     }
 
     /// Says how the session ended, if it has.

@@ -196,7 +196,11 @@ impl Shared {
     // ---- for the driver ----
 
     /// Starts an attachment over `link`, whose pump the caller runs.
-    pub(crate) fn attach(&self, generation: Generation, link: Arc<dyn Transport>) -> Result<(), StaleGeneration> {
+    pub(crate) fn attach(
+        &self,
+        generation: Generation,
+        link: Arc<dyn Transport>,
+    ) -> Result<(), StaleGeneration> {
         let mut core = self.core.lock();
         core.resume.attach(now(), generation, link.profile())?;
         core.links.insert(generation, link);
@@ -301,7 +305,9 @@ impl Shared {
                     end = Some(SessionEnd::Expired { why, unacknowledged });
                 }
                 Event::Gap { from, to } => end = Some(SessionEnd::Gap { from, to }),
-                Event::PeerClosed { code, reason } => end = Some(SessionEnd::Closed(Closed::peer(code, reason))),
+                Event::PeerClosed { code, reason } => {
+                    end = Some(SessionEnd::Closed(Closed::peer(code, reason)))
+                }
                 Event::RttSample(_) => continue,
             }
             arrived = true;

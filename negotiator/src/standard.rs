@@ -41,14 +41,16 @@ impl ControlPlane {
 #[async_trait]
 impl Rendezvous for ControlPlane {
     async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
-        let (verifier, session) = (Verifier::from_bytes(*seat.verifier), Uuid::from_bytes(*seat.session.as_bytes()));
+        let (verifier, session) =
+            (Verifier::from_bytes(*seat.verifier), Uuid::from_bytes(*seat.session.as_bytes()));
         let member = member(seat);
         let prove = move || {
             let nonce = rand::random();
             let proof = verifier.prove(Purpose::Signaling, session, member, SystemTime::now(), nonce);
             serde_json::to_value(proof).unwrap_or_default()
         };
-        let mut config = WsSignalingConfig::new(self.address.clone(), seat.session, seat.local, Arc::new(prove));
+        let mut config =
+            WsSignalingConfig::new(self.address.clone(), seat.session, seat.local, Arc::new(prove));
         config.register = (seat.side == Side::Host).then(|| seat.verifier.clone());
         config.extra_roots = self.roots();
         Ok(Arc::new(WsSignaling::join(config)?))
@@ -57,9 +59,8 @@ impl Rendezvous for ControlPlane {
     fn ways(&self, seat: &Seat, exchange: &Arc<Exchange>) -> Result<Vec<Way>, String> {
         let mut webrtc = self.config.webrtc.clone();
         webrtc.extra_roots.extend(self.roots());
-        let connector = |config| {
-            WebRtcConnector::new(config, exchange.clone()).map_err(|error| error.to_string())
-        };
+        let connector =
+            |config| WebRtcConnector::new(config, exchange.clone()).map_err(|error| error.to_string());
         let mut ways = vec![Way::direct(Arc::new(connector(webrtc.clone().direct())?))];
         if webrtc.has_turn() {
             ways.push(Way::turn(Arc::new(connector(webrtc.relayed())?)));

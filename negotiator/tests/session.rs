@@ -7,7 +7,8 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use negotiator::{
-    Access, CloseCode, FallbackMode, JoinError, NetworkConfig, Reason, Received, Session, SessionEnd, TransitionKind,
+    Access, CloseCode, FallbackMode, JoinError, NetworkConfig, Reason, Received, Session, SessionEnd,
+    TransitionKind,
 };
 use support::{FALLBACK, Net, PRIMARY, host_config};
 use tokio::time::{Instant, sleep, timeout};
@@ -30,7 +31,9 @@ async fn until_on(session: &Session, path: &negotiator::TransportId, limit: Dura
             changed.await;
         }
     };
-    timeout(limit, reached).await.unwrap_or_else(|_| panic!("not on {path} after {limit:?}: {}", session.explain()));
+    timeout(limit, reached)
+        .await
+        .unwrap_or_else(|_| panic!("not on {path} after {limit:?}: {}", session.explain()));
     started.elapsed()
 }
 
@@ -67,7 +70,9 @@ async fn two_sides_meet_and_talk_over_the_primary_and_the_fallback_sleeps() {
     assert_eq!(net.fallback.dials.load(Ordering::Relaxed), 0);
     viewer.close().await;
     assert!(matches!(hosted.recv().await, Ok(Received::Finished)));
-    assert!(matches!(hosted.recv().await, Err(SessionEnd::Closed(closed)) if closed.code == CloseCode::NORMAL));
+    assert!(
+        matches!(hosted.recv().await, Err(SessionEnd::Closed(closed)) if closed.code == CloseCode::NORMAL)
+    );
     host.close().await;
 }
 
@@ -215,7 +220,8 @@ async fn several_viewers_each_have_their_own_session() {
     let host = net.host(host_config(), Access::Full).await;
     let mut pairs = Vec::new();
     for number in 0..8u8 {
-        let (viewer, hosted) = tokio::join!(net.viewer(&host, NetworkConfig::default()).connect(), host.accept());
+        let (viewer, hosted) =
+            tokio::join!(net.viewer(&host, NetworkConfig::default()).connect(), host.accept());
         let (viewer, hosted) = (viewer.unwrap(), hosted.unwrap());
         viewer.send(vec![number].into()).await.unwrap();
         pairs.push((viewer, hosted));
@@ -249,7 +255,11 @@ async fn a_reader_that_does_not_read_holds_the_sender_back_and_nothing_moves() {
         assert_eq!(message(&viewer).await, chunk);
     }
     sender.await.unwrap();
-    assert_eq!(net.fallback.dials.load(Ordering::Relaxed), 0, "an application that does not read is no dead path");
+    assert_eq!(
+        net.fallback.dials.load(Ordering::Relaxed),
+        0,
+        "an application that does not read is no dead path"
+    );
 }
 
 #[tokio::test(start_paused = true)]

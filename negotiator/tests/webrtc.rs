@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use negotiator::{Access, Host, NetworkConfig, Negotiator, Received, Rendezvous, Seat, Session, Side, Way};
+use negotiator::{Access, Host, Negotiator, NetworkConfig, Received, Rendezvous, Seat, Session, Side, Way};
 use support::{FALLBACK, Net, RoadConnector, host_config};
 use tokio::time::timeout;
 use transport_core::signaling::{Exchange, Signaling, SignalingError};

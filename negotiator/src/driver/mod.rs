@@ -241,7 +241,14 @@ impl Driver {
                         self.hands.say(Message::Lost { generation, reason: reason.code().to_owned() });
                         if self.hands.shared.traffic().current.is_none() {
                             let (from, detail) = (Some(link.transport), closed.to_string());
-                            self.hands.tell(TransitionKind::Lost, reason, from, None, Some(generation), detail);
+                            self.hands.tell(
+                                TransitionKind::Lost,
+                                reason,
+                                from,
+                                None,
+                                Some(generation),
+                                detail,
+                            );
                         }
                     }
                 }
@@ -352,11 +359,11 @@ impl Driver {
                 }
             }
             Judge::Follow(follower) => {
-                if let Some(generation) = traffic.current {
-                    if follower.complains(now, generation, traffic.oldest_unacked) {
-                        let reason = Reason::PathDead.code().to_owned();
-                        self.hands.say(Message::Lost { generation, reason });
-                    }
+                if let Some(generation) = traffic.current
+                    && follower.complains(now, generation, traffic.oldest_unacked)
+                {
+                    let reason = Reason::PathDead.code().to_owned();
+                    self.hands.say(Message::Lost { generation, reason });
                 }
             }
         }

@@ -222,7 +222,7 @@ impl LaneMonitor {
         };
         let bad = || recent().filter_map(|(at, fault)| fault.map(|why| (*at, why)));
         let (first, _) = bad().next()?;
-        let (last, why) = bad().filter(|(_, why)| *why != Reason::PathDead).last()?;
+        let (last, why) = bad().rfind(|(_, why)| *why != Reason::PathDead)?;
         let (bad, good) = (bad().count(), recent().filter(|(_, fault)| fault.is_none()).count());
         let enough = bad >= config.sustain_quorum as usize && good * 4 <= bad;
         (enough && last.saturating_duration_since(first) >= config.sustain_span).then_some(why)

@@ -103,10 +103,10 @@ impl Sealer {
             return Err(SealError::Replayed);
         }
         self.seen_in_order.push_back(*nonce);
-        if self.seen_in_order.len() > REMEMBERED {
-            if let Some(oldest) = self.seen_in_order.pop_front() {
-                self.seen.remove(&oldest);
-            }
+        if self.seen_in_order.len() > REMEMBERED
+            && let Some(oldest) = self.seen_in_order.pop_front()
+        {
+            self.seen.remove(&oldest);
         }
         Ok(plaintext.to_vec())
     }
