@@ -94,4 +94,4 @@ fn report_path(suite: &str) -> PathBuf {
 }
 
 /// The test targets that certify transports.
-const SUITES: [&str; 4] = ["memory", "secure", "webrtc", "third_party"];
+const SUITES: [&str; 5] = ["memory", "secure", "webrtc", "ws_fallback", "third_party"];

@@ -55,6 +55,11 @@ impl Session {
         Self { target: target.clone(), id: Uuid::new_v4(), verifier }
     }
 
+    /// Returns what membership is proved with.
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
     /// Asks for a token, and returns the answer as it is.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ async fn silence_is_closed(target: &RelayTarget) -> Result<()> {
     let before = Instant::now();
     let close = closed(&mut socket).await?;
     ensure!(before.elapsed() > Duration::from_secs(2), "closed after {:?} already", before.elapsed());
-    is(&close, 1008, "timeout")
+    is(&close, 4000, "timeout")
 }
 
 async fn nonsense_is_refused(target: &RelayTarget) -> Result<()> {

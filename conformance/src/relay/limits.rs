@@ -1,5 +1,7 @@
 //! What ends a socket at once (wire §1.2, §1.5 and §1.6).
 
+use std::time::Duration;
+
 use beach_lifeguard_client::{Access, Header, Kind, Lane, LinkId, PeerAddr, Role};
 use bytes::Bytes;
 use futures::SinkExt;
@@ -11,13 +13,14 @@ use super::{
     client::{closed, is},
     relay_cases,
 };
-use crate::{case::Result, ensure};
+use crate::{case::Result, cases::payload, ensure};
 
 relay_cases! { "limits":
     a_frame_too_large [ "1.2" ];
     frames_that_cannot_be_read [ "1.2" ];
     a_text_message [ "1.2" ];
-    a_read_only_peer_may_not_speak [ "1.2" ];
+    a_viewer_may_address_hosts_only [ "1.2" ];
+    a_read_only_peer_is_held_to_a_trickle [ "1.2" ];
     a_read_only_peer_hears_and_says_goodbye [ "1.2" ];
     a_heartbeat_is_echoed [ "1.5" ];
     one_bad_peer_does_not_hurt_the_others [ "1.6" ];
@@ -72,17 +75,40 @@ async fn read_only(target: &RelayTarget, session: &Session) -> Result<Endpoint> 
     Endpoint::enter(target, &hello).await
 }
 
-async fn a_read_only_peer_may_not_speak(target: &RelayTarget) -> Result<()> {
+async fn a_viewer_may_address_hosts_only(target: &RelayTarget) -> Result<()> {
     let session = Session::register(target).await?;
-    let mut host = session.join(Role::Host).await?;
+    let (mut host, mut other) = (session.join(Role::Host).await?, session.join(Role::Viewer).await?);
     for lane in [Lane::Datagram, Lane::Reliable] {
-        for to in [host.addr(), PeerAddr::EVERYONE] {
-            let mut viewer = read_only(target, &session).await?;
-            viewer.send(lane, to, LinkId(1), b"rm -rf").await?;
+        for to in [other.addr(), PeerAddr::EVERYONE] {
+            let mut viewer = session.join(Role::Viewer).await?;
+            viewer.send(lane, to, LinkId(1), b"psst").await?;
             is(&closed(&mut viewer.socket).await?, 4507, "")?;
         }
     }
+    other.stays_quiet().await?;
     host.stays_quiet().await
+}
+
+async fn a_read_only_peer_is_held_to_a_trickle(target: &RelayTarget) -> Result<()> {
+    const FRAME: usize = 4_096;
+    const FRAMES: u64 = 512;
+    let session = Session::register(target).await?;
+    let mut host = session.join(Role::Host).await?;
+    let mut viewer = read_only(target, &session).await?;
+    viewer.send(Lane::Reliable, host.addr(), LinkId(1), b"a handshake fits").await?;
+    host.expect(Lane::Reliable, viewer.addr(), LinkId(1), b"a handshake fits").await?;
+    for index in 0..FRAMES {
+        // The relay may cut it off at any moment.
+        if viewer.send(Lane::Reliable, host.addr(), LinkId(1), &payload(index, FRAME)).await.is_err() {
+            break;
+        }
+    }
+    let mut passed = 0;
+    while let Ok(Ok(_frame)) = tokio::time::timeout(Duration::from_millis(500), host.recv()).await {
+        passed += 1;
+    }
+    ensure!(passed * 4 < FRAMES, "{passed} of {FRAMES} frames of a read-only peer passed at once");
+    Ok(())
 }
 
 async fn a_read_only_peer_hears_and_says_goodbye(target: &RelayTarget) -> Result<()> {
