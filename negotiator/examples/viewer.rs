@@ -1,0 +1,15 @@
+//! Joins a session: `cargo run -p negotiator --example viewer -- 'LINK'`.
+
+use negotiator::{NetworkConfig, Negotiator, Received};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let link = std::env::args().nth(1).ok_or("usage: viewer 'LINK'")?.parse()?;
+    let session = Negotiator::new(link, NetworkConfig::default()).connect().await?;
+    session.send("hello".into()).await?;
+    if let Received::Message(words) = session.recv().await? {
+        println!("{} came back; {}", String::from_utf8_lossy(&words), session.explain());
+    }
+    session.close().await;
+    Ok(())
+}
