@@ -132,7 +132,6 @@ impl HttpTokenProvider {
             .no_proxy()
             // A dormant fallback holds no connection.
             .pool_max_idle_per_host(0)
-            .timeout(config.deadlines.token)
             .build()
             .map_err(|error| ConfigError::Roots { detail: error.to_string() })?;
         let mut url = config.control_plane.clone();
