@@ -1,0 +1,54 @@
+//! Two peers of a real relay and control plane on loopback, each with a WebSocket through a proxy that can be cut.
+
+use std::time::Duration;
+
+use beach_lifeguard_client::{Access, Role};
+use conformance::{
+    Card, Fault, Faults, Pair, SetupError, Subject, Support,
+    netlab::{self, Cut, Proxy, Way},
+    relay::{RelayTarget, Session},
+};
+use transport_core::{Connector, DialRole, Generation, PeerId, SessionId, Target};
+use transport_ws_fallback::{Membership, WsConfig, WsFallbackConnector};
+
+use crate::dev::Services;
+
+#[derive(Debug)]
+pub(crate) struct WsFallback;
+
+#[async_trait::async_trait]
+impl Subject for WsFallback {
+    fn card(&self) -> Card {
+        let faults =
+            Faults { lose: Support::No("TCP below re-sends: nothing is ever lost"), ..Faults::all() };
+        Card::new("ws-fallback").faults(faults).settle(Duration::from_millis(100))
+    }
+
+    async fn pair(&self) -> Result<Pair, SetupError> {
+        let control_plane = &Services::start().public_url;
+        let at = control_plane.trim_start_matches("http://");
+        let proxy = Proxy::tcp(at.parse()?).await?;
+        let target = RelayTarget::new(format!("ws://{at}"), control_plane);
+        let session = Session::register(&target).await.map_err(|failure| failure.to_string())?;
+        let connector = |role| {
+            let member = Membership { verifier: session.verifier().clone(), role, access: Access::Full };
+            let mut config = WsConfig::new(control_plane.parse()?, member);
+            config.relay_url = Some(format!("ws://{}/v2/ws", proxy.addr()).parse()?);
+            config.heartbeat = Some(Duration::from_secs(1));
+            Ok::<_, SetupError>(WsFallbackConnector::new(config)?)
+        };
+        let (host, viewer) = (connector(Role::Host)?, connector(Role::Viewer)?);
+        let id = SessionId::from_bytes(*session.id.as_bytes());
+        let ids = [PeerId::random(), PeerId::random()];
+        let to_viewer = Target::new(id, ids[0], ids[1], DialRole::Answerer, Generation(1));
+        let to_host = Target::new(id, ids[1], ids[0], DialRole::Offerer, Generation(1));
+        let (a, b) = tokio::try_join!(host.connect(&to_viewer), viewer.connect(&to_host))?;
+        let faults = move |fault| match fault {
+            Fault::Cut => proxy.cut(Cut::Blackhole),
+            Fault::Heal => proxy.heal(),
+            Fault::Lose { .. } => {}
+            Fault::Stall => proxy.set(netlab::Fault::both(Way::STALLED)),
+        };
+        Ok(Pair::boxed(a, b).with_faults(faults).keeping((host, viewer)))
+    }
+}
