@@ -27,6 +27,8 @@ pub(super) struct Campaign {
     pub(super) silence_at: Option<Instant>,
     /// Silence was judged, and it was silent.
     pub(super) silent: bool,
+    /// The fallback was dialled and not reached, so the network itself may have been down.
+    pub(super) fallback_failed: bool,
     /// Everything allowed is dialled at once: no head start for the fallback.
     pub(super) urgent: bool,
     /// A live rung that is too poor to sustain the session; dialling it again would not help.
@@ -56,8 +58,8 @@ pub(super) struct Dial {
     pub(super) soft: Option<Instant>,
     /// Its failure is recorded already.
     pub(super) counted: bool,
-    /// Something came back.
-    pub(super) answered: bool,
+    /// When something first came back.
+    pub(super) answered: Option<Instant>,
     /// How long its link must be healthy before a session on the fallback moves to it.
     pub(super) dwell: Duration,
 }
@@ -65,6 +67,7 @@ pub(super) struct Dial {
 impl FallbackPolicy {
     /// Starts a search. Dials that are open already take part in it.
     pub(super) fn begin_campaign(&mut self, now: Instant, purpose: Purpose, why: Reason) {
+        self.drop_reserve();
         for rung in &mut self.ladder.rungs {
             rung.round = 0;
             rung.next_dial = None;
@@ -74,8 +77,16 @@ impl FallbackPolicy {
             }
         }
         let silence_at = (purpose == Purpose::First).then_some(now + self.config.dial.silence);
-        let campaign =
-            Campaign { purpose, began: now, why, silence_at, silent: false, urgent: false, spared: None };
+        let campaign = Campaign {
+            purpose,
+            began: now,
+            why,
+            silence_at,
+            silent: false,
+            fallback_failed: false,
+            urgent: false,
+            spared: None,
+        };
         self.campaign = Some(campaign);
         if purpose == Purpose::Forced {
             return;
@@ -118,7 +129,7 @@ impl FallbackPolicy {
             let state = &mut self.ladder.rungs[rung];
             let why = if state.round == 0 { why } else { Reason::Retry };
             state.round += 1;
-            let raced_next = purpose == Purpose::First && state.round < self.config.attempts;
+            let raced_next = state.round < self.config.attempts;
             let stagger = self.config.dial.stagger.mul_f64(self.rng.random_range(0.85..=1.0));
             self.ladder.rungs[rung].next_dial = raced_next.then_some(now + stagger);
             let soft = (purpose != Purpose::First).then_some(now + self.config.dial.fresh);
@@ -152,7 +163,7 @@ impl FallbackPolicy {
         };
         self.numbered = generation;
         let deadline = now + self.config.dial.attempt;
-        let dial = Dial { rung, began: now, deadline, soft, counted: false, answered: false, dwell };
+        let dial = Dial { rung, began: now, deadline, soft, counted: false, answered: None, dwell };
         self.dials.insert(generation, dial);
         let transport = self.ladder.rungs[rung].rung.transport.clone();
         self.actions.push_back(Action::Dial { transport, generation, deadline, why });
@@ -226,7 +237,7 @@ impl FallbackPolicy {
         if self.ladder.rungs[rung].rung.class == Class::Fallback {
             return;
         }
-        dial.answered = true;
+        dial.answered.get_or_insert(now);
         if let Some(campaign) = &mut self.campaign {
             campaign.silence_at = None;
             if campaign.purpose == Purpose::First {
@@ -248,6 +259,12 @@ impl FallbackPolicy {
             ConnectErrorKind::Rejected => Trouble::Refused,
             _ => Trouble::Unreachable,
         };
+        let relayed = state.rung.class == Class::Fallback;
+        if let Some(campaign) =
+            self.campaign.as_mut().filter(|_| relayed && verdict == Verdict::CountAndRetry)
+        {
+            campaign.fallback_failed = true;
+        }
         match verdict {
             Verdict::CountAndRetry if !dial.counted => self.record_failure(now, dial.rung),
             Verdict::CountAndRetry | Verdict::Hold => {}
@@ -296,6 +313,7 @@ impl FallbackPolicy {
 
     /// Stops searching; open dials go on.
     pub(super) fn end_campaign(&mut self) {
+        self.drop_reserve();
         self.campaign = None;
         for rung in &mut self.ladder.rungs {
             rung.next_dial = None;
@@ -322,6 +340,7 @@ impl FallbackPolicy {
     pub(super) fn cancel_fallback_dials(&mut self) {
         let fallbacks: Vec<usize> = self.ladder.fallbacks().collect();
         self.cancel_dials(|dial| fallbacks.contains(&dial.rung));
+        self.drop_reserve();
     }
 
     pub(super) fn primaries(&self, now: Instant) -> Vec<usize> {

@@ -117,6 +117,12 @@ pub struct DialConfig {
     /// After a live link died, a fresh dial that takes longer counts as failed; it stays open.
     /// Default 4 s: detection in 6, the dial in 4 and the fallback in 2 make 12.
     pub fresh: Duration,
+    /// A fallback that took this long to connect, or failed before, suggests that the whole network was
+    /// down. Default 2.5 s: more than a slow handshake, less than the second repeated SYN.
+    pub slow_fallback: Duration,
+    /// How long such a fallback waits in reserve for a primary, dialled once more. Default 2 s; 4 s
+    /// when one answers. Higher keeps more sessions direct and some waiting.
+    pub confirm: Duration,
     /// Pause before a rung that refused is asked again. Default 30 s. Lower annoys whoever said no.
     pub refused: Duration,
     /// How long a rung counts as impossible once proven so. Default 10 min, or until the network
@@ -135,6 +141,8 @@ impl Default for DialConfig {
             answered_stagger: Duration::from_secs(5),
             rung_stagger: Duration::from_millis(800),
             fresh: Duration::from_secs(4),
+            slow_fallback: Duration::from_millis(2_500),
+            confirm: Duration::from_secs(2),
             refused: Duration::from_secs(30),
             impossible: Duration::from_secs(600),
             token: Duration::from_secs(45),
@@ -159,6 +167,7 @@ impl DialConfig {
         ensure(!self.fresh.is_zero(), "dial.fresh", "is longer than nothing")?;
         ensure(self.fresh <= self.attempt, "dial.attempt", "is at least dial.fresh")?;
         ensure(self.answered_stagger >= self.stagger, "dial.answered_stagger", "is at least dial.stagger")?;
+        ensure(self.confirm <= self.silence, "dial.confirm", "is at most dial.silence")?;
         ensure(self.refused >= Duration::from_secs(1), "dial.refused", "is at least 1 s")?;
         ensure(!self.impossible.is_zero(), "dial.impossible", "is longer than nothing")?;
         ensure(!self.token.is_zero(), "dial.token", "is longer than nothing")

@@ -19,10 +19,13 @@ impl FallbackPolicy {
         let state = &self.ladder.rungs[rung];
         let bereaved =
             self.death.is_some() && self.campaign.as_ref().is_some_and(|c| c.purpose == Purpose::Live);
-        let failures = state.failures.count(now, self.config.window);
+        // While the session flaps, a failure counts for as long as its moves do: otherwise each rung would
+        // be tried afresh, at a move each.
+        let flapping = self.flap.is_nearly_spent(now, &self.config.restore);
+        let memory = if flapping { self.config.restore.flap_window } else { self.config.window };
         state.is_condemned(now)
-            || failures >= self.config.attempts
-            || (bereaved && failures.min(state.since_death) >= 1)
+            || state.failures.count(now, self.config.window) >= self.config.attempts
+            || (bereaved && state.failures.count(now, memory).min(state.since_death) >= 1)
     }
 
     /// Says whether the session should be on the fallback, gates aside.
@@ -96,10 +99,14 @@ impl FallbackPolicy {
         }
         self.verdict = self.grounds(now);
         self.transition(now, TransitionKind::FallbackConsidered, self.verdict, Standing::Considering);
-        // The fallback gets a head start; dials that are open may still win.
+        // Primaries go on in case the verdict is wrong, but one that was condemned without a dial, because
+        // it keeps dying, gives the fallback a head start.
         if self.campaign.as_ref().is_some_and(|campaign| !campaign.urgent) {
             for rung in self.primaries(now) {
-                self.ladder.rungs[rung].next_dial = Some(now + self.config.dial.attempt);
+                let state = &mut self.ladder.rungs[rung];
+                if state.round == 0 {
+                    state.next_dial = Some(now + self.config.dial.attempt);
+                }
             }
         }
     }
@@ -178,7 +185,7 @@ impl FallbackPolicy {
     }
 
     pub(super) fn fallback_is_open(&self) -> bool {
-        self.dials.values().any(|dial| self.class(dial.rung) == Class::Fallback)
+        self.reserve.is_some() || self.dials.values().any(|dial| self.class(dial.rung) == Class::Fallback)
     }
 
     /// Fetches the token when the quorum is one failure away, so that the verdict finds it ready.
@@ -200,7 +207,8 @@ impl FallbackPolicy {
         match self.campaign.as_ref().map(|campaign| campaign.purpose) {
             Some(Purpose::Live) => true,
             Some(Purpose::First) => self.primaries(now).into_iter().all(|rung| {
-                let open = |dial: &&super::Dial| dial.rung == rung && !dial.counted && !dial.answered;
+                let open =
+                    |dial: &&super::Dial| dial.rung == rung && !dial.counted && dial.answered.is_none();
                 let pending = self.dials.values().filter(open).count() as u32;
                 let failed = self.ladder.rungs[rung].failures.count(now, self.config.window);
                 self.quorum_on(rung, now) || failed + pending >= self.config.attempts

@@ -23,12 +23,14 @@ pub(super) struct Link {
     pub(super) monitor: HealthMonitor,
     /// Why it cannot carry the session, while it is still open.
     pub(super) degraded: Option<Reason>,
-    /// Good samples in a row since it degraded.
+    /// Good samples in a row.
     pub(super) calm: u32,
     /// The last busy sample was bad.
     pub(super) suspect: bool,
     /// The session came back to it from the fallback.
     pub(super) returned: bool,
+    /// Primaries whose attempts in the same race were cancelled for its sake.
+    pub(super) rivals: Vec<usize>,
 }
 
 impl FallbackPolicy {
@@ -55,6 +57,8 @@ impl FallbackPolicy {
             // Numbers only rise, so that either side can fence by them: dial the rung again.
             self.actions.push_back(Action::Drain { generation });
             self.ladder.rungs[rung].next_dial = Some(now);
+        } else if self.class(rung) == Class::Fallback && self.doubts_verdict(now, &dial) {
+            self.put_in_reserve(now, generation, rung);
         } else {
             self.adopt(now, generation, rung);
         }
@@ -66,6 +70,8 @@ impl FallbackPolicy {
         let purpose = self.campaign.as_ref().map(|campaign| campaign.purpose);
         let (kind, why) = self.occasion(class, purpose);
         self.actions.push_back(Action::Switch { generation, why });
+        let raced = |other: &usize| *other != rung && self.dials.values().any(|dial| dial.rung == *other);
+        let rivals = self.primaries(now).into_iter().filter(raced).collect();
         if let Some(old) = self.active.take() {
             self.actions.push_back(Action::Drain { generation: old.generation });
         }
@@ -96,6 +102,7 @@ impl FallbackPolicy {
             calm: 0,
             suspect: false,
             returned,
+            rivals,
         });
         let transport = self.ladder.rungs[rung].rung.transport.clone();
         let standing = match class {
@@ -194,9 +201,13 @@ impl FallbackPolicy {
     fn is_live(&self, generation: Generation) -> bool {
         self.active.as_ref().is_some_and(|link| link.generation == generation)
             || self.standby.as_ref().is_some_and(|standby| standby.generation == generation)
+            || self.reserve.as_ref().is_some_and(|reserve| reserve.generation == generation)
     }
 
     fn link_ended(&mut self, now: Instant, generation: Generation, why: Reason) {
+        if self.reserve.take_if(|reserve| reserve.generation == generation).is_some() {
+            return;
+        }
         if self.standby.as_ref().is_some_and(|standby| standby.generation == generation)
             && let Some(standby) = self.standby.take()
         {
@@ -252,6 +263,13 @@ impl FallbackPolicy {
         }
         if young(link.since) || flapping {
             self.record_failure(now, link.rung);
+        }
+        if flapping {
+            // The race it won led nowhere, for those it left behind too. Trying each in its turn would
+            // cost a move each.
+            for rival in &link.rivals {
+                self.record_failure(now, *rival);
+            }
         }
         self.mourn(now);
         let lasted = now.saturating_duration_since(link.since) >= self.config.restore.flap_window;
@@ -319,7 +337,8 @@ impl FallbackPolicy {
             }
             (Health::Good | Health::Idle, Some(Reason::PathDead)) => self.link_recovered(now),
             (Health::Good, Some(_)) if link.calm >= CALM => self.link_recovered(now),
-            (Health::Good, None) => self.doubt_dispelled(),
+            // Young data says nothing yet, and the first sample may still tell of the time before.
+            (Health::Good, None) if sample.goodput > 0 && link.calm >= PROOF => self.doubt_dispelled(),
             (Health::Idle | Health::Suspect | Health::Good, _) => {}
         }
     }
@@ -350,10 +369,15 @@ impl FallbackPolicy {
     /// A link given up for dead carries data again before another was found.
     fn link_recovered(&mut self, now: Instant) {
         let Some(link) = &mut self.active else { return };
-        link.degraded = None;
+        let was = link.degraded.take();
         link.monitor = HealthMonitor::default();
         let (rung, generation) = (link.rung, link.generation);
-        self.ladder.rungs[rung].condemned_until = None;
+        let state = &mut self.ladder.rungs[rung];
+        state.condemned_until = None;
+        if was == Some(Reason::PathDead) {
+            // It was dead for seconds all the same: a path that does this over and over is no path.
+            state.failures.record(now);
+        }
         self.cancel_dials(|_| true);
         self.end_campaign();
         let transport = self.ladder.rungs[rung].rung.transport.clone();
@@ -411,6 +435,9 @@ impl FallbackPolicy {
             return;
         }
         self.forget_everything(now);
+        if let Some(link) = &mut self.active {
+            link.calm = 0;
+        }
         if self.active.as_ref().is_some_and(|link| link.degraded.is_none()) {
             let forced = self.campaign.take().is_some_and(|campaign| campaign.purpose == Purpose::Forced);
             // A forced search hangs on a primary nobody wants; it begins again by itself.
@@ -495,6 +522,9 @@ impl FallbackPolicy {
 const fn is_poor(why: Reason) -> bool {
     matches!(why, Reason::HeavyLoss | Reason::HighRtt | Reason::LowGoodput)
 }
+
+/// Good samples in a row, the last with acknowledgements, that clear a link of doubt.
+const PROOF: u32 = 2;
 
 /// Good samples in a row that clear a link of being too poor.
 const CALM: u32 = 5;

@@ -31,6 +31,7 @@
 mod backoff;
 mod campaign;
 mod config;
+mod confirm;
 mod event;
 mod flap;
 mod gate;
@@ -68,6 +69,7 @@ pub use self::{
 };
 use self::{
     campaign::{Campaign, Dial, Purpose},
+    confirm::Reserve,
     flap::FlapBudget,
     ladder::Ladder,
     link::Link,
@@ -100,6 +102,7 @@ pub struct FallbackPolicy {
     last_rung: Option<usize>,
     active: Option<Link>,
     standby: Option<Standby>,
+    reserve: Option<Reserve>,
     /// The search for a path, while there is one.
     campaign: Option<Campaign>,
     /// When the current run of bad luck began: a live link died and no primary has lasted since.
@@ -140,6 +143,7 @@ impl FallbackPolicy {
             last_rung: None,
             active: None,
             standby: None,
+            reserve: None,
             campaign: None,
             death: None,
             tenure: false,
@@ -229,6 +233,7 @@ impl FallbackPolicy {
     fn end(&mut self) {
         self.cancel_dials(|_| true);
         self.drop_standby();
+        self.drop_reserve();
         if let Some(link) = self.active.take() {
             self.actions.push_back(Action::Drain { generation: link.generation });
         }
@@ -241,6 +246,7 @@ impl FallbackPolicy {
     fn step(&mut self, now: Instant) {
         self.expire(now);
         self.judge_silence(now);
+        self.confirm(now);
         self.judge(now);
         self.dial_fallback(now);
         self.dial_primaries(now);

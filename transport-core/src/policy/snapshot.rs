@@ -164,6 +164,7 @@ impl FallbackPolicy {
             if let Some(patience) = self.config.give_up_after.filter(|_| self.active.is_none()) {
                 steps.push((campaign.began + patience, NextStep::GiveUp));
             }
+            steps.extend(self.reserve.as_ref().map(|reserve| (reserve.until, NextStep::DialDeadline)));
             self.next_dials(campaign.purpose, campaign.spared, &mut steps);
         }
         if self.looks_for_return() {

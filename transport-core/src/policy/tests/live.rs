@@ -148,8 +148,18 @@ fn after_a_wake_a_fresh_path_is_raced_and_taken() {
 fn after_a_nap_a_link_that_still_carries_data_is_kept() {
     let mut drive = Drive::new();
     drive.start().until(100.0).jump(20.0).event(Event::Woke);
-    drive.event(Event::Health { generation: Generation(1), sample: flowing(0.0) }).until(200.0);
+    let alive = Event::Health { generation: Generation(1), sample: flowing(0.0) };
+    drive.event(alive.clone()).until(120.4).event(alive).until(200.0);
     assert_eq!((drive.on(), drive.generation()), (Some(WEBRTC), Generation(1)));
+}
+
+#[test]
+fn after_a_nap_data_that_is_merely_young_proves_nothing() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0).jump(20.0).event(Event::Woke);
+    let young = HealthSample { goodput: 0, ..flowing(0.0) };
+    drive.sampling(125.0, |_| young);
+    assert_eq!(drive.generation(), Generation(2));
 }
 
 #[test]
@@ -199,4 +209,40 @@ fn on_another_network_a_direct_session_races_a_fresh_path() {
     drive.start().until(100.0).event(Event::NetworkChanged { network: OFFICE }).until(101.0);
     assert_eq!(drive.generation(), Generation(2));
     assert_eq!(drive.story().last(), Some(&("transport.recovered", Reason::NetworkChanged)));
+}
+
+#[test]
+fn a_link_that_dies_for_seconds_over_and_over_is_left_at_the_fourth_time() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0).fate(WEBRTC, Fate::Silent);
+    // Six seconds dead, ten alive.
+    let breath =
+        |at: f64| if (at - 100.0) % 16.0 < 6.0 { stalled((at - 100.0) % 16.0) } else { flowing(0.0) };
+    drive.sampling(147.9, breath);
+    assert_eq!((drive.on(), drive.generation()), (Some(WEBRTC), Generation(1)));
+    drive.sampling(155.0, breath);
+    assert_eq!(drive.on(), Some(RELAY));
+}
+
+#[test]
+fn when_everything_was_down_the_direct_path_gets_one_more_race_before_the_relay_is_taken() {
+    for (webrtc, on) in [(Fate::Connects(0.8), WEBRTC), (Fate::Silent, RELAY)] {
+        let mut drive = Drive::new();
+        drive.fate(WEBRTC, Fate::Silent).fate(RELAY, Fate::Fails(3.0, ConnectErrorKind::Unreachable));
+        drive.start().until(20.0);
+        assert_eq!(*drive.policy.standing(), Standing::Held { why: Reason::FallbackUnreachable });
+        drive.fate(RELAY, Fate::Connects(0.3)).fate(WEBRTC, webrtc).until(45.0);
+        assert_eq!(drive.on(), Some(on));
+        assert_eq!(drive.switches().len(), 1);
+    }
+}
+
+#[test]
+fn a_fallback_that_connects_while_a_primary_is_just_answering_waits_for_it() {
+    for (connects, on) in [(5.9, WEBRTC), (9.9, RELAY)] {
+        let mut drive = Drive::new();
+        drive.start().until(100.0).fate(WEBRTC, Fate::Answers(3.9, connects)).lose();
+        drive.until(109.0);
+        assert_eq!(drive.on(), Some(on), "{connects}");
+    }
 }

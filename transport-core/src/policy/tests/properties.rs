@@ -119,6 +119,10 @@ struct World {
     bereaved: bool,
     condemned: BTreeSet<usize>,
     moves: Vec<Instant>,
+    /// The rung of the last switch.
+    last: Option<usize>,
+    /// Every switch but the first.
+    switches: Vec<Instant>,
 }
 
 impl World {
@@ -147,6 +151,8 @@ impl World {
             bereaved: false,
             condemned: BTreeSet::new(),
             moves: Vec::new(),
+            last: None,
+            switches: Vec::new(),
         };
         world.event(Event::Start { network: NetworkId(1) });
         world
@@ -346,6 +352,9 @@ impl World {
 
     fn check_switch(&mut self, generation: Generation, by_timer: bool) {
         assert!(generation > self.switched, "generations only rise");
+        if self.switched > Generation(0) {
+            self.switches.push(self.now);
+        }
         self.switched = generation;
         let rung = self.links[&generation];
         self.check_allowed(rung);
@@ -360,7 +369,9 @@ impl World {
         }
         // Moves that follow a wake or another network are not counted, and the oracle cannot tell
         // them apart, so it only books those it is sure of.
-        if by_timer {
+        let last = self.last.replace(rung);
+        let moved = last.is_some_and(|last| [last, rung].map(class).contains(&Class::Primary));
+        if by_timer && moved {
             self.moves.push(self.now);
         }
         if class(rung) == Class::Primary {
@@ -404,8 +415,11 @@ impl World {
 
     /// Failed inside the window, or open for so long without a result that it counts.
     fn is_evidence(&self, attempt: &Attempt) -> bool {
+        let ten_minutes = Duration::from_secs(600);
+        let flapping = self.switches.iter().filter(|at| self.now - **at < ten_minutes).count() >= 2;
+        let window = if flapping { ten_minutes } else { Duration::from_secs(90) };
         match attempt.over {
-            Some(at) => attempt.evidence && self.now - at < Duration::from_secs(90),
+            Some(at) => attempt.evidence && self.now - at < window,
             None => self.now - attempt.began >= SILENT,
         }
     }
