@@ -112,7 +112,7 @@ const fn is_transport_name(name: &[u8]) -> bool {
 
 impl fmt::Display for TransportId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.pad(&self.0)
     }
 }
 
