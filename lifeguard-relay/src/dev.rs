@@ -100,6 +100,7 @@ impl Dev {
         config.control.relay_url.get_or_insert_with(|| relay_ws_url(public, config.tls));
 
         let metrics = Arc::new(Metrics::new());
+        metrics.certificate_expires(certificates.as_ref().map_or(0, |certificates| certificates.expires()));
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let kill_switch = KillSwitch::new(Some(store.clone()));
         let keys = TokenKeys::generate(config.control.issuer.clone())?;

@@ -68,15 +68,16 @@ impl Base {
         routes: axum::Router,
         relay: Option<Relay>,
         ready: Readiness,
+        renew: impl Fn() -> Result<(), Failure> + Send + 'static,
     ) -> Result<(), Failure> {
         let settings = &self.settings;
         let certificates = certificates(settings)?;
         let public = bind(settings.listen_addr, "listen-addr").await?;
         let operator = bind(settings.admin_addr, "admin-addr").await?;
-        if let Some(certificates) = certificates.clone() {
-            let (reloading, stop) = (shutdown::reload_on_hangup(certificates), self.stop.clone());
-            self.tasks.spawn(async move { tokio::select! { _ = reloading => {}, () = stop.cancelled() => {} } });
-        }
+        let reload = reload(certificates.clone(), self.metrics.clone(), renew);
+        reload();
+        let (reloading, stop) = (shutdown::on_hangup(reload), self.stop.clone());
+        self.tasks.spawn(async move { tokio::select! { _ = reloading => {}, () = stop.cancelled() => {} } });
         let admin = Admin::new(
             relay,
             self.kill_switch.clone(),
@@ -84,6 +85,8 @@ impl Base {
             ready.clone(),
             settings.admin_token.clone(),
         );
+        // The one line on stdout: with port 0 nobody could know otherwise.
+        println!("listening on {}", public.local_addr()?);
         tracing::info!(listen = %public.local_addr()?, admin = %operator.local_addr()?, "serving");
         let spawn = |listener, certificates, app, caps| {
             let (gate, config) = (Gate::new(caps), settings.listen());
@@ -106,15 +109,17 @@ impl Base {
 pub(super) async fn serve(args: SettingsArgs) -> Result<(), Failure> {
     let base = Base::start(&args).await?;
     let settings = &base.settings;
-    if settings.public_keys.is_empty() {
-        return Err(conflict("`tokens.public_keys` is empty: name the key that signs tokens (`keys generate`)"));
-    }
-    let keys = settings.public_keys.iter().map(|entry| parse_public(entry)).collect::<Result<Vec<_>, _>>()?;
-    let verifier = TokenVerifier::new(&settings.issuer, keys);
-    let admission = Admission::new(verifier, base.store.clone(), base.kill_switch.clone());
+    let admission = Admission::new(verifier(settings)?, base.store.clone(), base.kill_switch.clone());
     let relay = Relay::new(settings.relay(), admission, base.metrics.clone());
     let ready = app::relay_readiness(&relay, &base.kill_switch);
-    base.serve(relay.routes(), Some(relay.clone()), ready).await?;
+    let renew = {
+        let (relay, args) = (relay.clone(), args.clone());
+        move || args.load().map_err(Failure::from).and_then(|(new, _)| {
+            relay.trust(verifier(&new)?);
+            Ok(())
+        })
+    };
+    base.serve(relay.routes(), Some(relay.clone()), ready, renew).await?;
     tracing::info!("draining");
     let forced = relay.drain(CloseCode::RESTART).await;
     relay.shutdown(CloseCode::RESTART).await;
@@ -139,7 +144,7 @@ pub(super) async fn control_plane(args: SettingsArgs) -> Result<(), Failure> {
         base.kill_switch.clone(),
         base.stop.clone(),
     );
-    base.serve(control.router(), None, Arc::new(|| Ok(()))).await?;
+    base.serve(control.router(), None, Arc::new(|| Ok(())), || Ok(())).await?;
     base.end().await;
     Ok(())
 }
@@ -185,6 +190,30 @@ fn welcome(dev: &Dev) -> String {
 {certificate}",
         dev.relay_ws_url()
     )
+}
+
+fn verifier(settings: &Settings) -> Result<TokenVerifier, Failure> {
+    if settings.public_keys.is_empty() {
+        return Err(conflict("`tokens.public_keys` is empty: name the key that signs tokens (`keys generate`)"));
+    }
+    let keys = settings.public_keys.iter().map(|entry| parse_public(entry)).collect::<Result<Vec<_>, _>>()?;
+    Ok(TokenVerifier::new(&settings.issuer, keys))
+}
+
+/// What SIGHUP does: the certificate and the trusted keys are read again. What cannot be read stays as it
+/// was, and is reported.
+fn reload(
+    certificates: Option<Arc<Certificates>>,
+    metrics: Arc<Metrics>,
+    renew: impl Fn() -> Result<(), Failure> + Send + 'static,
+) -> impl Fn() + Send + 'static {
+    move || {
+        let certificate = certificates.as_ref().map_or(Ok(()), |c| c.reload().map_err(Failure::from));
+        metrics.certificate_expires(certificates.as_ref().map_or(0, |certificates| certificates.expires()));
+        for error in [certificate, renew()].into_iter().filter_map(Result::err) {
+            tracing::error!(%error, "could not be read again; what was read before stays");
+        }
+    }
 }
 
 fn certificates(settings: &Settings) -> Result<Option<Arc<Certificates>>, Failure> {

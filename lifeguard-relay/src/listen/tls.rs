@@ -13,12 +13,21 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
 use tokio_rustls::TlsAcceptor;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Where TLS comes from.
 #[derive(Debug)]
 pub struct Certificates {
     source: Option<Files>,
-    current: RwLock<Arc<ServerConfig>>,
+    current: RwLock<Served>,
+}
+
+/// What is served, and until when it may be.
+#[derive(Debug, Clone)]
+struct Served {
+    config: Arc<ServerConfig>,
+    /// Unix seconds; 0 when the certificate does not say.
+    expires: u64,
 }
 
 #[derive(Debug)]
@@ -35,8 +44,8 @@ impl Certificates {
     /// [`TlsError`], naming the file that is at fault.
     pub fn from_files(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Result<Self, TlsError> {
         let files = Files { certificate: certificate.into(), key: key.into() };
-        let config = files.load()?;
-        Ok(Self { source: Some(files), current: RwLock::new(Arc::new(config)) })
+        let current = RwLock::new(files.load()?);
+        Ok(Self { source: Some(files), current })
     }
 
     /// Makes a self-signed certificate for `names`, for development; also returns it in PEM form, for
@@ -49,8 +58,8 @@ impl Certificates {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let made = rcgen::generate_simple_self_signed(names).map_err(TlsError::Made)?;
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        let config = server_config(vec![made.cert.der().clone()], key.into())?;
-        Ok((Self { source: None, current: RwLock::new(Arc::new(config)) }, made.cert.pem()))
+        let current = RwLock::new(server_config(vec![made.cert.der().clone()], key.into())?);
+        Ok((Self { source: None, current }, made.cert.pem()))
     }
 
     /// Reads the files again. Connections that are open keep what they have; on an error everything stays
@@ -61,19 +70,24 @@ impl Certificates {
     /// [`TlsError`], naming the file that is at fault.
     pub fn reload(&self) -> Result<(), TlsError> {
         if let Some(files) = &self.source {
-            *self.current.write() = Arc::new(files.load()?);
+            *self.current.write() = files.load()?;
         }
         Ok(())
     }
 
     /// An acceptor with the certificate of the moment.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        self.current.read().clone().into()
+        self.current.read().config.clone().into()
+    }
+
+    /// When the certificate of the moment ends, Unix seconds; 0 when it does not say.
+    pub fn expires(&self) -> u64 {
+        self.current.read().expires
     }
 }
 
 impl Files {
-    fn load(&self) -> Result<ServerConfig, TlsError> {
+    fn load(&self) -> Result<Served, TlsError> {
         let chain = CertificateDer::pem_file_iter(&self.certificate)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|source| TlsError::unreadable(&self.certificate, source))?;
@@ -90,7 +104,8 @@ impl Files {
 fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-) -> Result<ServerConfig, TlsError> {
+) -> Result<Served, TlsError> {
+    let expires = chain.first().map_or(0, expiry);
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
@@ -99,7 +114,13 @@ fn server_config(
     // Tickets instead of a table: after an outage everybody returns at once and resumes cheaply.
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 1;
-    Ok(config)
+    Ok(Served { config: Arc::new(config), expires })
+}
+
+/// The end of a certificate's validity, for the operator's alert; rustls itself does not tell.
+fn expiry(certificate: &CertificateDer<'_>) -> u64 {
+    let parsed = X509Certificate::from_der(certificate).ok();
+    parsed.and_then(|(_, parsed)| parsed.validity().not_after.timestamp().try_into().ok()).unwrap_or(0)
 }
 
 /// The one crypto provider of the relay, named so that a second one in the graph cannot confuse rustls.
@@ -146,14 +167,15 @@ mod tests {
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
         let certificates = Certificates::from_files(&cert, &key).unwrap();
 
-        let before = certificates.current.read().clone();
+        let before = certificates.current.read().config.clone();
+        assert!(certificates.expires() > 1_700_000_000, "{}", certificates.expires());
         std::fs::write(&cert, "not a certificate").unwrap();
         let error = certificates.reload().unwrap_err();
         assert!(error.to_string().contains("cert.pem"), "{error}");
-        assert!(Arc::ptr_eq(&before, &certificates.current.read()));
+        assert!(Arc::ptr_eq(&before, &certificates.current.read().config));
 
         std::fs::write(&cert, made.cert.pem()).unwrap();
         certificates.reload().unwrap();
-        assert!(!Arc::ptr_eq(&before, &certificates.current.read()));
+        assert!(!Arc::ptr_eq(&before, &certificates.current.read().config));
     }
 }

@@ -2,6 +2,7 @@
 //! scrapes.
 
 mod family;
+mod process;
 
 use std::{
     fmt,
@@ -17,7 +18,10 @@ use opentelemetry::{KeyValue, metrics::MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Encoder, Histogram, HistogramOpts, Registry, TextEncoder};
 
-pub use self::family::{FAMILIES, Family, Kind};
+pub use self::{
+    family::{FAMILIES, Family, Kind},
+    process::PROCESS,
+};
 use self::family::{Id, VERBS};
 
 /// The service's counters, gauges and histograms. Cheap to share; nothing here blocks.
@@ -187,6 +191,11 @@ impl Metrics {
         self.add(Id::SessionsEmptied, &[], 1);
     }
 
+    /// The certificate that is served ends at `seconds`, Unix time; 0 when TLS is not ours.
+    pub fn certificate_expires(&self, seconds: u64) {
+        self.set(Id::CertificateExpiry, &[], seconds);
+    }
+
     /// A peer was recycled.
     pub fn idle_pruned(&self) {
         self.add(Id::IdlePruned, &[], 1);
@@ -294,6 +303,7 @@ pub const HISTOGRAMS: [(&str, &str); 4] = [
 /// Gives each family an instrument that reads its cells.
 fn observe(provider: &SdkMeterProvider, cells: &Arc<Cells>) {
     let meter = provider.meter("beach-lifeguard");
+    process::observe(&meter);
     for (at, family) in FAMILIES.iter().enumerate() {
         let attributes: Vec<Vec<KeyValue>> = (0..family.series())
             .map(|series| {

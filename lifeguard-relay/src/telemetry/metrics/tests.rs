@@ -19,6 +19,9 @@ fn document() -> String {
     for (name, help) in HISTOGRAMS {
         text.push_str(&format!("| `{name}` | histogram | – | {help} |\n"));
     }
+    for (name, kind, help) in PROCESS {
+        text.push_str(&format!("| `{name}` | {kind} | – | {help} |\n"));
+    }
     text
 }
 
@@ -51,6 +54,9 @@ fn every_series_shows_from_the_start_and_there_are_few() {
     }
     for (name, _) in HISTOGRAMS {
         assert!(text.contains(&format!("{name}_bucket")), "{name}");
+    }
+    for (name, kind, _) in PROCESS {
+        assert!(text.contains(&format!("# TYPE {name} {kind}\n{name} ")), "{name}\n{text}");
     }
 }
 
