@@ -59,6 +59,9 @@ pub struct NetworkConfig {
     /// WebRTC: ICE servers, ports, deadlines.
     #[cfg(feature = "webrtc")]
     pub webrtc: transport_webrtc::WebRtcConfig,
+    /// The relay, `wss://…/v2/ws`, in place of the one the control plane names. Default: what it names.
+    #[cfg(feature = "ws-fallback")]
+    pub relay_url: Option<url::Url>,
     /// Root certificates (DER) trusted beside the public ones: for a relay with its own.
     pub extra_roots: Vec<Vec<u8>>,
 }
@@ -76,6 +79,8 @@ impl Default for NetworkConfig {
             extra_ways: Vec::new(),
             #[cfg(feature = "webrtc")]
             webrtc: transport_webrtc::WebRtcConfig::default(),
+            #[cfg(feature = "ws-fallback")]
+            relay_url: None,
             extra_roots: Vec::new(),
         }
     }

@@ -93,6 +93,7 @@ impl ControlPlane {
         };
         let mut config = WsConfig::new(self.address.clone(), membership);
         config.roots = self.roots();
+        config.relay_url.clone_from(&self.config.relay_url);
         config.cohort.clone_from(&self.config.cohort);
         config.entitlement_proof = self.config.entitlement_proof.clone().map(EntitlementProof::new);
         config.telemetry_opt_in = self.config.telemetry_opt_in;
