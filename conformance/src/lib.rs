@@ -46,6 +46,7 @@ pub mod party;
 pub mod relay;
 pub mod report;
 pub mod session_sim;
+pub mod simulator;
 pub mod subject;
 pub mod suite;
 
