@@ -300,7 +300,11 @@ fn peer_close(mut words: Bytes) -> Closed {
 
 /// At most 123 bytes, cut at a character (RFC 6455 §5.5, so that every transport says the same).
 fn shorten(detail: &str) -> &str {
-    &detail[..detail.floor_char_boundary(123)]
+    let mut kept = detail.len().min(123);
+    while !detail.is_char_boundary(kept) {
+        kept -= 1;
+    }
+    &detail[..kept]
 }
 
 const MAX_MESSAGE: NonZeroUsize = NonZeroUsize::new(64 * 1024).expect("not 0");

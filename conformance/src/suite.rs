@@ -55,11 +55,9 @@ pub fn certify_all(subjects: Vec<Arc<dyn Subject>>) -> ExitCode {
     if arguments.filter.is_none() {
         print!("{}", report.summary());
     }
-    if let Some(path) = report_path {
-        if let Err(error) = report.write(&path) {
-            eprintln!("the report could not be written to {path}: {error}");
-            return ExitCode::from(2);
-        }
+    if let Some(Err(error)) = report_path.map(|path| report.write(&path)) {
+        eprintln!("the report could not be written: {error}");
+        return ExitCode::from(2);
     }
     let ran = conclusion.num_passed + conclusion.num_failed;
     if ran == 0 && !arguments.ignored {

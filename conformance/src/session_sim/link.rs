@@ -121,8 +121,11 @@ impl Transport for SimTransport {
     }
 
     fn close(&self, code: CloseCode, detail: &str) {
-        let detail = &detail[..detail.floor_char_boundary(123)];
-        self.end.finish(Closed::local(code, detail.to_owned()));
+        let mut kept = detail.len().min(123);
+        while !detail.is_char_boundary(kept) {
+            kept -= 1;
+        }
+        self.end.finish(Closed::local(code, detail[..kept].to_owned()));
     }
 
     async fn closed(&self) -> Closed {
