@@ -34,6 +34,7 @@ mod config;
 mod connector;
 mod dial;
 mod early;
+mod entry;
 mod error;
 mod heartbeat;
 mod link;

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     early::{Early, EarlyLinks},
+    entry::{Ending, Entry},
     error::{from_wire, to_wire},
     heartbeat::{Beat, Heartbeat},
     link::{Key, Link},
@@ -52,24 +53,6 @@ pub(crate) struct Links {
     held_until: Option<Instant>,
     retired_at: Option<Instant>,
     end: Option<(Closed, Instant)>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    link: Arc<Link>,
-    ready: bool,
-    ending: Option<Ending>,
-    /// Weight of the reliable frames sent.
-    sent: u64,
-    /// How much of it the peer allows; `None` until the peer has opened the link too.
-    window: Option<Window>,
-}
-
-/// A link that this side closed: its queue is flushed, then the peer is told.
-#[derive(Debug)]
-struct Ending {
-    close: CloseFrame,
-    until: Instant,
 }
 
 /// What a frame led to.
@@ -184,7 +167,7 @@ impl Links {
             Some(Early::Opened(window)) => Some(window),
             None => None,
         };
-        let entry = Entry { link: link.clone(), ready: false, ending: None, sent: 0, window };
+        let entry = Entry::new(link.clone(), window);
         self.open.insert(key, entry);
         self.move_window(&link);
         Some(link)
@@ -477,33 +460,6 @@ impl Links {
         let endings = self.open.values().map(Entry::flush_until);
         let last = endings.collect::<Option<Vec<_>>>()?.into_iter().max()?;
         (self.dials == 0).then_some(last + CLOSING)
-    }
-}
-
-impl Entry {
-    /// The next message, as far as the peer's window lets it go. One may cross the window's edge.
-    fn next_message(&mut self) -> Option<Inbound> {
-        self.window?;
-        if self.is_blocked() {
-            let payload = self.link.outbound.try_pop(Lane::Datagram)?;
-            return Some(Inbound { lane: Lane::Datagram, payload });
-        }
-        let message = self.link.outbound.try_pop_any()?;
-        if message.lane == Lane::Reliable {
-            self.sent += Window::weight(message.payload.len());
-        }
-        Some(message)
-    }
-
-    /// Until when a closed link may still send what it had accepted.
-    fn flush_until(&self) -> Option<Instant> {
-        self.ending.as_ref().map(|ending| ending.until)
-    }
-
-    /// Whether reliable messages wait for the peer to read.
-    fn is_blocked(&self) -> bool {
-        let window = self.window.unwrap_or_default();
-        self.sent >= window.0 && self.link.outbound.stats().reliable.queued_bytes > 0
     }
 }
 
