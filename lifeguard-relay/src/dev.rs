@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use beach_lifeguard_client::{CloseCode, token::KeyError};
-use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -86,10 +85,8 @@ impl Dev {
     ///
     /// [`DevError`] when an address is taken or the system has no random numbers.
     pub async fn start(mut config: DevConfig) -> Result<Self, DevError> {
-        let bind = async |address| {
-            TcpListener::bind(address).await.map_err(|source| DevError::Bind { address, source })
-        };
-        let (listener, admin_listener) = (bind(config.public).await?, bind(config.admin).await?);
+        let bind = |address| listen::bind(address).map_err(|source| DevError::Bind { address, source });
+        let (listener, admin_listener) = (bind(config.public)?, bind(config.admin)?);
         let (public, admin) = (listener.local_addr()?, admin_listener.local_addr()?);
         let (certificates, certificate) = if config.tls {
             let (certificates, pem) = Certificates::self_signed(&["localhost", "127.0.0.1"])?;

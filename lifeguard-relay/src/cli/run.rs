@@ -72,8 +72,8 @@ impl Base {
     ) -> Result<(), Failure> {
         let settings = &self.settings;
         let certificates = certificates(settings)?;
-        let public = bind(settings.listen_addr, "listen-addr").await?;
-        let operator = bind(settings.admin_addr, "admin-addr").await?;
+        let public = bind(settings.listen_addr, "listen-addr")?;
+        let operator = bind(settings.admin_addr, "admin-addr")?;
         let reload = reload(certificates.clone(), self.metrics.clone(), renew);
         reload();
         let (reloading, stop) = (shutdown::on_hangup(reload), self.stop.clone());
@@ -223,8 +223,8 @@ fn certificates(settings: &Settings) -> Result<Option<Arc<Certificates>>, Failur
     }
 }
 
-async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|source| Failure::Bind { address, flag, source })
+fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, Failure> {
+    listen::bind(address).map_err(|source| Failure::Bind { address, flag, source })
 }
 
 fn conflict(words: &str) -> Failure {

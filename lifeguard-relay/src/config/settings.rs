@@ -149,15 +149,14 @@ impl Settings {
     ///
     /// [`ConfigError::Conflict`] for what the control plane cannot work with.
     pub fn control(&self) -> Result<ControlConfig, ConfigError> {
-        let config = ControlConfig {
-            issuer: self.issuer.clone(),
-            relay_url: self.relay_url.clone(),
-            fallback_ws_enabled: self.fallback_enabled,
-            paused: self.fallback_paused,
-            token_ttl: self.token_ttl.as_secs(),
-            guardrail_threshold: self.guardrail_threshold,
-            session_ttl: self.session_ttl.as_secs(),
-        };
+        let mut config = ControlConfig::default();
+        config.issuer.clone_from(&self.issuer);
+        config.relay_url.clone_from(&self.relay_url);
+        config.fallback_ws_enabled = self.fallback_enabled;
+        config.paused = self.fallback_paused;
+        config.token_ttl = self.token_ttl.as_secs();
+        config.guardrail_threshold = self.guardrail_threshold;
+        config.session_ttl = self.session_ttl.as_secs();
         config.check().map_err(|error| ConfigError::Conflict(error.to_string()))?;
         Ok(config)
     }

@@ -8,13 +8,14 @@ mod gate;
 mod socket;
 mod tls;
 
-use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::{IpAddr, SocketAddr}, sync::Arc, time::Duration};
 
 use axum::Router;
+use http::{HeaderValue, StatusCode, header::CONNECTION};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
@@ -54,6 +55,18 @@ pub(crate) struct Client {
     pub(crate) address: IpAddr,
     /// Its place among the strangers, held until the client has proven who it is.
     pub(crate) transient: Arc<Transient>,
+}
+
+/// Opens a listening socket whose queue holds a burst: when a relay comes back, everybody does at once.
+///
+/// # Errors
+///
+/// The address is taken, or not this machine's.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Accepts connections until `stop`, serving `app` on each. Upgraded sockets belong to whoever upgraded
@@ -131,7 +144,13 @@ async fn speak_http(
         let app = app.clone();
         async move {
             let response = app.oneshot(request).await;
-            Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
+            let mut response = response.unwrap_or_else(|never| match never {});
+            // hyper would wait without a deadline for the rest of a body nobody wants. Whoever is refused
+            // starts over.
+            if !response.status().is_success() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
         }
     });
     let connection = http1::Builder::new()
@@ -171,4 +190,6 @@ async fn pause_after(error: &io::Error) {
     }
 }
 
+/// The kernel caps it at `net.core.somaxconn`, 4,096 by default.
+const BACKLOG: u32 = 4_096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

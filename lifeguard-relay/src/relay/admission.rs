@@ -34,7 +34,7 @@ impl Admission {
     }
 
     /// Trusts other keys from here on: rotation, with whatever overlap the new set has.
-    pub fn trust(&self, verifier: TokenVerifier) {
+    pub(super) fn trust(&self, verifier: TokenVerifier) {
         *self.verifier.write() = Arc::new(verifier);
     }
 

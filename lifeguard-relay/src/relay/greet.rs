@@ -212,8 +212,7 @@ fn serve(
     relay.metrics.handshake_succeeded(joined.handle.wire.version(), started.elapsed(), telemetry);
     let guard = PeerGuard::new(relay.clone(), &joined, open);
     let inbound = Inbound::new(relay.clone(), joined.session, joined.handle, access);
-    let peer = Peer::new(ws, inbound);
-    relay.tasks.spawn(async move { guard.ended(peer.run().await) });
+    relay.tasks.spawn(Peer::new(ws, inbound).run(guard));
 }
 
 /// Peers named in the hello; it must stay below 64 KiB, and one takes 90 bytes. The rest follow as if they

@@ -34,7 +34,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use beach_lifeguard_client::CloseCode;
+use beach_lifeguard_client::{CloseCode, token::TokenVerifier};
 use parking_lot::Mutex;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -144,6 +144,11 @@ impl Relay {
         self.shutdown(CloseCode::RESTART).await;
     }
 
+    /// Trusts other keys from here on; peers that are inside stay.
+    pub fn trust(&self, verifier: TokenVerifier) {
+        self.shared.admission.trust(verifier);
+    }
+
     /// Sockets that are open now, admitted or not.
     pub fn live_sockets(&self) -> usize {
         self.shared.sockets_open.load(Relaxed)
@@ -178,6 +183,7 @@ impl Shared {
     /// Answers a request that may not become a socket, and remembers why.
     fn refuse(&self, refused: HttpRefused) -> Response {
         self.note_refusal(refused.label());
+        self.metrics.handshake_failed(refused.label());
         refused.into_response()
     }
 

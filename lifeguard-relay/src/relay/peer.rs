@@ -28,6 +28,7 @@ use tokio_tungstenite::{
 };
 
 use super::{
+    guard::PeerGuard,
     handle::Order,
     inbound::Inbound,
     outbound::Outgoing,
@@ -149,18 +150,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         Self { ws, inbound, dirty: false, held: None, held_since: None }
     }
 
-    /// Serves the peer until it ends.
-    pub(crate) async fn run(mut self) -> Ending {
-        let ending = poll_fn(|cx| self.poll(cx)).await;
-        match ending {
-            Ending::Lost => {}
-            // The library has the answer to the peer's close frame ready.
-            Ending::Peer => {
-                let _ = timeout(CLOSE_DEADLINE, self.ws.flush()).await;
+    /// Serves the peer until it ends, then lets go of what `guard` holds.
+    ///
+    /// One block over captured values, and the rare goodbye boxed: this future is what an idle connection
+    /// keeps, and an `async fn` would keep its arguments twice.
+    pub(crate) fn run(mut self, guard: PeerGuard) -> impl Future<Output = ()> {
+        async move {
+            let ending = poll_fn(|cx| self.poll(cx)).await;
+            match ending {
+                Ending::Lost => {}
+                // The library has the answer to the peer's close frame ready.
+                Ending::Peer => {
+                    let _ = Box::pin(timeout(CLOSE_DEADLINE, self.ws.flush())).await;
+                }
+                Ending::Relay(order) => Box::pin(close(&mut self.ws, self.inbound.spoken(order))).await,
             }
-            Ending::Relay(order) => close(&mut self.ws, self.inbound.spoken(order)).await,
+            guard.ended(ending);
         }
-        ending
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
@@ -278,7 +284,7 @@ where
     let frame = CloseFrame { code: order.code.get().into(), reason: order.reason.into() };
     if timeout(CLOSE_DEADLINE, ws.send(Message::Close(Some(frame)))).await.is_ok_and(|sent| sent.is_ok()) {
         let answered = async { while let Some(Ok(_)) = ws.next().await {} };
-        let _ = timeout(CLOSE_DEADLINE, answered).await;
+        let _ = timeout(ANSWER_DEADLINE, answered).await;
     }
 }
 
@@ -304,7 +310,9 @@ const INVALID_UTF8: CloseCode = match CloseCode::from_wire(1007) {
     None => CloseCode::PROTOCOL_ERROR,
 };
 
-/// For the close frame, and again for its answer.
+/// For a close frame to leave.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+/// For its answer.
+const ANSWER_DEADLINE: Duration = Duration::from_millis(500);
 /// A held sender is asked again after this, so that a limit that was raised takes effect.
 const MAX_HOLD: Duration = Duration::from_secs(1);

@@ -18,13 +18,13 @@ use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use lifeguard_relay::{
     control::KillSwitch,
-    listen::{Caps, Gate},
+    listen::{self, Caps, Gate},
     relay::{Admission, Relay, RelayConfig},
     store::MemoryStore,
     telemetry::metrics::Metrics,
 };
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpSocket, TcpStream},
     task::JoinHandle,
     time::timeout,
 };
@@ -36,6 +36,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub const ISSUER: &str = "https://control.test";
+/// The private key of the rig.
+pub const SEED: [u8; 32] = [7; 32];
 
 /// A relay and the key that signs for it.
 pub struct Rig {
@@ -55,7 +57,7 @@ impl Rig {
     }
 
     pub async fn with(config: RelayConfig, caps: Caps) -> Self {
-        let signer = TokenSigner::from_seed(KeyId::parse("test").unwrap(), &[7; 32]).unwrap();
+        let signer = TokenSigner::from_seed(KeyId::parse("test").unwrap(), &SEED).unwrap();
         let key = (signer.key_id().clone(), signer.public_key());
         let metrics = Arc::new(Metrics::new());
         let kill_switch = KillSwitch::new(None);
@@ -65,7 +67,7 @@ impl Rig {
             kill_switch.clone(),
         );
         let relay = Relay::new(config, admission, metrics.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let (gate, stop) = (Gate::new(caps), CancellationToken::new());
         let running = tokio::spawn({
@@ -83,22 +85,7 @@ impl Rig {
         role: Role,
         change: impl FnOnce(&mut Claims),
     ) -> FallbackToken {
-        let now = unix_now();
-        let mut claims = Claims {
-            iss: ISSUER.to_owned(),
-            sub: peer,
-            aud: AUDIENCE.to_owned(),
-            session_id: session,
-            cohort_id: "public".to_owned(),
-            role,
-            access: Access::Full,
-            iat: now,
-            nbf: now,
-            exp: now + 60,
-            jti: Uuid::new_v4(),
-            feature_bits: FeatureBits { telemetry_enabled: false, fallback_authorized: true },
-            capabilities: vec![CAPABILITY.to_owned()],
-        };
+        let mut claims = claims(session, peer, role);
         change(&mut claims);
         self.signer.sign(&claims).unwrap()
     }
@@ -150,6 +137,26 @@ pub fn config() -> RelayConfig {
 /// Caps that let a test machine be many clients.
 pub fn roomy() -> Caps {
     Caps { transient: 4_096, ..Caps::default() }
+}
+
+/// What a token usually says.
+pub fn claims(session: Uuid, peer: Uuid, role: Role) -> Claims {
+    let now = unix_now();
+    Claims {
+        iss: ISSUER.to_owned(),
+        sub: peer,
+        aud: AUDIENCE.to_owned(),
+        session_id: session,
+        cohort_id: "public".to_owned(),
+        role,
+        access: Access::Full,
+        iat: now,
+        nbf: now,
+        exp: now + 60,
+        jti: Uuid::new_v4(),
+        feature_bits: FeatureBits { telemetry_enabled: false, fallback_authorized: true },
+        capabilities: vec![CAPABILITY.to_owned()],
+    }
 }
 
 pub fn hello(session: Uuid, peer_id: Uuid, role: Role, token: FallbackToken) -> ClientHello {
