@@ -1,0 +1,98 @@
+//! What people do to a service: register sessions, ask for tokens, talk over the relay.
+
+use std::{net::SocketAddr, time::SystemTime};
+
+use beach_lifeguard_client::{
+    Lane, Role,
+    api::{DEFAULT_COHORT, RegisterSession, TokenRequest, TokenResponse},
+    membership::{Member, Purpose, Verifier},
+};
+use serde_json::Value;
+use tokio_tungstenite::tungstenite::Message;
+use uuid::Uuid;
+
+use crate::relay_support::{Client, hello};
+
+/// One session and what its members know.
+pub struct Session {
+    http: reqwest::Client,
+    control: String,
+    pub id: Uuid,
+    verifier: Verifier,
+}
+
+impl Session {
+    pub async fn register(control: &str) -> Self {
+        let verifier = Verifier::from_bytes([7; 32]);
+        let this =
+            Self { http: reqwest::Client::new(), control: control.to_owned(), id: Uuid::new_v4(), verifier };
+        let body = RegisterSession { session_id: this.id, verifier: this.verifier.clone() };
+        let answer = this.http.post(format!("{control}/v1/sessions")).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+        this
+    }
+
+    /// Asks for a token as a member does.
+    pub async fn ask(&self, peer: Uuid, role: Role) -> Result<TokenResponse, Value> {
+        self.ask_as(peer, role, &self.verifier).await
+    }
+
+    /// Asks as somebody who does not know the secret.
+    pub async fn ask_as_a_stranger(&self) -> Result<TokenResponse, Value> {
+        self.ask_as(Uuid::new_v4(), Role::Viewer, &Verifier::from_bytes([8; 32])).await
+    }
+
+    async fn ask_as(&self, peer: Uuid, role: Role, verifier: &Verifier) -> Result<TokenResponse, Value> {
+        let nonce = *Uuid::new_v4().as_bytes();
+        let member = Member { peer_id: peer, role };
+        let request = TokenRequest {
+            session_id: self.id.to_string(),
+            cohort_id: DEFAULT_COHORT.to_owned(),
+            client_version: None,
+            entitlement_proof: None,
+            telemetry_opt_in: true,
+            total_sessions_hint: None,
+            proof: Some(verifier.prove(Purpose::Token, self.id, member, SystemTime::now(), nonce)),
+        };
+        let answer = self.http.post(format!("{}/v1/fallback/token", self.control)).json(&request).send().await.unwrap();
+        if answer.status().is_success() {
+            Ok(answer.json().await.unwrap())
+        } else {
+            Err(answer.json().await.unwrap())
+        }
+    }
+
+    /// Gets a token and joins the relay with it.
+    pub async fn join(&self, role: Role) -> Client {
+        let peer = Uuid::new_v4();
+        let minted = self.ask(peer, role).await.unwrap();
+        let mut client = knock(address(&self.control)).await;
+        client.say(Message::text(hello(self.id, peer, role, minted.token).encode())).await;
+        client.welcome().await;
+        client
+    }
+}
+
+/// A socket that has said nothing yet.
+pub async fn knock(address: SocketAddr) -> Client {
+    let protocol = [("sec-websocket-protocol", beach_lifeguard_client::SUBPROTOCOL)];
+    Client::connect(address, beach_lifeguard_client::RELAY_PATH, &protocol).await.unwrap()
+}
+
+/// Two people type at each other and leave.
+pub async fn talk(control: &str, frames: usize) {
+    let session = Session::register(control).await;
+    let (mut host, mut viewer) = (session.join(Role::Host).await, session.join(Role::Viewer).await);
+    for number in 0..frames {
+        viewer.send(host.address(), Lane::Reliable, format!("key {number}").as_bytes()).await;
+        let (from, _) = host.data().await;
+        host.send(from, Lane::Datagram, &vec![b'.'; 200 + number * 64]).await;
+        viewer.data().await;
+    }
+    viewer.ws.close(None).await.unwrap();
+    host.ws.close(None).await.unwrap();
+}
+
+fn address(url: &str) -> SocketAddr {
+    url.strip_prefix("http://").unwrap().parse().unwrap()
+}
