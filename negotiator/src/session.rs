@@ -162,11 +162,14 @@ impl Session {
         }
     }
 
-    /// Closes the session once everything sent was acknowledged, or after 5 s of trying.
+    /// Closes the session once everything sent was acknowledged, or after 5 s of trying, and tells the peer.
     pub async fn close(&self) {
         self.finish();
         let _ = tokio::time::timeout(LINGER, self.flushed()).await;
         self.0.shared.close(CloseCode::NORMAL, "done");
+        // The driver says goodbye on every path; a program may exit right after this.
+        let mut outlook = self.0.outlook.clone();
+        let _ = tokio::time::timeout(GOODBYE, async { while outlook.changed().await.is_ok() {} }).await;
     }
 
     /// Ends the session at once, for the reason given. What is unacknowledged is given up.
@@ -262,6 +265,9 @@ impl fmt::Debug for Session {
         f.debug_struct("Session").field("id", &self.0.id).field("peer", &self.0.peer).finish_non_exhaustive()
     }
 }
+
+/// How long `close` waits for the driver's goodbyes: what those may take, and a little.
+const GOODBYE: Duration = Duration::from_secs(3);
 
 /// How long `close` waits for acknowledgements.
 const LINGER: Duration = Duration::from_secs(5);

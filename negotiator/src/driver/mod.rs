@@ -69,6 +69,8 @@ pub(crate) struct Driver {
     hands: Hands,
     inbox: mpsc::Receiver<Message>,
     commands: mpsc::Receiver<Command>,
+    /// The peer said goodbye through signaling, for this reason.
+    left: Option<String>,
 }
 
 /// What both judges can have done.
@@ -128,7 +130,7 @@ impl Driver {
             errors: BTreeMap::new(),
             _voice: tokio_util::task::AbortOnDropHandle::new(voice),
         };
-        Self { judge, hands, inbox: parts.inbox, commands: parts.commands }
+        Self { judge, hands, inbox: parts.inbox, commands: parts.commands, left: None }
     }
 
     /// Runs until the session has ended and its links are closed.
@@ -230,7 +232,7 @@ impl Driver {
                 let Some(link) = self.hands.links.remove(&generation) else { return };
                 let replaced = link.retire.is_some();
                 tracing::debug!(%generation, transport = %link.transport, %closed, replaced, "link ended");
-                if replaced {
+                if replaced || self.leave() {
                     return;
                 }
                 self.hands.errors.insert(link.transport.clone(), closed.to_string());
@@ -254,6 +256,17 @@ impl Driver {
                 }
             }
             Report::SessionEnded => {}
+        }
+    }
+
+    /// Ends the session when the peer said goodbye and no link can bring anything more of it.
+    fn leave(&mut self) -> bool {
+        match &self.left {
+            Some(reason) if self.hands.links.is_empty() => {
+                self.hands.shared.peer_left(reason);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -281,10 +294,10 @@ impl Driver {
             }
             (Message::Lost { generation, .. }, Judge::Lead(lead)) => lead.peer_lost(generation),
             (Message::Bye { reason }, _) => {
-                // With a link alive its own close comes, behind the data before it.
-                if self.hands.links.is_empty() {
-                    self.hands.shared.peer_left(&reason);
-                }
+                // With a link alive its own close comes, behind the data before it; but a peer that exits
+                // may cut it off, so what was said here counts once the last link is gone.
+                self.left = Some(reason);
+                self.leave();
             }
             // Both sides lead, or both follow: the other is a newer program. Its words do no harm.
             (message, _) => tracing::debug!(?message, "a signaling message that is not for this side"),
@@ -389,6 +402,9 @@ impl Driver {
             let _all = self.hands.say.reserve_many(capacity).await;
         };
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+        // Transports send their last bytes in tasks of their own and tell nobody when those have left: a
+        // program that exits as soon as its session is closed must not cut them off.
+        tokio::time::sleep(FAREWELL).await;
     }
 }
 
@@ -524,6 +540,8 @@ const SAMPLE: Duration = Duration::from_millis(500);
 const LINGER: Duration = Duration::from_secs(2);
 /// How long the end of a session may take.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// How long transports have for their last bytes after that: one retransmission on a good path.
+const FAREWELL: Duration = Duration::from_millis(250);
 /// How long a follower takes part in a dial: the leader's budget for an attempt, and a little.
 const FOLLOW: Duration = Duration::from_secs(12);
 /// How long one signaling message may take to leave.
