@@ -1,0 +1,114 @@
+//! A sender and its receivers, through whatever is loaded.
+
+use beach_lifeguard_client::{Header, Lane, LinkId, PeerAddr, Role};
+use bytes::Bytes;
+use conformance::relay::{Endpoint, Session};
+use futures::SinkExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::{
+    Failure,
+    target::{Target, Way},
+};
+
+/// One end of a pair.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Length (`u32` big-endian) and payload on a raw connection.
+    Raw(TcpStream),
+    /// A relay's endpoint, and whom it writes to.
+    Relay { endpoint: Box<Endpoint>, to: PeerAddr },
+}
+
+impl End {
+    /// Sends one message.
+    pub(crate) async fn send(&mut self, payload: &[u8]) -> Result<(), Failure> {
+        match self {
+            Self::Raw(stream) => {
+                let mut message = Vec::with_capacity(4 + payload.len());
+                message.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
+                message.extend_from_slice(payload);
+                Ok(stream.write_all(&message).await?)
+            }
+            Self::Relay { endpoint, to } => {
+                let frame = Header::data(Lane::Reliable, *to, LinkId(1)).frame(payload);
+                let sent = endpoint.socket.send(Message::Binary(frame)).await;
+                sent.map_err(|error| Failure(error.to_string()))
+            }
+        }
+    }
+
+    /// Receives one message.
+    pub(crate) async fn recv(&mut self) -> Result<Bytes, Failure> {
+        match self {
+            Self::Raw(stream) => {
+                let length = stream.read_u32().await? as usize;
+                let mut payload = vec![0; length];
+                stream.read_exact(&mut payload).await?;
+                Ok(payload.into())
+            }
+            Self::Relay { endpoint, .. } => Ok(endpoint.recv().await?.1),
+        }
+    }
+}
+
+/// Connects a sender and a receiver.
+pub(crate) async fn pair(target: &Target, number: u128) -> Result<(End, End), Failure> {
+    match &target.way {
+        Way::Forwarder(address) => {
+            let mut ends = [TcpStream::connect(address).await?, TcpStream::connect(address).await?];
+            for end in &mut ends {
+                end.set_nodelay(true)?;
+                end.write_all(&number.to_be_bytes()).await?;
+            }
+            for end in &mut ends {
+                end.read_u8().await?;
+            }
+            let [sender, receiver] = ends;
+            Ok((End::Raw(sender), End::Raw(receiver)))
+        }
+        Way::Relay(relay) => {
+            let session = Session::register(relay).await?;
+            let (sender, mut receivers) = group(&session, 1).await?;
+            let receiver = receivers.pop().ok_or(Failure("no receiver".to_owned()))?;
+            let to = match &receiver {
+                End::Relay { endpoint, .. } => endpoint.addr(),
+                End::Raw(_) => PeerAddr::EVERYONE,
+            };
+            Ok((End::Relay { endpoint: Box::new(sender), to }, receiver))
+        }
+    }
+}
+
+/// Connects one sender and many receivers of one session. The forwarder has no such thing: there the
+/// sender writes to each.
+pub(crate) async fn crowd(target: &Target, viewers: usize) -> Result<(Vec<End>, Vec<End>), Failure> {
+    match &target.way {
+        Way::Forwarder(_) => {
+            let mut pairs = Vec::with_capacity(viewers);
+            for number in 0..viewers {
+                pairs.push(pair(target, number as u128).await?);
+            }
+            Ok(pairs.into_iter().unzip())
+        }
+        Way::Relay(relay) => {
+            let session = Session::register(relay).await?;
+            let (sender, receivers) = group(&session, viewers).await?;
+            Ok((vec![End::Relay { endpoint: Box::new(sender), to: PeerAddr::EVERYONE }], receivers))
+        }
+    }
+}
+
+async fn group(session: &Session, viewers: usize) -> Result<(Endpoint, Vec<End>), Failure> {
+    let sender = session.join(Role::Host).await?;
+    let mut receivers = Vec::with_capacity(viewers);
+    for _ in 0..viewers {
+        let endpoint = Box::new(session.join(Role::Viewer).await?);
+        receivers.push(End::Relay { endpoint, to: sender.addr() });
+    }
+    Ok((sender, receivers))
+}
