@@ -76,7 +76,7 @@ impl Terminal {
     #[track_caller]
     fn ends_with(&mut self, code: u32) {
         let status = until("the program goes on", || self.child.try_wait().unwrap());
-        assert_eq!(status.exit_code(), code, "{}", self.text());
+        assert_eq!(status.exit_code(), code, "{status:?}: {}", self.text());
         assert_eq!(settings(self.master.as_ref()), self.settings_before);
         let raw = String::from_utf8_lossy(&self.raw.lock().unwrap()).into_owned();
         assert_eq!(raw.matches("\x1b[?1049h").count(), raw.matches("\x1b[?1049l").count());

@@ -127,7 +127,7 @@ impl Story {
         let drawn = names
             .iter()
             .zip(&rows)
-            .map(|(name, row)| format!("{name:<12} {}", row.iter().collect::<String>()));
+            .map(|(name, row)| format!("{:<12} {}", name.as_str(), row.iter().collect::<String>()));
         let mut chart: Vec<String> = drawn.collect();
         chart.push(format!("{:<12} {}", "udp path", marks.iter().collect::<String>()));
         chart.push(format!("{:<12} 0 s{:>rest$.1} s", "", total, rest = width.saturating_sub(5)));

@@ -72,10 +72,11 @@ impl Typist {
 
     fn line_ended(&mut self, now: Instant) {
         let line = std::mem::take(&mut self.line);
-        let Some(answer) = std::str::from_utf8(&line).ok().and_then(|text| text.trim().parse::<u64>().ok())
-        else {
-            return;
-        };
+        // After an outage many lines come at once: prompts and the echo of later questions stand before the
+        // answer on its line, but nothing stands behind it.
+        let digits = line.iter().rev().take_while(|byte| byte.is_ascii_digit()).count().min(ANSWER);
+        let Some(answer) = line.last_chunk::<ANSWER>().filter(|_| digits == ANSWER) else { return };
+        let answer = answer.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
         match self.open.front() {
             Some((number, typed)) if BASE + number == answer => {
                 self.round_trips.push(now.duration_since(*typed));
@@ -90,8 +91,11 @@ impl Typist {
 /// Makes every answer seven digits wide, unlike any prompt.
 const BASE: u64 = 1_000_000;
 
-/// Bytes of a line that are kept: answers are short.
-const MAX_LINE: usize = 256;
+/// Digits of an answer.
+const ANSWER: usize = 7;
+
+/// Bytes of a line that are kept: answers are short, but questions may pile up before them.
+const MAX_LINE: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -105,6 +109,16 @@ mod tests {
         typist.read(now, b"$ echo $((1000000+0))\r\n10000");
         typist.read(now, b"00\r\n$ ");
         assert_eq!((typist.answered(), typist.wrong(), typist.is_done()), (1, 0, true));
+    }
+
+    #[test]
+    fn prompts_and_echoes_may_stand_before_an_answer() {
+        let mut typist = Typist::default();
+        let now = Instant::now();
+        typist.type_line(now);
+        typist.type_line(now);
+        typist.read(now, b"# 1000000\r\n# # echo $((1000000+31000001\r\n))\r\n");
+        assert_eq!((typist.answered(), typist.wrong()), (2, 0));
     }
 
     #[test]

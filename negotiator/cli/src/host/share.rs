@@ -197,14 +197,18 @@ impl Board {
     }
 }
 
+/// The viewer's side decides about paths and knows the reasons; here it counts which one is used, and since when.
 fn viewer_line(session: &Session) -> String {
     let status = session.status();
-    let path = status.path.as_ref().map_or_else(|| "no path".to_owned(), ToString::to_string);
-    let rtt = status.rtt.map_or_else(String::new, |rtt| format!(" · {}", status::milliseconds(rtt)));
-    let silent = status.last_heard.filter(|silence| *silence >= status::SILENT);
-    let heard =
-        silent.map_or_else(String::new, |silence| format!(" · last heard {} ago", status::span(silence)));
-    format!("{} · {path}{rtt}{heard} · {}", name(session.peer()), status.reason.text())
+    let mut parts = vec![name(session.peer())];
+    match (&status.path, status.since) {
+        (Some(path), Some(since)) => parts.push(format!("{path} for {}", status::span(since))),
+        _ => parts.push("no path, waiting for it to come back".to_owned()),
+    }
+    parts.extend(status.rtt.filter(|_| status.path.is_some()).map(status::milliseconds));
+    let silence = status.last_heard.filter(|silence| *silence >= status::SILENT);
+    parts.extend(silence.map(|silence| format!("last heard {} ago", status::span(silence))));
+    parts.join(" · ")
 }
 
 /// The first digits of a peer's id: enough to tell viewers apart.

@@ -2,12 +2,13 @@
 
 mod stream;
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, time::Duration};
 
 use negotiator::{Host, HostConfig, Session};
 use tokio::{
     io::{AsyncRead, empty, stdin, stdout},
     task::JoinSet,
+    time::timeout,
 };
 
 use crate::{
@@ -87,6 +88,10 @@ async fn serve_one(host: &Host, args: &StreamArgs, lines: &mut Lines) -> Result<
     let _ = session.send(Message::Welcome(Access::Full).encode()).await;
     let carry = async {
         let outcome = stream::run(&session, input(args), stdout(), progress(args, lines)).await;
+        if outcome.is_ok() {
+            // The joining side hangs up first: whoever leaves first takes its last acknowledgement along.
+            let _ = timeout(HANG_UP, session.ended()).await;
+        }
         session.close().await;
         outcome.map(|_| 0)
     };
@@ -122,3 +127,6 @@ fn input(args: &StreamArgs) -> Box<dyn AsyncRead + Send + Unpin> {
 fn progress<'a>(args: &StreamArgs, lines: &'a mut Lines) -> Option<&'a mut Lines> {
     args.progress.then_some(lines)
 }
+
+/// How long a host that is done waits for its peer to be done too.
+const HANG_UP: Duration = Duration::from_secs(5);

@@ -61,7 +61,15 @@ pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
 /// [`Failure`].
 pub async fn connect(link: &str, config: NetworkConfig) -> Result<Session, Failure> {
     let link: JoinLink = link.parse()?;
-    Ok(Negotiator::new(link, config).connect().await?)
+    let dial = || Negotiator::new(link.clone(), config.clone()).connect();
+    match dial().await.map_err(Failure::from) {
+        // A control plane that just restarted knows the session again as soon as its host has come back.
+        Err(Failure::UnknownSession) => {
+            tokio::time::sleep(COMEBACK).await;
+            Ok(dial().await?)
+        }
+        outcome => outcome,
+    }
 }
 
 /// Tells the host what this side came for. Returns what it may do.
@@ -212,6 +220,9 @@ impl<'a> Outbox<'a> {
         }
     }
 }
+
+/// How soon a host is back at a control plane that restarted.
+const COMEBACK: Duration = Duration::from_secs(3);
 
 /// How long the host may take to answer the hello.
 const WELCOME: Duration = Duration::from_secs(15);

@@ -63,6 +63,9 @@ impl Line<'_> {
                 if let Some(silence) = self.silence() {
                     parts.push(format!("last heard {} ago", span(silence)));
                 }
+                if self.viewers > 1 {
+                    parts.push(format!("{} viewers", self.viewers));
+                }
                 if let Some(since) = since {
                     parts.push(format!("for {}", span(since)));
                 }
@@ -78,9 +81,6 @@ impl Line<'_> {
         }
         if status.pending_bytes > 0 && !self.is_calm() {
             parts.push(format!("{} waiting", bytes(status.pending_bytes as u64)));
-        }
-        if self.viewers > 1 {
-            parts.push(format!("{} viewers", self.viewers));
         }
         parts.join(" · ")
     }

@@ -127,7 +127,7 @@ pub fn run(arguments: &[&str]) -> End {
 
 /// Waits until `condition` holds, or panics.
 #[track_caller]
-pub fn until<T>(what: &str, condition: impl Fn() -> Option<T>) -> T {
+pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + LIMIT;
     loop {
         if let Some(value) = condition() {
