@@ -43,13 +43,19 @@ async fn a_frozen_viewer_is_cut_and_the_others_lose_nothing() {
         }
     });
     let started = Instant::now();
+    let mut most_waiting = 0;
     for n in 0..2_000u32 {
         window.acquire().await.unwrap().forget();
+        if n % 4 == 0 {
+            most_waiting = most_waiting.max(rig.relay.snapshot().queued_bytes);
+        }
         let mut payload = n.to_be_bytes().to_vec();
         payload.resize(8_192, 0);
         host.send(PeerAddr::EVERYONE, Lane::Reliable, &payload).await;
     }
     let reader = reading.await.unwrap();
+    // All that ever waited, for the frozen one and for the one who reads.
+    assert!(most_waiting <= 272 * 1024 + 20 * 8_300, "{most_waiting}");
     // 16 MB went past it: far over any budget and any kernel buffer.
     assert!(wait_for(|| rig.relay.snapshot().active_connections == 2).await, "it was not cut");
     assert!(started.elapsed() < Duration::from_secs(7));

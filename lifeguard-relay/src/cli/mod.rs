@@ -3,6 +3,7 @@
 mod arguments;
 mod config;
 mod keys;
+mod log;
 mod operate;
 mod run;
 mod token;
@@ -53,6 +54,7 @@ enum Command {
 impl Cli {
     /// Does what was asked, and says in one line why it could not.
     pub async fn run(self) -> ExitCode {
+        log::start();
         let done = match self.command {
             Command::Serve(args) => run::serve(args).await,
             Command::ControlPlane(args) => run::control_plane(args).await,

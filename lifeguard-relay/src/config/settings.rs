@@ -87,7 +87,7 @@ keys! {
     /// Datagram bytes that may wait for one peer; beyond it the oldest are dropped.
     datagram_budget: Bytes = "64KiB", "relay.datagram_budget", ["BEACH_LIFEGUARD_DATAGRAM_BUDGET"];
     /// Read buffer of each connection.
-    read_buffer: Bytes = "4KiB", "relay.read_buffer", ["BEACH_LIFEGUARD_READ_BUFFER"];
+    read_buffer: Bytes = "3KiB", "relay.read_buffer", ["BEACH_LIFEGUARD_READ_BUFFER"];
     /// Bytes collected before a write.
     write_buffer: Bytes = "16KiB", "relay.write_buffer", ["BEACH_LIFEGUARD_WRITE_BUFFER"];
     /// Time between the notice of a drain and the close.

@@ -29,7 +29,8 @@ pub struct RelayConfig {
     pub datagram_budget: usize,
     /// Bytes the socket library may collect before it writes. Default 16 KiB.
     pub write_buffer: usize,
-    /// Bytes read at once. Default 4 KiB; allocated for every connection, idle or not.
+    /// Bytes read at once. Default 3 KiB; allocated for every connection, idle or not. With 3 KiB an idle
+    /// connection costs 5.6 KiB in all, with 4 KiB 6.6, and a 4 KiB message takes two reads either way.
     pub read_buffer: usize,
     /// Heartbeat, idle limit and write deadline.
     pub patience: PatienceConfig,
@@ -96,7 +97,7 @@ impl Default for RelayConfig {
             reliable_budget: 256 * 1024,
             datagram_budget: 64 * 1024,
             write_buffer: 16 * 1024,
-            read_buffer: 4 * 1024,
+            read_buffer: 3 * 1024,
             patience: PatienceConfig::default(),
             limits: LimitsConfig::default(),
             drain: DrainConfig::default(),
