@@ -1,4 +1,5 @@
 //! The proxies do to real sockets what they say.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::{
     collections::HashSet,

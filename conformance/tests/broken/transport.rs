@@ -86,7 +86,7 @@ impl Broken {
         state.sent += 1;
         match self.flaw {
             Some(Flaw::Truncates) => Some(payload.slice(..payload.len().min(4096))),
-            Some(Flaw::FlipsBits) if state.sent % 100 == 0 => {
+            Some(Flaw::FlipsBits) if state.sent.is_multiple_of(100) => {
                 let mut bytes = payload.to_vec();
                 let last = bytes.len() - 1;
                 bytes[last] ^= 0x20;
@@ -225,7 +225,7 @@ impl Transport for Broken {
         }
         let mut state = self.state.lock();
         state.received += 1;
-        if self.has(Flaw::DoublesMessages) && state.received % 100 == 0 {
+        if self.has(Flaw::DoublesMessages) && state.received.is_multiple_of(100) {
             state.again = Some(inbound.clone());
         }
         if self.has(Flaw::MixesUpLanes) {
