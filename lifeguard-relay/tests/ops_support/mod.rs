@@ -6,7 +6,7 @@ pub mod people;
 pub mod prometheus;
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -118,12 +118,3 @@ pub fn metrics_in(query: &str) -> Vec<&str> {
 }
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_beach-lifeguard");
-
-/// Reads what a child said until now; for a message when it died.
-fn rest(stream: Option<impl Read>) -> String {
-    let mut text = String::new();
-    if let Some(mut stream) = stream {
-        let _ = stream.read_to_string(&mut text);
-    }
-    text
-}
