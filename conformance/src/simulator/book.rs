@@ -21,7 +21,7 @@ pub(super) struct Book {
     wakes_elsewhere: Vec<Duration>,
     /// The session woke on another network than the one before.
     elsewhere: bool,
-    lingering: Vec<(Duration, Duration)>,
+    lingering: Vec<Lingering>,
     missed: bool,
     wrong: bool,
     activated: bool,
@@ -29,6 +29,8 @@ pub(super) struct Book {
     reasons: Vec<&'static str>,
     /// When the session came onto the relay.
     relayed_since: Option<Duration>,
+    /// The flap budget has kept it there.
+    rested: bool,
     /// Since when some primary has been carrying data, if it does.
     primary_since: Option<Duration>,
     /// Since when the fallback has been to be had, if it is.
@@ -46,6 +48,16 @@ pub(super) struct Book {
     /// Time during which the fallback was to be had.
     relay_was_there: Duration,
     last: Duration,
+}
+
+/// A time on the relay although the direct path had healed for good.
+#[derive(Debug, Clone, Copy)]
+struct Lingering {
+    /// On the relay before it healed.
+    outage: Duration,
+    lasted: Duration,
+    /// The flap budget kept it there.
+    rested: bool,
 }
 
 /// A time without a path that carries data.
@@ -103,6 +115,7 @@ impl Book {
                 self.wrong |= worked;
                 self.activated_where_it_works |= session.network.reach() == Reach::Works;
             }
+            TransitionKind::FallbackHeld => self.rested |= transition.reason == Reason::FlapBudget,
             TransitionKind::Recovered
                 if matches!(transition.reason, Reason::Woke | Reason::NetworkChanged) =>
             {
@@ -123,9 +136,15 @@ impl Book {
 
     fn off_the_relay(&mut self, now: Duration) {
         if let (Some(relayed), Some(healed)) = (self.relayed_since.take(), self.primary_since) {
-            let healed = healed.max(relayed);
-            self.lingering.push((healed - relayed, now - healed));
+            self.linger(relayed, healed, now);
         }
+        self.rested = false;
+    }
+
+    fn linger(&mut self, relayed: Duration, healed: Duration, until: Duration) {
+        let healed = healed.max(relayed);
+        let (outage, lasted) = (healed - relayed, until - healed);
+        self.lingering.push(Lingering { outage, lasted, rested: self.rested });
     }
 
     /// Looks at the session after every step.
@@ -194,9 +213,8 @@ impl Book {
             && let (Some(relayed), Some(healed)) = (self.relayed_since, self.primary_since)
         {
             // Still there when the session ended: count it if that was too long already.
-            let healed = healed.max(relayed);
-            if session.now - healed > PROMISED_RETURN {
-                self.lingering.push((healed - relayed, session.now - healed));
+            if session.now - healed.max(relayed) > PROMISED_RETURN {
+                self.linger(relayed, healed, session.now);
             }
         }
         for reason in &self.reasons {
@@ -228,10 +246,15 @@ impl Book {
         post(&mut tally.reconnect, &self.reconnects);
         post(&mut tally.wake, &self.wakes);
         post(&mut tally.wake_elsewhere, &self.wakes_elsewhere);
-        for (outage, lingered) in &self.lingering {
-            let long = *outage > LONG_OUTAGE;
-            let spread = if long { &mut tally.lingering_long } else { &mut tally.lingering };
-            spread.record(*lingered);
+        for lingering in &self.lingering {
+            let spread = if lingering.rested {
+                &mut tally.lingering_rested
+            } else if lingering.outage > LONG_OUTAGE {
+                &mut tally.lingering_long
+            } else {
+                &mut tally.lingering
+            };
+            spread.record(lingering.lasted);
         }
         tally.moves += self.moves;
         tally.moves_by_wake += self.moves_by_wake;

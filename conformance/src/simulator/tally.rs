@@ -90,6 +90,8 @@ pub struct KindTally {
     pub lingering: Spread,
     /// The same for longer outages, which are looked after less often.
     pub lingering_long: Spread,
+    /// The same where the flap budget kept the session on the relay, whatever the outage.
+    pub lingering_rested: Spread,
     /// Moves of sessions from one link to another.
     pub moves: u64,
     /// Moves because the device woke or changed its network.
@@ -116,6 +118,7 @@ impl KindTally {
         self.wake_elsewhere.absorb(&other.wake_elsewhere);
         self.lingering.absorb(&other.lingering);
         self.lingering_long.absorb(&other.lingering_long);
+        self.lingering_rested.absorb(&other.lingering_rested);
         self.moves += other.moves;
         self.moves_by_wake += other.moves_by_wake;
         self.most_moves_in_ten_minutes = self.most_moves_in_ten_minutes.max(other.most_moves_in_ten_minutes);

@@ -268,7 +268,9 @@ impl FallbackPolicy {
             // The race it won led nowhere, for those it left behind too. Trying each in its turn would
             // cost a move each.
             for rival in &link.rivals {
-                self.record_failure(now, *rival);
+                let state = &mut self.ladder.rungs[*rival];
+                state.failures.record(link.since);
+                state.since_death = state.since_death.saturating_add(1);
             }
         }
         self.mourn(now);

@@ -5,19 +5,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The failures of one rung, newest last. Remembers at most [`KEPT`] of them.
+/// The failures of one rung, as they were noted. Remembers at most [`KEPT`] of them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FailureWindow {
     at: VecDeque<Instant>,
 }
 
 impl FailureWindow {
-    /// Notes a failure. Calls come in the order of time.
-    pub(super) fn record(&mut self, now: Instant) {
+    /// Notes a failure.
+    pub(super) fn record(&mut self, at: Instant) {
         if self.at.len() == KEPT {
             self.at.pop_front();
         }
-        self.at.push_back(now);
+        self.at.push_back(at);
     }
 
     /// Forgets everything.
@@ -27,7 +27,7 @@ impl FailureWindow {
 
     /// Counts the failures younger than `window`; one that is exactly as old is outside.
     pub(super) fn count(&self, now: Instant, window: Duration) -> u32 {
-        let inside = self.at.iter().rev().take_while(|at| now.saturating_duration_since(**at) < window);
+        let inside = self.at.iter().filter(|at| now.saturating_duration_since(**at) < window);
         inside.count() as u32
     }
 }
