@@ -59,7 +59,9 @@ pub fn public(routes: Router, ready: Readiness) -> Router {
 pub fn relay_readiness(relay: &Relay, kill_switch: &KillSwitch) -> Readiness {
     let (relay, kill_switch) = (relay.clone(), kill_switch.clone());
     Arc::new(move || match relay.phase() {
-        Phase::Serving if kill_switch.state().everybody.is_some_and(|pause| pause.verb >= Verb::RefuseNew) => {
+        Phase::Serving
+            if kill_switch.state().everybody.is_some_and(|pause| pause.verb >= Verb::RefuseNew) =>
+        {
             Err("fallback_paused")
         }
         Phase::Serving => Ok(()),

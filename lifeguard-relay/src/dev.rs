@@ -116,10 +116,19 @@ impl Dev {
         );
         let ready = app::relay_readiness(&relay, &kill_switch);
         let routes = relay.routes().merge(control.router());
-        let operator = Admin::new(Some(relay.clone()), kill_switch.clone(), metrics.clone(), ready.clone(), None);
+        let operator =
+            Admin::new(Some(relay.clone()), kill_switch.clone(), metrics.clone(), ready.clone(), None);
         let serve = |listener, certificates, app, caps| {
             let config = ListenConfig::default();
-            tasks.spawn(listen::serve(listener, certificates, app, config, Gate::new(caps), stop.clone(), tasks.clone()));
+            tasks.spawn(listen::serve(
+                listener,
+                certificates,
+                app,
+                config,
+                Gate::new(caps),
+                stop.clone(),
+                tasks.clone(),
+            ));
         };
         serve(listener, certificates, app::public(routes, ready), config.caps);
         serve(admin_listener, None, operator.router(), Caps::default());

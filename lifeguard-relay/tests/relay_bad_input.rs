@@ -1,5 +1,6 @@
 //! The corpus of bad inputs: every line gets exactly the answer it names, is counted as it says, and
 //! leaves nothing behind.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod relay_support;
 
@@ -136,7 +137,11 @@ async fn tokens() {
             assert!(TokenError::ALL.iter().any(|error| error.label() == got), "{name}: {got}");
         } else {
             assert_eq!(&got, reason, "{name}");
-            assert_eq!(rig.metrics.read("beach_lifeguard_token_validation_failure", &[reason]), before + 1, "{name}");
+            assert_eq!(
+                rig.metrics.read("beach_lifeguard_token_validation_failure", &[reason]),
+                before + 1,
+                "{name}"
+            );
         }
     }
     assert_nothing_left(&rig, 0).await;
@@ -177,7 +182,8 @@ fn token(rig: &Rig, session: Uuid, peer: Uuid, header: &str, claims: &str) -> St
     let good = rig.token(session, peer, Role::Viewer, |_| {}).expose().to_owned();
     let parts: Vec<&str> = good.split('.').collect();
     let Some(raw) = claims.strip_prefix('=') else {
-        let decode = |part: &str| serde_json::from_slice::<Value>(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+        let decode =
+            |part: &str| serde_json::from_slice::<Value>(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
         let mut claims = patched(decode(parts[1]), claims);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
         for time in ["iat", "nbf", "exp"] {
@@ -220,7 +226,8 @@ fn flipped(part: &str) -> String {
 
 /// An Ed25519 private key as PKCS#8 (RFC 8410 §7).
 fn pkcs8(seed: &[u8; 32]) -> Vec<u8> {
-    let prefix = [0x30, 0x2E, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+    let prefix =
+        [0x30, 0x2E, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
     [&prefix[..], seed].concat()
 }
 
@@ -245,7 +252,8 @@ fn unescaped(text: &str) -> Vec<u8> {
 /// Whoever was turned away is gone: no seat, no socket, no place at the gate.
 async fn assert_nothing_left(rig: &Rig, peers: usize) {
     let done = async {
-        while rig.relay.live_sockets() > peers || rig.gate.connections() > peers || rig.gate.transients() > 0 {
+        while rig.relay.live_sockets() > peers || rig.gate.connections() > peers || rig.gate.transients() > 0
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

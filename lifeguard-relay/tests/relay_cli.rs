@@ -1,4 +1,5 @@
 //! The binary as an operator meets it: keys, tokens, configuration, signals, exit codes.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod relay_support;
 
@@ -47,7 +48,18 @@ fn key(folder: &Path, id: &str) -> (String, String) {
 fn mint(file: &str, id: &str, session: Uuid, peer: Uuid, role: &str) -> FallbackToken {
     let (session, peer) = (session.to_string(), peer.to_string());
     FallbackToken::new(stdout(&run(&[
-        "token", "mint", "--key", file, "--key-id", id, "--session", &session, "--peer", &peer, "--role", role,
+        "token",
+        "mint",
+        "--key",
+        file,
+        "--key-id",
+        id,
+        "--session",
+        &session,
+        "--peer",
+        &peer,
+        "--role",
+        role,
     ])))
 }
 
@@ -72,12 +84,15 @@ impl Relay {
     }
 
     fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap().success()
+        );
     }
 
     async fn join(&self, token: FallbackToken, session: Uuid, peer: Uuid) -> Result<Client, (u16, String)> {
-        let mut client =
-            Client::connect(self.address, "/v2/ws", &[("sec-websocket-protocol", SUBPROTOCOL)]).await.unwrap();
+        let mut client = Client::connect(self.address, "/v2/ws", &[("sec-websocket-protocol", SUBPROTOCOL)])
+            .await
+            .unwrap();
         client.say(Message::text(hello(session, peer, Role::Host, token).encode())).await;
         match client.hear().await {
             relay_support::Heard::Text(_) => Ok(client),
@@ -165,7 +180,9 @@ async fn sigterm_tells_the_peers_waits_and_exits_with_what_happened() {
         let (session, peer) = (Uuid::new_v4(), Uuid::new_v4());
         let mut client = relay.join(mint(&file, "k1", session, peer, "host"), session, peer).await.unwrap();
         relay.signal("-TERM");
-        assert!(matches!(client.notice().await, Control::Drain { after, .. } if after == Duration::from_secs(2)));
+        assert!(
+            matches!(client.notice().await, Control::Drain { after, .. } if after == Duration::from_secs(2))
+        );
         if leaves {
             drop(client);
             assert_eq!(relay.exit_code(), Some(0));
@@ -182,7 +199,8 @@ async fn keys_rotate_at_sighup_and_nobody_who_is_inside_notices() {
     let folder = tempfile::tempdir().unwrap();
     let ((old_file, old), (new_file, new)) = (key(folder.path(), "old"), key(folder.path(), "new"));
     let config = folder.path().join("relay.toml");
-    let trust = |keys: &str| std::fs::write(&config, format!("[tokens]\npublic_keys = \"{keys}\"\n")).unwrap();
+    let trust =
+        |keys: &str| std::fs::write(&config, format!("[tokens]\npublic_keys = \"{keys}\"\n")).unwrap();
     trust(&old);
     let mut process = lifeguard()
         .args(["serve", "--listen-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--config"])

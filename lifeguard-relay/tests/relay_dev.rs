@@ -1,4 +1,5 @@
 //! Both planes in one process, and the operator's address, over real HTTP.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod relay_support;
 
@@ -28,10 +29,12 @@ async fn dev() -> Dev {
 async fn token(dev: &Dev, session: Uuid, verifier: &Verifier, peer: Uuid, role: Role) -> reqwest::Response {
     let client = reqwest::Client::new();
     let register = RegisterSession { session_id: session, verifier: verifier.clone() };
-    let answer = client.post(format!("{}/v1/sessions", dev.public_url())).json(&register).send().await.unwrap();
+    let answer =
+        client.post(format!("{}/v1/sessions", dev.public_url())).json(&register).send().await.unwrap();
     assert!(answer.status().is_success(), "{}", answer.status());
     let nonce = *Uuid::new_v4().as_bytes();
-    let proof = verifier.prove(Purpose::Token, session, Member { peer_id: peer, role }, SystemTime::now(), nonce);
+    let proof =
+        verifier.prove(Purpose::Token, session, Member { peer_id: peer, role }, SystemTime::now(), nonce);
     let request = TokenRequest {
         session_id: session.to_string(),
         cohort_id: "public".to_owned(),
@@ -104,18 +107,21 @@ async fn the_kill_switch_goes_step_by_step_and_back() {
     let (session, verifier) = (Uuid::new_v4(), Verifier::from_bytes([9; 32]));
     let mut host = join(&dev, session, &verifier, Role::Host).await;
     let peer = Uuid::new_v4();
-    let early: TokenResponse = token(&dev, session, &verifier, peer, Role::Viewer).await.json().await.unwrap();
+    let early: TokenResponse =
+        token(&dev, session, &verifier, peer, Role::Viewer).await.json().await.unwrap();
 
     assert_eq!(order(&dev, "pause").await["success"], true);
-    let refused: Value = token(&dev, session, &verifier, Uuid::new_v4(), Role::Viewer).await.json().await.unwrap();
+    let refused: Value =
+        token(&dev, session, &verifier, Uuid::new_v4(), Role::Viewer).await.json().await.unwrap();
     assert_eq!(refused["reason"], "fallback_paused");
     assert_eq!(get(format!("{}/readyz", dev.public_url())).await.0, 200);
 
     assert_eq!(order(&dev, "refuse-new").await["success"], true);
     assert_eq!(get(format!("{}/readyz", dev.public_url())).await.0, 503);
     let address = dev.public_url().strip_prefix("http://").unwrap().parse().unwrap();
-    let mut late =
-        Client::connect(address, "/v2/ws", &[("sec-websocket-protocol", "beach-lifeguard.v2")]).await.unwrap();
+    let mut late = Client::connect(address, "/v2/ws", &[("sec-websocket-protocol", "beach-lifeguard.v2")])
+        .await
+        .unwrap();
     late.say(Message::text(hello(session, peer, Role::Viewer, early.token).encode())).await;
     assert_eq!(late.closed().await, (4503, "fallback_paused".to_owned()));
 
@@ -139,10 +145,20 @@ async fn a_web_page_cannot_give_orders() {
     let url = format!("{}/admin/stop", dev.admin_url());
     let plain = client.post(&url).body("{}").send().await.unwrap();
     assert_eq!(plain.status(), 403);
-    let page = client.post(&url).json(&json!({})).header("origin", "http://127.0.0.1:9444").send().await.unwrap();
+    let page =
+        client.post(&url).json(&json!({})).header("origin", "http://127.0.0.1:9444").send().await.unwrap();
     assert_eq!(page.status(), 403);
     assert_eq!(client.post(&url).json(&json!({ "sudo": true })).send().await.unwrap().status(), 422);
-    assert_eq!(client.post(format!("{}/admin/dance", dev.admin_url())).json(&json!({})).send().await.unwrap().status(), 404);
+    assert_eq!(
+        client
+            .post(format!("{}/admin/dance", dev.admin_url()))
+            .json(&json!({}))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        404
+    );
     assert!(!dev.kill_switch().is_stopped("public"));
     dev.shutdown().await;
 }

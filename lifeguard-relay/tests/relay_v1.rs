@@ -1,4 +1,5 @@
 //! The deployed wire, exchanged byte for byte.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod relay_support;
 

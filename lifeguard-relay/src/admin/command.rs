@@ -57,7 +57,8 @@ pub(super) async fn run(
     match admin.0.kill_switch.set(order.cohort.as_deref(), verb, by, &order.reason).await {
         Ok(()) => answer(StatusCode::OK, true, &described(verb, order.cohort.as_deref())),
         Err(error) => {
-            let words = format!("{}, on this process only: {error}", described(verb, order.cohort.as_deref()));
+            let words =
+                format!("{}, on this process only: {error}", described(verb, order.cohort.as_deref()));
             answer(StatusCode::BAD_GATEWAY, false, &words)
         }
     }
@@ -68,7 +69,11 @@ fn drain_node(admin: &Admin, order: &Order) -> Response {
         return answer(StatusCode::CONFLICT, false, "this process has no relay to drain");
     };
     if order.cohort.is_some() {
-        return answer(StatusCode::BAD_REQUEST, false, "a process is drained as a whole; `drain` takes a cohort");
+        return answer(
+            StatusCode::BAD_REQUEST,
+            false,
+            "a process is drained as a whole; `drain` takes a cohort",
+        );
     }
     tracing::warn!(reason = order.reason, by = order.by, "draining this node");
     // The answer does not wait for it: readiness and `/debug/stats` show how far it is.

@@ -101,7 +101,9 @@ async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Resp
         }
     }
     if request.method() == Method::POST {
-        let json = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+        let json = headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
         if headers.contains_key(header::ORIGIN) || !json {
             return refuse(StatusCode::FORBIDDEN, "commands are JSON and do not come from web pages");
         }
@@ -136,6 +138,7 @@ async fn stats(State(admin): State<Admin>) -> Json<serde_json::Value> {
         "total_messages_forwarded": messages,
         "total_bytes_forwarded": bytes,
         "queued_bytes": relay.as_ref().map_or(0, |r| r.queued_bytes),
+        "largest_queue_bytes": relay.as_ref().map_or(0, |r| r.largest_queue_bytes),
         "phase": relay.as_ref().map(|r| r.phase),
         "ready": (admin.0.ready)().is_ok(),
         "kill_switch": switch,

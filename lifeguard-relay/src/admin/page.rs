@@ -36,7 +36,9 @@ pub(super) fn render(admin: &Admin) -> String {
             now.queued_bytes as f64 / 1024.0,
             now.total_connections
         );
-        out.push_str("<h2>Busiest sessions</h2><table><tr><th>pseudonym</th><th>peers</th><th>messages</th></tr>");
+        out.push_str(
+            "<h2>Busiest sessions</h2><table><tr><th>pseudonym</th><th>peers</th><th>messages</th></tr>",
+        );
         for session in now.sessions.iter().take(20) {
             let _ = write!(
                 out,
@@ -67,7 +69,13 @@ pub(super) fn render(admin: &Admin) -> String {
 }
 
 fn order(pause: &Pause, scope: &str) -> String {
-    format!("{} for {}, by {}: {}", pause.verb.label(), escaped(scope), escaped(&pause.by), escaped(&pause.reason))
+    format!(
+        "{} for {}, by {}: {}",
+        pause.verb.label(),
+        escaped(scope),
+        escaped(&pause.by),
+        escaped(&pause.reason)
+    )
 }
 
 /// Text an operator typed, as HTML.

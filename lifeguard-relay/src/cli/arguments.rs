@@ -48,7 +48,8 @@ impl Args for SettingsArgs {
             let help: Vec<_> = key.help.iter().map(|line| line.trim()).collect();
             let help = format!("{} [default: {:?}] [env: {}]", help.join(" "), key.default, key.env[0]);
             let heading = key.path.split('.').next().unwrap_or_default();
-            let flag = Arg::new(key.path).long(key.flag()).value_name("VALUE").help(help).help_heading(heading);
+            let flag =
+                Arg::new(key.path).long(key.flag()).value_name("VALUE").help(help).help_heading(heading);
             let command = command.arg(flag);
             if !key.secret {
                 return command;

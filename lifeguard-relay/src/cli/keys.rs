@@ -53,7 +53,11 @@ pub(crate) fn run(command: KeysCommand) -> Result<(), Failure> {
             let next = format!("{}:{public}", id.as_str());
             eprintln!("wrote the private key to {}", key.out.display());
             eprintln!("1. relays, first:      tokens.public_keys = \"{},{next}\"", trusted.join(","));
-            eprintln!("2. control plane:      tokens.signing_key = {:?}, tokens.key_id = {:?}", key.out, id.as_str());
+            eprintln!(
+                "2. control plane:      tokens.signing_key = {:?}, tokens.key_id = {:?}",
+                key.out,
+                id.as_str()
+            );
             eprintln!("3. relays, 5 min on:   tokens.public_keys = \"{next}\"");
             println!("{next}");
         }
@@ -75,16 +79,21 @@ fn make(key: &NewKey) -> Result<(KeyId, PublicKey), Failure> {
     let id = KeyId::parse(id).map_err(|error| Failure::Input(error.to_string()))?;
     let mut seed = [0; 32];
     rand::fill(&mut seed).map_err(|_| Failure::Input("the system has no random numbers".to_owned()))?;
-    let signer = TokenSigner::from_seed(id.clone(), &seed).map_err(|error| Failure::Input(error.to_string()))?;
+    let signer =
+        TokenSigner::from_seed(id.clone(), &seed).map_err(|error| Failure::Input(error.to_string()))?;
     write_private(&key.out, private_key_pem(&seed).as_bytes())?;
     Ok((id, signer.public_key()))
 }
 
 /// Creates the file for its owner alone; an existing one is never overwritten.
 fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
-        Failure::Input(format!("cannot create {}: {error}\n  choose another file with --out", path.display()))
-    })?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+            Failure::Input(format!(
+                "cannot create {}: {error}\n  choose another file with --out",
+                path.display()
+            ))
+        })?;
     file.write_all(content)?;
     Ok(())
 }

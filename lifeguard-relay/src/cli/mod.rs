@@ -82,7 +82,9 @@ impl Cli {
 pub(crate) enum Failure {
     #[error("{0}\n  see `beach-lifeguard config print-default` for every key")]
     Config(#[from] ConfigError),
-    #[error("cannot listen on {address}: {source}\n  is another one running? choose an address with --{flag}")]
+    #[error(
+        "cannot listen on {address}: {source}\n  is another one running? choose an address with --{flag}"
+    )]
     Bind { address: std::net::SocketAddr, flag: &'static str, source: std::io::Error },
     #[error("{0}: {source}\n  check --listen-tls-certificate and --listen-tls-key", source = cause(.0))]
     Tls(#[from] TlsError),

@@ -111,7 +111,8 @@ impl AdminArgs {
         request: impl FnOnce(&reqwest::Client, &str) -> reqwest::RequestBuilder,
     ) -> Result<Value, Failure> {
         let url = self.admin.trim_end_matches('/');
-        let unreachable = |error: reqwest::Error| Failure::Unreachable { url: url.to_owned(), why: chain(&error) };
+        let unreachable =
+            |error: reqwest::Error| Failure::Unreachable { url: url.to_owned(), why: chain(&error) };
         let client = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build().map_err(unreachable)?;
         let mut request = request(&client, url);
         if let Some(token) = &self.token {
@@ -162,7 +163,11 @@ fn pretty(stats: &Value, color: bool) -> String {
         let verb = order["verb"].as_str().unwrap_or("?");
         out += &format!("  cohort     {cohort:?} {}\n", paint("1;31", verb));
     }
-    out += &format!("  sessions   {}\n  peers      {}\n", number("active_sessions"), number("active_connections"));
+    out += &format!(
+        "  sessions   {}\n  peers      {}\n",
+        number("active_sessions"),
+        number("active_connections")
+    );
     out += &format!(
         "  forwarded  {} messages, {:.1} MiB\n  waiting    {:.1} KiB\n  sockets    {} since start\n",
         number("total_messages_forwarded"),
@@ -196,7 +201,9 @@ mod tests {
         });
         let text = pretty(&stats, false);
         assert!(text.starts_with("  state      stop by ops: incident 7\n  sessions   2\n"), "{text}");
-        assert!(pretty(&json!({ "ready": true, "phase": "serving" }), false).starts_with("  state      open\n"));
+        assert!(
+            pretty(&json!({ "ready": true, "phase": "serving" }), false).starts_with("  state      open\n")
+        );
         assert!(pretty(&json!({ "ready": false, "phase": "draining" }), false).contains("draining"));
     }
 }

@@ -54,7 +54,8 @@ impl Base {
         let metrics = Arc::new(Metrics::new());
         let kill_switch = KillSwitch::new(Some(store.clone()));
         if settings.fallback_paused {
-            let initial = kill_switch.set(None, Some(Verb::PauseMinting), "configuration", "FALLBACK_WS_PAUSED");
+            let initial =
+                kill_switch.set(None, Some(Verb::PauseMinting), "configuration", "FALLBACK_WS_PAUSED");
             initial.await.map_err(|error| Failure::Store(error.to_string()))?;
         }
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -77,7 +78,9 @@ impl Base {
         let reload = reload(certificates.clone(), self.metrics.clone(), renew);
         reload();
         let (reloading, stop) = (shutdown::on_hangup(reload), self.stop.clone());
-        self.tasks.spawn(async move { tokio::select! { _ = reloading => {}, () = stop.cancelled() => {} } });
+        self.tasks.spawn(async move {
+            tokio::select! { _ = reloading => {}, () = stop.cancelled() => {} }
+        });
         let admin = Admin::new(
             relay,
             self.kill_switch.clone(),
@@ -114,10 +117,12 @@ pub(super) async fn serve(args: SettingsArgs) -> Result<(), Failure> {
     let ready = app::relay_readiness(&relay, &base.kill_switch);
     let renew = {
         let (relay, args) = (relay.clone(), args.clone());
-        move || args.load().map_err(Failure::from).and_then(|(new, _)| {
-            relay.trust(verifier(&new)?);
-            Ok(())
-        })
+        move || {
+            args.load().map_err(Failure::from).and_then(|(new, _)| {
+                relay.trust(verifier(&new)?);
+                Ok(())
+            })
+        }
     };
     base.serve(relay.routes(), Some(relay.clone()), ready, renew).await?;
     tracing::info!("draining");
@@ -131,7 +136,9 @@ pub(super) async fn control_plane(args: SettingsArgs) -> Result<(), Failure> {
     let base = Base::start(&args).await?;
     let settings = &base.settings;
     let Some(pem) = &settings.signing_key else {
-        return Err(conflict("`tokens.signing_key` is not set: make one with `keys generate`, give it as a file"));
+        return Err(conflict(
+            "`tokens.signing_key` is not set: make one with `keys generate`, give it as a file",
+        ));
     };
     let unusable = |error: beach_lifeguard_client::token::KeyError| Failure::Input(error.to_string());
     let id = KeyId::parse(settings.key_id.as_str()).map_err(unusable)?;
@@ -151,12 +158,12 @@ pub(super) async fn control_plane(args: SettingsArgs) -> Result<(), Failure> {
 
 pub(super) async fn dev(args: DevArgs) -> Result<(), Failure> {
     if !args.listen_addr.ip().is_loopback() || !args.admin_addr.ip().is_loopback() {
-        return Err(conflict("`dev` makes its own keys and pauses nothing: it listens on loopback addresses only"));
+        return Err(conflict(
+            "`dev` makes its own keys and pauses nothing: it listens on loopback addresses only",
+        ));
     }
-    let mut config = DevConfig::default();
-    config.public = args.listen_addr;
-    config.admin = args.admin_addr;
-    config.tls = args.tls;
+    let config =
+        DevConfig { public: args.listen_addr, admin: args.admin_addr, tls: args.tls, ..DevConfig::default() };
     let dev = Dev::start(config).await.map_err(|error| match error {
         DevError::Bind { address, source } => {
             let flag = if address == args.listen_addr { "listen-addr" } else { "admin-addr" };
@@ -175,7 +182,8 @@ pub(super) async fn dev(args: DevArgs) -> Result<(), Failure> {
 
 fn welcome(dev: &Dev) -> String {
     let (public, admin) = (dev.public_url(), dev.admin_url());
-    let certificate = dev.certificate_pem().map(|pem| format!("\n  certificate to trust:\n{pem}")).unwrap_or_default();
+    let certificate =
+        dev.certificate_pem().map(|pem| format!("\n  certificate to trust:\n{pem}")).unwrap_or_default();
     format!(
         "beach-lifeguard dev: relay and control plane, memory store, keys made at start
 
@@ -194,7 +202,9 @@ fn welcome(dev: &Dev) -> String {
 
 fn verifier(settings: &Settings) -> Result<TokenVerifier, Failure> {
     if settings.public_keys.is_empty() {
-        return Err(conflict("`tokens.public_keys` is empty: name the key that signs tokens (`keys generate`)"));
+        return Err(conflict(
+            "`tokens.public_keys` is empty: name the key that signs tokens (`keys generate`)",
+        ));
     }
     let keys = settings.public_keys.iter().map(|entry| parse_public(entry)).collect::<Result<Vec<_>, _>>()?;
     Ok(TokenVerifier::new(&settings.issuer, keys))

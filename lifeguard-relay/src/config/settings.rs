@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     control::ControlConfig,
-    listen::{Caps, ListenConfig},
+    listen::{Caps, ListenConfig, Network},
     relay::{Rate, RelayConfig},
 };
 
@@ -35,6 +35,8 @@ keys! {
         ["BEACH_LIFEGUARD_MAX_STRANGERS_PER_ADDRESS"];
     /// Leave loopback addresses out of the two caps per address: a proxy on this machine speaks for many.
     exempt_loopback: bool = "true", "listen.exempt_loopback", ["BEACH_LIFEGUARD_EXEMPT_LOOPBACK"];
+    /// Proxies before this process: their X-Forwarded-For counts, and no cap per address counts them.
+    trusted_proxies: Vec<Network> = "", "listen.trusted_proxies", ["BEACH_LIFEGUARD_TRUSTED_PROXIES"];
 
     /// Where the operator connects: metrics, debug page, kill switch. Keep it off the public network.
     admin_addr: SocketAddr = "127.0.0.1:9444", "admin.addr", ["BEACH_LIFEGUARD_ADMIN_ADDR"];
@@ -166,6 +168,7 @@ impl Settings {
         ListenConfig {
             header_timeout: self.header_timeout,
             tcp_user_timeout: self.tcp_user_timeout,
+            trusted_proxies: self.trusted_proxies.clone(),
             ..ListenConfig::default()
         }
     }

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
+use crate::listen::Network;
+
 /// A type that can be read from a flag, an environment variable or a TOML value.
 pub(super) trait Setting: Sized {
     /// What a person should have written, after "expected".
@@ -91,6 +93,15 @@ impl Setting for Vec<String> {
 
     fn read(text: &str) -> Option<Self> {
         Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
+    }
+}
+
+impl Setting for Vec<Network> {
+    const EXPECTS: &'static str = "addresses or ranges like 10.0.0.0/8";
+    const FORM: Form = Form::List;
+
+    fn read(text: &str) -> Option<Self> {
+        Vec::<String>::read(text)?.iter().map(|item| item.parse().ok()).collect()
     }
 }
 

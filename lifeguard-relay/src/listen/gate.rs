@@ -86,16 +86,20 @@ impl Gate {
         Arc::new(Self { caps, state: Mutex::default() })
     }
 
-    /// Lets one connection in, as a stranger. When strangers are too many in all, the oldest of them makes
+    /// Lets one connection in, as a stranger. `exempt` leaves out the caps per address. When strangers are too many in all, the oldest of them makes
     /// room: an honest client is one for milliseconds.
     ///
     /// # Errors
     ///
     /// The cap that stands against it.
-    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<(Seat, Transient), Refused> {
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        exempt: bool,
+    ) -> Result<(Seat, Transient), Refused> {
         let network = network_of(address);
         let mut state = self.state.lock();
-        match self.may_enter(&state, network) {
+        match self.may_enter(&state, network, exempt) {
             Err(refused) => {
                 state.refused += 1;
                 Err(refused)
@@ -134,11 +138,12 @@ impl Gate {
         self.state.lock().refused
     }
 
-    fn may_enter(&self, state: &State, network: IpAddr) -> Result<(), Refused> {
+    fn may_enter(&self, state: &State, network: IpAddr, exempt: bool) -> Result<(), Refused> {
         if state.connections >= self.caps.connections {
             return Err(Refused::Connections);
         }
-        if !(self.caps.exempt_loopback && network.is_loopback()) {
+        let exempt = exempt || (self.caps.exempt_loopback && network.is_loopback());
+        if !exempt {
             let count = state.addresses.get(&network).copied().unwrap_or_default();
             if count.connections >= self.caps.per_address
                 || count.transients >= self.caps.transient_per_address
@@ -234,15 +239,15 @@ mod tests {
     #[test]
     fn each_cap_refuses_with_its_own_reason() {
         let gate = Gate::new(CAPS);
-        let a = [gate.enter(address(1)).unwrap(), gate.enter(address(1)).unwrap()];
-        assert_eq!(gate.enter(address(1)).unwrap_err(), Refused::Address);
-        let b = gate.enter(address(2)).unwrap();
-        assert_eq!(gate.enter(address(3)).unwrap_err(), Refused::Transient);
+        let a = [gate.enter(address(1), false).unwrap(), gate.enter(address(1), false).unwrap()];
+        assert_eq!(gate.enter(address(1), false).unwrap_err(), Refused::Address);
+        let b = gate.enter(address(2), false).unwrap();
+        assert_eq!(gate.enter(address(3), false).unwrap_err(), Refused::Transient);
         // Admitted: no strangers any more, but still connections.
         let [(seat, stranger), (other, another)] = a;
         drop((stranger, another));
-        let c = gate.enter(address(3)).unwrap();
-        assert_eq!(gate.enter(address(4)).unwrap_err(), Refused::Connections);
+        let c = gate.enter(address(3), false).unwrap();
+        assert_eq!(gate.enter(address(4), false).unwrap_err(), Refused::Connections);
         drop((seat, other, b, c));
         assert_eq!((gate.connections(), gate.transients(), gate.refused()), (0, 0, 3));
         assert!(gate.state.lock().addresses.is_empty());
@@ -252,18 +257,18 @@ mod tests {
     fn loopback_is_spared_the_caps_per_address_only() {
         let gate = Gate::new(CAPS);
         let local: IpAddr = [127, 0, 0, 1].into();
-        let _held: Vec<_> = (0..3).map(|_| gate.enter(local).unwrap()).collect();
-        assert_eq!(gate.enter(local).unwrap_err(), Refused::Transient);
+        let _held: Vec<_> = (0..3).map(|_| gate.enter(local, false).unwrap()).collect();
+        assert_eq!(gate.enter(local, false).unwrap_err(), Refused::Transient);
     }
 
     #[tokio::test]
     async fn the_oldest_stranger_makes_room() {
         let gate = Gate::new(Caps { connections: 100, ..CAPS });
-        let old: Vec<_> = (0..3).map(|n| gate.enter(address(n)).unwrap()).collect();
+        let old: Vec<_> = (0..3).map(|n| gate.enter(address(n), false).unwrap()).collect();
         for stranger in gate.state.lock().transients.values_mut() {
             stranger.since -= TRANSIENT_GRACE;
         }
-        let _new = gate.enter(address(9)).unwrap();
+        let _new = gate.enter(address(9), false).unwrap();
         old[0].1.evicted().await;
         // It stays evicted, whoever asks, and is counted off only once.
         old[0].1.evicted().await;

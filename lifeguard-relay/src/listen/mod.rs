@@ -4,11 +4,18 @@
 //! loop is our own, over `hyper`'s HTTP/1 connection. (Its `auto` builder would leave connections that
 //! never send a byte open for ever.)
 
+mod forwarded;
 mod gate;
 mod socket;
 mod tls;
 
-use std::{convert::Infallible, io, net::{IpAddr, SocketAddr}, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use http::{HeaderValue, StatusCode, header::CONNECTION};
@@ -20,12 +27,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
+use self::{forwarded::client_behind, gate::Seat, socket::Stream};
 pub use self::{
+    forwarded::{BadNetwork, Network},
     gate::{Caps, Gate, Refused},
     tls::{Certificates, TlsError},
 };
 pub(crate) use self::{gate::Transient, socket::Socket};
-use self::{gate::Seat, socket::Stream};
 
 /// How connections are taken in.
 #[derive(Debug, Clone)]
@@ -37,6 +45,8 @@ pub struct ListenConfig {
     pub tcp_user_timeout: Duration,
     /// Largest request head in bytes. Default 16 KiB; our tokens are under 2 KiB.
     pub max_header_bytes: usize,
+    /// Proxies whose `X-Forwarded-For` counts, and which no cap per address counts. Default none.
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl Default for ListenConfig {
@@ -45,6 +55,7 @@ impl Default for ListenConfig {
             header_timeout: Duration::from_secs(3),
             tcp_user_timeout: Duration::from_secs(30),
             max_header_bytes: 16 * 1024,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -94,7 +105,8 @@ pub async fn serve(
             }
         };
         // Refusing costs one system call and no answer: whoever floods learns nothing.
-        let Ok((seat, transient)) = gate.enter(address.ip()) else { continue };
+        let exempt = config.trusted_proxies.iter().any(|proxy| proxy.contains(address.ip()));
+        let Ok((seat, transient)) = gate.enter(address.ip(), exempt) else { continue };
         let client = Client { address: address.ip(), transient: Arc::new(transient) };
         let acceptor = certificates.as_ref().map(|certificates| certificates.acceptor());
         tasks.spawn(connection(stream, seat, acceptor, app.clone(), config.clone(), client, stop.clone()));
@@ -135,12 +147,15 @@ async fn connection(
 async fn speak_http(
     socket: Socket,
     app: Router,
-    config: &ListenConfig,
+    config: &Arc<ListenConfig>,
     client: Client,
     stop: CancellationToken,
 ) {
+    let trusted = config.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(client.clone());
+        let mut client = client.clone();
+        client.address = client_behind(client.address, request.headers(), &trusted.trusted_proxies);
+        request.extensions_mut().insert(client);
         let app = app.clone();
         async move {
             let response = app.oneshot(request).await;

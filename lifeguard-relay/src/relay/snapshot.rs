@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub total_connections: u64,
     /// Bytes that wait for peers.
     pub queued_bytes: usize,
+    /// Bytes that wait for the peer that is furthest behind.
+    pub largest_queue_bytes: usize,
     /// Serving, draining or stopped.
     pub phase: Phase,
     /// The busiest sessions, at most 100.
@@ -51,10 +53,13 @@ impl Relay {
     /// path.
     pub fn snapshot(&self) -> Snapshot {
         let relay = &self.shared;
-        let (mut sessions, mut connections, mut queued) = (Vec::new(), 0, 0);
+        let (mut sessions, mut connections, mut queued, mut largest) = (Vec::new(), 0, 0, 0);
         relay.registry.for_each(|session| {
             let peers = session.with_roster(|roster| {
-                queued += roster.iter().map(|(_, _, peer)| peer.waiting_bytes()).sum::<usize>();
+                for waiting in roster.iter().map(|(_, _, peer)| peer.waiting_bytes()) {
+                    queued += waiting;
+                    largest = largest.max(waiting);
+                }
                 roster.len()
             });
             connections += peers;
@@ -72,6 +77,7 @@ impl Relay {
             active_connections: connections,
             total_connections: self.total_connections(),
             queued_bytes: queued,
+            largest_queue_bytes: largest,
             phase: self.phase(),
             sessions,
             recent_refusals: relay.recent_refusals.lock().iter().copied().collect(),
