@@ -48,15 +48,18 @@ async fn a_file_arrives_whole_whatever_happens_to_the_path() {
 
     let mut received = Vec::new();
     let started = Instant::now();
-    // The last bytes are held back until the last cut is over: every cut falls into the transfer.
+    // One portion of the file flows for each cut, and one after the last: every cut hits moving bytes.
     let (mut pipe, output) = tokio::io::duplex(64 * 1024);
-    let (release, released) = tokio::sync::oneshot::channel();
-    let last = expected_bytes - 100_000;
+    let (allow, mut allowed) = tokio::sync::watch::channel(1);
+    let portion = expected_bytes / (cuts + 1);
     let reader = async {
-        let mut early = vec![0; last];
-        pipe.read_exact(&mut early).await.unwrap();
-        received = early;
-        released.await.unwrap();
+        for number in 1..=cuts {
+            allowed.wait_for(|allowed| *allowed >= number).await.unwrap();
+            let start = received.len();
+            received.resize(start + portion, 0);
+            pipe.read_exact(&mut received[start..]).await.unwrap();
+        }
+        allowed.wait_for(|allowed| *allowed > cuts).await.unwrap();
         pipe.read_to_end(&mut received).await.unwrap();
     };
     let carried = carry(&session, tokio::io::empty(), output);
@@ -69,9 +72,9 @@ async fn a_file_arrives_whole_whatever_happens_to_the_path() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             udp.restore();
             on(&session, "webrtc").await;
+            allow.send(cut + 1).unwrap();
             println!("{:>6.1} s  restored: back on the direct path", started.elapsed().as_secs_f64());
         }
-        release.send(()).unwrap();
     };
     let (totals, (), ()) =
         timeout(Duration::from_secs(900), async { tokio::join!(carried, trouble, reader) }).await.unwrap();

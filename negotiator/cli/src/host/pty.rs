@@ -159,9 +159,8 @@ impl Output {
     pub async fn next(&mut self) -> Result<Bytes, u8> {
         tokio::select! {
             biased;
-            chunk = self.chunks.recv() => match chunk {
-                Some(chunk) => return Ok(chunk),
-                None => {}
+            chunk = self.chunks.recv() => if let Some(chunk) = chunk {
+                return Ok(chunk);
             },
             // A child of the command may hold the terminal open after the command itself ended.
             () = lingered(self.status.clone()) => {}
