@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use negotiator::{FallbackMode, Host, HostConfig, NetworkConfig, Negotiator, Received};
+use negotiator::{FallbackMode, Host, HostConfig, Negotiator, NetworkConfig, Received};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -25,7 +25,8 @@ struct Lifeguard(Child);
 impl Lifeguard {
     fn start() -> (Self, SocketAddr) {
         // This test is target/PROFILE/deps/blind-HASH; a run of the whole workspace has built the binary.
-        let binary: PathBuf = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("beach-lifeguard");
+        let binary: PathBuf =
+            std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("beach-lifeguard");
         if !binary.exists() {
             let build = ["build", "-q", "--locked", "-p", "lifeguard-relay", "--bin", "beach-lifeguard"];
             assert!(Command::new(env!("CARGO")).args(build).status().unwrap().success());
@@ -37,9 +38,9 @@ impl Lifeguard {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = lines
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.split_once("control plane")?.1.trim().strip_prefix("http://")?.parse().unwrap()));
+        let address = lines.map_while(Result::ok).find_map(|line| {
+            Some(line.split_once("control plane")?.1.trim().strip_prefix("http://")?.parse().unwrap())
+        });
         (Self(child), address.unwrap())
     }
 
@@ -87,7 +88,8 @@ async fn tap(to: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
                 let server = TcpStream::connect(to).await.unwrap();
                 let (mut from_client, mut to_client) = client.into_split();
                 let (mut from_server, mut to_server) = server.into_split();
-                let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+                let back =
+                    tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
                 let mut buffer = vec![0; 64 * 1024];
                 while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
                     capture.lock().extend_from_slice(&unmasked(&buffer[..read]));
@@ -151,7 +153,10 @@ async fn what_is_typed_is_neither_in_what_the_relay_received_nor_in_its_memory()
     let [canaries, sessions] = lifeguard.memory([CANARY, &known]);
     assert!(sessions > 0, "the search finds nothing at all in the relay's memory");
     assert_eq!(canaries, 0);
-    println!("{} bytes received by the relay, {sessions} session ids and {canaries} canaries in its memory", received.len());
+    println!(
+        "{} bytes received by the relay, {sessions} session ids and {canaries} canaries in its memory",
+        received.len()
+    );
     viewer.close().await;
     host.close().await;
 }

@@ -45,13 +45,18 @@ async fn every_panel_has_data_when_there_is_traffic() {
                 let named = format!("{file}, {}: {query}", panel["title"]);
                 match prometheus.over(&query, LOAD.as_secs()).await {
                     Err(error) => empty.push(format!("{named}: {error}")),
-                    Ok(series) if !series.iter().flatten().any(|value| value.is_finite()) => empty.push(named),
+                    Ok(series) if !series.iter().flatten().any(|value| value.is_finite()) => {
+                        empty.push(named)
+                    }
                     Ok(series) => alive += usize::from(series.iter().flatten().any(|value| *value > 0.0)),
                 }
             }
         }
     }
-    println!("{panels} panels, {queries} queries, {} with data, {alive} of them above zero", queries - empty.len());
+    println!(
+        "{panels} panels, {queries} queries, {} with data, {alive} of them above zero",
+        queries - empty.len()
+    );
     assert!(empty.is_empty(), "without data:\n{}", empty.join("\n"));
     assert!(panels >= 40, "{panels} panels");
 }
@@ -67,7 +72,10 @@ fn dashboards_are_complete_and_about_metrics_that_exist() {
             let place = &panel["gridPos"];
             assert!(place["x"].as_u64().unwrap() + place["w"].as_u64().unwrap() <= 24, "{named} is too wide");
             let Some(targets) = panel["targets"].as_array() else { continue };
-            assert!(panel["description"].as_str().is_some_and(|words| words.len() > 10), "{named} explains nothing");
+            assert!(
+                panel["description"].as_str().is_some_and(|words| words.len() > 10),
+                "{named} explains nothing"
+            );
             assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{named} has no unit");
             for target in targets {
                 for metric in ops_support::metrics_in(target["expr"].as_str().unwrap()) {
@@ -103,7 +111,9 @@ async fn serve_probe() -> String {
     let metrics = String::from_utf8(output.stdout).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(axum::serve(listener, Router::new().route("/metrics", get(|| async { metrics }))).into_future());
+    tokio::spawn(
+        axum::serve(listener, Router::new().route("/metrics", get(|| async { metrics }))).into_future(),
+    );
     url
 }
 
@@ -112,7 +122,12 @@ fn dashboards() -> Vec<(String, Value)> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|end| end == "json"))
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), serde_json::from_str(&read(path)).unwrap()))
+        .map(|path| {
+            (
+                path.file_name().unwrap().to_string_lossy().into_owned(),
+                serde_json::from_str(&read(path)).unwrap(),
+            )
+        })
         .collect();
     found.sort_by(|a: &(String, Value), b| a.0.cmp(&b.0));
     assert!(!found.is_empty());

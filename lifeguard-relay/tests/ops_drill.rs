@@ -30,8 +30,11 @@ async fn a_breach_is_seen_paused_and_lifted_in_time() {
     let before = Session::register(&service.public).await;
     let (mut host, mut viewer) = (before.join(Role::Host).await, before.join(Role::Viewer).await);
 
-    let sessions: Vec<Session> =
-        stream::iter(0..SESSIONS).map(|_| Session::register(&service.public)).buffer_unordered(32).collect().await;
+    let sessions: Vec<Session> = stream::iter(0..SESSIONS)
+        .map(|_| Session::register(&service.public))
+        .buffer_unordered(32)
+        .collect()
+        .await;
     let mut breached = false;
     for session in sessions.iter().take(ACTIVATIONS) {
         breached |= session.ask(Uuid::new_v4(), Role::Viewer).await.unwrap().guardrail_soft_breach;
@@ -66,7 +69,11 @@ async fn a_breach_is_seen_paused_and_lifted_in_time() {
     if let Some(program) = std::env::var_os("BEACH_LINK") {
         let seen = client(&program, &service.public);
         let (direct, relay) = (of_path(&seen, "direct"), of_path(&seen, "relay"));
-        assert_eq!(direct["error"], serde_json::Value::Null, "WebRTC does not work during the pause: {seen:?}");
+        assert_eq!(
+            direct["error"],
+            serde_json::Value::Null,
+            "WebRTC does not work during the pause: {seen:?}"
+        );
         let words = relay["error"].as_str().unwrap_or_default();
         assert!(words.contains("paused"), "the client says {words:?}");
         println!("the client says: {words}");

@@ -55,7 +55,10 @@ fn compose() -> Vec<Container> {
             .map(|(name, value)| (text(name), interpolated(&text(value))))
             .collect(),
         stop_after: text(&service["stop_grace_period"]).trim_end_matches('s').parse().unwrap(),
-        ports: texts(&service["ports"]).iter().map(|port| port.rsplit(':').next().unwrap().parse().unwrap()).collect(),
+        ports: texts(&service["ports"])
+            .iter()
+            .map(|port| port.rsplit(':').next().unwrap().parse().unwrap())
+            .collect(),
     })
     .collect()
 }
@@ -76,7 +79,12 @@ fn kubernetes() -> Vec<Container> {
                     .map(|variable| (text(&variable["name"]), text(&variable["value"])))
                     .collect(),
                 stop_after: pod["terminationGracePeriodSeconds"].as_u64().unwrap(),
-                ports: container["ports"].as_sequence().unwrap().iter().filter_map(|p| p["containerPort"].as_u64()).collect(),
+                ports: container["ports"]
+                    .as_sequence()
+                    .unwrap()
+                    .iter()
+                    .filter_map(|p| p["containerPort"].as_u64())
+                    .collect(),
             }
         })
         .collect()
@@ -143,17 +151,25 @@ fn commands_ports_and_timings_fit_the_code() {
         assert!(ports.contains(&port("BEACH_LIFEGUARD_LISTEN_ADDR")), "{named}: {ports:?}");
         let seconds = |text: &str| text.trim_end_matches('s').parse::<u64>().unwrap();
         let grace = environment.get("BEACH_LIFEGUARD_SHUTDOWN_GRACE").map_or(5, |grace| seconds(grace));
-        assert!(*stop_after >= grace + SPREAD, "{named}: killed after {stop_after} s, drains for {grace} + {SPREAD} s");
+        assert!(
+            *stop_after >= grace + SPREAD,
+            "{named}: killed after {stop_after} s, drains for {grace} + {SPREAD} s"
+        );
         assert!(*stop_after <= 120, "{named}: Fargate allows 120 s");
     }
-    assert!(default_toml().contains(&format!("drain_spread = \"{SPREAD}s\"")), "the default spread has changed");
+    assert!(
+        default_toml().contains(&format!("drain_spread = \"{SPREAD}s\"")),
+        "the default spread has changed"
+    );
 }
 
 #[tokio::test]
 async fn probes_ask_what_is_answered() {
     let service = Service::dev();
     let mut paths = Vec::new();
-    for document in yaml("kubernetes/beach-lifeguard.yaml").iter().filter(|document| document["kind"] == "Deployment") {
+    for document in
+        yaml("kubernetes/beach-lifeguard.yaml").iter().filter(|document| document["kind"] == "Deployment")
+    {
         let container = &document["spec"]["template"]["spec"]["containers"][0];
         let names: Vec<String> =
             container["ports"].as_sequence().unwrap().iter().map(|port| text(&port["name"])).collect();
@@ -174,7 +190,8 @@ async fn probes_ask_what_is_answered() {
     let ecs: Vec<String> = words.iter().map(|word| word.as_str().unwrap().to_owned()).collect();
     for words in [texts(&compose["services"]["relay"]["healthcheck"]["test"]), ecs] {
         assert_eq!(words[..2], ["CMD", "/usr/local/bin/beach-lifeguard"]);
-        let words: Vec<String> = words[2..].iter().map(|word| word.replace("http://127.0.0.1:9444", &service.admin)).collect();
+        let words: Vec<String> =
+            words[2..].iter().map(|word| word.replace("http://127.0.0.1:9444", &service.admin)).collect();
         let output = service.operate(&words.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(output.status.success(), "{words:?}: {}", said(&output));
     }
@@ -188,7 +205,9 @@ fn images_are_pinned_and_what_they_mount_is_there() {
     images.extend(read(deploy("Dockerfile")).lines().filter_map(|line| {
         line.strip_prefix("FROM ").map(|image| image.split(' ').next().unwrap().to_owned())
     }));
-    for document in yaml("kubernetes/beach-lifeguard.yaml").iter().filter(|document| document["kind"] == "Deployment") {
+    for document in
+        yaml("kubernetes/beach-lifeguard.yaml").iter().filter(|document| document["kind"] == "Deployment")
+    {
         images.push(text(&document["spec"]["template"]["spec"]["containers"][0]["image"]));
     }
     for image in images {
@@ -243,7 +262,8 @@ fn workflows_are_yaml_and_run_scripts_that_exist() {
             assert!(job["timeout-minutes"].is_u64(), "{}: {} has no deadline", path.display(), text(name));
             for step in job["steps"].as_sequence().unwrap() {
                 steps += 1;
-                for word in text(&step["run"]).split_whitespace().filter(|word| word.starts_with("scripts/")) {
+                for word in text(&step["run"]).split_whitespace().filter(|word| word.starts_with("scripts/"))
+                {
                     assert!(repository(word).exists(), "{}: {word} does not exist", path.display());
                 }
                 let action = text(&step["uses"]);

@@ -40,7 +40,10 @@ fn an_alert_that_always_or_never_fires_fails_its_unit_tests() {
     for (name, _) in alerts() {
         let mut its_own = unit_tests.clone();
         let about = format!("{name} ");
-        its_own["tests"].as_sequence_mut().unwrap().retain(|case| case["name"].as_str().unwrap().starts_with(&about));
+        its_own["tests"]
+            .as_sequence_mut()
+            .unwrap()
+            .retain(|case| case["name"].as_str().unwrap().starts_with(&about));
         assert_eq!(its_own["tests"].as_sequence().unwrap().len(), 2, "{name}: once firing, once quiet");
         let its_own = serde_yaml_ng::to_string(&its_own).unwrap();
         std::fs::write(folder.path().join("rules_test.yml"), its_own).unwrap();
@@ -53,7 +56,8 @@ fn an_alert_that_always_or_never_fires_fails_its_unit_tests() {
                     }
                 }
             }
-            std::fs::write(folder.path().join("rules.yml"), serde_yaml_ng::to_string(&changed).unwrap()).unwrap();
+            std::fs::write(folder.path().join("rules.yml"), serde_yaml_ng::to_string(&changed).unwrap())
+                .unwrap();
             let outcome = promtool(&["test", "rules", "rules_test.yml"], folder.path());
             assert!(outcome.is_err(), "{name} as {broken} passes its tests");
             caught += 1;
@@ -75,11 +79,17 @@ fn each_alert_leads_to_its_section_of_the_runbook() {
         let (page, anchor) = url.split_once('#').unwrap();
         assert!(page.ends_with("docs/operations/beach-lifeguard-runbook.md"), "{url}");
         assert_eq!(anchor, name.to_lowercase());
-        assert!(runbook.lines().any(|line| line == format!("### {name}")), "the runbook has no section {name}");
+        assert!(
+            runbook.lines().any(|line| line == format!("### {name}")),
+            "the runbook has no section {name}"
+        );
     }
     for section in runbook.split("## Alerts").nth(1).unwrap().split("\n## ").next().unwrap().lines() {
         if let Some(name) = section.strip_prefix("### ") {
-            assert!(alerts.iter().any(|(alert, _)| alert == name), "the runbook speaks of {name}, which is no alert");
+            assert!(
+                alerts.iter().any(|(alert, _)| alert == name),
+                "the runbook speaks of {name}, which is no alert"
+            );
         }
     }
 }

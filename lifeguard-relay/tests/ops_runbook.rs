@@ -36,9 +36,15 @@ async fn the_kill_switch_drill_does_what_it_says() {
 fn expectations_are_strict_but_for_the_ellipsis() {
     let matches = |wanted: &str, printed: &str| in_order(&lines(wanted), &lines(printed));
     assert!(matches("a …\nb", "a 17\nb") && matches("…\nok", "x\ny\nok") && matches("…\nok", "ok"));
-    assert!(!matches("a", "a\nb") && !matches("a\nb", "a") && !matches("a …", "b 17") && !matches("a", "a 1"));
+    assert!(
+        !matches("a", "a\nb") && !matches("a\nb", "a") && !matches("a …", "b 17") && !matches("a", "a 1")
+    );
     let of = |wanted: &str, printed: &str| in_any_order(&lines(wanted), &lines(printed));
-    assert!(of("x => …\ny => 1", "y => 1\nx => 2") && !of("x => …", "x => 1\ny => 1") && !of("x => 1\n…", "y => 1"));
+    assert!(
+        of("x => …\ny => 1", "y => 1\nx => 2")
+            && !of("x => …", "x => 1\ny => 1")
+            && !of("x => 1\n…", "y => 1")
+    );
 }
 
 /// Runs a document from top to bottom against a service of its own.
@@ -49,7 +55,10 @@ async fn follow(document: &str, at_least: usize) {
     assert!(prometheus.until("count(up == 1)", LOOK_FOR, |up| up == 2.0).await.is_some());
     some_life(&service).await;
     let refused = "sum(beach_lifeguard_handshakes_failure_total)";
-    assert!(prometheus.until(refused, LOOK_FOR, |count| count > 0.0).await.is_some(), "the refusal was not scraped");
+    assert!(
+        prometheus.until(refused, LOOK_FOR, |count| count > 0.0).await.is_some(),
+        "the refusal was not scraped"
+    );
 
     let folder = tempfile::tempdir().unwrap();
     let text = read(repository(document));
@@ -70,13 +79,20 @@ async fn follow(document: &str, at_least: usize) {
             }
             // A figure takes a scrape to arrive, a drain a moment to begin; orders are given once.
             let again = LOOKS.iter().any(|look| command.starts_with(look)) && start.elapsed() < LOOK_FOR;
-            assert!(again, "{document}:{line}\n$ {command}\nprinted\n{printed}\ninstead of\n{}", wanted.join("\n"));
+            assert!(
+                again,
+                "{document}:{line}\n$ {command}\nprinted\n{printed}\ninstead of\n{}",
+                wanted.join("\n")
+            );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         ran += 1;
     }
     let unexecuted = text.matches("```sh\n").count();
-    println!("{document}: {} blocks, {ran} commands, {ran} as written; {unexecuted} `sh` blocks not run", blocks.len());
+    println!(
+        "{document}: {} blocks, {ran} commands, {ran} as written; {unexecuted} `sh` blocks not run",
+        blocks.len()
+    );
     assert!(ran >= at_least, "{ran}");
     let state = service.operate(&["status"]);
     assert!(said(&state).starts_with("  state      open\n"), "{document} leaves it as\n{}", said(&state));

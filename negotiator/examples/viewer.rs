@@ -1,6 +1,6 @@
 //! Joins a session: `cargo run -p negotiator --example viewer -- 'LINK'`.
 
-use negotiator::{NetworkConfig, Negotiator, Received};
+use negotiator::{Negotiator, NetworkConfig, Received};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -54,7 +54,13 @@ impl Session {
             total_sessions_hint: None,
             proof: Some(verifier.prove(Purpose::Token, self.id, member, SystemTime::now(), nonce)),
         };
-        let answer = self.http.post(format!("{}/v1/fallback/token", self.control)).json(&request).send().await.unwrap();
+        let answer = self
+            .http
+            .post(format!("{}/v1/fallback/token", self.control))
+            .json(&request)
+            .send()
+            .await
+            .unwrap();
         if answer.status().is_success() {
             Ok(answer.json().await.unwrap())
         } else {

@@ -56,7 +56,12 @@ impl Prometheus {
     /// Values of each series over the last `seconds`, one a second.
     pub async fn over(&self, query: &str, seconds: u64) -> Result<Vec<Vec<f64>>, String> {
         let end = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
-        let range = [("query", query), ("start", &(end - seconds as f64).to_string()), ("end", &end.to_string()), ("step", "1")];
+        let range = [
+            ("query", query),
+            ("start", &(end - seconds as f64).to_string()),
+            ("end", &end.to_string()),
+            ("step", "1"),
+        ];
         let answer = self.ask("query_range", &range).await?;
         let series = answer["result"].as_array().cloned().unwrap_or_default();
         let number = |pair: &Value| pair[1].as_str().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
@@ -68,7 +73,8 @@ impl Prometheus {
 
     /// The value of the first series now.
     pub async fn now(&self, query: &str) -> Option<f64> {
-        let answer = self.ask("query", &[("query", query)]).await.unwrap_or_else(|error| panic!("{query}: {error}"));
+        let answer =
+            self.ask("query", &[("query", query)]).await.unwrap_or_else(|error| panic!("{query}: {error}"));
         answer["result"][0]["value"][1].as_str()?.parse().ok()
     }
 
@@ -90,7 +96,11 @@ impl Prometheus {
         let url = url::Url::parse_with_params(&format!("{}/api/v1/{what}", self.url), query).unwrap();
         let text = reqwest::get(url).await.unwrap().text().await.unwrap();
         let answer: Value = serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
-        if answer["status"] == "success" { Ok(answer["data"].clone()) } else { Err(answer["error"].to_string()) }
+        if answer["status"] == "success" {
+            Ok(answer["data"].clone())
+        } else {
+            Err(answer["error"].to_string())
+        }
     }
 }
 

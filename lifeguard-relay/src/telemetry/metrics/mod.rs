@@ -18,11 +18,11 @@ use opentelemetry::{KeyValue, metrics::MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Encoder, Histogram, HistogramOpts, Registry, TextEncoder};
 
+use self::family::{Id, VERBS};
 pub use self::{
     family::{FAMILIES, Family, Kind},
     process::PROCESS,
 };
-use self::family::{Id, VERBS};
 
 /// The service's counters, gauges and histograms. Cheap to share; nothing here blocks.
 pub struct Metrics {

@@ -35,10 +35,14 @@ pub(super) fn observe(meter: &Meter) {
             // The exporter adds the suffix.
             let name = name.trim_end_matches("_total");
             let builder = meter.f64_observable_counter(name).with_description(help);
-            builder.with_callback(move |to| figure().into_iter().for_each(|value| to.observe(value, &[]))).build();
+            builder
+                .with_callback(move |to| figure().into_iter().for_each(|value| to.observe(value, &[])))
+                .build();
         } else {
             let builder = meter.f64_observable_gauge(name).with_description(help);
-            builder.with_callback(move |to| figure().into_iter().for_each(|value| to.observe(value, &[]))).build();
+            builder
+                .with_callback(move |to| figure().into_iter().for_each(|value| to.observe(value, &[])))
+                .build();
         }
     }
 }
