@@ -4,7 +4,11 @@
 mod ops_support;
 mod relay_support;
 
-use std::{collections::BTreeMap, process::Command};
+use std::{
+    collections::BTreeMap,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use lifeguard_relay::config::default_toml;
 use ops_support::{BINARY, Service, deploy, read, repository, said};
@@ -195,6 +199,40 @@ async fn probes_ask_what_is_answered() {
         let output = service.operate(&words.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(output.status.success(), "{words:?}: {}", said(&output));
     }
+}
+
+#[tokio::test]
+async fn a_container_with_an_admin_token_finds_itself_healthy() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, format!("{SECRET}\n")).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let admin = format!("127.0.0.1:{port}");
+    let mut relay = Command::new(BINARY)
+        .args(["serve", "--listen-addr", "127.0.0.1:0", "--admin-addr", &admin])
+        .args(["--admin-token-file", token.to_str().unwrap()])
+        .args(["--tokens-public-keys", &stand_in("BEACH_LIFEGUARD_PUBLIC_KEYS")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = || Command::new(BINARY).args(["status", "--admin", &format!("http://{admin}")]).output();
+    let healthy = || {
+        let mut status = Command::new(BINARY);
+        status.args(["status", "--admin", &format!("http://{admin}")]);
+        status.env("BEACH_LIFEGUARD_ADMIN_TOKEN_FILE", &token).output().unwrap()
+    };
+    let start = Instant::now();
+    let mut found = healthy();
+    while !found.status.success() && start.elapsed() < Duration::from_secs(10) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        found = healthy();
+    }
+    let stranger = status().unwrap();
+    relay.kill().unwrap();
+    relay.wait().unwrap();
+    assert!(found.status.success(), "{}", said(&found));
+    assert_eq!(stranger.status.code(), Some(6), "{}", said(&stranger));
 }
 
 #[test]

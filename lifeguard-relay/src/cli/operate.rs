@@ -1,6 +1,6 @@
 //! `pause`, `resume`, `drain` and `status`: what an operator does to a running process.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{io::IsTerminal, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -15,6 +15,9 @@ pub(crate) struct AdminArgs {
     /// Its bearer token, when it has one.
     #[arg(long, env = "BEACH_LIFEGUARD_ADMIN_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// The same, from a file: what a container's health check has.
+    #[arg(long, value_name = "FILE", env = "BEACH_LIFEGUARD_ADMIN_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
     /// Print the raw JSON.
     #[arg(long)]
     json: bool,
@@ -106,6 +109,17 @@ impl ScopeArgs {
 }
 
 impl AdminArgs {
+    /// The token itself wins over its file.
+    fn token(&self) -> Result<Option<String>, Failure> {
+        match (&self.token, &self.token_file) {
+            (Some(token), _) => Ok(Some(token.clone())),
+            (None, Some(file)) => std::fs::read_to_string(file)
+                .map(|text| Some(text.trim().to_owned()))
+                .map_err(|error| Failure::Input(format!("cannot read {}: {error}", file.display()))),
+            (None, None) => Ok(None),
+        }
+    }
+
     async fn call(
         &self,
         request: impl FnOnce(&reqwest::Client, &str) -> reqwest::RequestBuilder,
@@ -115,7 +129,7 @@ impl AdminArgs {
             |error: reqwest::Error| Failure::Unreachable { url: url.to_owned(), why: chain(&error) };
         let client = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build().map_err(unreachable)?;
         let mut request = request(&client, url);
-        if let Some(token) = &self.token {
+        if let Some(token) = self.token()? {
             request = request.bearer_auth(token);
         }
         let answer = request.send().await.map_err(unreachable)?;

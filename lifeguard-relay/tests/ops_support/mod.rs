@@ -22,10 +22,16 @@ pub struct Service {
 
 impl Service {
     pub fn dev() -> Self {
+        Self::logging(Stdio::null(), "info")
+    }
+
+    /// With its log at `level` going to `log`.
+    pub fn logging(log: Stdio, level: &str) -> Self {
         let mut child = Command::new(BINARY)
             .args(["dev", "--listen-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"])
+            .env("RUST_LOG", level)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
