@@ -173,6 +173,7 @@ impl Transport for MemoryTransport {
         let legal = !payload.is_empty() && payload.len() <= self.profile.lane(lane).max_message.get();
         let open = self.outbound().queue.end().is_none();
         if lane == Lane::Datagram && legal && open && self.outbound().loses_this_one() {
+            self.outbound().queue.lose_datagram(&payload);
             return Ok(());
         }
         self.outbound().queue.try_push(lane, payload).map_err(|refused| match refused.why {

@@ -167,15 +167,23 @@ impl LaneQueue {
         first
     }
 
-    /// Throws away what waits inside; the datagram lane counts it as dropped. For links that die
-    /// without a flush.
+    /// Throws away what waits inside, for links that die without a flush. The datagram lane counts it
+    /// as dropped; the reliable lane drops nothing while the link lives, and this is its end.
     pub fn clear(&self) {
         let mut state = self.state.lock();
-        for lane in &mut state.lanes {
-            lane.evict_down_to(0);
-        }
+        state.lanes[index(Lane::Datagram)].evict_down_to(0);
+        let reliable = &mut state.lanes[index(Lane::Reliable)];
+        reliable.messages.clear();
+        reliable.stats.queued_bytes = 0;
         drop(state);
         self.changed.notify_waiters();
+    }
+
+    /// Counts a datagram as accepted that the path will lose: its reader must not see it as sent.
+    pub(crate) fn lose_datagram(&self, payload: &Bytes) {
+        let stats = &mut self.state.lock().lanes[index(Lane::Datagram)].stats;
+        stats.accepted_messages += 1;
+        stats.accepted_bytes += payload.len() as u64;
     }
 
     /// Returns how the queue was ended, if it was.
@@ -329,6 +337,19 @@ mod tests {
             assert_eq!(queue.pop().now_or_never().unwrap().unwrap_err().code, CloseCode::NORMAL);
         }
         assert!(matches!(queue.try_push(Lane::Datagram, bytes(1)).unwrap_err().why, Refusal::Closed(_)));
+    }
+
+    #[test]
+    fn clearing_counts_datagrams_as_dropped_and_reliable_messages_not() {
+        let queue = queue(100, 60);
+        for lane in Lane::ALL {
+            queue.try_push(lane, bytes(50)).unwrap();
+        }
+        queue.clear();
+        let stats = queue.stats();
+        assert_eq!((stats.datagram.dropped_messages, stats.reliable.dropped_messages), (1, 0));
+        assert_eq!((stats.datagram.queued_bytes, stats.reliable.queued_bytes), (0, 0));
+        assert_eq!(queue.try_pop_any(), None);
     }
 
     #[test]
