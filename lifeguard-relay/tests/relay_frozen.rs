@@ -94,9 +94,9 @@ async fn p99(frozen: bool) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nineteen_viewers_do_not_feel_the_twentieth() {
-    let without = p99(false).await;
-    let with = p99(true).await;
+    // At the same time: whatever else this machine does hits both alike.
+    let (without, with) = tokio::join!(p99(false), p99(true));
     eprintln!("p99 of the others: {without:?} without, {with:?} with a frozen one");
-    // A loaded test machine moves by itself; what must not show is a stall of the write deadline's kind.
-    assert!(with <= without * 2 + Duration::from_millis(20), "{without:?} -> {with:?}");
+    // One core's worth of scheduling noise is allowed; a stall of the write deadline's kind is seconds.
+    assert!(with <= without * 2 + Duration::from_millis(50), "{without:?} -> {with:?}");
 }
