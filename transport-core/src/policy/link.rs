@@ -227,11 +227,9 @@ impl FallbackPolicy {
     /// A live link is over, or as good as: draw the lesson and search for another path.
     fn bereave(&mut self, now: Instant, link: &Link, why: Reason) {
         let class = self.class(link.rung);
-        if class == Class::Fallback
-            && let Some(standby) = self.standby.take()
-        {
+        if class == Class::Fallback && self.standby.is_some() {
             // The way back is open already; waiting for its dwell would help nobody.
-            return self.adopt(now, standby.generation, standby.rung);
+            return self.take_standby(now);
         }
         match class {
             Class::Fallback => self.mourn(now),

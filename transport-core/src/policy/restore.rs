@@ -28,6 +28,8 @@ pub(super) struct Returns {
 /// An open primary beside a session on the fallback.
 #[derive(Debug, Clone)]
 pub(super) struct Standby {
+    /// Primaries whose attempts were cancelled for its sake.
+    rivals: Vec<usize>,
     pub(super) generation: Generation,
     pub(super) rung: usize,
     pub(super) dwell: Duration,
@@ -63,11 +65,10 @@ impl FallbackPolicy {
             return;
         }
         if let Some(standby) = &self.standby {
-            let (generation, rung) = (standby.generation, standby.rung);
+            let rung = standby.rung;
             if standby.healthy_at <= now {
                 if self.flap.affords_return(now, &self.config.restore) {
-                    self.standby = None;
-                    self.adopt(now, generation, rung);
+                    self.take_standby(now);
                 } else {
                     self.drop_standby();
                     self.rest(now);
@@ -122,7 +123,11 @@ impl FallbackPolicy {
             }
             return;
         }
+        let raced =
+            |other: &usize| *other != dial.rung && self.dials.values().any(|open| open.rung == *other);
+        let rivals = self.primaries(now).into_iter().filter(raced).collect();
         self.standby = Some(Standby {
+            rivals,
             generation,
             rung: dial.rung,
             dwell: dial.dwell,
@@ -132,6 +137,15 @@ impl FallbackPolicy {
         let fallbacks: Vec<usize> = self.ladder.fallbacks().collect();
         self.cancel_dials(|dial| !fallbacks.contains(&dial.rung));
         debug_assert!(matches!(self.standing, Standing::Fallback { .. }));
+    }
+
+    /// Moves the session to the link that stands by.
+    pub(super) fn take_standby(&mut self, now: Instant) {
+        let Some(standby) = self.standby.take() else { return };
+        self.adopt(now, standby.generation, standby.rung);
+        if let Some(link) = &mut self.active {
+            link.rivals = standby.rivals;
+        }
     }
 
     pub(super) fn drop_standby(&mut self) {

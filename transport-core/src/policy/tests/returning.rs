@@ -126,3 +126,24 @@ fn stand_by(drive: &mut Drive) -> f64 {
     }
     drive.seconds()
 }
+
+#[test]
+fn with_two_primaries_a_path_that_comes_and_goes_still_moves_the_session_three_times_only() {
+    for seed in 0..50 {
+        let mut config = config(&[WEBRTC, TURN, RELAY]);
+        config.seed = seed;
+        let mut drive = Drive::with(config);
+        drive.start().until(300.0);
+        let lives = [5.0, 13.0, 130.0][seed as usize % 3];
+        while drive.seconds() < 7_500.0 {
+            drive.until(drive.seconds() + lives);
+            if drive.on().is_some_and(|on| on != RELAY) {
+                drive.lose();
+            }
+        }
+        let moves = &drive.switches()[1..];
+        for window in moves.windows(4) {
+            assert!(window[3] - window[0] >= 600.0, "seed {seed}: {moves:?}");
+        }
+    }
+}
