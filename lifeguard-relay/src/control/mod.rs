@@ -23,7 +23,7 @@ use self::signaling::Rooms;
 pub use self::{
     config::{ConfigError, ControlConfig},
     keys::TokenKeys,
-    kill_switch::{KillSwitch, Pause, SwitchState, Verb},
+    kill_switch::{Audit, KillSwitch, Pause, SwitchState, Verb},
 };
 use crate::{store::Store, telemetry::metrics::Metrics};
 
