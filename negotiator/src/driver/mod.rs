@@ -22,7 +22,7 @@ use tokio::{
 use transport_core::{
     CloseCode, DialRole, Generation, PeerId, TransportId,
     policy::{Class, Reason, TransitionKind},
-    signaling::{Exchange, Message},
+    signaling::{Exchange, Message, SignalingError},
 };
 
 use self::{
@@ -515,10 +515,19 @@ impl Hands {
     }
 }
 
-/// Sends a driver's words to its peer, one after the other, each within [`WORD`].
+/// Sends a driver's words to its peer, one after the other, each within [`WORD`]. When the room is away a word
+/// waits for it: a dial that was never announced would cost its whole deadline.
 async fn speak(exchange: Arc<Exchange>, peer: PeerId, mut words: mpsc::Receiver<Message>) {
     while let Some(message) = words.recv().await {
-        match tokio::time::timeout(WORD, exchange.send(peer, &message)).await {
+        let said = async {
+            loop {
+                match exchange.send(peer, &message).await {
+                    Err(SignalingError::Unreachable { .. }) => tokio::time::sleep(AGAIN).await,
+                    other => return other,
+                }
+            }
+        };
+        match tokio::time::timeout(WORD, said).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "a signaling message was not sent"),
             Err(_) => tracing::debug!("signaling took too long; a message was dropped"),
@@ -546,6 +555,8 @@ const FAREWELL: Duration = Duration::from_millis(250);
 const FOLLOW: Duration = Duration::from_secs(12);
 /// How long one signaling message may take to leave.
 const WORD: Duration = Duration::from_secs(5);
+/// How soon a signaling message is tried again while the room is away.
+const AGAIN: Duration = Duration::from_millis(200);
 /// Signaling messages that may wait.
 const WORDS: usize = 64;
 /// A jump of the wall clock that means sleep and not a correction by NTP.
