@@ -122,7 +122,7 @@ impl ControlPlane {
                 }
             }
         };
-        let counts = self.count(cohort, Counted::Activation).await;
+        let counts = self.count(cohort, Counted::Activation(session)).await;
         let hint = self.judge(counts);
         let bits = FeatureBits { telemetry_enabled: request.telemetry_opt_in, fallback_authorized: true };
         let (token, expires_at) = self.sign(session, peer, role, cohort, bits)?;
@@ -162,7 +162,7 @@ impl ControlPlane {
 
     /// Adds to this hour's bucket. A store that does not answer costs the figure, never the exit.
     pub(super) async fn count(&self, cohort: &str, what: Counted) -> Counts {
-        let bucket = bucket(OffsetDateTime::now_utc());
+        let bucket = Bucket::of(OffsetDateTime::now_utc());
         match timeout(STORE_DEADLINE, self.0.store.count(cohort, &bucket, what)).await {
             Ok(Ok(counts)) => counts,
             Ok(Err(_)) | Err(_) => {
@@ -189,11 +189,6 @@ impl ControlPlane {
 fn cohort_name(text: &str) -> Option<&str> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     (matches!(text.len(), 1..=64) && text.bytes().all(legal)).then_some(text)
-}
-
-/// The hour a moment belongs to, in UTC.
-fn bucket(at: OffsetDateTime) -> Bucket {
-    Bucket(format!("{:04}-{:02}-{:02}-{:02}", at.year(), u8::from(at.month()), at.day(), at.hour()))
 }
 
 /// Sessions in an hour below which a share says nothing.

@@ -2,28 +2,38 @@
 //!
 //! # Contract
 //!
-//! - Every operation answers within the store's own deadline or fails with [`StoreError`]; callers decide
-//!   what stands meanwhile (`docs/operations/beach-lifeguard-runbook.md`, "Redis is down").
+//! - Every operation answers within [`DEADLINE`] or fails with [`StoreError`]; callers decide what stands
+//!   meanwhile (`docs/operations/beach-lifeguard-runbook.md`, "StoreDown").
 //! - What is spent once is spent for everybody until its life is over.
 //! - Both guardrail counters of a bucket change in one atomic step.
-//! - Everything has a life; nothing grows for ever.
+//! - A batch of totals that is sent twice counts once.
+//! - The kill switch never goes back to an older revision.
+//! - Everything has a life or a bound; nothing grows for ever.
 
+mod flush;
 mod memory;
+mod redis;
+mod totals;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use beach_lifeguard_client::membership::Verifier;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub use memory::MemoryStore;
-
+pub use self::{
+    flush::{Flusher, SessionTotals},
+    memory::MemoryStore,
+    redis::{RedisStore, UrlError},
+    totals::{SessionFigures, Totals},
+};
 use crate::control::SwitchState;
 
 /// The shared state of all nodes of a deployment.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// Makes a session known, or finds it known. Its life begins anew.
+    /// Makes a session known, or finds it known. Its life begins anew, unless it is another's.
     async fn register_session(
         &self,
         session: Uuid,
@@ -40,35 +50,61 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Spends a token; `false` when it was spent before.
     async fn spend_jti(&self, jti: Uuid, life: Duration) -> Result<bool, StoreError>;
 
-    /// Adds to a cohort's bucket and returns both of its counters.
+    /// Adds to a cohort's bucket and returns both of its counters. A session's activation counts once in
+    /// each bucket, however many tokens it fetches.
     async fn count(&self, cohort: &str, bucket: &Bucket, what: Counted) -> Result<Counts, StoreError>;
 
-    /// Reads the kill switch.
+    /// Reads the kill switch; revision 0 when nobody ever used it.
     async fn switch(&self) -> Result<SwitchState, StoreError>;
 
-    /// Sets the kill switch for every node.
-    async fn set_switch(&self, state: &SwitchState) -> Result<(), StoreError>;
+    /// Sets the kill switch for every node if `state` has the higher revision, and returns what stands.
+    async fn set_switch(&self, state: &SwitchState) -> Result<SwitchState, StoreError>;
+
+    /// Adds what one node forwarded. `batch` is fresh for each set of totals and the same when it is sent
+    /// again, which counts only once.
+    async fn add_totals(&self, batch: Uuid, totals: &Totals) -> Result<(), StoreError>;
+}
+
+/// Opens the store a deployment is configured with: Redis when there is a URL, this process's memory
+/// otherwise. Redis need not be there yet: until it is, operations fail as in any outage.
+///
+/// # Errors
+///
+/// [`UrlError`]; it does not show the URL, which holds a password.
+pub fn open(redis_url: Option<&str>) -> Result<Arc<dyn Store>, UrlError> {
+    Ok(match redis_url {
+        Some(url) => Arc::new(RedisStore::open(url)?),
+        None => Arc::new(MemoryStore::new()),
+    })
 }
 
 /// One hour of one deployment, as in the key: `2026-11-23-15`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Bucket(pub String);
 
+impl Bucket {
+    /// The hour a moment belongs to, in UTC.
+    pub fn of(at: OffsetDateTime) -> Self {
+        let at = at.to_offset(time::UtcOffset::UTC);
+        Self(format!("{:04}-{:02}-{:02}-{:02}", at.year(), u8::from(at.month()), at.day(), at.hour()))
+    }
+}
+
 /// What is added to a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Counted {
     /// A session that was registered.
     Session,
-    /// A session that was given its first token of this hour.
-    Activation,
+    /// A session that was given a token.
+    Activation(Uuid),
 }
 
 /// The counters of one bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Activations.
+    /// Sessions that were given a token in this hour.
     pub activations: u64,
-    /// Sessions.
+    /// Sessions that were registered in this hour.
     pub sessions: u64,
 }
 
@@ -92,4 +128,34 @@ pub enum StoreError {
     /// It cannot be reached, or did not answer in time.
     #[error("the store does not answer")]
     Unavailable,
+}
+
+/// How long a store may take over one operation. A handshake waits for it, and its client only for 5 s.
+pub const DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long a guardrail bucket is kept: its hour and half of the next.
+pub const BUCKET_LIFE: Duration = Duration::from_secs(90 * 60);
+
+/// A session under which an activation is remembered: eight bytes of its hash, so that the store holds
+/// counts and no ids. Two of a million sessions share one with a chance of 3 in 10⁸.
+fn pseudonym(session: Uuid) -> [u8; 8] {
+    use sha2::{Digest, Sha256};
+    let hash: [u8; 32] = Sha256::digest(session.as_bytes()).into();
+    let mut short = [0; 8];
+    short.copy_from_slice(&hash[..8]);
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_an_hour_in_utc() {
+        let at = OffsetDateTime::from_unix_timestamp(1_795_449_599).unwrap();
+        assert_eq!(Bucket::of(at).0, "2026-11-23-15");
+        assert_eq!(Bucket::of(at + time::Duration::seconds(1)).0, "2026-11-23-16");
+        let elsewhere = at.to_offset(time::UtcOffset::from_hms(5, 30, 0).unwrap());
+        assert_eq!(Bucket::of(elsewhere), Bucket::of(at));
+    }
 }

@@ -1,0 +1,228 @@
+//! The store that replicas share. Keys and their lives:
+//!
+//! | key | value | life |
+//! |---|---|---|
+//! | `lifeguard:session:{id}` | 32 bytes of verifier | sliding, a day |
+//! | `lifeguard:nonce:{hex}`, `lifeguard:jti:{id}` | 1 | until a second use is refused anyway |
+//! | `fallback:cohort:{cohort}:{yyyy-mm-dd-hh}:fallback`, `…:total` | counters | 90 min |
+//! | `fallback:cohort:{cohort}:{yyyy-mm-dd-hh}:seen` | set of 8-byte hashes | 90 min |
+//! | `fallback:switch` | the kill switch, JSON | for ever |
+//! | `fallback:metrics:connections_total`, `…:messages_forwarded_total`, `…:bytes_forwarded_total` | sums | for ever |
+//! | `fallback:session:{id}:connections_active`, `…:messages_forwarded` | figures, by consent | an hour |
+//! | `fallback:batch:{id}` | 1 | 10 min |
+//!
+//! Each operation is one command or one script. The scripts name several keys, so this is for one Redis
+//! (or one with replicas), not for a Redis Cluster.
+
+mod breaker;
+mod script;
+
+use std::{fmt, time::Duration};
+
+use ::redis::{
+    Client, Cmd, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+    io::tcp::TcpSettings,
+};
+use async_trait::async_trait;
+use beach_lifeguard_client::membership::Verifier;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use self::{breaker::Breaker, script::Scripts};
+use super::{
+    BUCKET_LIFE, Bucket, Counted, Counts, DEADLINE, Registration, Store, StoreError, Totals, pseudonym,
+};
+use crate::control::SwitchState;
+
+/// See the module.
+pub struct RedisStore {
+    connection: ConnectionManager,
+    scripts: Scripts,
+    breaker: Breaker,
+    /// Host and port, for logs: the URL has a password in it.
+    address: String,
+}
+
+impl RedisStore {
+    /// Prepares a connection to `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. Nothing
+    /// is sent before the first operation; a connection that breaks is made anew by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`UrlError`].
+    pub fn open(url: &str) -> Result<Self, UrlError> {
+        let info = url.into_connection_info().map_err(|_| UrlError)?;
+        let address = info.addr().to_string();
+        // Without it one small write waits 40 ms for the acknowledgement of another.
+        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(DEADLINE))
+            .set_response_timeout(Some(DEADLINE))
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_millis(500));
+        let client = Client::open(info).map_err(|_| UrlError)?;
+        let connection = ConnectionManager::new_lazy_with_config(client, config).map_err(|_| UrlError)?;
+        Ok(Self { connection, scripts: Scripts::new(), breaker: Breaker::default(), address })
+    }
+
+    /// Does one thing within the deadline; fails at once while the store is known to be away.
+    async fn ask<T>(
+        &self,
+        work: impl Future<Output = Result<T, RedisError>> + Send,
+    ) -> Result<T, StoreError> {
+        if self.breaker.is_open() {
+            return Err(StoreError::Unavailable);
+        }
+        let failed = match timeout(DEADLINE, work).await {
+            Ok(Ok(answer)) => {
+                if self.breaker.close() {
+                    tracing::info!(store = self.address, "the store answers again");
+                }
+                return Ok(answer);
+            }
+            Ok(Err(error)) if error.code() == Some("OOM") => return Err(StoreError::Full),
+            // A script that was not there is loaded by the library; this is something we said wrongly.
+            Ok(Err(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) => {
+                tracing::error!(store = self.address, "the store refuses what it was asked");
+                return Err(StoreError::Unavailable);
+            }
+            Ok(Err(error)) => error.category().to_owned(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        if self.breaker.open() {
+            tracing::warn!(store = self.address, why = failed, "the store does not answer");
+        }
+        Err(StoreError::Unavailable)
+    }
+
+    async fn spend(&self, key: String, life: Duration) -> Result<bool, StoreError> {
+        let mut connection = self.connection.clone();
+        let mut command = Cmd::new();
+        command.arg("SET").arg(key).arg(1).arg("NX").arg("PX").arg(millis(life));
+        let set: Option<String> = self.ask(command.query_async(&mut connection)).await?;
+        Ok(set.is_some())
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn register_session(
+        &self,
+        session: Uuid,
+        verifier: &Verifier,
+        life: Duration,
+    ) -> Result<Registration, StoreError> {
+        let mut connection = self.connection.clone();
+        let mut call = self.scripts.register.prepare_invoke();
+        call.key(session_key(session)).arg(verifier.expose().as_slice()).arg(millis(life));
+        Ok(match self.ask(call.invoke_async(&mut connection)).await? {
+            0 => Registration::Created,
+            1 => Registration::Known,
+            _ => Registration::Conflict,
+        })
+    }
+
+    async fn verifier(&self, session: Uuid, life: Duration) -> Result<Option<Verifier>, StoreError> {
+        let mut connection = self.connection.clone();
+        let mut command = Cmd::new();
+        command.arg("GETEX").arg(session_key(session)).arg("PX").arg(millis(life));
+        let bytes: Option<Vec<u8>> = self.ask(command.query_async(&mut connection)).await?;
+        // Anything else than 32 bytes is not ours: the session is unknown.
+        Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(Verifier::from_bytes))
+    }
+
+    async fn spend_nonce(&self, nonce: [u8; 16], life: Duration) -> Result<bool, StoreError> {
+        self.spend(format!("lifeguard:nonce:{:032x}", u128::from_be_bytes(nonce)), life).await
+    }
+
+    async fn spend_jti(&self, jti: Uuid, life: Duration) -> Result<bool, StoreError> {
+        self.spend(format!("lifeguard:jti:{jti}"), life).await
+    }
+
+    async fn count(&self, cohort: &str, bucket: &Bucket, what: Counted) -> Result<Counts, StoreError> {
+        let mut connection = self.connection.clone();
+        let hour = format!("fallback:cohort:{cohort}:{}", bucket.0);
+        let mut call = self.scripts.count.prepare_invoke();
+        call.key(format!("{hour}:fallback")).key(format!("{hour}:total")).key(format!("{hour}:seen"));
+        call.arg(BUCKET_LIFE.as_secs());
+        if let Counted::Activation(session) = what {
+            call.arg(pseudonym(session).as_slice());
+        }
+        let (activations, sessions) = self.ask(call.invoke_async(&mut connection)).await?;
+        Ok(Counts { activations, sessions })
+    }
+
+    async fn switch(&self) -> Result<SwitchState, StoreError> {
+        let mut connection = self.connection.clone();
+        let command = Cmd::get(SWITCH);
+        let json: Option<String> = self.ask(command.query_async(&mut connection)).await?;
+        json.map_or_else(|| Ok(SwitchState::default()), |json| parse(&json))
+    }
+
+    async fn set_switch(&self, state: &SwitchState) -> Result<SwitchState, StoreError> {
+        let json = serde_json::to_string(state).map_err(|_| StoreError::Unavailable)?;
+        let mut connection = self.connection.clone();
+        let mut call = self.scripts.switch.prepare_invoke();
+        call.key(SWITCH).arg(json).arg(state.revision);
+        let stands: String = self.ask(call.invoke_async(&mut connection)).await?;
+        parse(&stands)
+    }
+
+    async fn add_totals(&self, batch: Uuid, totals: &Totals) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let mut call = self.scripts.totals.prepare_invoke();
+        call.key(format!("fallback:batch:{batch}"));
+        call.arg(totals.connections).arg(totals.messages).arg(totals.bytes);
+        call.arg(Totals::SESSION_LIFE.as_secs());
+        for figures in &totals.sessions {
+            call.arg(figures.session.to_string())
+                .arg(figures.connections_active)
+                .arg(figures.messages_forwarded);
+        }
+        self.ask(call.invoke_async(&mut connection)).await
+    }
+}
+
+fn session_key(session: Uuid) -> String {
+    format!("lifeguard:session:{session}")
+}
+
+/// Redis refuses a life of zero.
+fn millis(life: Duration) -> u64 {
+    u64::try_from(life.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// What a later release wrote and this one cannot read is as good as no answer: the last state stands.
+fn parse(json: &str) -> Result<SwitchState, StoreError> {
+    serde_json::from_str(json).map_err(|_| {
+        tracing::error!(key = SWITCH, "the kill switch in the store cannot be read");
+        StoreError::Unavailable
+    })
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Not a URL of a Redis. Does not show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a Redis URL: expected redis://[user:password@]host[:port][/db], or rediss:// for TLS")]
+pub struct UrlError;
+
+const SWITCH: &str = "fallback:switch";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_never_shown() {
+        let store = RedisStore::open("redis://user:s3cret@127.0.0.1:1/0").unwrap();
+        assert_eq!(format!("{store:?}"), r#"RedisStore { address: "127.0.0.1:1", .. }"#);
+        let error = RedisStore::open("rediz://user:s3cret@host").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
+    }
+}

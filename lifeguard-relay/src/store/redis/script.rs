@@ -1,0 +1,69 @@
+//! What must happen in one atomic step, in Redis' own language.
+
+use ::redis::Script;
+
+/// The scripts, each loaded into Redis when it is first used.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    /// Session key, verifier, life in ms → 0 created, 1 known, 2 conflict.
+    pub(super) register: Script,
+    /// Keys of both counters and of those seen, life in seconds, a pseudonym for an activation →
+    /// activations, sessions.
+    pub(super) count: Script,
+    /// Switch key, new state, its revision → the state that stands.
+    pub(super) switch: Script,
+    /// Batch key; three sums, life in seconds, then id, connections and messages of each session.
+    pub(super) totals: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            register: Script::new(REGISTER),
+            count: Script::new(COUNT),
+            switch: Script::new(SWITCH),
+            totals: Script::new(TOTALS),
+        }
+    }
+}
+
+const REGISTER: &str = r"
+local known = redis.call('GET', KEYS[1])
+if known and known ~= ARGV[1] then return 2 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return known and 1 or 0
+";
+
+const COUNT: &str = r"
+if not ARGV[2] then
+  redis.call('INCR', KEYS[2])
+elseif redis.call('SADD', KEYS[3], ARGV[2]) == 1 then
+  redis.call('INCR', KEYS[1])
+end
+for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[1]) end
+local function read(key) return tonumber(redis.call('GET', key) or '0') end
+return { read(KEYS[1]), read(KEYS[2]) }
+";
+
+/// Compares before it sets, so that two nodes cannot overwrite each other's orders.
+const SWITCH: &str = r"
+local stands = redis.call('GET', KEYS[1])
+if stands and cjson.decode(stands).revision >= tonumber(ARGV[2]) then return stands end
+redis.call('SET', KEYS[1], ARGV[1])
+return ARGV[1]
+";
+
+/// A batch whose answer was lost comes again; it is known by its id.
+const TOTALS: &str = r"
+if not redis.call('SET', KEYS[1], '1', 'NX', 'EX', 600) then return 0 end
+redis.call('INCRBY', 'fallback:metrics:connections_total', ARGV[1])
+redis.call('INCRBY', 'fallback:metrics:messages_forwarded_total', ARGV[2])
+redis.call('INCRBY', 'fallback:metrics:bytes_forwarded_total', ARGV[3])
+for i = 5, #ARGV, 3 do
+  local session = 'fallback:session:' .. ARGV[i]
+  redis.call('SET', session .. ':connections_active', ARGV[i + 1], 'EX', ARGV[4])
+  redis.call('INCRBY', session .. ':messages_forwarded', ARGV[i + 2])
+  redis.call('EXPIRE', session .. ':messages_forwarded', ARGV[4])
+end
+return 1
+";

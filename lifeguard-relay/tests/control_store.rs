@@ -1,0 +1,336 @@
+//! One suite for every store: what the contract in `store/mod.rs` says, said once and run against each.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+mod control_support;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use beach_lifeguard_client::membership::Verifier;
+use control_support::{redis::Redis, until};
+use lifeguard_relay::{
+    control::{KillSwitch, Verb},
+    store::{
+        Bucket, Counted, Counts, Flusher, MemoryStore, RedisStore, Registration, SessionFigures, Store,
+        StoreError, Totals,
+    },
+    telemetry::metrics::Metrics,
+};
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Runs each case against both stores.
+macro_rules! suite {
+    ($($case:ident)+) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(std::sync::Arc::new(super::MemoryStore::new())).await;
+            })+
+        }
+
+        mod redis {
+            $(#[tokio::test]
+            async fn $case() {
+                let redis = super::Redis::start();
+                super::$case(std::sync::Arc::new(super::RedisStore::open(&redis.url()).unwrap())).await;
+            })+
+        }
+    };
+}
+
+suite! {
+    a_session_belongs_to_its_first_verifier
+    a_session_lives_while_it_is_used
+    a_nonce_and_a_token_are_spent_once
+    what_is_spent_can_be_forgotten
+    of_many_at_once_one_spends
+    both_counters_of_an_hour_are_its_own
+    a_session_activates_once_an_hour
+    counting_at_once_loses_nothing
+    the_switch_goes_forward_only
+    a_batch_counts_once
+    switches_of_several_nodes_agree
+}
+
+async fn a_session_belongs_to_its_first_verifier(store: Arc<dyn Store>) {
+    let (session, ours, theirs) = (Uuid::new_v4(), verifier(1), verifier(2));
+    assert_eq!(store.verifier(session, LONG).await, Ok(None));
+    assert_eq!(store.register_session(session, &ours, LONG).await, Ok(Registration::Created));
+    assert_eq!(store.register_session(session, &ours, LONG).await, Ok(Registration::Known));
+    assert_eq!(store.register_session(session, &theirs, LONG).await, Ok(Registration::Conflict));
+    assert_eq!(store.verifier(session, LONG).await, Ok(Some(ours)));
+}
+
+async fn a_session_lives_while_it_is_used(store: Arc<dyn Store>) {
+    let (session, ours, theirs) = (Uuid::new_v4(), verifier(1), verifier(2));
+    let life = Duration::from_millis(400);
+    store.register_session(session, &ours, life).await.unwrap();
+    let start = Instant::now();
+    while start.elapsed() < life * 2 {
+        assert!(store.verifier(session, life).await.unwrap().is_some(), "after {:?}", start.elapsed());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // A stranger's attempt is no use of it.
+    until("the end of its life", async || {
+        matches!(store.register_session(session, &theirs, LONG).await, Ok(Registration::Created))
+    })
+    .await;
+}
+
+async fn a_nonce_and_a_token_are_spent_once(store: Arc<dyn Store>) {
+    assert_eq!(store.spend_nonce([7; 16], LONG).await, Ok(true));
+    assert_eq!(store.spend_nonce([7; 16], LONG).await, Ok(false));
+    let jti = Uuid::from_bytes([7; 16]);
+    assert_eq!(store.spend_jti(jti, LONG).await, Ok(true), "a nonce is no token");
+    assert_eq!(store.spend_jti(jti, LONG).await, Ok(false));
+    assert_eq!(store.spend_nonce([8; 16], LONG).await, Ok(true));
+}
+
+async fn what_is_spent_can_be_forgotten(store: Arc<dyn Store>) {
+    let life = Duration::from_millis(150);
+    assert_eq!(store.spend_nonce([1; 16], life).await, Ok(true));
+    assert_eq!(store.spend_nonce([1; 16], life).await, Ok(false));
+    until("the nonce is forgotten", async || store.spend_nonce([1; 16], LONG).await == Ok(true)).await;
+}
+
+async fn of_many_at_once_one_spends(store: Arc<dyn Store>) {
+    let jti = Uuid::new_v4();
+    let all = futures::future::join_all((0..50).map(|_| store.spend_jti(jti, LONG))).await;
+    assert_eq!(all.into_iter().filter(|spent| *spent == Ok(true)).count(), 1);
+}
+
+async fn both_counters_of_an_hour_are_its_own(store: Arc<dyn Store>) {
+    let (now, next) = (bucket(0), bucket(1));
+    assert_eq!(store.count("public", &now, Counted::Session).await, Ok(counts(0, 1)));
+    assert_eq!(store.count("public", &now, Counted::Session).await, Ok(counts(0, 2)));
+    assert_eq!(store.count("public", &now, Counted::Activation(Uuid::new_v4())).await, Ok(counts(1, 2)));
+    assert_eq!(store.count("beta", &now, Counted::Session).await, Ok(counts(0, 1)));
+    assert_eq!(store.count("public", &next, Counted::Activation(Uuid::new_v4())).await, Ok(counts(1, 0)));
+}
+
+async fn a_session_activates_once_an_hour(store: Arc<dyn Store>) {
+    let session = Uuid::new_v4();
+    for _ in 0..3 {
+        assert_eq!(store.count("public", &bucket(0), Counted::Activation(session)).await, Ok(counts(1, 0)));
+    }
+    assert_eq!(store.count("public", &bucket(1), Counted::Activation(session)).await, Ok(counts(1, 0)));
+    assert_eq!(store.count("beta", &bucket(0), Counted::Activation(session)).await, Ok(counts(1, 0)));
+}
+
+async fn counting_at_once_loses_nothing(store: Arc<dyn Store>) {
+    let hour = bucket(0);
+    let work = (0..200).map(|n| {
+        let what = if n % 2 == 0 { Counted::Session } else { Counted::Activation(Uuid::new_v4()) };
+        store.count("public", &hour, what)
+    });
+    let all = futures::future::join_all(work).await;
+    let last = all.into_iter().map(Result::unwrap).max_by_key(|counts| counts.activations + counts.sessions);
+    assert_eq!(last, Some(counts(100, 100)));
+}
+
+async fn the_switch_goes_forward_only(store: Arc<dyn Store>) {
+    let mut first = store.switch().await.unwrap();
+    assert_eq!(first.revision, 0);
+    first.revision = 5;
+    assert_eq!(store.set_switch(&first).await.unwrap(), first);
+    let mut second = first.clone();
+    second.revision = 4;
+    assert_eq!(store.set_switch(&second).await.unwrap(), first, "older");
+    second.revision = 5;
+    second.cohorts.insert("beta".to_owned(), pause());
+    assert_eq!(store.set_switch(&second).await.unwrap(), first, "another of the same revision");
+    second.revision = 6;
+    assert_eq!(store.set_switch(&second).await.unwrap(), second);
+    assert_eq!(store.switch().await.unwrap(), second);
+}
+
+async fn a_batch_counts_once(store: Arc<dyn Store>) {
+    let figures = SessionFigures { session: Uuid::new_v4(), connections_active: 2, messages_forwarded: 5 };
+    let totals = Totals { connections: 1, messages: 2, bytes: 3, sessions: vec![figures] };
+    let batch = Uuid::new_v4();
+    for _ in 0..3 {
+        store.add_totals(batch, &totals).await.unwrap();
+    }
+    store.add_totals(Uuid::new_v4(), &Totals::default()).await.unwrap();
+}
+
+async fn switches_of_several_nodes_agree(store: Arc<dyn Store>) {
+    let nodes: Vec<_> = (0..6).map(|_| KillSwitch::new(Some(store.clone()))).collect();
+    let stop = CancellationToken::new();
+    for node in &nodes {
+        tokio::spawn(node.clone().follow(Arc::new(Metrics::new()), stop.clone()));
+    }
+    let orders = nodes.iter().enumerate().map(|(n, node)| async move {
+        // Whoever lost the race four times says so, and settles at the next look.
+        let _ = node.set(Some(&format!("cohort-{n}")), Some(Verb::RefuseNew), "op", "at once").await;
+    });
+    futures::future::join_all(orders).await;
+    until("all nodes obey all orders", async || {
+        nodes.iter().all(|node| (0..6).all(|n| node.refuses_new(&format!("cohort-{n}"))))
+    })
+    .await;
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn redis_holds_the_documented_keys_each_with_its_life() {
+    let redis = Redis::start();
+    let store: Arc<dyn Store> = Arc::new(RedisStore::open(&redis.url()).unwrap());
+    let session = Uuid::from_u128(1);
+    store.register_session(session, &verifier(1), Duration::from_secs(86_400)).await.unwrap();
+    store.spend_nonce([1; 16], Duration::from_secs(240)).await.unwrap();
+    store.spend_jti(session, Duration::from_secs(65)).await.unwrap();
+    let hour = Bucket("2026-11-23-15".to_owned());
+    store.count("public", &hour, Counted::Session).await.unwrap();
+    store.count("public", &hour, Counted::Activation(session)).await.unwrap();
+    let figures = SessionFigures { session, connections_active: 2, messages_forwarded: 5 };
+    let batch = Uuid::from_u128(2);
+    let totals = Totals { connections: 1, messages: 20, bytes: 300, sessions: vec![figures] };
+    store.add_totals(batch, &totals).await.unwrap();
+    store.add_totals(batch, &totals).await.unwrap();
+    KillSwitch::new(Some(store.clone())).set(None, Some(Verb::Stop), "op", "test").await.unwrap();
+
+    // Key, value, and the life it was given at most, in seconds; -1 for ever.
+    let documented = [
+        ("fallback:batch:00000000-0000-0000-0000-000000000002", "1", 600),
+        ("fallback:cohort:public:2026-11-23-15:fallback", "1", 5_400),
+        ("fallback:cohort:public:2026-11-23-15:seen", "*", 5_400),
+        ("fallback:cohort:public:2026-11-23-15:total", "1", 5_400),
+        ("fallback:metrics:bytes_forwarded_total", "300", -1),
+        ("fallback:metrics:connections_total", "1", -1),
+        ("fallback:metrics:messages_forwarded_total", "20", -1),
+        ("fallback:session:00000000-0000-0000-0000-000000000001:connections_active", "2", 3_600),
+        ("fallback:session:00000000-0000-0000-0000-000000000001:messages_forwarded", "5", 3_600),
+        ("fallback:switch", "*", -1),
+        ("lifeguard:jti:00000000-0000-0000-0000-000000000001", "1", 65),
+        ("lifeguard:nonce:01010101010101010101010101010101", "1", 240),
+        ("lifeguard:session:00000000-0000-0000-0000-000000000001", "*", 86_400),
+    ];
+    assert_eq!(redis.keys(), documented.map(|(key, _, _)| key.to_owned()));
+    for (key, value, life) in documented {
+        if value != "*" {
+            assert_eq!(redis.cli(&["GET", key]), [value], "{key}");
+        }
+        let left: i64 = redis.cli(&["TTL", key])[0].parse().unwrap();
+        assert!(
+            left == life || (life > 0 && left > life - 30 && left < life),
+            "{key}: {left} s left of {life}"
+        );
+    }
+    // Nobody is named in what is counted about people.
+    assert!(
+        !redis.cli(&["SMEMBERS", "fallback:cohort:public:2026-11-23-15:seen"]).concat().contains("0000-0000")
+    );
+}
+
+#[tokio::test]
+async fn while_redis_is_away_everything_fails_soon_and_afterwards_works_again() {
+    let mut redis = Redis::start();
+    let store = RedisStore::open(&redis.url()).unwrap();
+    store.spend_nonce([1; 16], LONG).await.unwrap();
+
+    // Silent: it takes connections and answers nothing.
+    redis.signal("-STOP");
+    for _ in 0..5 {
+        let start = Instant::now();
+        assert_eq!(store.spend_nonce([2; 16], LONG).await, Err(StoreError::Unavailable));
+        assert!(start.elapsed() < Duration::from_millis(1_500), "{:?}", start.elapsed());
+    }
+    redis.signal("-CONT");
+    until("it answers again", async || store.spend_nonce([3; 16], LONG).await == Ok(true)).await;
+    assert_eq!(store.spend_nonce([1; 16], LONG).await, Ok(false), "it remembers");
+
+    // Gone, and back without its memory.
+    redis.kill();
+    let start = Instant::now();
+    for _ in 0..50 {
+        assert_eq!(store.spend_nonce([4; 16], LONG).await, Err(StoreError::Unavailable));
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "nobody waits for what is known to be away: {:?}",
+        start.elapsed()
+    );
+    redis.restart();
+    until("it answers again", async || store.spend_nonce([1; 16], LONG).await == Ok(true)).await;
+    // The scripts are gone with it, and come back by themselves.
+    assert_eq!(store.register_session(Uuid::new_v4(), &verifier(1), LONG).await, Ok(Registration::Created));
+}
+
+#[tokio::test]
+async fn an_order_outlives_a_redis_that_lost_its_memory() {
+    let mut redis = Redis::start();
+    let open = || -> Arc<dyn Store> { Arc::new(RedisStore::open(&redis.url()).unwrap()) };
+    let (here, there) = (KillSwitch::new(Some(open())), KillSwitch::new(Some(open())));
+    let (stop, metrics) = (CancellationToken::new(), Arc::new(Metrics::new()));
+    for node in [&here, &there] {
+        tokio::spawn(node.clone().follow(metrics.clone(), stop.clone()));
+    }
+    let ordered = Instant::now();
+    here.set(None, Some(Verb::PauseMinting), "op", "incident").await.unwrap();
+    until("the other node obeys", async || there.pauses_minting("public")).await;
+    assert!(ordered.elapsed() < Duration::from_secs(5));
+
+    redis.kill();
+    assert_eq!(here.set(None, Some(Verb::RefuseNew), "op", "worse").await, Err(StoreError::Unavailable));
+    assert!(here.refuses_new("public"), "it stands here at once");
+    assert!(there.pauses_minting("public"), "the last state stands");
+    until("the outage shows", async || metrics.read("beach_store_errors", &["switch"]) > 0).await;
+
+    redis.restart();
+    until("the order given meanwhile arrives", async || there.refuses_new("public")).await;
+    assert_eq!(here.state(), there.state());
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn totals_catch_up_after_an_outage_and_count_once() {
+    let mut redis = Redis::start();
+    let (metrics, stop) = (Arc::new(Metrics::new()), CancellationToken::new());
+    let store: Arc<dyn Store> = Arc::new(RedisStore::open(&redis.url()).unwrap());
+    let flushing = tokio::spawn(Flusher::new(store, metrics.clone()).run(Vec::new, stop.clone()));
+    let in_redis = |redis: &Redis| redis.cli(&["GET", "fallback:metrics:messages_forwarded_total"]).concat();
+    metrics.forwarded(10, 3);
+    until("the first batch", async || in_redis(&redis) == "3").await;
+    redis.signal("-STOP");
+    for _ in 0..100 {
+        metrics.forwarded(10, 1);
+    }
+    until("the backlog shows", async || metrics.read("beach_store_counter_backlog", &[]) > 0).await;
+    redis.signal("-CONT");
+    until("it caught up", async || in_redis(&redis) == "103").await;
+    until("nothing waits", async || metrics.read("beach_store_counter_backlog", &[]) == 0).await;
+    metrics.forwarded(10, 7);
+    stop.cancel();
+    flushing.await.unwrap();
+    assert_eq!(in_redis(&redis), "110", "what came last is flushed at the end");
+    assert_eq!(redis.cli(&["GET", "fallback:metrics:bytes_forwarded_total"]), ["1100"]);
+    redis.kill();
+}
+
+fn verifier(byte: u8) -> Verifier {
+    Verifier::from_bytes([byte; 32])
+}
+
+fn bucket(hours: i64) -> Bucket {
+    Bucket::of(OffsetDateTime::now_utc() + time::Duration::hours(hours))
+}
+
+fn counts(activations: u64, sessions: u64) -> Counts {
+    Counts { activations, sessions }
+}
+
+fn pause() -> lifeguard_relay::control::Pause {
+    lifeguard_relay::control::Pause {
+        verb: Verb::Drain,
+        reason: "r".to_owned(),
+        by: "b".to_owned(),
+        since: 1,
+    }
+}

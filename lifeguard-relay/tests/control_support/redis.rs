@@ -1,0 +1,106 @@
+//! A Redis of one's own: Debian's `redis-server` on a free port, gone with the test.
+
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+pub struct Redis {
+    process: Child,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Redis {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // The port was free a moment ago; whoever loses the race for it tries another.
+        for _ in 0..5 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let mut process = spawn(port, &folder);
+            if answers(port, &mut process) {
+                return Self { process, port, folder };
+            }
+        }
+        panic!("redis-server does not start: is Debian's redis-server installed?");
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Kills it; what it held is lost.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Starts it again on its port, empty.
+    pub fn restart(&mut self) {
+        self.kill();
+        for _ in 0..20 {
+            self.process = spawn(self.port, &self.folder);
+            if answers(self.port, &mut self.process) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("redis-server does not come back on its port");
+    }
+
+    /// Stops and continues it: it takes connections and says nothing.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.process.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Runs one command past our store and returns what Redis says, line by line.
+    pub fn cli(&self, arguments: &[&str]) -> Vec<String> {
+        let output =
+            Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    }
+
+    /// Every key, sorted.
+    pub fn keys(&self) -> Vec<String> {
+        let mut keys = self.cli(&["--scan"]);
+        keys.sort();
+        keys
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // A stopped process does not die of a mere SIGTERM; this is SIGKILL.
+        self.kill();
+    }
+}
+
+fn spawn(port: u16, folder: &TempDir) -> Child {
+    Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .arg("--dir")
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed (Debian: redis-server)")
+}
+
+fn answers(port: u16, process: &mut Child) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < deadline && matches!(process.try_wait(), Ok(None)) {
+        let pong = Command::new("redis-cli").args(["-p", &port.to_string(), "ping"]).output();
+        if pong.is_ok_and(|output| output.stdout.starts_with(b"PONG")) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = process.kill();
+    let _ = process.wait();
+    false
+}
