@@ -102,7 +102,10 @@ impl TokenRefused {
             | Reason::Internal
             | Reason::RateLimited
             | Reason::StoreUnavailable
-            | Reason::Unknown => ConnectErrorKind::Unreachable,
+            | Reason::Unknown
+            // The session lives, or nobody would dial: a control plane that restarted without its memory
+            // learns it again from the host within seconds.
+            | Reason::UnknownSession => ConnectErrorKind::Unreachable,
             Reason::InvalidRequest | Reason::InvalidSessionId => ConnectErrorKind::Misuse,
             _ => ConnectErrorKind::Rejected,
         }
