@@ -109,7 +109,7 @@ fn kinds(text: &mut String, tally: &Tally) {
          throughout. *Moves*: from one link to another, those after a wake or on another network aside; *most in 10 min* \
          counts them while the fallback was to be had, for without it there is nowhere to rest.\n\n\
          | network | share | WebRTC | sessions | woke the fallback | wrong | missed | moves per hour | most in 10 min |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n",
+         |---|---|---|---|---|---|---|---|---|\n",
     );
     for (kind, share, reach) in Kind::SHARES {
         let Some(of) = tally.kinds.get(&kind) else { continue };

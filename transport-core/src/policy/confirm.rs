@@ -35,10 +35,11 @@ impl FallbackPolicy {
         let hopeful =
             |rung: &usize| campaign.spared != Some(*rung) && !self.ladder.rungs[*rung].is_condemned(now);
         let recent = |at: Instant| now.saturating_duration_since(at) < self.config.dial.confirm;
-        let answering = self
-            .dials
-            .values()
-            .any(|dial| self.class(dial.rung) == Class::Primary && dial.answered.is_some_and(recent));
+        // One that answered long ago and never connected passes probes and nothing else.
+        let first_answer = |rung: &usize| {
+            self.dials.values().filter(|dial| dial.rung == *rung).filter_map(|d| d.answered).min()
+        };
+        let answering = self.primaries(now).iter().filter_map(first_answer).any(recent);
         let slow = now.saturating_duration_since(fallback.began) >= self.config.dial.slow_fallback;
         self.primaries(now).iter().any(hopeful) && (answering || slow || campaign.fallback_failed)
     }

@@ -246,3 +246,10 @@ fn a_fallback_that_connects_while_a_primary_is_just_answering_waits_for_it() {
         assert_eq!(drive.on(), Some(on), "{connects}");
     }
 }
+
+#[test]
+fn a_path_that_passes_probes_and_nothing_else_does_not_hold_the_fallback_up() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0).fate(WEBRTC, Fate::Teases(0.4)).lose().until(104.5);
+    assert_eq!(drive.on(), Some(RELAY));
+}
