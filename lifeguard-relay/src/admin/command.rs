@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Admin;
-use crate::control::Verb;
+use crate::{control::Verb, store::StoreError};
 
 /// The body of every command.
 #[derive(Debug, Deserialize)]
@@ -56,6 +56,9 @@ pub(super) async fn run(
     let by = if order.by.is_empty() { "admin" } else { &order.by };
     match admin.0.kill_switch.set(order.cohort.as_deref(), verb, by, &order.reason).await {
         Ok(()) => answer(StatusCode::OK, true, &described(verb, order.cohort.as_deref())),
+        Err(StoreError::Full) => {
+            answer(StatusCode::CONFLICT, false, "too many cohorts have an order; nothing was changed")
+        }
         Err(error) => {
             let words =
                 format!("{}, on this process only: {error}", described(verb, order.cohort.as_deref()));

@@ -94,8 +94,6 @@ pub(crate) enum Failure {
     Refused(String),
     #[error("{0}")]
     Input(String),
-    #[error("{0}")]
-    Store(String),
     #[error("{0} connections had to be closed at the deadline of the drain")]
     Forced(usize),
     #[error("{0}")]
@@ -111,7 +109,6 @@ impl Failure {
             Self::Unreachable { .. } => 5,
             Self::Refused(_) => 6,
             Self::Input(_) => 7,
-            Self::Store(_) => 8,
             Self::Forced(_) => 9,
         })
     }
@@ -122,4 +119,4 @@ fn cause(error: &TlsError) -> String {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done · 1 input or output failed · 2 wrong usage · 3 configuration · 4 address in use · \
-5 process not reachable · 6 process refused · 7 unusable key or token · 8 store not reachable · 9 connections closed at the drain's deadline";
+5 process not reachable · 6 process refused · 7 unusable key or token · 9 connections closed at the drain's deadline";

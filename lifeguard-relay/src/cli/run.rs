@@ -15,12 +15,12 @@ use crate::{
     admin::Admin,
     app::{self, Readiness},
     config::{ConfigError, Settings},
-    control::{ControlPlane, KillSwitch, TokenKeys, Verb},
+    control::{ControlPlane, KillSwitch, TokenKeys},
     dev::{Dev, DevConfig, DevError},
     listen::{self, Caps, Certificates, Gate},
     relay::{Admission, Relay},
     shutdown,
-    store::{MemoryStore, Store},
+    store::{self, Flusher, Store},
     telemetry::metrics::Metrics,
 };
 
@@ -50,14 +50,15 @@ struct Base {
 impl Base {
     async fn start(args: &SettingsArgs) -> Result<Self, Failure> {
         let (settings, _) = args.load()?;
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let store = store::open(settings.redis_url.as_deref())
+            .map_err(|error| conflict(&format!("`store.redis_url`: {error}")))?;
         let metrics = Arc::new(Metrics::new());
         let kill_switch = KillSwitch::new(Some(store.clone()));
-        if settings.fallback_paused {
-            let initial =
-                kill_switch.set(None, Some(Verb::PauseMinting), "configuration", "FALLBACK_WS_PAUSED");
-            initial.await.map_err(|error| Failure::Store(error.to_string()))?;
-        }
+        let kill_switch = if settings.fallback_paused {
+            kill_switch.initially_paused("FALLBACK_WS_PAUSED")
+        } else {
+            kill_switch
+        };
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(kill_switch.clone().follow(metrics.clone(), stop.clone()));
         Ok(Self { settings, store, metrics, kill_switch, stop, tasks })
@@ -115,6 +116,9 @@ pub(super) async fn serve(args: SettingsArgs) -> Result<(), Failure> {
     let admission = Admission::new(verifier(settings)?, base.store.clone(), base.kill_switch.clone());
     let relay = Relay::new(settings.relay(), admission, base.metrics.clone());
     let ready = app::relay_readiness(&relay, &base.kill_switch);
+    let flusher = Flusher::new(base.store.clone(), base.metrics.clone());
+    let counted = relay.clone();
+    base.tasks.spawn(flusher.run(move || counted.session_totals(), base.stop.clone()));
     let renew = {
         let (relay, args) = (relay.clone(), args.clone());
         move || {

@@ -43,6 +43,10 @@ keys! {
     /// Bearer token for the admin address; required when that is not a loopback address.
     admin_token: Option<String> = "", "admin.token", ["BEACH_LIFEGUARD_ADMIN_TOKEN"], secret;
 
+    /// Redis that all nodes share, `redis://[user:password@]host[:port][/db]` or `rediss://`; empty for this
+    /// process's memory, right for one node.
+    redis_url: Option<String> = "", "store.redis_url", ["BEACH_LIFEGUARD_REDIS_URL", "REDIS_URL"], secret;
+
     /// Who signs tokens: control plane and relay must say the same.
     issuer: String = "beach-lifeguard", "tokens.issuer", ["BEACH_LIFEGUARD_ISSUER"];
     /// Relay: public keys that are trusted, `id:key`, as `keys generate` prints them.

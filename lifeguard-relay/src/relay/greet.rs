@@ -1,6 +1,9 @@
 //! From a fresh socket to a peer in its session: hello, admission, seat.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
 
 use beach_lifeguard_client::{
     Access, Claims, ClientHello, CloseCode, FeatureBits, Lane, PeerAddr, Role, ServerHello,
@@ -207,6 +210,9 @@ fn serve(
     started: Instant,
 ) {
     let Greeted { joined, access, telemetry } = greeted;
+    if !telemetry {
+        joined.session.shared.opted_out.store(true, Relaxed);
+    }
     // A stranger no more.
     drop(client);
     relay.metrics.handshake_succeeded(joined.handle.wire.version(), started.elapsed(), telemetry);

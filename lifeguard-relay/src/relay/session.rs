@@ -1,6 +1,6 @@
 //! What the peers of a session share.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use super::limits::{Meter, Rate};
 
@@ -10,10 +10,12 @@ pub(crate) struct SessionShared {
     pub(crate) meter: Meter,
     /// Copies delivered to peers.
     pub(crate) forwarded: AtomicU64,
+    /// Somebody in it did not agree to per-session figures: there are none, for as long as it lives.
+    pub(crate) opted_out: AtomicBool,
 }
 
 impl SessionShared {
     pub(crate) fn new(rate: Rate) -> Self {
-        Self { meter: Meter::new(rate), forwarded: AtomicU64::new(0) }
+        Self { meter: Meter::new(rate), forwarded: AtomicU64::new(0), opted_out: AtomicBool::new(false) }
     }
 }

@@ -4,7 +4,8 @@ use std::{hash::BuildHasher, sync::atomic::Ordering::Relaxed, time::SystemTime};
 
 use serde::Serialize;
 
-use super::{Phase, Relay};
+use super::{Phase, Relay, registry::Roster};
+use crate::store::SessionTotals;
 
 /// The state of the relay at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -49,6 +50,22 @@ pub struct RecentRefusal {
 }
 
 impl Relay {
+    /// Figures of those sessions in which everybody agreed to telemetry, by their real names: for the
+    /// store, not for people.
+    pub fn session_totals(&self) -> Vec<SessionTotals> {
+        let mut totals = Vec::new();
+        self.shared.registry.for_each(|session| {
+            if !session.shared.opted_out.load(Relaxed) {
+                totals.push(SessionTotals {
+                    session: session.id(),
+                    connections: session.with_roster(Roster::len) as u64,
+                    messages: session.shared.forwarded.load(Relaxed),
+                });
+            }
+        });
+        totals
+    }
+
     /// Looks at everything once. Costs time in proportion to the peers; for people, not for the data
     /// path.
     pub fn snapshot(&self) -> Snapshot {
