@@ -35,6 +35,16 @@ impl Follower {
         known.map_or(Reason::FirstConnect, |(_, reason)| *reason)
     }
 
+    /// Why the session is on this generation: the reason of a dial, once it has led somewhere.
+    pub(super) fn arrived(&self, generation: Generation) -> Reason {
+        match self.reason(generation) {
+            Reason::FirstConnect | Reason::Retry => Reason::PrimaryConnected,
+            Reason::FreshDial => Reason::RedialSucceeded,
+            Reason::ReturnProbe => Reason::PrimaryHealed,
+            other => other,
+        }
+    }
+
     /// Says whether to tell the leader that `current` looks dead: data is pending and the oldest has
     /// waited too long. Repeated, because signaling may lose a message.
     pub(super) fn complains(&mut self, now: Instant, current: Generation, oldest_unacked: Duration) -> bool {
@@ -71,6 +81,7 @@ mod tests {
         assert!(!follower.announced(Generation(1), "first_connect"));
         assert!(follower.announced(Generation(3), "no such code"));
         assert_eq!(follower.reason(Generation(2)), Reason::FirstConnect);
+        assert_eq!(follower.arrived(Generation(2)), Reason::PrimaryConnected);
     }
 
     #[test]

@@ -504,13 +504,13 @@ impl Hands {
             (None, _) => TransitionKind::Connected,
         };
         let detail = if resent == 0 { String::new() } else { format!("{resent} segments sent again") };
-        self.tell(name, follower.reason(generation), before, Some(path.transport), Some(generation), detail);
+        self.tell(name, follower.arrived(generation), before, Some(path.transport), Some(generation), detail);
     }
 
     fn followed(&self, follower: &Follower) -> Outlook {
         let current = self.shared.traffic().current;
         let path = current.and_then(|generation| self.path(generation));
-        let reason = current.map_or(Reason::FirstConnect, |generation| follower.reason(generation));
+        let reason = current.map_or(Reason::FirstConnect, |generation| follower.arrived(generation));
         Outlook { path, reason, ..Outlook::following(self.mode, &self.errors) }
     }
 }
