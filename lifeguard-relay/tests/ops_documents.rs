@@ -1,4 +1,5 @@
 //! What the operations documents lean on is there: pages, sections, tests, flags, words.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod ops_support;
 #[allow(unused, reason = "shared with tests that speak to a service")]

@@ -1,5 +1,6 @@
 //! The alert rules: clean, each tested from both sides, each with its section of the runbook, and about
 //! metrics that exist.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 #[allow(unused, reason = "shared with tests that speak to a service")]
 mod ops_support;
@@ -69,6 +70,7 @@ fn an_alert_that_always_or_never_fires_fails_its_unit_tests() {
 #[test]
 fn each_alert_leads_to_its_section_of_the_runbook() {
     let runbook = read(repository("docs/operations/beach-lifeguard-runbook.md"));
+    let card = read(repository("docs/operations/on-call-card.md"));
     let alerts = alerts();
     assert!(alerts.len() >= 12);
     for (name, rule) in &alerts {
@@ -78,6 +80,10 @@ fn each_alert_leads_to_its_section_of_the_runbook() {
         let url = notes["runbook_url"].as_str().unwrap();
         let (page, anchor) = url.split_once('#').unwrap();
         assert!(page.ends_with("docs/operations/beach-lifeguard-runbook.md"), "{url}");
+        assert!(
+            rule["labels"]["severity"] != "page" || card.contains(name),
+            "the on-call card does not know {name}"
+        );
         assert_eq!(anchor, name.to_lowercase());
         assert!(
             runbook.lines().any(|line| line == format!("### {name}")),

@@ -1,6 +1,11 @@
 //! A real service and a real Prometheus, each a process of its own on ports of its own, and the traffic
 //! of people between them. Both processes end with the test.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test binary uses its own part; a helper may fail"
+)]
 
 pub mod people;
 pub mod prometheus;

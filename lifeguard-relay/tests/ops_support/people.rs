@@ -1,6 +1,6 @@
 //! What people do to a service: register sessions, ask for tokens, talk over the relay.
 
-use std::{net::SocketAddr, time::SystemTime};
+use std::{net::SocketAddr, sync::OnceLock, time::SystemTime};
 
 use beach_lifeguard_client::{
     Lane, Role,
@@ -24,8 +24,7 @@ pub struct Session {
 impl Session {
     pub async fn register(control: &str) -> Self {
         let verifier = Verifier::from_bytes([7; 32]);
-        let this =
-            Self { http: reqwest::Client::new(), control: control.to_owned(), id: Uuid::new_v4(), verifier };
+        let this = Self { http: http(), control: control.to_owned(), id: Uuid::new_v4(), verifier };
         let body = RegisterSession { session_id: this.id, verifier: this.verifier.clone() };
         let answer = this.http.post(format!("{control}/v1/sessions")).json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.status());
@@ -97,6 +96,13 @@ pub async fn talk(control: &str, frames: usize) {
     }
     viewer.ws.close(None).await.unwrap();
     host.ws.close(None).await.unwrap();
+}
+
+/// One client for everybody: making one takes long enough for hundreds of them to miss the relay's deadlines.
+/// It keeps no connection, which would belong to another test's runtime.
+fn http() -> reqwest::Client {
+    static HTTP: OnceLock<reqwest::Client> = OnceLock::new();
+    HTTP.get_or_init(|| reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap()).clone()
 }
 
 fn address(url: &str) -> SocketAddr {
