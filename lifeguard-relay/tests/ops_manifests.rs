@@ -346,13 +346,8 @@ fn variables() -> Vec<String> {
 
 /// Read by the commands for operators instead of by the service.
 const ELSEWHERE: [&str; 1] = ["BEACH_LIFEGUARD_ADMIN"];
-/// In the manifests ahead of the code: shared store and TURN credentials.
-const AWAITED: [&str; 4] = [
-    "BEACH_LIFEGUARD_REDIS_URL",
-    "BEACH_GATE_TURN_URLS",
-    "BEACH_GATE_TURN_SECRET_FILE",
-    "BEACH_TURN_EXTERNAL_IP",
-];
+/// In the manifests ahead of the code: TURN credentials.
+const AWAITED: [&str; 3] = ["BEACH_GATE_TURN_URLS", "BEACH_GATE_TURN_SECRET_FILE", "BEACH_TURN_EXTERNAL_IP"];
 /// Seconds over which clients spread their return, and so the least a drain needs beside the grace time.
 const SPREAD: u64 = 10;
 /// Long enough for whatever is secret.
