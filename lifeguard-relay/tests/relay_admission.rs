@@ -145,7 +145,7 @@ async fn only_a_proper_upgrade_becomes_a_socket() {
         Client::connect(rig.address, "/v2/ws", headers).await.map(|_| ()).map_err(|status| status.as_u16())
     };
     assert_eq!(connect(&[ours]).await, Ok(()));
-    assert_eq!(connect(&[("sec-websocket-protocol", "chat, beach-lifeguard.v2")]).await.is_ok(), true);
+    assert!(connect(&[("sec-websocket-protocol", "chat, beach-lifeguard.v2")]).await.is_ok());
     assert_eq!(connect(&[]).await, Err(400));
     assert_eq!(connect(&[ours, ("origin", "https://beach.sh")]).await, Ok(()));
     for origin in ["null", "https://evil.test", "https://beach.sh.evil.test", "https://beach.sh:444"] {
