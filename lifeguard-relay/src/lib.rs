@@ -1,8 +1,8 @@
 //! beach-lifeguard: the relay that carries a session when nothing else does, and the control plane that
 //! mints its tokens.
 //!
-//! Library first: [`Relay`](relay::Relay) and the control plane are routers that another service can
-//! mount; the binary `beach-lifeguard` is a thin shell around them. [`Dev`](dev::Dev) is both in one process,
+//! Library first: [`Relay`] and the control plane are routers that another service can
+//! mount; the binary `beach-lifeguard` is a thin shell around them. [`Dev`] is both in one process,
 //! with keys made at start, for tests, demos and newcomers.
 //!
 //! What it is not: an endpoint. The relay moves sealed frames between the peers of a session and can

@@ -180,7 +180,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// The socket's end, or [`LIMIT`] without a frame.
+    /// The socket's end, or `LIMIT` without a frame.
     pub async fn recv(&mut self) -> Result<(Header, Bytes)> {
         loop {
             let (header, payload) = self.recv_any().await?;
@@ -194,7 +194,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// The socket's end, or [`LIMIT`] without a frame.
+    /// The socket's end, or `LIMIT` without a frame.
     pub async fn recv_any(&mut self) -> Result<(Header, Bytes)> {
         match next(&mut self.socket).await? {
             Message::Binary(frame) => Ok(Header::split(frame)?),
@@ -234,7 +234,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Fails if any data or close frame comes within [`QUIET`].
+    /// Fails if any data or close frame comes within `QUIET`.
     ///
     /// # Errors
     ///
@@ -251,7 +251,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// [`LIMIT`] without a close.
+    /// `LIMIT` without a close.
     pub async fn closed(&mut self) -> Result<(u16, String)> {
         closed(&mut self.socket).await
     }

@@ -1,7 +1,7 @@
 //! Weeks of sessions in virtual time, each judged by the real
 //! [`FallbackPolicy`](transport_core::policy::FallbackPolicy).
 //!
-//! Networks, links, dials and people are models ([`weather`], [`dialing`], [`session`]); the judgement is
+//! Networks, links, dials and people are models (`weather`, `dialing`, `session`); the judgement is
 //! the shipped code, fed through its public events and obeyed through its public actions. A session
 //! depends on the seed and its own number only, so the result does not depend on threads.
 //!

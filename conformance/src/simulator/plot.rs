@@ -26,7 +26,7 @@ pub struct Plot<'a> {
     pub y_max: f64,
     /// A limit drawn dashed, and what it is.
     pub limit: Option<Limit<'a>>,
-    /// The curves, at most as many as there are [`COLOURS`].
+    /// The curves, at most as many as there are `COLOURS`.
     pub lines: Vec<Line>,
 }
 

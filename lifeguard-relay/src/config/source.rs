@@ -8,7 +8,7 @@ use std::{
 
 use super::value::{Form, Setting};
 
-/// One thing that can be set. The table of all of them is made by [`keys!`](super::keys).
+/// One thing that can be set. The table of all of them is made by `keys!`.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
     /// Its path in TOML, `section.name`.

@@ -116,7 +116,7 @@ impl Relay {
     }
 
     /// The routes of the relay plane: `/v2/ws` and, while v1 is on, `/ws`. To be served by
-    /// [`listen::serve`](crate::listen::serve), which is where the sockets come from.
+    /// [`crate::listen::serve`], which is where the sockets come from.
     pub fn routes(&self) -> Router {
         Router::new()
             .route(beach_lifeguard_client::RELAY_PATH, get(upgrade::v2))

@@ -10,7 +10,7 @@ use super::{DEADLINE, SessionFigures, Store, Totals};
 use crate::telemetry::metrics::Metrics;
 
 /// Sends what this node forwarded to the store. While the store does not answer, sums grow in place:
-/// three numbers, and one entry for each of at most [`MOST_WAITING`] sessions.
+/// three numbers, and one entry for each of at most `MOST_WAITING` sessions.
 #[derive(Debug)]
 pub struct Flusher {
     store: Arc<dyn Store>,
