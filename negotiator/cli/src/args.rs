@@ -214,7 +214,7 @@ pub struct NetworkArgs {
     /// Offer loopback addresses too: for two ends on one machine without a network.
     #[arg(long)]
     pub loopback: bool,
-    /// A STUN server, as stun:host\[:port\]. May be repeated. TURN servers, which need credentials, come from
+    /// A STUN server, as stun:HOST or stun:HOST:PORT. May be repeated. TURN servers, which need credentials, come from
     /// the environment: BEACH_ICE_SERVERS='[{"urls":…,"username":…,"credential":…}]'.
     #[arg(long, value_name = "URL")]
     pub ice_server: Vec<String>,
