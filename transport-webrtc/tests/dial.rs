@@ -12,7 +12,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use support::{Peers, Side, eventually, impaired, plain, sockets, tasks};
+use support::{Peers, Side, impaired, plain};
 use tokio::time::timeout;
 use transport_core::{ConnectErrorKind, Connector};
 use transport_webrtc::{
@@ -123,29 +123,6 @@ async fn a_configuration_that_cannot_work_is_refused_before_any_dial() {
     let peers = Peers::new();
     let error = WebRtcConnector::new(plain().relayed(), peers.exchanges[0].clone()).unwrap_err();
     assert_eq!(error.to_string(), "policy: relay-only needs a TURN server");
-}
-
-#[tokio::test]
-async fn a_dropped_dial_leaves_no_task_and_no_socket() {
-    let (peers, udp) = (Peers::new(), ImpairedUdp::seeded(1));
-    // Warm-up: the first connection may open what the process keeps.
-    drop(peers.connect(plain(), plain()).await);
-    let quiet = eventually(Duration::from_secs(5), || tasks() <= 2).await;
-    assert!(quiet, "{} tasks are alive besides the two that pump signaling", tasks() - 2);
-    let (tasks_before, sockets_before) = (tasks(), sockets());
-    udp.cut();
-    let mut generation = 1;
-    for millis in [0, 1, 2, 3, 5, 8, 12, 20, 30, 50, 100, 300, 700] {
-        for config in [impaired(&udp), plain()] {
-            generation += 1;
-            let _ = timeout(Duration::from_millis(millis), peers.dial(generation, config, plain())).await;
-        }
-    }
-    let quiet = eventually(Duration::from_secs(5), || tasks() <= tasks_before).await;
-    assert!(quiet, "{} tasks stay, {tasks_before} before", tasks());
-    let closed = eventually(Duration::from_secs(5), || sockets() <= sockets_before).await;
-    assert!(closed, "{} sockets stay, {sockets_before} before", sockets());
-    assert_eq!(udp.open_sockets(), 0);
 }
 
 #[tokio::test]

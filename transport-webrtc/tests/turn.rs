@@ -10,23 +10,15 @@ use bytes::Bytes;
 use support::{
     Peers,
     coturn::{Coturn, Reach},
-    eventually, impaired, plain, sockets, tasks,
+    eventually, impaired, through,
 };
 use tokio::time::timeout;
 use transport_core::{Carriage, ConnectErrorKind, Initiator, Lane, Transport};
-use transport_webrtc::{IceServer, WebRtcConfig, impair::ImpairedUdp};
+use transport_webrtc::{IceServer, impair::ImpairedUdp};
 
-fn through(server: IceServer, coturn: &Coturn) -> WebRtcConfig {
-    let mut config = plain();
-    config.ice_servers = vec![server];
-    config.extra_roots = vec![coturn.root.clone()];
-    config.relayed()
-}
-
-/// Connects both peers through `server`, echoes on both lanes, and leaves nothing behind.
+/// Connects both peers through `server` and echoes on both lanes.
 async fn relayed(coturn: &Coturn, server: IceServer) {
     let peers = Peers::new();
-    let (tasks_before, sockets_before) = (tasks(), sockets());
     let config = through(server, coturn);
     let start = Instant::now();
     let (a, b) = peers.connect(config.clone(), config).await;
@@ -46,9 +38,6 @@ async fn relayed(coturn: &Coturn, server: IceServer) {
     }
     assert!(eventually(Duration::from_secs(3), || a.stats().rtt.is_some()).await);
     println!("open {open:?}, rtt {:?}", a.stats().rtt);
-    drop((a, b));
-    assert!(eventually(Duration::from_secs(5), || tasks() <= tasks_before).await, "{} tasks stay", tasks());
-    assert!(eventually(Duration::from_secs(5), || sockets() <= sockets_before).await, "{}", sockets());
 }
 
 #[tokio::test]
@@ -112,23 +101,4 @@ async fn wrong_credentials_and_an_unknown_certificate_fail_at_gathering() {
         assert_eq!(error.stage, "gathering");
         assert!(matches!(error.kind, ConnectErrorKind::Unreachable | ConnectErrorKind::TimedOut));
     }
-}
-
-#[tokio::test]
-async fn a_relayed_dial_that_is_dropped_leaves_nothing() {
-    let coturn = Coturn::start(Reach::Everything);
-    let peers = Peers::new();
-    let (tasks_before, sockets_before) = (tasks(), sockets());
-    let mut generation = 0;
-    for millis in [1, 3, 6, 10, 15, 25, 40, 80] {
-        for server in [coturn.udp(), coturn.tcp(), coturn.tls()] {
-            generation += 1;
-            let config = through(server, &coturn);
-            let dial = peers.dial(generation, config.clone(), config);
-            let _ = timeout(Duration::from_millis(millis), dial).await;
-        }
-    }
-    let patience = Duration::from_secs(20);
-    assert!(eventually(patience, || tasks() <= tasks_before).await, "{} tasks stay", tasks());
-    assert!(eventually(patience, || sockets() <= sockets_before).await, "{} sockets stay", sockets());
 }

@@ -13,11 +13,15 @@ use std::{
 
 use futures::FutureExt;
 use rustls::ClientConfig;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 use transport_core::Lane;
 use webrtc::{
     api::APIBuilder,
     data::data_channel::DataChannel,
+    dtls_transport::dtls_transport_state::RTCDtlsTransportState,
     ice::{
         network_type::NetworkType,
         udp_mux::{UDPMux, UDPMuxDefault, UDPMuxParams},
@@ -203,6 +207,17 @@ impl Live {
             let mut gathered = self.pc.gathering_complete_promise().await;
             let _ = timeout(GATHER, gathered.recv()).await;
         }
+        // The library cannot cancel a handshake that waits for the client's first flight. Where both
+        // sides gave up at once, the client waits here too, and it ends.
+        let dtls = self.pc.dtls_transport();
+        let shaken = async {
+            while dtls.state() == RTCDtlsTransportState::Connecting {
+                sleep(HANDSHAKE_POLL).await;
+            }
+        };
+        if timeout(HANDSHAKE, shaken).await.is_err() {
+            tracing::warn!(target: "transport_webrtc", "a DTLS handshake without a peer stays behind");
+        }
         if timeout(CLOSE, self.pc.close()).await.is_err() {
             tracing::warn!(target: "transport_webrtc", "a peer connection did not close in time");
         }
@@ -225,6 +240,11 @@ const EVENTS: usize = 64;
 
 /// Time for closing a peer connection. It takes a few milliseconds.
 const CLOSE: Duration = Duration::from_secs(5);
+
+/// Time for a handshake that is under way when its connection is given up. It takes some milliseconds.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+const HANDSHAKE_POLL: Duration = Duration::from_millis(10);
 
 /// Longest time that gathering goes on with servers that do not answer: two TURN transactions of seven
 /// transmissions each.

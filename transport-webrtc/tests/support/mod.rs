@@ -22,7 +22,7 @@ use transport_core::{
         Exchange, LinkChannel, MemoryRoom, MemorySignaling, Sealer, Signaling, SignalingError, SignalingEvent,
     },
 };
-use transport_webrtc::{WebRtcConfig, WebRtcConnector, impair::ImpairedUdp};
+use transport_webrtc::{IceServer, WebRtcConfig, WebRtcConnector, impair::ImpairedUdp};
 use zeroize::Zeroizing;
 
 pub(crate) type Link = Box<dyn Transport>;
@@ -131,6 +131,14 @@ pub(crate) fn impaired(udp: &ImpairedUdp) -> WebRtcConfig {
     config
 }
 
+/// Through `server` only.
+pub(crate) fn through(server: IceServer, coturn: &coturn::Coturn) -> WebRtcConfig {
+    let mut config = plain();
+    config.ice_servers = vec![server];
+    config.extra_roots = vec![coturn.root.clone()];
+    config.relayed()
+}
+
 /// Waits until `ready`, at most `patience`; says whether it came.
 pub(crate) async fn eventually(patience: Duration, mut ready: impl FnMut() -> bool) -> bool {
     let deadline = tokio::time::Instant::now() + patience;
@@ -141,15 +149,6 @@ pub(crate) async fn eventually(patience: Duration, mut ready: impl FnMut() -> bo
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     true
-}
-
-/// Sockets this process has open.
-pub(crate) fn sockets() -> usize {
-    let entries = std::fs::read_dir("/proc/self/fd").unwrap();
-    entries
-        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
-        .filter(|target| target.to_string_lossy().starts_with("socket:"))
-        .count()
 }
 
 /// Tasks of this runtime that are alive.
