@@ -15,6 +15,7 @@ use transport_core::{
 
 use crate::{
     config::FallbackMode,
+    rendezvous::Missing,
     shared::{Shared, now},
 };
 
@@ -166,6 +167,8 @@ pub struct Explanation {
     pub leading: bool,
     /// Every transport's record.
     pub tried: Vec<Tried>,
+    /// Transports that this session does without, with the reasons.
+    pub missing: Vec<Missing>,
     /// The guardrails that keep the fallback asleep, in words.
     pub closed_gates: Vec<&'static str>,
     /// What happens next, in words.
@@ -175,7 +178,7 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    pub(crate) fn new(outlook: Outlook, status: Status) -> Self {
+    pub(crate) fn new(outlook: Outlook, status: Status, missing: &[Missing]) -> Self {
         let next = outlook.next.as_ref();
         Self {
             path: status.path,
@@ -191,6 +194,7 @@ impl Explanation {
             pending_bytes: status.pending_bytes,
             leading: outlook.leading,
             tried: outlook.tried,
+            missing: missing.to_vec(),
             closed_gates: outlook.closed_gates.iter().map(|gate| gate.reason().text()).collect(),
             next: next.map(|next| step_text(next.step)),
             next_in_ms: next.map(|next| millis(next.at.saturating_duration_since(now()))),
@@ -236,6 +240,9 @@ impl fmt::Display for Explanation {
             if let Some(error) = &tried.last_error {
                 write!(f, "; last: {error}")?;
             }
+        }
+        for missing in &self.missing {
+            write!(f, "\n  {:<11} not on the ladder: {}", missing.transport, missing.why)?;
         }
         for gate in &self.closed_gates {
             write!(f, "\n  held        {gate}")?;

@@ -26,7 +26,7 @@ use crate::{
     error::ShareError,
     link::{JoinLink, host_peer, parse_control_plane},
     negotiator::assemble,
-    rendezvous::{Rendezvous, Seat, Side, inside},
+    rendezvous::{Missing, Rendezvous, Seat, Side, inside},
     session::Session,
     shared::Shared,
 };
@@ -91,6 +91,8 @@ impl Host {
         let sealer = Sealer::new(&secret.signaling_seal(), seat.session, seat.local);
         let exchange = Exchange::new(signaling, sealer, SystemTime::now);
         inside(&exchange).await?;
+        // Only now is the session known to whoever admits.
+        let missing = rendezvous.prepare(&seat).await.into();
         let ways = rendezvous.ways(&seat, &exchange).map_err(ShareError::Misconfigured)?;
         let endpoint =
             Endpoint { session: seat.session, local: seat.local, secret, party: Party::Host { key, access } };
@@ -99,6 +101,7 @@ impl Host {
         let reception = Reception {
             endpoint: Arc::new(endpoint),
             ways: Ways(ways.into()),
+            missing,
             exchange,
             config,
             link: link.clone(),
@@ -150,6 +153,7 @@ impl Drop for Host {
 struct Reception {
     endpoint: Arc<Endpoint>,
     ways: Ways,
+    missing: Arc<[Missing]>,
     exchange: Arc<Exchange>,
     config: HostConfig,
     link: JoinLink,
@@ -223,7 +227,8 @@ impl Reception {
     fn admit(&mut self, peer: PeerId) {
         let network = &self.config.network;
         let (endpoint, ways, exchange) = (self.endpoint.clone(), self.ways.clone(), self.exchange.clone());
-        let (session, parts, inbox) = assemble(endpoint, ways, peer, exchange, false, network);
+        let (session, parts, inbox) =
+            assemble(endpoint, ways, self.missing.clone(), peer, exchange, false, network);
         self.viewers.insert(peer, Viewer { inbox, shared: parts.shared.clone() });
         let driver = Driver::follow(parts, network.mode);
         let arrived = self.arrived.clone();

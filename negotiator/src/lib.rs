@@ -40,6 +40,8 @@ mod session;
 mod shared;
 #[cfg(feature = "webrtc")]
 mod standard;
+#[cfg(feature = "webrtc")]
+mod turn;
 
 pub use config::{FallbackMode, HostConfig, NetworkConfig};
 pub use endpoint::{Prefetch, Way};
@@ -50,7 +52,7 @@ pub use gate::{FallbackGate, SwitchGate};
 pub use host::Host;
 pub use link::{BadJoinLink, JoinLink};
 pub use negotiator::Negotiator;
-pub use rendezvous::{Rendezvous, Seat, Side};
+pub use rendezvous::{Missing, Rendezvous, Seat, Side};
 pub use session::{Received, Session};
 pub use transport_core::{
     CloseCode, Closed, PeerId, SessionId, TransportId,

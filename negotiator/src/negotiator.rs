@@ -24,7 +24,7 @@ use crate::{
     event::EVENTS,
     explain::Outlook,
     link::{JoinLink, host_peer},
-    rendezvous::{Rendezvous, Seat, Side, inside},
+    rendezvous::{Missing, Rendezvous, Seat, Side, inside},
     session::Session,
     shared::Shared,
 };
@@ -86,12 +86,19 @@ impl Negotiator {
         let signaling = rendezvous.enter(&seat).await?;
         let sealer = Sealer::new(&link.secret().signaling_seal(), seat.session, seat.local);
         let exchange = Exchange::new(signaling, sealer, SystemTime::now);
-        inside(&exchange).await?;
+        let (entered, mut missing) = tokio::join!(inside(&exchange), rendezvous.prepare(&seat));
+        entered?;
         let mut ways = rendezvous.ways(&seat, &exchange).map_err(JoinError::Misconfigured)?;
         let ours = ways.iter().map(|way| way.rung.transport.clone()).collect();
         let theirs = timeout(MEET.min(config.connect_timeout), meet(&exchange, host, ours));
         let theirs = theirs.await.map_err(|_| JoinError::HostAbsent)??;
-        ways.retain(|way| theirs.contains(&way.rung.transport));
+        ways.retain(|way| {
+            let shared = theirs.contains(&way.rung.transport);
+            if !shared {
+                missing.push(Missing::new(way.rung.transport.clone(), "the host does not offer it"));
+            }
+            shared
+        });
         let ways = Ways(ways.into());
         let lead = Lead::new(&config, &ways).map_err(|error| JoinError::Misconfigured(error.to_string()))?;
 
@@ -102,7 +109,7 @@ impl Negotiator {
             party: Party::Viewer { host: link.host_key(), access },
         };
         let (session, parts, inbox) =
-            assemble(Arc::new(endpoint), ways, host, exchange.clone(), true, &config);
+            assemble(Arc::new(endpoint), ways, missing.into(), host, exchange.clone(), true, &config);
         let shared = parts.shared.clone();
         tokio::spawn(async move {
             let driver = Driver::lead(parts, config.mode, lead).run();
@@ -197,6 +204,7 @@ async fn usable(session: &Session, deadline: Instant) -> Result<(), JoinError> {
 pub(crate) fn assemble(
     endpoint: Arc<Endpoint>,
     ways: Ways,
+    missing: Arc<[Missing]>,
     peer: PeerId,
     exchange: Arc<Exchange>,
     leading: bool,
@@ -209,7 +217,7 @@ pub(crate) fn assemble(
     let (outlook, watched) = watch::channel(Outlook::starting(leading, config.mode));
     let events = broadcast::Sender::new(EVENTS);
     let id = endpoint.session;
-    let session = Session::new(id, peer, shared.clone(), watched, events.clone(), to_commands);
+    let session = Session::new(id, peer, shared.clone(), watched, missing, events.clone(), to_commands);
     let parts = Parts { endpoint, ways, peer, shared, exchange, inbox, commands, outlook, events };
     (session, parts, to_driver)
 }

@@ -3,9 +3,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use serde::Serialize;
 use tokio::time::timeout;
 use transport_core::{
-    PeerId, SessionId,
+    PeerId, SessionId, TransportId,
     secure::{Access, Key},
     signaling::{Exchange, ExchangeEvent, Signaling, SignalingError},
 };
@@ -23,12 +24,37 @@ pub trait Rendezvous: fmt::Debug + Send + Sync + 'static {
     /// [`SignalingError`] when that failed and trying again at once would not help.
     async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError>;
 
+    /// Makes ready what [`ways`](Self::ways) needs, as soon as the seat is taken, and says which transports
+    /// it will have to leave out. Must not wait long: nobody has a path yet. By default there is nothing
+    /// to do and nothing missing.
+    async fn prepare(&self, seat: &Seat) -> Vec<Missing> {
+        let _ = seat;
+        Vec::new()
+    }
+
     /// Lists the transports, best first. Opens nothing.
     ///
     /// # Errors
     ///
     /// A sentence for a person, when the configuration cannot work.
     fn ways(&self, seat: &Seat, exchange: &Arc<Exchange>) -> Result<Vec<Way>, String>;
+}
+
+/// A transport that this session does without.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Missing {
+    /// Which.
+    pub transport: TransportId,
+    /// Why, in words.
+    pub why: String,
+}
+
+impl Missing {
+    /// Says that `transport` is left out, and why.
+    pub fn new(transport: TransportId, why: impl Into<String>) -> Self {
+        Self { transport, why: why.into() }
+    }
 }
 
 /// One side's place in a session.

@@ -11,6 +11,7 @@ use crate::{
     error::{SendError, SessionEnd},
     event::{EventStream, NegotiationEvent},
     explain::{Explanation, Outlook, Status},
+    rendezvous::Missing,
     shared::Shared,
 };
 
@@ -24,6 +25,7 @@ struct Inner {
     peer: PeerId,
     shared: Arc<Shared>,
     outlook: watch::Receiver<Outlook>,
+    missing: Arc<[Missing]>,
     events: broadcast::Sender<NegotiationEvent>,
     commands: mpsc::Sender<Command>,
 }
@@ -53,10 +55,11 @@ impl Session {
         peer: PeerId,
         shared: Arc<Shared>,
         outlook: watch::Receiver<Outlook>,
+        missing: Arc<[Missing]>,
         events: broadcast::Sender<NegotiationEvent>,
         commands: mpsc::Sender<Command>,
     ) -> Self {
-        Self(Arc::new(Inner { id, peer, shared, outlook, events, commands }))
+        Self(Arc::new(Inner { id, peer, shared, outlook, missing, events, commands }))
     }
 
     /// Sends one message of 1 byte to 1 MiB, waiting while the session holds as much as it may.
@@ -203,7 +206,7 @@ impl Session {
 
     /// Tells which path carries the session, since when, why, what was tried, what happens next.
     pub fn explain(&self) -> Explanation {
-        Explanation::new(self.0.outlook.borrow().clone(), self.status())
+        Explanation::new(self.0.outlook.borrow().clone(), self.status(), &self.0.missing)
     }
 
     /// Tells what a status line shows.

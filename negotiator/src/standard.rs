@@ -1,6 +1,9 @@
 //! The default rendezvous: a beach control plane for meeting, WebRTC and its relay for connecting.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
 
 use async_trait::async_trait;
 use beach_lifeguard_client::{
@@ -9,7 +12,7 @@ use beach_lifeguard_client::{
 };
 use transport_core::signaling::{Exchange, Signaling, SignalingError};
 use transport_webrtc::{
-    WebRtcConnector,
+    TURN_ID, WebRtcConnector,
     signaling_ws::{WsSignaling, WsSignalingConfig},
 };
 use url::Url;
@@ -18,7 +21,8 @@ use uuid::Uuid;
 use crate::{
     config::NetworkConfig,
     endpoint::Way,
-    rendezvous::{Rendezvous, Seat, Side},
+    rendezvous::{Missing, Rendezvous, Seat, Side},
+    turn::{TurnConnector, TurnSource},
 };
 
 /// Meets through a control plane.
@@ -26,11 +30,13 @@ use crate::{
 pub(crate) struct ControlPlane {
     address: Url,
     config: NetworkConfig,
+    /// Set once the control plane has not said that there is no TURN.
+    turn: OnceLock<Arc<TurnSource>>,
 }
 
 impl ControlPlane {
     pub(crate) fn new(address: Url, config: NetworkConfig) -> Self {
-        Self { address, config }
+        Self { address, config, turn: OnceLock::new() }
     }
 
     fn roots(&self) -> Vec<rustls_pki_types::CertificateDer<'static>> {
@@ -56,6 +62,26 @@ impl Rendezvous for ControlPlane {
         Ok(Arc::new(WsSignaling::join(config)?))
     }
 
+    async fn prepare(&self, seat: &Seat) -> Vec<Missing> {
+        if self.config.webrtc.has_turn() {
+            return Vec::new();
+        }
+        let source = TurnSource::new(&self.address, seat, member(seat), &self.config, &self.roots());
+        let missing = match source {
+            Ok(source) => match source.look().await {
+                Ok(()) => {
+                    // A second seat of the same session would bring the same source.
+                    let _ = self.turn.set(Arc::new(source));
+                    return Vec::new();
+                }
+                Err(none) => none.to_string(),
+            },
+            Err(broken) => broken,
+        };
+        tracing::info!(why = missing, "no TURN on the ladder");
+        vec![Missing::new(TURN_ID, missing)]
+    }
+
     fn ways(&self, seat: &Seat, exchange: &Arc<Exchange>) -> Result<Vec<Way>, String> {
         let mut webrtc = self.config.webrtc.clone();
         webrtc.extra_roots.extend(self.roots());
@@ -64,6 +90,8 @@ impl Rendezvous for ControlPlane {
         let mut ways = vec![Way::direct(Arc::new(connector(webrtc.clone().direct())?))];
         if webrtc.has_turn() {
             ways.push(Way::turn(Arc::new(connector(webrtc.relayed())?)));
+        } else if let Some(source) = self.turn.get() {
+            ways.push(Way::turn(Arc::new(TurnConnector::new(source.clone(), webrtc, exchange.clone()))));
         }
         ways.extend(self.config.extra_ways.iter().cloned());
         #[cfg(feature = "ws-fallback")]

@@ -1,0 +1,95 @@
+//! Measures the judgement on the real stack of this machine, and prints median, 95th percentile and JSON:
+//!
+//! ```sh
+//! cargo run -p negotiator --example figures -- blocked 30  # UDP blocked from the start
+//! cargo run -p negotiator --example figures -- cut 10      # a path dies with data pending, and heals
+//! ```
+#![allow(clippy::unwrap_used, reason = "a measurement that cannot be taken is no figure")]
+
+#[path = "../tests/real/mod.rs"]
+mod real;
+
+use std::time::Duration;
+
+use lifeguard_relay::DevConfig;
+use real::{Stage, network, scenes};
+use tokio::task::JoinSet;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let what = arguments.next().unwrap_or_default();
+    let runs: usize = arguments.next().as_deref().unwrap_or("30").parse()?;
+    match what.as_str() {
+        "blocked" => blocked(runs).await,
+        "cut" => cut(runs).await,
+        _ => return Err("usage: figures blocked|cut [RUNS]".into()),
+    }
+    Ok(())
+}
+
+/// One after the other: sessions that begin together would share two cores.
+async fn blocked(runs: usize) {
+    let stage = Stage::set(DevConfig::default(), network()).await;
+    let mut usable = Vec::new();
+    for run in 1..=runs {
+        let took = scenes::udp_blocked(&stage).await;
+        eprintln!("run {run} of {runs}: usable after {:.2} s", took.as_secs_f64());
+        usable.push(took);
+    }
+    stage.end().await;
+    Figures::of("usable_with_udp_blocked", usable).print();
+}
+
+/// All at once: each waits most of the time, and a minute each would take long.
+async fn cut(runs: usize) {
+    let stage = std::sync::Arc::new(Stage::set(DevConfig::default(), network()).await);
+    let mut sessions = JoinSet::new();
+    for _ in 0..runs {
+        let stage = stage.clone();
+        sessions.spawn(async move { scenes::path_dies(&stage, |config| config).await });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let (mut detected, mut rescued, mut returned) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some(death) = sessions.join_next().await {
+        let death = death.unwrap();
+        eprintln!("{} of {runs}: {death:?}", detected.len() + 1);
+        detected.push(death.detected);
+        rescued.push(death.rescued);
+        returned.push(death.returned);
+    }
+    Figures::of("detected_after_the_cut", detected).print();
+    Figures::of("on_the_relay_after_the_cut", rescued).print();
+    Figures::of("back_after_healing", returned).print();
+}
+
+/// Seconds, sorted.
+struct Figures {
+    name: &'static str,
+    seconds: Vec<f64>,
+}
+
+impl Figures {
+    fn of(name: &'static str, durations: Vec<Duration>) -> Self {
+        let mut seconds: Vec<f64> = durations.iter().map(Duration::as_secs_f64).collect();
+        seconds.sort_by(f64::total_cmp);
+        Self { name, seconds }
+    }
+
+    /// The smallest value that at least `percent` of all do not exceed.
+    fn percentile(&self, percent: usize) -> f64 {
+        let rank = (self.seconds.len() * percent).div_ceil(100).max(1);
+        self.seconds[rank - 1]
+    }
+
+    fn print(&self) {
+        let (median, p95, worst) = (self.percentile(50), self.percentile(95), self.percentile(100));
+        let (name, runs) = (self.name, self.seconds.len());
+        println!("{name}: median {median:.2} s, p95 {p95:.2} s, worst {worst:.2} s of {runs}");
+        let seconds: Vec<String> = self.seconds.iter().map(|s| format!("{s:.3}")).collect();
+        println!(
+            r#"{{"figure":"{name}","runs":{runs},"median_s":{median:.3},"p95_s":{p95:.3},"worst_s":{worst:.3},"seconds":[{}]}}"#,
+            seconds.join(",")
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! A real TURN server, Debian's `coturn`, that takes the control plane's credentials.
+
+use std::{
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use lifeguard_relay::control::{Secret, TurnConfig};
+use rand::Rng;
+
+/// A running server; dropping it ends it.
+pub struct Coturn {
+    child: Child,
+    port: u16,
+    tls_port: u16,
+    /// Its certificate, DER.
+    pub root: Vec<u8>,
+    _files: tempfile::TempDir,
+}
+
+impl Coturn {
+    pub fn start() -> Self {
+        for _ in 0..5 {
+            if let Some(running) = Self::try_start() {
+                return running;
+            }
+        }
+        panic!("coturn does not listen on any of five pairs of ports");
+    }
+
+    /// `None` when a port was taken in between.
+    fn try_start() -> Option<Self> {
+        let files = tempfile::tempdir().unwrap();
+        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (cert, pkey) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+        std::fs::write(&cert, key.cert.pem()).unwrap();
+        std::fs::write(&pkey, key.signing_key.serialize_pem()).unwrap();
+        let (port, tls_port) = (free_port(), free_port());
+        let child = Command::new("turnserver")
+            .args(["-n", "--no-cli", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1"])
+            .args(["--use-auth-secret", "--realm=beach.test", "--allow-loopback-peers", "--fingerprint"])
+            .arg(format!("--static-auth-secret={SECRET}"))
+            .arg(format!("--listening-port={port}"))
+            .arg(format!("--tls-listening-port={tls_port}"))
+            .arg(format!("--cert={}", cert.display()))
+            .arg(format!("--pkey={}", pkey.display()))
+            .arg(format!("--pidfile={}", files.path().join("pid").display()))
+            .arg(format!("--userdb={}", files.path().join("db").display()))
+            .arg("--log-file=stdout")
+            .current_dir(files.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("`turnserver` runs: install Debian's package `coturn`");
+        let mut coturn = Self { child, port, tls_port, root: key.cert.der().to_vec(), _files: files };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while [port, tls_port].into_iter().any(|port| TcpStream::connect(("127.0.0.1", port)).is_err()) {
+            if Instant::now() > deadline || !matches!(coturn.child.try_wait(), Ok(None)) {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(coturn)
+    }
+
+    /// Where it takes UDP.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    pub fn udp(&self) -> String {
+        format!("turn:127.0.0.1:{}?transport=udp", self.port)
+    }
+
+    pub fn tcp(&self) -> String {
+        format!("turn:127.0.0.1:{}?transport=tcp", self.port)
+    }
+
+    pub fn tls(&self) -> String {
+        format!("turns:localhost:{}?transport=tcp", self.tls_port)
+    }
+}
+
+impl Drop for Coturn {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The control plane's settings for servers at `urls`.
+pub fn offer(urls: impl IntoIterator<Item = String>) -> TurnConfig {
+    TurnConfig {
+        urls: urls.into_iter().collect(),
+        secrets: vec![Secret::new(SECRET)],
+        external_ip: Some("127.0.0.1".to_owned()),
+        ..TurnConfig::default()
+    }
+}
+
+/// A port free for TCP and UDP alike, below those that the system gives to whoever asks for any.
+fn free_port() -> u16 {
+    loop {
+        let port = rand::rng().random_range(10_240..32_000);
+        let address = ("127.0.0.1", port);
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+            return port;
+        }
+    }
+}
+
+const SECRET: &str = "north-of-the-beach";
