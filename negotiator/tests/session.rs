@@ -174,6 +174,92 @@ async fn a_reset_link_is_redialled_without_the_fallback() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_network_is_tried_at_once_whichever_side_moved() {
+    for host_moved in [false, true] {
+        let net = Net::new();
+        net.primary.block();
+        let (_host, viewer, hosted) = net.session(NetworkConfig::default()).await;
+        assert_eq!(viewer.status().path, Some(FALLBACK));
+        // Looks come every minute at best by now, and more seldom from then on.
+        sleep(Duration::from_secs(1200)).await;
+        net.primary.heal();
+        if host_moved {
+            hosted.network_changed()
+        } else {
+            viewer.network_changed()
+        }
+        let returned = until_on(&viewer, &PRIMARY, Duration::from_secs(400)).await;
+        assert!(returned <= Duration::from_secs(7), "a dial and the dwell: {returned:?}, host {host_moved}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_any_path_another_network_ends_the_waiting() {
+    for host_moved in [false, true] {
+        let net = Net::new();
+        let (_host, viewer, hosted) = net.session(NetworkConfig::default()).await;
+        net.fallback.block();
+        net.primary.block();
+        net.primary.cut();
+        sleep(Duration::from_secs(45)).await;
+        assert_eq!(viewer.status().path, None);
+        net.primary.heal();
+        if host_moved {
+            hosted.network_changed()
+        } else {
+            viewer.network_changed()
+        }
+        let back = until_on(&viewer, &PRIMARY, Duration::from_secs(60)).await;
+        assert!(back <= Duration::from_secs(1), "{back:?}, host {host_moved}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_outlives_a_change_of_network_is_left_only_for_a_better_one() {
+    for host_moved in [false, true] {
+        let net = Net::new();
+        let (_host, viewer, hosted) = net.session(NetworkConfig::default()).await;
+        let mut events = viewer.events();
+        if host_moved {
+            hosted.network_changed()
+        } else {
+            viewer.network_changed()
+        }
+        sleep(Duration::from_secs(30)).await;
+        let names: Vec<_> = std::iter::from_fn(|| events.try_next()).map(|event| event.name).collect();
+        assert_eq!(names, [TransitionKind::Recovered], "made before broken, host {host_moved}");
+        assert_eq!(viewer.status().path, Some(PRIMARY));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_night_asleep_the_session_is_usable_within_two_seconds_of_waking() {
+    for (host_slept, relayed) in [(false, false), (true, false), (false, true), (true, true)] {
+        let net = Net::new();
+        if relayed {
+            net.primary.block();
+        }
+        let (_host, viewer, hosted) = net.session(NetworkConfig::default()).await;
+        // Eight hours: whatever was open is dead, though nobody was told.
+        net.primary.block();
+        net.fallback.block();
+        net.primary.heal();
+        net.fallback.heal();
+        let woke = Instant::now();
+        if host_slept {
+            hosted.woke()
+        } else {
+            viewer.woke()
+        }
+        viewer.send("good morning".into()).await.unwrap();
+        let heard = timeout(Duration::from_secs(60), message(&hosted)).await;
+        let took = woke.elapsed();
+        assert!(heard.is_ok(), "{}", viewer.explain());
+        assert!(took <= Duration::from_secs(2), "{took:?}, host {host_slept}, relayed {relayed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn half_an_hour_of_silence_moves_nothing() {
     let net = Net::new();
     let (_host, viewer, hosted) = net.session(NetworkConfig::default()).await;

@@ -292,6 +292,11 @@ impl Driver {
                     lead.declined(generation, &reason);
                 }
             }
+            // The path is in doubt, not lost: it stays until a fresh one has won the race against it.
+            (Message::Lost { reason, .. }, Judge::Lead(lead)) if reason == Reason::NetworkChanged.code() => {
+                lead.network_changed();
+            }
+            (Message::Lost { reason, .. }, Judge::Lead(lead)) if reason == Reason::Woke.code() => lead.woke(),
             (Message::Lost { generation, .. }, Judge::Lead(lead)) => lead.peer_lost(generation),
             (Message::Bye { reason }, _) => {
                 // With a link alive its own close comes, behind the data before it; but a peer that exits
@@ -314,13 +319,9 @@ impl Driver {
             }
             (Command::NetworkChanged, Judge::Lead(lead)) => lead.network_changed(),
             (Command::Woke, Judge::Lead(lead)) => lead.woke(),
-            (Command::NetworkChanged | Command::Woke, Judge::Follow(_)) => {
-                // The leader judges: tell it that the path is in doubt.
-                if let Some(generation) = self.hands.shared.traffic().current {
-                    let reason = Reason::NetworkChanged.code().to_owned();
-                    self.hands.say(Message::Lost { generation, reason });
-                }
-            }
+            // The leader judges; without a path it may be waiting out a backoff.
+            (Command::NetworkChanged, Judge::Follow(_)) => self.hands.doubt(Reason::NetworkChanged),
+            (Command::Woke, Judge::Follow(_)) => self.hands.doubt(Reason::Woke),
         }
     }
 
@@ -414,6 +415,12 @@ impl Hands {
         if self.say.try_send(message).is_err() {
             tracing::debug!("signaling is too far behind; a message was dropped");
         }
+    }
+
+    /// Tells the leader that something happened here that puts every path in doubt.
+    fn doubt(&self, why: Reason) {
+        let generation = self.shared.traffic().current.unwrap_or_default();
+        self.say(Message::Lost { generation, reason: why.code().to_owned() });
     }
 
     fn dial(&mut self, transport: &TransportId, generation: Generation, role: DialRole, deadline: Instant) {
