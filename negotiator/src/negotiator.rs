@@ -25,7 +25,7 @@ use crate::{
     explain::Outlook,
     link::{JoinLink, host_peer},
     rendezvous::{Missing, Rendezvous, Seat, Side, inside},
-    session::Session,
+    session::{Command, Session},
     shared::Shared,
 };
 
@@ -110,13 +110,13 @@ impl Negotiator {
         };
         let (session, parts, inbox) =
             assemble(Arc::new(endpoint), ways, missing.into(), host, exchange.clone(), true, &config);
-        let shared = parts.shared.clone();
+        let (shared, commands) = (parts.shared.clone(), session.weak_commands());
         tokio::spawn(async move {
             let driver = Driver::lead(parts, config.mode, lead).run();
             tokio::select! {
                 () = driver => {}
                 // Ends only when signaling will never work again; the session may live on without.
-                () = async { listen(&exchange, host, inbox).await; std::future::pending().await } => {}
+                () = async { listen(&exchange, host, &inbox, &commands).await; std::future::pending().await } => {}
             }
         });
         usable(&session, deadline)
@@ -164,12 +164,22 @@ async fn meet(
 }
 
 /// Brings the host's words to the driver until signaling ends for good.
-async fn listen(exchange: &Exchange, host: PeerId, inbox: mpsc::Sender<Message>) {
+async fn listen(
+    exchange: &Exchange,
+    host: PeerId,
+    inbox: &mpsc::Sender<Message>,
+    commands: &mpsc::WeakSender<Command>,
+) {
     loop {
         match exchange.next().await {
             Ok(ExchangeEvent::Message { from, message }) if from == host => {
                 // Full: the driver is far behind; what it misses is repeated or times out.
                 let _ = inbox.try_send(message);
+            }
+            Ok(ExchangeEvent::Joined { peer }) if peer == host => {
+                if let Some(commands) = commands.upgrade() {
+                    let _ = commands.try_send(Command::PeerPresent);
+                }
             }
             Ok(ExchangeEvent::Refused { why, .. }) => tracing::debug!(%why, "an envelope was refused"),
             Ok(_) => {}

@@ -45,6 +45,8 @@ pub enum Received {
 #[derive(Debug)]
 pub(crate) enum Command {
     NetworkChanged,
+    /// The peer entered the signaling room.
+    PeerPresent,
     SetMode(FallbackMode),
     Woke,
 }
@@ -60,6 +62,11 @@ impl Session {
         commands: mpsc::Sender<Command>,
     ) -> Self {
         Self(Arc::new(Inner { id, peer, shared, outlook, missing, events, commands }))
+    }
+
+    /// A way to the driver that does not keep the session alive.
+    pub(crate) fn weak_commands(&self) -> mpsc::WeakSender<Command> {
+        self.0.commands.downgrade()
     }
 
     /// Sends one message of 1 byte to 1 MiB, waiting while the session holds as much as it may.

@@ -85,6 +85,11 @@ impl Dials {
         self.running.insert(generation, (transport, task));
     }
 
+    /// Says whether one is under way.
+    pub(super) fn is_running(&self, generation: Generation) -> bool {
+        self.running.contains_key(&generation)
+    }
+
     /// Abandons one; says whether it was running.
     pub(super) fn cancel(&mut self, generation: Generation) -> bool {
         let task = self.running.remove(&generation);

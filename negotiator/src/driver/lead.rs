@@ -29,6 +29,8 @@ pub(crate) struct Lead {
     gate: Option<Arc<dyn FallbackGate>>,
     gates: Gates,
     network: NetworkId,
+    /// What the other side was told of dials that are under way.
+    announced: Vec<(Generation, Message)>,
 }
 
 impl Lead {
@@ -50,7 +52,14 @@ impl Lead {
         let mut policy = FallbackPolicy::new(settings)?;
         let network = NetworkId::default();
         policy.handle_event(now(), Event::Start { network });
-        Ok(Self { policy, mode: config.mode, gate: config.gate.clone(), gates, network })
+        Ok(Self {
+            policy,
+            mode: config.mode,
+            gate: config.gate.clone(),
+            gates,
+            network,
+            announced: Vec::new(),
+        })
     }
 
     pub(super) fn gate(&self) -> Option<Arc<dyn FallbackGate>> {
@@ -66,8 +75,14 @@ impl Lead {
                     hands.dials.cancel(generation);
                 }
                 Action::Dial { transport, generation, deadline, why } => {
-                    let reason = why.code().to_owned();
-                    hands.say(Message::Dial { transport: transport.clone(), generation, reason });
+                    let announcement = Message::Dial {
+                        transport: transport.clone(),
+                        generation,
+                        reason: why.code().to_owned(),
+                    };
+                    self.announced.retain(|(generation, _)| hands.dials.is_running(*generation));
+                    self.announced.push((generation, announcement.clone()));
+                    hands.say(announcement);
                     hands.dial(&transport, generation, DialRole::Offerer, Instant::from_std(deadline));
                 }
                 Action::Drain { generation } => self.drain(hands, generation),
@@ -138,6 +153,15 @@ impl Lead {
     pub(super) fn set_mode(&mut self, mode: FallbackMode) {
         self.mode = mode;
         self.event(Event::Override(mode.into()));
+    }
+
+    /// The other side is back in the room: it may have missed what was said meanwhile, and what is tried
+    /// again may succeed now.
+    pub(super) fn peer_present(&mut self, hands: &Hands) {
+        for (_, announcement) in self.announced.iter().filter(|(of, _)| hands.dials.is_running(*of)) {
+            hands.say(announcement.clone());
+        }
+        self.event(Event::PeerPresent);
     }
 
     pub(super) fn network_changed(&mut self) {

@@ -319,6 +319,8 @@ impl Driver {
             }
             (Command::NetworkChanged, Judge::Lead(lead)) => lead.network_changed(),
             (Command::Woke, Judge::Lead(lead)) => lead.woke(),
+            (Command::PeerPresent, Judge::Lead(lead)) => lead.peer_present(&self.hands),
+            (Command::PeerPresent, Judge::Follow(_)) => {}
             // The leader judges; without a path it may be waiting out a backoff.
             (Command::NetworkChanged, Judge::Follow(_)) => self.hands.doubt(Reason::NetworkChanged),
             (Command::Woke, Judge::Follow(_)) => self.hands.doubt(Reason::Woke),

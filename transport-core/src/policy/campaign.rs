@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    Action, FallbackPolicy,
+    Action, FallbackPolicy, Standing,
     gate::{Gate, GateState, Override},
     ladder::{Class, Trouble},
     reason::Reason,
@@ -113,6 +113,17 @@ impl FallbackPolicy {
             if !self.dials.values().any(|dial| dial.rung == rung) {
                 self.ladder.rungs[rung].next_dial = Some(now);
             }
+        }
+    }
+
+    /// Ends the waits between dials of a session that has none to show for. Evidence stays what it is.
+    pub(super) fn end_waits(&mut self, now: Instant) {
+        if !matches!(self.standing, Standing::Held { .. }) {
+            return;
+        }
+        for state in &mut self.ladder.rungs {
+            state.backoff.reset();
+            state.next_dial = state.next_dial.map(|at| at.min(now));
         }
     }
 

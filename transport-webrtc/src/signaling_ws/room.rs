@@ -52,12 +52,12 @@ enum Departure {
 /// Visits the room again and again until it refuses or nobody cares.
 pub(super) async fn stay(mut room: Room) {
     let mut backoff = Backoff::default();
-    let mut was_inside = false;
+    let (mut was_inside, mut answered) = (false, false);
     loop {
         let departure = match room.enter().await {
             Ok((socket, peers)) => {
                 backoff.reset();
-                was_inside = true;
+                (was_inside, answered) = (true, false);
                 room.visit(socket, peers).await
             }
             Err(departure) => departure,
@@ -66,6 +66,10 @@ pub(super) async fn stay(mut room: Room) {
             Departure::Dropped => return,
             // A control plane that restarted has forgotten the session until the host comes back too.
             Departure::Refused(SignalingError::Refused { label }) if was_inside && label == UNKNOWN => {
+                // It is up again: the host is on its way, and the long waits are over.
+                if !std::mem::replace(&mut answered, true) {
+                    backoff.reset();
+                }
                 let detail = "the session is not known there at the moment";
                 if room.rest(&mut backoff, detail.into()).await.is_err() {
                     return;
@@ -76,6 +80,7 @@ pub(super) async fn stay(mut room: Room) {
                 return;
             }
             Departure::Lost(detail) => {
+                answered = false;
                 if room.rest(&mut backoff, detail).await.is_err() {
                     return;
                 }

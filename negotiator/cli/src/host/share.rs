@@ -31,11 +31,16 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     let mut config = HostConfig::new(&args.meeting.control_plane);
     config.network = args.network.config()?;
     config.link_lifetime = args.link_lifetime;
+    // Said to the viewer's program, and sealed into each link's handshake.
+    let (access, granted) = if args.read_only {
+        (Access::ReadOnly, negotiator::Access::ReadOnly)
+    } else {
+        (Access::Full, negotiator::Access::Full)
+    };
     let host = tokio::select! {
-        host = Host::share(config) => host?,
+        host = Host::share_with_access(config, granted) => host?,
         failure = interrupts.next() => return Err(failure),
     };
-    let access = if args.read_only { Access::ReadOnly } else { Access::Full };
     let link = host.link().reveal();
     if let Some(path) = &args.link_file {
         write_link(path, &link)?;

@@ -139,3 +139,21 @@ fn a_path_that_is_no_longer_allowed_is_left_at_once() {
     drive.event(Event::Override(Override::RelayOnly)).until(10.0);
     assert_eq!(drive.on(), Some(RELAY));
 }
+
+#[test]
+fn a_peer_that_comes_back_ends_the_waits_but_opens_no_gate() {
+    for closed in [false, true] {
+        let mut drive = Drive::new();
+        let down = Fate::Fails(0.01, ConnectErrorKind::Unreachable);
+        drive.fate(WEBRTC, down).fate(RELAY, down);
+        if closed {
+            drive.gate(Gate::KillSwitch, GateState::Closed);
+        }
+        drive.start().until(60.0);
+        assert!(matches!(drive.policy.standing(), Standing::Held { .. }));
+        let before = drive.dials(&RELAY).len();
+        drive.event(Event::PeerPresent).until(60.001);
+        assert_eq!(drive.dials(&RELAY).len() - before, usize::from(!closed));
+        assert_eq!(drive.dials(&WEBRTC).last(), Some(&60.0));
+    }
+}

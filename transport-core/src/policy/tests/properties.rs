@@ -25,6 +25,7 @@ enum Op {
     Mode(Override),
     Network(u64),
     PeerLost,
+    PeerPresent,
     Progress(usize),
     Sample(HealthSample),
     Sleep(u64),
@@ -60,6 +61,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => cause.prop_map(Op::Lose),
         1 => Just(Op::LoseStandby),
         1 => Just(Op::PeerLost),
+        1 => Just(Op::PeerPresent),
         1 => ice.prop_map(Op::Ice),
         1 => (0..5usize, state).prop_map(|(gate, state)| Op::Gate(gate, state)),
         1 => mode.prop_map(Op::Mode),
@@ -206,6 +208,7 @@ impl World {
                 self.bury(generation, false);
                 self.event(Event::PeerReportsLost { generation });
             }
+            Op::PeerPresent => self.event(Event::PeerPresent),
             Op::Progress(index) => {
                 if let Some(generation) = self.pick(*index) {
                     self.event(Event::DialProgressed { generation });
