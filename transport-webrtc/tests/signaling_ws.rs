@@ -88,6 +88,29 @@ async fn a_lost_connection_is_sought_again_and_envelopes_wait_for_it() {
 }
 
 #[tokio::test]
+async fn a_connection_that_leads_nowhere_is_noticed_once_something_is_said_there_again_and_again() {
+    let room = Room::open(false).await;
+    let ([first, second], [_, b]) = two(&room).await;
+    room.freeze();
+    let talk = async {
+        loop {
+            // What is lost here is for those to repeat who said it.
+            let _ = first.send(b, Bytes::from_static(b"anybody?")).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let notice = async {
+        while !matches!(first.recv().await, Ok(SignalingEvent::Down { .. })) {}
+        while first.recv().await != Ok(SignalingEvent::Up) {}
+    };
+    tokio::select! {
+        () = talk => {}
+        noticed = timeout(Duration::from_secs(30), notice) => noticed.expect("long before the 46 s of an idle one"),
+    }
+    drop(second);
+}
+
+#[tokio::test]
 async fn a_restart_and_a_full_service_are_waited_out() {
     let room = Room::open(false).await;
     room.behave(Behavior::Http(503, "store_unavailable"));

@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 use tokio::{
     net::TcpStream,
     sync::{mpsc, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_tungstenite::{
     Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
@@ -144,6 +144,8 @@ impl Room {
                 return Departure::Dropped;
             }
         }
+        let mut silent_at = Instant::now() + SILENCE;
+        let mut asked = false;
         loop {
             tokio::select! {
                 said = self.said.recv() => {
@@ -152,14 +154,23 @@ impl Room {
                         return Departure::Dropped;
                     };
                     let message = Message::text(ToRoom::send(to, &envelope).encode());
-                    match timeout(WRITE, socket.send(message)).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => return lost(error),
-                        Err(_) => return Departure::Lost("the room does not read".into()),
+                    // A machine that moved to another network keeps its socket and reaches nobody through it,
+                    // and what is said now would be lost with it: so the room must show that it is there.
+                    let question = (!asked).then(|| Message::Ping(Vec::new().into()));
+                    for message in std::iter::once(message).chain(question) {
+                        match timeout(WRITE, socket.send(message)).await {
+                            Ok(Ok(())) => {}
+                            Ok(Err(error)) => return lost(error),
+                            Err(_) => return Departure::Lost("the room does not read".into()),
+                        }
+                    }
+                    if !std::mem::replace(&mut asked, true) {
+                        silent_at = silent_at.min(Instant::now() + ANSWER);
                     }
                 }
                 // The server pings every 15 s; three missed are a dead socket.
-                heard = timeout(SILENCE, next(&mut socket)) => {
+                heard = timeout_at(silent_at, next(&mut socket)) => {
+                    (silent_at, asked) = (Instant::now() + SILENCE, false);
                     let event = match heard {
                         Ok(Ok(message)) => message.and_then(FromRoom::event),
                         Ok(Err(departure)) => return departure,
@@ -241,6 +252,9 @@ const ENTER: Duration = Duration::from_secs(5);
 
 /// Time for one write.
 const WRITE: Duration = Duration::from_secs(5);
+
+/// Time the room has to answer a ping that follows what was said.
+const ANSWER: Duration = Duration::from_secs(4);
 
 /// Silence after which the socket is dead.
 const SILENCE: Duration = Duration::from_secs(46);

@@ -41,6 +41,7 @@ struct State {
 enum Order {
     Say(FromRoom),
     Hang,
+    Freeze,
     Close(u16, &'static str),
 }
 
@@ -100,6 +101,14 @@ impl Room {
     pub(crate) fn hang_up(&self) {
         for (_, orders) in self.state.members.lock().values() {
             let _ = orders.try_send(Order::Hang);
+        }
+    }
+
+    /// Goes on holding every connection and neither reads nor writes there any more, as for a client that
+    /// has moved to another network.
+    pub(crate) fn freeze(&self) {
+        for (_, orders) in self.state.members.lock().values() {
+            let _ = orders.try_send(Order::Freeze);
         }
     }
 
@@ -166,10 +175,16 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<State
                     let _ = socket.close(Some(CloseFrame { code: code.into(), reason: reason.into() })).await;
                     break;
                 }
+                Some(Order::Freeze) => std::future::pending().await,
                 Some(Order::Hang) | None => break,
             },
             heard = socket.next() => {
-                let Some(Ok(Message::Text(text))) = heard else { break };
+                let text = match heard {
+                    Some(Ok(Message::Text(text))) => text,
+                    // Answered by the library.
+                    Some(Ok(Message::Ping(_))) => continue,
+                    _ => break,
+                };
                 let ToRoom::Send { to, data } = serde_json::from_str(&text).unwrap() else { continue };
                 let members = state.members.lock();
                 let message = FromRoom::Envelope { from: me.peer_id, data };
