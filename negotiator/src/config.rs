@@ -54,6 +54,9 @@ pub struct NetworkConfig {
     pub tune_policy: Option<fn(&mut PolicyConfig)>,
     /// The application's own say over the fallback: feature flag, entitlement, budget.
     pub gate: Option<Arc<dyn FallbackGate>>,
+    /// Whether a session notices by itself that the machine moved to another network. Default: yes. A program
+    /// that is told by its system says [`Session::network_changed`](crate::Session::network_changed).
+    pub watch_network: bool,
     /// Transports beside the in-tree ones, tried after WebRTC and before the relay.
     pub extra_ways: Vec<Way>,
     /// WebRTC: ICE servers, ports, deadlines.
@@ -76,6 +79,7 @@ impl Default for NetworkConfig {
             connect_timeout: Duration::from_secs(45),
             tune_policy: None,
             gate: None,
+            watch_network: true,
             extra_ways: Vec::new(),
             #[cfg(feature = "webrtc")]
             webrtc: transport_webrtc::WebRtcConfig::default(),

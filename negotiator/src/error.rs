@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 use transport_core::{Closed, resume::Expiry, signaling::SignalingError};
 
-use crate::link::BadJoinLink;
+use crate::{explain::Explanation, link::BadJoinLink};
 
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,7 +67,7 @@ pub enum JoinError {
     #[error("no path to the host: {explanation}")]
     NoPath {
         /// What was tried, with the reasons.
-        explanation: String,
+        explanation: Box<Explanation>,
     },
     /// The configuration names something that cannot be.
     #[error("the configuration is wrong: {0}")]

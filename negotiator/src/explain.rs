@@ -68,6 +68,16 @@ pub struct Tried {
     pub open_dials: u32,
     /// The last error, in words.
     pub last_error: Option<String>,
+    /// What the control plane or the relay called its refusal, if that was the last error:
+    /// `fallback_paused`, `entitlement_denied`, …
+    pub refusal: Option<&'static str>,
+}
+
+/// How the last dial or link of a transport ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LastError {
+    pub(crate) text: String,
+    pub(crate) refusal: Option<&'static str>,
 }
 
 impl Outlook {
@@ -87,7 +97,7 @@ impl Outlook {
     }
 
     /// The following side knows errors, no counts.
-    pub(crate) fn following(mode: FallbackMode, errors: &BTreeMap<TransportId, String>) -> Self {
+    pub(crate) fn following(mode: FallbackMode, errors: &BTreeMap<TransportId, LastError>) -> Self {
         let tried = errors.iter().map(|(transport, error)| Tried {
             transport: transport.clone(),
             fallback: false,
@@ -95,7 +105,8 @@ impl Outlook {
             quorum: 0,
             given_up: false,
             open_dials: 0,
-            last_error: Some(error.clone()),
+            last_error: Some(error.text.clone()),
+            refusal: error.refusal,
         });
         Self { tried: tried.collect(), ..Self::starting(false, mode) }
     }
@@ -199,6 +210,13 @@ impl Explanation {
             next: next.map(|next| step_text(next.step)),
             next_in_ms: next.map(|next| millis(next.at.saturating_duration_since(now()))),
         }
+    }
+}
+
+impl Explanation {
+    /// Returns the label under which the fallback was refused, if that is how its last dial ended.
+    pub fn refusal(&self) -> Option<&'static str> {
+        self.tried.iter().filter(|tried| tried.fallback).find_map(|tried| tried.refusal)
     }
 }
 

@@ -199,14 +199,11 @@ async fn usable(session: &Session, deadline: Instant) -> Result<(), JoinError> {
             return Ok(());
         }
         tokio::select! {
-            () = changed => {}
-            end = session.ended() => {
-                return Err(JoinError::NoPath { explanation: format!("{end}; {}", session.explain()) });
-            }
-            () = tokio::time::sleep_until(deadline) => {
-                return Err(JoinError::NoPath { explanation: session.explain().to_string() });
-            }
+            () = changed => continue,
+            _ = session.ended() => {}
+            () = tokio::time::sleep_until(deadline) => {}
         }
+        return Err(JoinError::NoPath { explanation: Box::new(session.explain()) });
     }
 }
 
@@ -228,7 +225,9 @@ pub(crate) fn assemble(
     let events = broadcast::Sender::new(EVENTS);
     let id = endpoint.session;
     let session = Session::new(id, peer, shared.clone(), watched, missing, events.clone(), to_commands);
-    let parts = Parts { endpoint, ways, peer, shared, exchange, inbox, commands, outlook, events };
+    let watch_network = config.watch_network;
+    let parts =
+        Parts { endpoint, ways, peer, shared, exchange, inbox, commands, outlook, events, watch_network };
     (session, parts, to_driver)
 }
 
@@ -251,3 +250,36 @@ const KNOCK: Duration = Duration::from_secs(1);
 const INBOX: usize = 64;
 /// Commands of the handle that may wait.
 const COMMANDS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use transport_core::{secure::SessionSecret, signaling::MemoryRoom};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_of_another_version_is_told_apart_from_one_that_is_away() {
+        let (room, session) = (MemoryRoom::default(), transport_core::SessionId::random());
+        let ids = [PeerId::random(), PeerId::random()];
+        let secret = SessionSecret::random().unwrap();
+        let [ours, theirs] = ids.map(|id| {
+            let sealer = Sealer::new(&secret.signaling_seal(), session, id);
+            Exchange::new(Arc::new(room.join(id)), sealer, SystemTime::now)
+        });
+        let newer = async {
+            loop {
+                if let Ok(ExchangeEvent::Message { from, message: Message::Knock { version, .. } }) =
+                    theirs.next().await
+                {
+                    let answer = Message::Welcome { version: version + 1, transports: Vec::new() };
+                    theirs.send(from, &answer).await.unwrap();
+                }
+            }
+        };
+        let error = tokio::select! {
+            met = meet(&ours, ids[1], Vec::new()) => met.unwrap_err(),
+            () = newer => unreachable!(),
+        };
+        assert!(matches!(error, JoinError::Version { ours: 1, theirs: 2 }), "{error}");
+    }
+}

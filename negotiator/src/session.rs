@@ -244,7 +244,9 @@ impl Session {
         let _ = self.0.commands.try_send(Command::SetMode(mode));
     }
 
-    /// Tells the session that the machine's network changed: backoff is reset and paths are tried.
+    /// Tells the session that this machine's network changed: backoff is reset and paths are tried, while the
+    /// old one stays until a fresh one works. Another address is
+    /// [noticed](crate::NetworkConfig::watch_network) without it.
     pub fn network_changed(&self) {
         let _ = self.0.commands.try_send(Command::NetworkChanged);
     }

@@ -17,6 +17,8 @@ pub struct ConnectError {
     pub stage: &'static str,
     /// Who is at fault. Alone decides retry and quorum.
     pub kind: ConnectErrorKind,
+    /// What somebody with the right to refuse called the reason: a label of a closed set, fit for a program.
+    pub refusal: Option<&'static str>,
     /// The backend's own error.
     #[source]
     pub source: Option<Box<dyn Error + Send + Sync>>,
@@ -25,7 +27,14 @@ pub struct ConnectError {
 impl ConnectError {
     /// Describes a failure without a deeper cause.
     pub fn new(transport: TransportId, stage: &'static str, kind: ConnectErrorKind) -> Self {
-        Self { transport, stage, kind, source: None }
+        Self { transport, stage, kind, refusal: None, source: None }
+    }
+
+    /// Adds the label of a refusal.
+    #[must_use]
+    pub fn refused_as(mut self, label: &'static str) -> Self {
+        self.refusal = Some(label);
+        self
     }
 
     /// Adds the backend's own error.

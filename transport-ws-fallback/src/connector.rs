@@ -33,7 +33,7 @@ use crate::{
     prefetch::Prefetched,
     socket::{Hold, OpenSocket, Socket},
     tls,
-    token::{Grant, HttpTokenProvider, TokenFor, TokenProvider, uuid},
+    token::{Grant, HttpTokenProvider, TokenFailure, TokenFor, TokenProvider, uuid},
 };
 
 /// Dials peers through the relay. Dormant until then: no socket, no timer, no task.
@@ -163,7 +163,14 @@ impl WsFallbackConnector {
         let deadline = self.config.deadlines.token;
         match timeout(deadline, self.tokens.token(whom)).await {
             Err(_) => Err(failed(stage::TOKEN, Kind::TimedOut)),
-            Ok(Err(failure)) => Err(because(stage::TOKEN, failure.kind(), failure.into_source())),
+            Ok(Err(failure)) => {
+                let error = failed(stage::TOKEN, failure.kind());
+                let error = match &failure {
+                    TokenFailure::Refused(refused) => error.refused_as(refused.reason.label()),
+                    _ => error,
+                };
+                Err(error.because(failure.into_source()))
+            }
             Ok(Ok(grant)) => Ok(grant),
         }
     }

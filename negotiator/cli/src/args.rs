@@ -218,6 +218,9 @@ pub struct NetworkArgs {
     /// the environment: BEACH_ICE_SERVERS='[{"urls":…,"username":…,"credential":…}]'.
     #[arg(long, value_name = "URL")]
     pub ice_server: Vec<String>,
+    /// How long to look for a path before giving up. Without any direct path the relay takes about 5 s.
+    #[arg(long, value_name = "SECONDS", default_value = "45", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub connect_timeout: u64,
     /// The cohort this client belongs to.
     #[arg(long, value_name = "NAME", env = "BEACH_FALLBACK_COHORT", default_value = "public")]
     pub fallback_cohort: String,
@@ -247,6 +250,7 @@ impl NetworkArgs {
     pub fn config(&self) -> Result<NetworkConfig, Failure> {
         let mut config = NetworkConfig::default();
         config.mode = self.mode();
+        config.connect_timeout = Duration::from_secs(self.connect_timeout);
         config.cohort.clone_from(&self.fallback_cohort);
         config.entitlement_proof.clone_from(&self.fallback_entitlement_proof);
         config.telemetry_opt_in = self.fallback_telemetry_opt_in;

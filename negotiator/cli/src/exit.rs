@@ -151,7 +151,8 @@ impl From<JoinError> for Failure {
         match error {
             JoinError::HostAbsent => Self::HostAbsent,
             JoinError::Link(bad) => bad.into(),
-            JoinError::NoPath { explanation } => Self::NoPath(explanation),
+            JoinError::NoPath { explanation } if explanation.refusal() == Some(PAUSED) => Self::Paused,
+            JoinError::NoPath { explanation } => Self::NoPath(explanation.to_string()),
             JoinError::Misconfigured(what) => Self::Usage(what),
             JoinError::SecretMismatch => Self::Secret,
             JoinError::Signaling(error) => error.into(),
@@ -180,7 +181,7 @@ impl From<SignalingError> for Failure {
             SignalingError::Refused { label } => match label.as_ref() {
                 "membership_invalid" => Self::Secret,
                 "unknown_session" => Self::UnknownSession,
-                "fallback_paused" => Self::Paused,
+                PAUSED => Self::Paused,
                 label => Self::Refused(label.to_owned()),
             },
             SignalingError::Unreachable { detail } => Self::Unreachable(detail),
@@ -206,6 +207,9 @@ pub fn report(outcome: Result<u8, Failure>) -> ExitCode {
         }
     }
 }
+
+/// What the control plane says while its operator keeps the relay closed.
+const PAUSED: &str = "fallback_paused";
 
 /// A text without line breaks or other control characters.
 struct OneLine<'a>(&'a str);
@@ -266,7 +270,7 @@ mod tests {
             refused("rate_limited"),
             refused("fallback_paused"),
             JoinError::HostAbsent.into(),
-            JoinError::NoPath { explanation: String::new() }.into(),
+            Failure::NoPath(String::new()),
             JoinError::Version { ours: 1, theirs: 2 }.into(),
             Failure::declined(Refusal::Full, String::new()),
             Failure::NoTerminal("standard input"),

@@ -5,7 +5,7 @@ mod program;
 
 use std::{fs, path::Path};
 
-use lifeguard_relay::{Dev, DevConfig};
+use lifeguard_relay::{Dev, DevConfig, control::Verb};
 use program::{End, Program, Running, lives, read_when_there, run, until};
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 use tempfile::TempDir;
@@ -108,6 +108,17 @@ fn a_host_that_left_is_told_from_one_that_never_was() {
 }
 
 #[test]
+fn a_relay_that_its_operator_paused_is_told_in_those_words() {
+    let service = Service::start();
+    let (_sharing, link) = service.share(&["--", "sleep", "60"]);
+    let switch = service.dev.as_ref().unwrap().kill_switch();
+    let pause = switch.set(None, Some(Verb::PauseMinting), "test", "drill");
+    service.runtime.block_on(pause).unwrap();
+    let join = ["join", "--relay-only", "--connect-timeout", "3", "--output", "json", &link];
+    run(&join).fails(76, "the operator has paused the relay");
+}
+
+#[test]
 fn share_exits_with_its_commands_status_and_viewers_are_told() {
     let service = Service::start();
     let gate = service.path("gate");
@@ -115,7 +126,7 @@ fn share_exits_with_its_commands_status_and_viewers_are_told() {
     let (sharing, link) = service.share(&["--output", "json", "--", "sh", "-c", &command]);
     let viewers: Vec<_> =
         (0..2).map(|_| Program::new(&["join", "--loopback", "--output", "json", &link]).start()).collect();
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    std::thread::sleep(std::time::Duration::from_secs(5));
     fs::write(&gate, "").unwrap();
     for viewer in viewers {
         let end = viewer.end();

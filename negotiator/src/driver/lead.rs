@@ -200,7 +200,8 @@ impl Lead {
             quorum: rung.quorum,
             given_up: rung.given_up,
             open_dials: rung.open_dials,
-            last_error: hands.errors.get(&rung.transport).cloned(),
+            last_error: hands.errors.get(&rung.transport).map(|error| error.text.clone()),
+            refusal: hands.errors.get(&rung.transport).and_then(|error| error.refusal),
         });
         Outlook {
             leading: true,
@@ -229,7 +230,7 @@ fn emit(hands: &Hands, transition: Transition) {
         _ => None,
     };
     let (from, to) = (on(&transition.from), on(&transition.to));
-    let last_error = |id: &TransportId| hands.errors.get(id).map(|error| format!("{id}: {error}"));
+    let last_error = |id: &TransportId| hands.errors.get(id).map(|error| format!("{id}: {}", error.text));
     // What went wrong on the primaries is why anything but a success happened.
     let primaries = hands.ways.0.iter().filter(|way| way.rung.class == Class::Primary);
     let errors: Vec<String> = primaries.filter_map(|way| last_error(&way.rung.transport)).collect();

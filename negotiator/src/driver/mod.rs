@@ -6,6 +6,7 @@
 mod dials;
 mod follower;
 pub(crate) mod lead;
+mod network;
 mod sampler;
 
 use std::{
@@ -29,13 +30,14 @@ use self::{
     dials::{DialNews, DialReport, Dials},
     follower::Follower,
     lead::Lead,
+    network::Watch,
     sampler::Sampler,
 };
 use crate::{
     config::FallbackMode,
     endpoint::{Endpoint, Sealed, Ways},
     event::NegotiationEvent,
-    explain::{Outlook, Path},
+    explain::{LastError, Outlook, Path},
     pump::{Attach, pump},
     session::Command,
     shared::{Report, Shared, now},
@@ -53,6 +55,8 @@ pub(crate) struct Parts {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) outlook: watch::Sender<Outlook>,
     pub(crate) events: broadcast::Sender<NegotiationEvent>,
+    /// Whether to notice by itself that the machine moved to another network.
+    pub(crate) watch_network: bool,
 }
 
 /// Which side this is, and its judge.
@@ -71,6 +75,7 @@ pub(crate) struct Driver {
     commands: mpsc::Receiver<Command>,
     /// The peer said goodbye through signaling, for this reason.
     left: Option<String>,
+    network: Option<Watch>,
 }
 
 /// What both judges can have done.
@@ -89,7 +94,7 @@ struct Hands {
     outlook: watch::Sender<Outlook>,
     events: broadcast::Sender<NegotiationEvent>,
     /// The last error of each transport, for `explain`.
-    errors: BTreeMap<TransportId, String>,
+    errors: BTreeMap<TransportId, LastError>,
     _voice: tokio_util::task::AbortOnDropHandle<()>,
 }
 
@@ -130,14 +135,15 @@ impl Driver {
             errors: BTreeMap::new(),
             _voice: tokio_util::task::AbortOnDropHandle::new(voice),
         };
-        Self { judge, hands, inbox: parts.inbox, commands: parts.commands, left: None }
+        let network = parts.watch_network.then(Watch::start);
+        Self { judge, hands, inbox: parts.inbox, commands: parts.commands, left: None, network }
     }
 
     /// Runs until the session has ended and its links are closed.
     pub(crate) async fn run(mut self) {
         let mut tick = tokio::time::interval(SAMPLE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut clocks = (SystemTime::now(), now());
+        let (mut clocks, mut looked) = ((SystemTime::now(), now()), now());
         let mut signaling = true;
         let gate = match &self.judge {
             Judge::Lead(lead) => lead.gate(),
@@ -177,6 +183,12 @@ impl Driver {
                 _ = tick.tick() => {
                     if slept(&mut clocks) {
                         self.command(Command::Woke);
+                    }
+                    if now().saturating_duration_since(looked) >= LOOK {
+                        looked = now();
+                        if self.network.as_mut().is_some_and(Watch::moved) {
+                            self.command(Command::NetworkChanged);
+                        }
                     }
                     self.sample();
                 }
@@ -235,7 +247,8 @@ impl Driver {
                 if replaced || self.leave() {
                     return;
                 }
-                self.hands.errors.insert(link.transport.clone(), closed.to_string());
+                let error = LastError { text: closed.to_string(), refusal: None };
+                self.hands.errors.insert(link.transport.clone(), error);
                 match &mut self.judge {
                     Judge::Lead(lead) => lead.lost(generation, &closed),
                     Judge::Follow(_) => {
@@ -336,7 +349,8 @@ impl Driver {
             }
             DialNews::Failed(error) => {
                 tracing::info!(%generation, error = error.chain(), "dial failed");
-                self.hands.errors.insert(transport, error.chain());
+                let last = LastError { text: error.chain(), refusal: error.refusal };
+                self.hands.errors.insert(transport, last);
                 if let Judge::Lead(lead) = &mut self.judge {
                     lead.failed(generation, error.kind);
                 }
@@ -554,6 +568,8 @@ fn slept(clocks: &mut (SystemTime, StdInstant)) -> bool {
 
 /// Between two health samples: the policy needs several within its 5.5 s to call a path dead.
 const SAMPLE: Duration = Duration::from_millis(500);
+/// Between two looks at which network this is.
+const LOOK: Duration = Duration::from_secs(2);
 /// How long a replaced link may stay when the other side does not say that it is drained.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long the end of a session may take.
