@@ -7,7 +7,7 @@ mod real;
 #[path = "netns/mod.rs"]
 mod spaces;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use lifeguard_relay::DevConfig;
@@ -51,8 +51,13 @@ async fn machines() -> Result<(), Failed> {
 
     lab.pass_udp();
     println!("UDP passes again: on {}", first.expect("path webrtc after ").await);
+    let mut third = lab.start("viewer", "viewer", &link);
+    third.expect("path webrtc after ").await;
     lab.move_viewer();
-    println!("another address: {}", first.expect("transport.").await);
+    let moved = Instant::now();
+    let path = third.expect("path ").await;
+    println!("another address: usable again after {:.2} s, on {path}", moved.elapsed().as_secs_f64());
+    third.finish("echoed ").await;
     let echoed: u64 = first.finish("echoed ").await.parse()?;
     println!("{echoed} messages went and came back, each once and in order");
     assert!(echoed > 20, "{echoed}");
