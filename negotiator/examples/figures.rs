@@ -3,17 +3,24 @@
 //! ```sh
 //! cargo run -p negotiator --example figures -- blocked 30  # UDP blocked from the start
 //! cargo run -p negotiator --example figures -- cut 10      # a path dies with data pending, and heals
+//! cargo run -p negotiator --example figures -- turn 12     # minutes on TURN, with credentials of 30 s
 //! ```
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot be taken is no figure")]
 
 #[path = "../tests/real/mod.rs"]
 mod real;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lifeguard_relay::DevConfig;
-use real::{Stage, network, scenes};
+use real::{
+    Stage,
+    coturn::{Coturn, offer},
+    fence::Fence,
+    network, scenes, through,
+};
 use tokio::task::JoinSet;
+use transport_webrtc::TURN_ID;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,7 +30,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     match what.as_str() {
         "blocked" => blocked(runs).await,
         "cut" => cut(runs).await,
-        _ => return Err("usage: figures blocked|cut [RUNS]".into()),
+        "turn" => turn(runs).await,
+        _ => return Err("usage: figures blocked|cut [RUNS], figures turn [MINUTES]".into()),
     }
     Ok(())
 }
@@ -61,6 +69,32 @@ async fn cut(runs: usize) {
     Figures::of("detected_after_the_cut", detected).print();
     Figures::of("on_the_relay_after_the_cut", rescued).print();
     Figures::of("back_after_healing", returned).print();
+}
+
+/// A session through coturn that lives longer than what it was let in with: credentials hold 30 s, permissions
+/// five minutes and allocations ten, and the last two are renewed with the first.
+async fn turn(minutes: usize) {
+    let coturn = Coturn::start();
+    let mut config = DevConfig::default();
+    config.control.turn = offer([coturn.udp()]);
+    config.control.turn.ttl = 30;
+    let stage = Stage::set(config, network()).await;
+    let (mut pair, _) = stage.join(through(Fence::around([coturn.address()]))).await;
+    pair.on(&TURN_ID).await;
+    let end = Instant::now() + Duration::from_secs(60) * u32::try_from(minutes).unwrap();
+    let (mut messages, mut moves) = (0, 0);
+    while Instant::now() < end {
+        pair.talk().await;
+        messages += 2;
+        while let Some(event) = pair.events.try_next() {
+            moves += 1;
+            eprintln!("{event}");
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let path = pair.viewer.status().path;
+    println!("{messages} messages in {minutes} minutes, {moves} decisions, now on {path:?}");
+    stage.end().await;
 }
 
 /// Seconds, sorted.
