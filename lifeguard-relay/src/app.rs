@@ -2,8 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Json, Router, error_handling::HandleErrorLayer, extract::State, routing::get};
-use http::{HeaderName, StatusCode, header};
+use axum::{
+    Json, Router,
+    error_handling::HandleErrorLayer,
+    extract::{MatchedPath, State},
+    routing::get,
+};
+use http::{HeaderName, Method, StatusCode, header};
 use serde_json::json;
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
 use tower_http::{
@@ -14,6 +19,7 @@ use tower_http::{
     timeout::TimeoutLayer,
     trace::TraceLayer,
 };
+use tracing::Span;
 
 use crate::{
     control::{KillSwitch, Verb},
@@ -35,10 +41,8 @@ pub fn public(routes: Router, ready: Readiness) -> Router {
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         // Tokens and proofs must not reach a log by way of a header.
         .layer(SetSensitiveHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
-        // A span per request. Its path only: a v1 client's query is its token.
-        .layer(TraceLayer::new_for_http().make_span_with(|request: &http::Request<_>| {
-            tracing::debug_span!("http", method = %request.method(), path = request.uri().path())
-        }))
+        // A span per request, and in it what became of the request.
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(answered))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         // A bug in one request is that request's 500 and nobody else's.
         .layer(CatchPanicLayer::new())
@@ -53,6 +57,35 @@ pub fn public(routes: Router, ready: Readiness) -> Router {
         // Nothing we read over HTTP is larger.
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
     Router::new().merge(health).merge(routes).layer(stack)
+}
+
+/// Names the route, never the path: a session's id is in one, and a v1 client's token in another's query.
+fn span<B>(request: &http::Request<B>) -> Span {
+    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
+    let method = method_label(request.method());
+    tracing::debug_span!(
+        "http",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        http.request.method = method,
+        http.route = route,
+        http.response.status_code = tracing::field::Empty,
+    )
+}
+
+fn answered<B>(response: &http::Response<B>, _: Duration, span: &Span) {
+    span.record("http.response.status_code", response.status().as_u16());
+}
+
+/// A method is any word a client likes; those that are not ours have one name.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::POST => "POST",
+        _ => "OTHER",
+    }
 }
 
 /// Ready while the relay takes new peers.

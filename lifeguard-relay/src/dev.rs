@@ -49,7 +49,7 @@ impl Default for DevConfig {
             tls: false,
             caps: Caps { transient: 4_096, ..Caps::default() },
             relay,
-            control: ControlConfig { fallback_ws_enabled: true, ..ControlConfig::default() },
+            control: ControlConfig::development(),
         }
     }
 }

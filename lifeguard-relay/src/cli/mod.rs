@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::arguments::SettingsArgs;
-use crate::{config::ConfigError, listen::TlsError};
+use crate::{config::ConfigError, listen::TlsError, telemetry::tracing::Exporting};
 
 /// beach-lifeguard: the relay that carries a session when nothing else does, and the control plane that
 /// mints its tokens.
@@ -54,8 +54,22 @@ enum Command {
 impl Cli {
     /// Does what was asked, and says in one line why it could not.
     pub async fn run(self) -> ExitCode {
-        log::start();
-        let done = match self.command {
+        let (done, exporting) = match log::start() {
+            Ok(exporting) => (self.obey().await, exporting),
+            Err(failure) => (Err(failure), Exporting::default()),
+        };
+        exporting.finish().await;
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprintln!("beach-lifeguard: {failure}");
+                failure.exit_code()
+            }
+        }
+    }
+
+    async fn obey(self) -> Result<(), Failure> {
+        match self.command {
             Command::Serve(args) => run::serve(args).await,
             Command::ControlPlane(args) => run::control_plane(args).await,
             Command::Dev(args) => run::dev(args).await,
@@ -66,13 +80,6 @@ impl Cli {
             Command::Resume(args) => operate::resume(args).await,
             Command::Drain(args) => operate::drain(args).await,
             Command::Status(args) => operate::status(args).await,
-        };
-        match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(failure) => {
-                eprintln!("beach-lifeguard: {failure}");
-                failure.exit_code()
-            }
         }
     }
 }

@@ -7,31 +7,42 @@ use axum::{
     extract::{State, rejection::JsonRejection},
 };
 use beach_lifeguard_client::{
-    api::RegisterSession,
-    membership::{FRESHNESS, MembershipProof, Purpose},
+    api::{DEFAULT_COHORT, RegisterSession},
+    membership::{FRESHNESS, MembershipProof, Purpose, Verifier},
     reason::Reason,
 };
 use http::StatusCode;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{ControlPlane, STORE_DEADLINE, refusal::Refused};
+use super::{ControlPlane, STORE_DEADLINE, refusal::Refused, rollout::cohort_name};
 use crate::store::{Counted, Registration, StoreError};
+
+/// The body of `POST /v1/sessions`: a session, and the cohort it is counted for.
+#[derive(Deserialize)]
+pub(super) struct Body {
+    #[serde(flatten)]
+    session: RegisterSession,
+    cohort_id: Option<String>,
+}
 
 /// `POST /v1/sessions`.
 pub(super) async fn register(
     State(control): State<ControlPlane>,
-    body: Result<Json<RegisterSession>, JsonRejection>,
+    body: Result<Json<Body>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Refused> {
-    let Json(body) = body.map_err(|_| Reason::InvalidRequest)?;
+    let Json(Body { session: body, cohort_id }) = body.map_err(|_| Reason::InvalidRequest)?;
+    let cohort = cohort_id.as_deref().unwrap_or(DEFAULT_COHORT);
+    let cohort = cohort_name(cohort).ok_or(Reason::InvalidRequest)?;
     let inner = &control.0;
     let life = inner.config.session_life();
     let registered = inner.store.register_session(body.session_id, &body.verifier, life);
     match timeout(STORE_DEADLINE, registered).await.unwrap_or(Err(StoreError::Unavailable)) {
         Ok(Registration::Created) => {
             inner.metrics.session_registered("created");
-            control.count("public", Counted::Session).await;
+            control.count(cohort, Counted::Session).await;
             Ok((StatusCode::CREATED, Json(json!({ "success": true }))))
         }
         Ok(Registration::Known) => {
@@ -52,13 +63,13 @@ pub(super) async fn register(
 
 impl ControlPlane {
     /// Checks that `proof` was made by somebody who knows the session's secret, for this purpose, just now,
-    /// for the first time.
+    /// for the first time. Returns the session's verifier.
     pub(super) async fn prove(
         &self,
         purpose: Purpose,
         session: Uuid,
         proof: &MembershipProof,
-    ) -> Result<(), Reason> {
+    ) -> Result<Verifier, Reason> {
         let inner = &self.0;
         let known = inner.store.verifier(session, inner.config.session_life());
         let verifier = match timeout(STORE_DEADLINE, known).await {
@@ -71,12 +82,22 @@ impl ControlPlane {
         };
         verifier.check(purpose, session, proof, SystemTime::now()).map_err(|_| Reason::MembershipInvalid)?;
         match timeout(STORE_DEADLINE, inner.store.spend_nonce(proof.nonce, FRESHNESS * 2)).await {
-            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(true)) => Ok(verifier),
             Ok(Ok(false)) => Err(Reason::MembershipInvalid),
             Ok(Err(_)) | Err(_) => {
                 inner.metrics.store_failed("nonce");
                 Err(Reason::StoreUnavailable)
             }
+        }
+    }
+
+    /// Keeps a session known that is in use. A store that lost its memory learns it again from whoever is
+    /// connected; one that does not answer is asked again later.
+    pub(super) async fn renew(&self, session: Uuid, verifier: &Verifier) {
+        let inner = &self.0;
+        let renewed = inner.store.register_session(session, verifier, inner.config.session_life());
+        if !matches!(timeout(STORE_DEADLINE, renewed).await, Ok(Ok(_))) {
+            inner.metrics.store_failed("session");
         }
     }
 }

@@ -13,16 +13,37 @@ use beach_lifeguard_client::{
     reason::Reason,
     token::{AUDIENCE, CAPABILITY, FallbackToken},
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{ControlPlane, STORE_DEADLINE, refusal::Refused};
-use crate::store::{Bucket, Counted, Counts};
+use super::{
+    ControlPlane, STORE_DEADLINE,
+    config::Mode,
+    entitlement::Unentitled,
+    refusal::{Refused, RefusedV1},
+    rollout::cohort_name,
+};
+use crate::store::Counted;
+
+/// The body of both forms: who asks, and for what access. Nothing said is all that the role may do.
+#[derive(Deserialize)]
+pub(super) struct Body {
+    #[serde(flatten)]
+    request: TokenRequest,
+    #[serde(default = "all")]
+    access: Access,
+}
+
+const fn all() -> Access {
+    Access::Full
+}
 
 /// What was minted.
 struct Minted {
+    cohort: String,
     token: FallbackToken,
     expires_at: OffsetDateTime,
     hint: GuardrailHint,
@@ -32,14 +53,13 @@ struct Minted {
 /// `POST /v1/fallback/token`.
 pub(super) async fn mint(
     State(control): State<ControlPlane>,
-    body: Result<Json<TokenRequest>, JsonRejection>,
+    body: Result<Json<Body>, JsonRejection>,
 ) -> Result<Json<TokenResponse>, Refused> {
-    let Json(request) = body.map_err(|_| Reason::InvalidRequest)?;
-    let minted = control.mint_counted(&request, Wire::V2).await?;
+    let minted = control.mint_counted(body, Wire::V2).await?;
     Ok(Json(TokenResponse {
         token: minted.token,
         expires_at: minted.expires_at,
-        cohort: request.cohort_id,
+        cohort: minted.cohort,
         guardrail_hint: minted.hint,
         guardrail_ratio: minted.hint.ratio,
         guardrail_soft_breach: minted.hint.soft_breach,
@@ -49,14 +69,12 @@ pub(super) async fn mint(
     }))
 }
 
-/// `POST /fallback/token`: the deployed clients' form, which cannot prove membership; the session must be
-/// known.
+/// `POST /fallback/token`: the deployed clients' form. They cannot prove membership.
 pub(super) async fn mint_v1(
     State(control): State<ControlPlane>,
-    body: Result<Json<TokenRequest>, JsonRejection>,
-) -> Result<Json<Value>, Refused> {
-    let Json(request) = body.map_err(|_| Reason::InvalidRequest)?;
-    let minted = control.mint_counted(&request, Wire::V1).await?;
+    body: Result<Json<Body>, JsonRejection>,
+) -> Result<Json<Value>, RefusedV1> {
+    let minted = control.mint_counted(body, Wire::V1).await?;
     let at = minted.expires_at;
     let nine =
         json!([at.year(), at.ordinal(), at.hour(), at.minute(), at.second(), at.nanosecond(), 0, 0, 0]);
@@ -77,56 +95,125 @@ enum Wire {
     V2,
 }
 
+/// Why nothing was minted: what the client hears, and how it is counted.
+#[derive(Debug, Clone, Copy)]
+enum Denied {
+    Refused(Reason),
+    Unentitled(Unentitled),
+}
+
+impl From<Reason> for Denied {
+    fn from(reason: Reason) -> Self {
+        Self::Refused(reason)
+    }
+}
+
+impl From<Unentitled> for Denied {
+    fn from(unentitled: Unentitled) -> Self {
+        Self::Unentitled(unentitled)
+    }
+}
+
+impl Denied {
+    fn reason(self) -> Reason {
+        match self {
+            Self::Refused(reason) => reason,
+            Self::Unentitled(unentitled) => unentitled.reason(),
+        }
+    }
+
+    /// The `outcome` and `guardrail` labels of `beach_fallback_token_requests_total`.
+    fn labels(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Unentitled(unentitled) => unentitled.labels(),
+            Self::Refused(Reason::FallbackPaused) => ("paused", "n/a"),
+            Self::Refused(Reason::InvalidSessionId | Reason::UnknownSession) => ("invalid_session", "n/a"),
+            Self::Refused(Reason::StoreUnavailable) => ("error", "redis"),
+            Self::Refused(Reason::Internal) => ("error", "serialize"),
+            Self::Refused(_) => ("error", "n/a"),
+        }
+    }
+}
+
 impl ControlPlane {
-    async fn mint_counted(&self, request: &TokenRequest, wire: Wire) -> Result<Minted, Refused> {
-        let minted = self.mint(request, wire).await;
+    async fn mint_counted(
+        &self,
+        body: Result<Json<Body>, JsonRejection>,
+        wire: Wire,
+    ) -> Result<Minted, Refused> {
+        let minted = match body {
+            Ok(Json(body)) => self.mint(body, wire).await,
+            Err(_) => Err(Reason::InvalidRequest.into()),
+        };
         let (outcome, guardrail) = match &minted {
             Ok(minted) if minted.hint.soft_breach => ("issued", "soft_breach"),
             Ok(_) => ("issued", "within_budget"),
-            Err(Reason::FallbackPaused) => ("paused", "n/a"),
-            Err(Reason::EntitlementRequired) => ("entitlement_denied", "missing_proof"),
-            Err(Reason::EntitlementMissing) => ("entitlement_denied", "missing_entitlement"),
-            Err(Reason::EntitlementInvalid) => ("entitlement_denied", "invalid_proof"),
-            Err(Reason::InvalidSessionId | Reason::UnknownSession) => ("invalid_session", "n/a"),
-            Err(Reason::StoreUnavailable) => ("error", "redis"),
-            Err(Reason::Internal) => ("error", "serialize"),
-            Err(_) => ("error", "n/a"),
+            Err(denied) => denied.labels(),
         };
         self.0.metrics.token_requested(outcome, guardrail);
-        minted.map_err(Refused)
+        minted.map_err(|denied| Refused(denied.reason()))
     }
 
-    /// The cheap checks first; nothing is counted for a request that is refused.
-    async fn mint(&self, request: &TokenRequest, wire: Wire) -> Result<Minted, Reason> {
+    /// The cheap checks first, those that ask somebody else last; nothing is counted for a request that is
+    /// refused.
+    async fn mint(&self, Body { request, access }: Body, wire: Wire) -> Result<Minted, Denied> {
         let inner = &self.0;
         let session = Uuid::parse_str(&request.session_id).map_err(|_| Reason::InvalidSessionId)?;
         let cohort = cohort_name(&request.cohort_id).ok_or(Reason::InvalidRequest)?;
         if inner.kill_switch.pauses_minting(cohort) {
-            return Err(Reason::FallbackPaused);
+            return Err(Reason::FallbackPaused.into());
         }
-        if !inner.config.fallback_ws_enabled {
-            return Err(Reason::FallbackDisabled);
+        if !inner.config.is_rolled_out(cohort, session) {
+            return Err(Reason::FallbackDisabled.into());
         }
-        let (peer, role) = match (wire, &request.proof) {
-            (_, Some(proof)) => {
+        let entitled = self.entitled(&request, wire).await?;
+        let (peer, role) = match &request.proof {
+            Some(proof) => {
                 self.prove(Purpose::Token, session, proof).await?;
                 (proof.peer_id, proof.role)
             }
-            (Wire::V2, None) => return Err(Reason::MembershipInvalid),
-            (Wire::V1, None) => {
-                let known = inner.store.verifier(session, inner.config.session_life());
-                match timeout(STORE_DEADLINE, known).await {
-                    Ok(Ok(Some(_))) => (Uuid::new_v4(), Role::Viewer),
-                    Ok(Ok(None)) => return Err(Reason::UnknownSession),
-                    Ok(Err(_)) | Err(_) => return Err(Reason::StoreUnavailable),
-                }
+            None if wire == Wire::V2 => return Err(Reason::MembershipInvalid.into()),
+            None if entitled => (Uuid::new_v4(), Role::Viewer),
+            None => {
+                self.known(session).await?;
+                (Uuid::new_v4(), Role::Viewer)
             }
         };
         let counts = self.count(cohort, Counted::Activation(session)).await;
-        let hint = self.judge(counts);
+        let hint = self.guard(cohort, counts).await;
         let bits = FeatureBits { telemetry_enabled: request.telemetry_opt_in, fallback_authorized: true };
-        let (token, expires_at) = self.sign(session, peer, role, cohort, bits)?;
-        Ok(Minted { token, expires_at, hint, bits })
+        let (token, expires_at) = self.sign(session, peer, role, access, cohort, bits)?;
+        Ok(Minted { cohort: cohort.to_owned(), token, expires_at, hint, bits })
+    }
+
+    /// Whether the account has shown that it may. Deployed v1 clients cannot prove membership, so for them
+    /// the entitlement is what admits; in development it is enough that the session is known.
+    async fn entitled(&self, request: &TokenRequest, wire: Wire) -> Result<bool, Denied> {
+        let entitlements = &self.0.entitlements;
+        let proof = request.entitlement_proof.as_deref();
+        let stands_alone = wire == Wire::V1 && request.proof.is_none();
+        let lenient =
+            self.0.config.mode == Mode::Development && (proof.is_none() || !entitlements.are_configured());
+        if !entitlements.are_required() && (!stands_alone || lenient) {
+            return Ok(false);
+        }
+        if proof.is_none() {
+            return Err(Unentitled::MissingProof.into());
+        }
+        entitlements.check(proof, &[entitlements.fallback()]).await?;
+        Ok(true)
+    }
+
+    async fn known(&self, session: Uuid) -> Result<(), Reason> {
+        let known = self.0.store.verifier(session, self.0.config.session_life());
+        match timeout(STORE_DEADLINE, known).await {
+            Ok(Ok(Some(_))) => Ok(()),
+            Ok(Ok(None)) => Err(Reason::UnknownSession),
+            Ok(Err(_)) | Err(_) => {
+                self.0.metrics.store_failed("session");
+                Err(Reason::StoreUnavailable)
+            }
+        }
     }
 
     fn sign(
@@ -134,6 +221,7 @@ impl ControlPlane {
         session: Uuid,
         peer: Uuid,
         role: Role,
+        access: Access,
         cohort: &str,
         bits: FeatureBits,
     ) -> Result<(FallbackToken, OffsetDateTime), Reason> {
@@ -147,7 +235,7 @@ impl ControlPlane {
             session_id: session,
             cohort_id: cohort.to_owned(),
             role,
-            access: Access::Full,
+            access,
             iat: now,
             nbf: now,
             exp,
@@ -159,37 +247,4 @@ impl ControlPlane {
         let expires = i64::try_from(exp).ok().and_then(|exp| OffsetDateTime::from_unix_timestamp(exp).ok());
         expires.map(|expires| (token, expires)).ok_or(Reason::Internal)
     }
-
-    /// Adds to this hour's bucket. A store that does not answer costs the figure, never the exit.
-    pub(super) async fn count(&self, cohort: &str, what: Counted) -> Counts {
-        let bucket = Bucket::of(OffsetDateTime::now_utc());
-        match timeout(STORE_DEADLINE, self.0.store.count(cohort, &bucket, what)).await {
-            Ok(Ok(counts)) => counts,
-            Ok(Err(_)) | Err(_) => {
-                self.0.metrics.store_failed("guardrail");
-                Counts::default()
-            }
-        }
-    }
-
-    /// Soft: over the threshold the token is tagged and the operator alerted, and minting goes on.
-    fn judge(&self, counts: Counts) -> GuardrailHint {
-        let threshold = self.0.config.guardrail_threshold;
-        let ratio = counts.activations as f64 / counts.sessions.max(counts.activations).max(1) as f64;
-        let soft_breach = ratio > threshold && counts.sessions >= MEANINGFUL;
-        self.0.metrics.guardrail_ratio(ratio);
-        if soft_breach {
-            tracing::warn!(ratio, threshold, "guardrail_soft_breach");
-        }
-        GuardrailHint { ratio, threshold, soft_breach }
-    }
 }
-
-/// A cohort's name: 1 to 64 of `a-z A-Z 0-9 . _ -`. Anything else would be somebody's key in the store.
-fn cohort_name(text: &str) -> Option<&str> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (matches!(text.len(), 1..=64) && text.bytes().all(legal)).then_some(text)
-}
-
-/// Sessions in an hour below which a share says nothing.
-const MEANINGFUL: u64 = 200;

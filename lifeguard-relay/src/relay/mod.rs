@@ -183,7 +183,10 @@ impl Shared {
     /// Answers a request that may not become a socket, and remembers why.
     fn refuse(&self, refused: HttpRefused) -> Response {
         self.note_refusal(refused.label());
-        self.metrics.handshake_failed(refused.label());
+        self.metrics.handshake_failed(refused.counted_as());
+        if let HttpRefused::Token(label) = refused {
+            self.metrics.token_refused(label);
+        }
         refused.into_response()
     }
 

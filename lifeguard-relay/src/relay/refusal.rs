@@ -45,6 +45,15 @@ impl HttpRefused {
         }
     }
 
+    /// The label under which the failed handshake is counted, the same as after the upgrade.
+    pub(crate) fn counted_as(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Token(_) => "bad_token",
+            _ => self.label(),
+        }
+    }
+
     fn status(self) -> (StatusCode, &'static str) {
         match self {
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "this relay is draining; ask another one"),

@@ -10,6 +10,8 @@
 //! - The kill switch never goes back to an older revision.
 //! - Everything has a life or a bound; nothing grows for ever.
 
+#[cfg(test)]
+pub(crate) mod flaky;
 mod flush;
 mod memory;
 mod redis;

@@ -1,3 +1,4 @@
-//! What an operator sees: metrics, and nothing that names a person or a session.
+//! What an operator sees: metrics, log lines and traces, and nothing that names a person or a session.
 
 pub mod metrics;
+pub mod tracing;

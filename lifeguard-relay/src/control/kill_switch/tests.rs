@@ -1,11 +1,7 @@
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
-use async_trait::async_trait;
-use beach_lifeguard_client::membership::Verifier;
-use uuid::Uuid;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
-use crate::store::{Bucket, Counted, Counts, MemoryStore, Registration, Totals};
+use crate::store::{MemoryStore, flaky::Flaky};
 
 #[tokio::test]
 async fn each_verb_includes_the_milder_ones_and_a_cohort_has_its_own() {
@@ -70,7 +66,7 @@ async fn a_store_that_comes_back_empty_does_not_lift_an_order() {
     let store = Arc::new(Flaky::default());
     let switch = KillSwitch::new(Some(store.clone()));
     switch.set(None, Some(Verb::RefuseNew), "op", "incident").await.unwrap();
-    *store.inner.lock() = Arc::default();
+    store.forget();
     switch.agree().await.unwrap();
     assert!(switch.refuses_new("x"));
     assert_eq!(store.switch().await.unwrap(), switch.state());
@@ -98,57 +94,4 @@ async fn there_is_an_end_to_cohorts() {
     assert_eq!(switch.set(Some("more"), Some(Verb::Stop), "op", "").await, Err(StoreError::Full));
     switch.set(Some("c1"), None, "op", "").await.unwrap();
     switch.set(Some("more"), Some(Verb::Stop), "op", "").await.unwrap();
-}
-
-/// A memory store that can be away, or lose its memory.
-#[derive(Debug, Default)]
-struct Flaky {
-    inner: Mutex<Arc<MemoryStore>>,
-    away: AtomicBool,
-}
-
-impl Flaky {
-    fn inner(&self) -> Result<Arc<MemoryStore>, StoreError> {
-        if self.away.load(Relaxed) { Err(StoreError::Unavailable) } else { Ok(self.inner.lock().clone()) }
-    }
-}
-
-#[async_trait]
-impl Store for Flaky {
-    async fn register_session(
-        &self,
-        id: Uuid,
-        v: &Verifier,
-        life: Duration,
-    ) -> Result<Registration, StoreError> {
-        self.inner()?.register_session(id, v, life).await
-    }
-
-    async fn verifier(&self, id: Uuid, life: Duration) -> Result<Option<Verifier>, StoreError> {
-        self.inner()?.verifier(id, life).await
-    }
-
-    async fn spend_nonce(&self, nonce: [u8; 16], life: Duration) -> Result<bool, StoreError> {
-        self.inner()?.spend_nonce(nonce, life).await
-    }
-
-    async fn spend_jti(&self, jti: Uuid, life: Duration) -> Result<bool, StoreError> {
-        self.inner()?.spend_jti(jti, life).await
-    }
-
-    async fn count(&self, cohort: &str, bucket: &Bucket, what: Counted) -> Result<Counts, StoreError> {
-        self.inner()?.count(cohort, bucket, what).await
-    }
-
-    async fn switch(&self) -> Result<SwitchState, StoreError> {
-        self.inner()?.switch().await
-    }
-
-    async fn set_switch(&self, state: &SwitchState) -> Result<SwitchState, StoreError> {
-        self.inner()?.set_switch(state).await
-    }
-
-    async fn add_totals(&self, batch: Uuid, totals: &Totals) -> Result<(), StoreError> {
-        self.inner()?.add_totals(batch, totals).await
-    }
 }

@@ -11,13 +11,16 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use beach_lifeguard_client::reason::Reason;
+use bytes::Bytes;
 use http::{StatusCode, header};
 use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use uuid::Uuid;
 
 pub(super) use self::room::Rooms;
 use super::{ControlPlane, refusal::Refused};
+use crate::listen::{Client, Socket};
 
 /// `GET /v1/signaling/{session}`.
 pub(super) async fn enter(
@@ -27,10 +30,18 @@ pub(super) async fn enter(
 ) -> Result<Response, Refused> {
     let session = Uuid::parse_str(&session).map_err(|_| Reason::InvalidSessionId)?;
     let (key, upgrade) = take_upgrade(&mut request).ok_or(Reason::InvalidRequest)?;
+    // Holds the connection's place among the strangers until its member has proven who it is.
+    let client = request.extensions_mut().remove::<Client>();
     let rooms = control.0.rooms.clone();
     rooms.tasks().spawn(async move {
-        if let Ok(socket) = upgrade.await {
-            socket::serve(control, session, socket).await;
+        let Ok(upgraded) = upgrade.await else { return };
+        // Our own listener's socket is taken out of hyper, which would keep a buffer for each; another
+        // service's is used as it comes.
+        match upgraded.downcast::<TokioIo<Socket>>() {
+            Ok(parts) => socket::serve(control, session, client, parts.io.into_inner(), parts.read_buf).await,
+            Err(upgraded) => {
+                socket::serve(control, session, client, TokioIo::new(upgraded), Bytes::new()).await;
+            }
         }
     });
     let headers = [

@@ -1,14 +1,21 @@
 //! Who is in which room. No IO.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use beach_lifeguard_client::{
-    Role,
+    CloseCode, Role,
     signaling::{FromRoom, RoomPeer},
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -33,8 +40,37 @@ struct Member {
     /// Tells this entry from a newer one of the same peer.
     entry: u64,
     inbox: mpsc::Sender<FromRoom>,
-    /// Dropped when a newer entry takes over.
-    _superseded: CancellationToken,
+    end: Arc<End>,
+}
+
+/// How the room shows a member out.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    /// Cancelled when it is time to go.
+    pub(super) now: CancellationToken,
+    behind: AtomicBool,
+}
+
+impl End {
+    /// What to say then.
+    pub(super) fn farewell(&self) -> (CloseCode, &'static str) {
+        if self.behind.load(Relaxed) {
+            (CloseCode::SLOW_CONSUMER, "behind")
+        } else {
+            (CloseCode::SUPERSEDED, "superseded")
+        }
+    }
+}
+
+impl Member {
+    /// Tells a member who comes and who goes. One that does not read would believe what is no longer so:
+    /// it is shown out, and finds out when it comes back.
+    fn tell(&self, news: FromRoom) {
+        if matches!(self.inbox.try_send(news), Err(TrySendError::Full(_))) {
+            self.end.behind.store(true, Relaxed);
+            self.end.now.cancel();
+        }
+    }
 }
 
 /// One entry into a room; dropping it leaves.
@@ -44,8 +80,7 @@ pub(super) struct Presence {
     peer: Uuid,
     entry: u64,
     pub(super) inbox: mpsc::Receiver<FromRoom>,
-    /// Cancelled when a newer entry of the same peer takes over.
-    pub(super) superseded: CancellationToken,
+    pub(super) end: Arc<End>,
 }
 
 /// The room holds as many as it may.
@@ -57,7 +92,7 @@ impl Rooms {
         Self(Arc::new(Inner { rooms: Mutex::default(), metrics, tasks: TaskTracker::new(), stop }))
     }
 
-    pub(super) fn tasks(&self) -> &TaskTracker {
+    pub(in crate::control) fn tasks(&self) -> &TaskTracker {
         &self.0.tasks
     }
 
@@ -82,19 +117,20 @@ impl Rooms {
             return Err(RoomFull);
         }
         let (to_inbox, inbox) = mpsc::channel(INBOX);
-        let superseded = CancellationToken::new();
-        let member = Member { role, entry, inbox: to_inbox, _superseded: superseded.clone() };
-        if let Some(older) = room.insert(peer, member) {
-            older._superseded.cancel();
+        let end = Arc::<End>::default();
+        let member = Member { role, entry, inbox: to_inbox, end: end.clone() };
+        let older = room.insert(peer, member);
+        if let Some(older) = &older {
+            older.end.now.cancel();
         }
         let others = room.iter().filter(|(id, _)| **id != peer);
         let present =
             others.clone().map(|(&peer_id, member)| RoomPeer { peer_id, role: member.role }).collect();
         for (_, other) in others {
-            let _ = other.inbox.try_send(FromRoom::PeerJoined(RoomPeer { peer_id: peer, role }));
+            other.tell(FromRoom::PeerJoined(RoomPeer { peer_id: peer, role }));
         }
         self.count(&rooms);
-        Ok((Presence { rooms: self.clone(), session, peer, entry, inbox, superseded }, present))
+        Ok((Presence { rooms: self.clone(), session, peer, entry, inbox, end }, present))
     }
 
     fn leave(&self, session: Uuid, peer: Uuid, entry: u64) {
@@ -105,7 +141,7 @@ impl Rooms {
         }
         room.remove(&peer);
         for member in room.values() {
-            let _ = member.inbox.try_send(FromRoom::PeerLeft { peer_id: peer });
+            member.tell(FromRoom::PeerLeft { peer_id: peer });
         }
         if room.is_empty() {
             rooms.remove(&session);
@@ -182,9 +218,24 @@ mod tests {
         let (rooms, session, peer) = (rooms(), Uuid::new_v4(), Uuid::new_v4());
         let (older, _) = rooms.enter(session, peer, Role::Host, 1).unwrap();
         let (newer, _) = rooms.enter(session, peer, Role::Host, 2).unwrap();
-        assert!(older.superseded.is_cancelled() && !newer.superseded.is_cancelled());
+        assert!(older.end.now.is_cancelled() && !newer.end.now.is_cancelled());
+        assert_eq!(older.end.farewell().0, CloseCode::SUPERSEDED);
         drop(older);
         assert_eq!(rooms.0.rooms.lock()[&session].len(), 1);
+    }
+
+    #[test]
+    fn a_member_that_does_not_read_is_shown_out() {
+        let (rooms, session) = (rooms(), Uuid::new_v4());
+        let (host, _) = rooms.enter(session, Uuid::new_v4(), Role::Host, 0).unwrap();
+        let viewer = Uuid::new_v4();
+        // Each entry is kept: one that left would be news of its own.
+        let mut entries = Vec::new();
+        for n in 0..=INBOX as u64 {
+            assert!(!host.end.now.is_cancelled(), "{n}");
+            entries.push(rooms.enter(session, viewer, Role::Viewer, n + 1).unwrap());
+        }
+        assert_eq!(host.end.farewell().0, CloseCode::SLOW_CONSUMER);
     }
 
     #[test]

@@ -6,60 +6,114 @@ use std::{
 };
 
 use beach_lifeguard_client::{
-    CloseCode,
-    membership::Purpose,
+    CloseCode, Role as MemberRole,
+    membership::{Purpose, Verifier},
     reason::Reason,
     signaling::{FromRoom, MAX_MESSAGE_BYTES, ToRoom},
 };
+use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Message,
+        Error as WsError, Message,
         protocol::{CloseFrame, Role, WebSocketConfig},
     },
 };
 use uuid::Uuid;
 
 use super::room::Presence;
-use crate::control::ControlPlane;
+use crate::{control::ControlPlane, listen::Client};
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type Socket<S> = WebSocketStream<S>;
 
-/// Serves one socket until it ends.
-pub(super) async fn serve(control: ControlPlane, session: Uuid, upgraded: Upgraded) {
+/// Serves one socket until it ends. `read` came with the request.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    control: ControlPlane,
+    session: Uuid,
+    client: Option<Client>,
+    io: S,
+    read: Bytes,
+) {
     let limits = WebSocketConfig::default()
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER)
         .max_write_buffer_size(2 * MAX_MESSAGE_BYTES)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES));
-    let io = TokioIo::new(upgraded);
-    let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(limits)).await;
-    let admitted = timeout(HELLO, admit(&control, session, &mut socket)).await;
-    let (code, reason) = match admitted.unwrap_or(Err(Unwelcome::Timeout)) {
-        Ok(presence) => visit(&control, presence, &mut socket).await,
+    let mut socket = WebSocketStream::from_partially_read(io, read.into(), Role::Server, Some(limits)).await;
+    let admitted = tokio::select! {
+        admitted = timeout(HELLO, admit(&control, session, &mut socket)) => {
+            admitted.unwrap_or(Err(Unwelcome::Timeout))
+        }
+        () = evicted(client.as_ref()) => Err(Unwelcome::Evicted),
+    };
+    // A stranger no more.
+    drop(client);
+    let (code, reason) = match admitted {
+        Ok(member) => visit(&control, session, member, &mut socket).await,
         Err(unwelcome) => {
             control.0.metrics.signaling_refused(unwelcome.label());
             unwelcome.close()
         }
     };
+    farewell(&mut socket, code, reason).await;
+}
+
+/// Says goodbye and reads until the member has heard it: closing a socket with something unread in it
+/// resets it, and the member never learns why.
+async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut Socket<S>,
+    code: CloseCode,
+    reason: &'static str,
+) {
     let frame = CloseFrame { code: code.get().into(), reason: reason.into() };
-    // The peer may be gone already; either way this ends.
-    let _ = timeout(WRITE, socket.close(Some(frame))).await;
+    if !matches!(timeout(WRITE, socket.send(Message::Close(Some(frame)))).await, Ok(Ok(()))) {
+        return;
+    }
+    let heard = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(_)) => {}
+                // What was wrong with the message is still wrong with the rest of it.
+                Some(Err(WsError::Capacity(_) | WsError::Protocol(_) | WsError::Utf8(_))) => break,
+                Some(Err(_)) | None => return,
+            }
+        }
+        let mut waste = [0; 1024];
+        while matches!(socket.get_mut().read(&mut waste).await, Ok(1..)) {}
+    };
+    let _ = timeout(ANSWER, heard).await;
+}
+
+/// The scope for strangers is full, and this one had its time.
+async fn evicted(client: Option<&Client>) {
+    match client {
+        Some(client) => client.transient.evicted().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Somebody who was let in.
+struct Member {
+    presence: Presence,
+    role: MemberRole,
+    verifier: Verifier,
 }
 
 /// Why nobody was let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unwelcome {
-    Refused(Reason),
+    Evicted,
     Full,
-    Malformed,
-    Timeout,
     Gone,
+    Malformed,
+    Refused(Reason),
+    Timeout,
 }
 
 impl Unwelcome {
@@ -70,14 +124,16 @@ impl Unwelcome {
             Self::Full => "full",
             Self::Malformed => "malformed",
             Self::Timeout => "timeout",
-            Self::Gone => "other",
+            Self::Evicted | Self::Gone => "other",
         }
     }
 
     const fn close(self) -> (CloseCode, &'static str) {
         match self {
             // Not the client's fault: it may come back.
-            Self::Refused(Reason::StoreUnavailable) | Self::Full => (CloseCode::RATE_LIMITED, self.label()),
+            Self::Refused(Reason::StoreUnavailable) | Self::Full | Self::Evicted => {
+                (CloseCode::RATE_LIMITED, self.label())
+            }
             Self::Refused(_) => (CloseCode::BAD_TOKEN, self.label()),
             Self::Malformed => (CloseCode::BAD_FRAME, self.label()),
             Self::Timeout | Self::Gone => (CloseCode::POLICY, self.label()),
@@ -85,7 +141,11 @@ impl Unwelcome {
     }
 }
 
-async fn admit(control: &ControlPlane, session: Uuid, socket: &mut Socket) -> Result<Presence, Unwelcome> {
+async fn admit<S: AsyncRead + AsyncWrite + Unpin>(
+    control: &ControlPlane,
+    session: Uuid,
+    socket: &mut Socket<S>,
+) -> Result<Member, Unwelcome> {
     let proof = loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
@@ -97,29 +157,36 @@ async fn admit(control: &ControlPlane, session: Uuid, socket: &mut Socket) -> Re
             _ => return Err(Unwelcome::Gone),
         }
     };
-    control.prove(Purpose::Signaling, session, &proof).await.map_err(Unwelcome::Refused)?;
+    let proven = control.prove(Purpose::Signaling, session, &proof).await;
+    let verifier = proven.map_err(Unwelcome::Refused)?;
     let entry = ENTRIES.fetch_add(1, Relaxed);
     let entered = control.0.rooms.enter(session, proof.peer_id, proof.role, entry);
     let (presence, peers) = entered.map_err(|_| Unwelcome::Full)?;
     say(socket, &FromRoom::Welcome { peers }).await.map_err(|_| Unwelcome::Gone)?;
-    Ok(presence)
+    Ok(Member { presence, role: proof.role, verifier })
 }
 
 /// Moves envelopes; returns how to say goodbye.
-async fn visit(
+async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
     control: &ControlPlane,
-    mut presence: Presence,
-    socket: &mut Socket,
+    session: Uuid,
+    member: Member,
+    socket: &mut Socket<S>,
 ) -> (CloseCode, &'static str) {
+    let Member { mut presence, role, verifier } = member;
+    let mut renew = interval_at(Instant::now() + RENEW, RENEW);
+    renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ping = interval_at(Instant::now() + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let stop = control.0.rooms.stop().clone();
+    let (stop, end) = (control.0.rooms.stop().clone(), presence.end.clone());
     let mut heard = Instant::now();
     let mut allowance = Allowance::new(Instant::now());
     loop {
         tokio::select! {
             () = stop.cancelled() => return (CloseCode::RESTART, "restart"),
-            () = presence.superseded.cancelled() => return (CloseCode::SUPERSEDED, "superseded"),
+            () = end.now.cancelled() => return end.farewell(),
+            // A session lives while its host is here, whatever happens to the store meanwhile.
+            _ = renew.tick(), if role == MemberRole::Host => control.renew(session, &verifier).await,
             _ = ping.tick() => {
                 if heard.elapsed() > PING * MISSED {
                     return (CloseCode::IDLE, "silent");
@@ -140,6 +207,8 @@ async fn visit(
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                     Some(Ok(Message::Binary(_) | Message::Frame(_))) => return (CloseCode::BAD_FRAME, "malformed"),
                     Some(Ok(Message::Close(_))) | None => return (CloseCode::NORMAL, "left"),
+                    Some(Err(WsError::Capacity(_))) => return (CloseCode::TOO_BIG, "too_big"),
+                    Some(Err(WsError::Utf8(_))) => return (CloseCode::BAD_FRAME, "malformed"),
                     Some(Err(_)) => return (CloseCode::PROTOCOL_ERROR, "protocol_error"),
                 };
                 if !allowance.take(heard) {
@@ -161,7 +230,10 @@ async fn visit(
     }
 }
 
-async fn say(socket: &mut Socket, message: &FromRoom) -> Result<(), Gone> {
+async fn say<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut Socket<S>,
+    message: &FromRoom,
+) -> Result<(), Gone> {
     let text = serde_json::to_string(message).map_err(|_| Gone)?;
     timeout(WRITE, socket.send(Message::text(text))).await.map_err(|_| Gone)?.map_err(|_| Gone)
 }
@@ -194,10 +266,14 @@ impl Allowance {
 /// Numbers entries, to tell a newer one of the same peer from an older.
 static ENTRIES: AtomicU64 = AtomicU64::new(0);
 
+/// Between two words of a host's that its session is in use: what a Redis that lost its memory costs.
+const RENEW: Duration = Duration::from_secs(60);
 /// Time for the whole hello.
 const HELLO: Duration = Duration::from_secs(5);
 /// Time for one message to leave.
 const WRITE: Duration = Duration::from_secs(5);
+/// Time for a member to hear why it was closed.
+const ANSWER: Duration = Duration::from_secs(1);
 /// Between two pings.
 const PING: Duration = Duration::from_secs(15);
 /// Pings without any sign of life before the member is let go.
@@ -208,3 +284,7 @@ const BURST: f64 = 400.0;
 const RATE: f64 = 40.0;
 /// Read and write buffers in bytes; an envelope is a few KiB.
 const BUFFER: usize = 4 * 1024;
+
+#[cfg(test)]
+#[path = "socket_tests.rs"]
+mod tests;

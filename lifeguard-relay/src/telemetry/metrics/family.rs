@@ -45,8 +45,15 @@ impl Family {
         pairs
     }
 
+    /// The series of exactly these label values.
+    pub fn find(&self, wanted: &[&str]) -> Option<usize> {
+        self.labels.iter().zip(wanted).try_fold(0, |series, ((_, values), wanted)| {
+            values.iter().position(|value| value == wanted).map(|at| series * values.len() + at)
+        })
+    }
+
     /// The series of these label values; a value outside a closed set counts as the set's last.
-    pub fn find(&self, wanted: &[&str]) -> usize {
+    pub fn find_or_last(&self, wanted: &[&str]) -> usize {
         self.labels.iter().zip(wanted).fold(0, |series, ((_, values), wanted)| {
             let at = values.iter().position(|value| value == wanted).unwrap_or(values.len() - 1);
             series * values.len() + at
@@ -150,25 +157,32 @@ const HANDSHAKE: &[&str] = &[
     "wire_mismatch",
     "session_full",
     "rate_limited",
+    "evicted",
+    "not_websocket",
+    "origin",
+    "subprotocol",
+    "v1_off",
     "other",
 ];
 
 const TOKEN: &[&str] = &[
-    "invalid_base64",
-    "invalid_json",
-    "token_expired",
-    "not_yet_valid",
-    "malformed",
-    "wrong_type",
     "wrong_algorithm",
-    "unknown_key",
-    "bad_signature",
-    "wrong_issuer",
     "wrong_audience",
-    "life_too_long",
-    "missing_claim",
+    "invalid_base64",
+    "invalid_claims",
     "missing_entitlement",
-    "spent",
+    "token_expired",
+    "wrong_issuer",
+    "invalid_json",
+    "unknown_key",
+    "token_lives_too_long",
+    "malformed_token",
+    "token_not_yet_valid",
+    "session_mismatch",
+    "bad_signature",
+    "token_spent",
+    "peer_mismatch",
+    "wrong_token_type",
     "other",
 ];
 

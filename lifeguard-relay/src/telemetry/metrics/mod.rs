@@ -16,7 +16,9 @@ use std::{
 use beach_lifeguard_client::CloseCode;
 use opentelemetry::{KeyValue, metrics::MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
+use parking_lot::Mutex;
 use prometheus::{Encoder, Histogram, HistogramOpts, Registry, TextEncoder};
+use tokio::time::Instant;
 
 use self::family::{Id, VERBS};
 pub use self::{
@@ -32,6 +34,8 @@ pub struct Metrics {
     fanout: Histogram,
     lived: Histogram,
     registry: Registry,
+    /// When somebody last read all of them.
+    read_at: Mutex<Instant>,
     /// Keeps the instruments alive.
     _provider: SdkMeterProvider,
 }
@@ -41,7 +45,7 @@ struct Cells(Vec<Vec<AtomicU64>>);
 
 impl Cells {
     fn at(&self, id: Id, labels: &[&str]) -> &AtomicU64 {
-        &self.0[id as usize][FAMILIES[id as usize].find(labels)]
+        &self.0[id as usize][FAMILIES[id as usize].find_or_last(labels)]
     }
 }
 
@@ -85,22 +89,30 @@ impl Metrics {
             ),
             cells,
             registry,
+            read_at: Mutex::new(Instant::now()),
             _provider: provider,
         }
     }
 
     /// Writes them in Prometheus' text format 0.0.4.
     pub fn render(&self) -> String {
+        *self.read_at.lock() = Instant::now();
         let mut text = Vec::new();
         // Writing into memory cannot fail; a metric that cannot be encoded would be missing, not fatal.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         String::from_utf8(text).unwrap_or_default()
     }
 
-    /// Reads one series; for tests, status pages and the demo.
+    /// How long ago somebody [rendered](Self::render) them; since the start, when nobody did.
+    pub fn unread_for(&self) -> Duration {
+        self.read_at.lock().elapsed()
+    }
+
+    /// Reads one series; for tests, status pages and the demo. 0 for one that does not exist.
     pub fn read(&self, name: &str, labels: &[&str]) -> u64 {
-        let family = FAMILIES.iter().position(|family| family.name == name);
-        family.map_or(0, |at| self.cells.0[at][FAMILIES[at].find(labels)].load(Relaxed))
+        let at = FAMILIES.iter().position(|family| family.name == name);
+        let cell = at.and_then(|at| Some(&self.cells.0[at][FAMILIES[at].find(labels)?]));
+        cell.map_or(0, |cell| cell.load(Relaxed))
     }
 
     fn add(&self, id: Id, labels: &[&str], by: u64) {

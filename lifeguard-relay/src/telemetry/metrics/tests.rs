@@ -1,3 +1,5 @@
+use beach_lifeguard_client::token::TokenError;
+
 use super::*;
 
 /// The document an operator reads, made from the table.
@@ -58,6 +60,26 @@ fn every_series_shows_from_the_start_and_there_are_few() {
     for (name, kind, _) in PROCESS {
         assert!(text.contains(&format!("# TYPE {name} {kind}\n{name} ")), "{name}\n{text}");
     }
+}
+
+#[test]
+fn every_reason_the_crates_know_has_a_series_of_its_own() {
+    let metrics = Metrics::new();
+    for error in TokenError::ALL {
+        metrics.token_refused(error.label());
+        assert_eq!(
+            metrics.read("beach_lifeguard_token_validation_failure", &[error.label()]),
+            1,
+            "{error:?}"
+        );
+    }
+    for code in CloseCode::ALL {
+        metrics.connection_opened();
+        metrics.connection_closed(*code, Duration::ZERO);
+        assert_eq!(metrics.read("beach_lifeguard_connections_closed", &[code.label()]), 1, "{code}");
+    }
+    assert_eq!(metrics.read("beach_lifeguard_token_validation_failure", &["other"]), 0);
+    assert_eq!(metrics.read("beach_lifeguard_token_validation_failure", &["no such label"]), 0);
 }
 
 #[test]

@@ -1,0 +1,109 @@
+//! Who the fallback is rolled out to. No IO.
+
+use beach_lifeguard_client::api::DEFAULT_COHORT;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::config::{ControlConfig, RolloutConfig, Stage};
+
+impl ControlConfig {
+    /// Whether a session of `cohort` may have a token.
+    pub(super) fn is_rolled_out(&self, cohort: &str, session: Uuid) -> bool {
+        self.fallback_ws_enabled && place(session) < self.rollout.percent_of(cohort)
+    }
+
+    /// Under which name a cohort is counted. Clients choose their cohort, so a name nobody configured is
+    /// everybody's: otherwise it would be anybody's key in the store.
+    pub(super) fn counted_as<'a>(&self, cohort: &'a str) -> &'a str {
+        let rollout = &self.rollout;
+        let configured =
+            rollout.cohorts.contains_key(cohort) || rollout.dogfood.iter().any(|name| name == cohort);
+        if configured { cohort } else { DEFAULT_COHORT }
+    }
+}
+
+impl RolloutConfig {
+    fn percent_of(&self, cohort: &str) -> f64 {
+        if self.dogfood.iter().any(|name| name == cohort) {
+            return 100.0;
+        }
+        let named = self.cohorts.get(cohort).filter(|_| self.stage >= Stage::Limited);
+        let others = if self.stage >= Stage::General { self.percent } else { 0 };
+        named.copied().unwrap_or(others).into()
+    }
+}
+
+/// Where a session stands between 0 and 100: the same on every node and after every restart, so that a
+/// rising percentage only ever adds sessions.
+fn place(session: Uuid) -> f64 {
+    let hash: [u8; 32] =
+        Sha256::new().chain_update(b"beach/1/rollout").chain_update(session).finalize().into();
+    let [a, b, c, d, ..] = hash;
+    f64::from(u32::from_be_bytes([a, b, c, d])) / 2f64.powi(32) * 100.0
+}
+
+/// A cohort's name: 1 to 64 of `a-z A-Z 0-9 . _ -`. Anything else would be somebody's key in the store.
+pub(super) fn cohort_name(text: &str) -> Option<&str> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (matches!(text.len(), 1..=64) && text.bytes().all(legal)).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(stage: Stage, percent: u8) -> ControlConfig {
+        let mut config = ControlConfig { fallback_ws_enabled: true, ..ControlConfig::default() };
+        config.rollout.stage = stage;
+        config.rollout.percent = percent;
+        config.rollout.cohorts.insert("beta".to_owned(), 25);
+        config
+    }
+
+    fn share(config: &ControlConfig, cohort: &str) -> usize {
+        (0..2_000).filter(|n| config.is_rolled_out(cohort, Uuid::from_u128(*n))).count() / 20
+    }
+
+    #[test]
+    fn each_stage_adds_to_the_one_before() {
+        let shares = |stage| ["dogfood", "beta", "public"].map(|cohort| share(&config(stage, 50), cohort));
+        assert_eq!(shares(Stage::Dogfood), [100, 0, 0]);
+        let limited = shares(Stage::Limited);
+        assert!(limited[0] == 100 && (20..=30).contains(&limited[1]) && limited[2] == 0, "{limited:?}");
+        let general = shares(Stage::General);
+        assert!(general[1] == limited[1] && (45..=55).contains(&general[2]), "{general:?}");
+        let off = ControlConfig { fallback_ws_enabled: false, ..config(Stage::General, 100) };
+        assert_eq!(share(&off, "dogfood"), 0);
+    }
+
+    #[test]
+    fn a_rising_percentage_only_adds() {
+        let (less, more) = (config(Stage::General, 10), config(Stage::General, 11));
+        for n in 0..2_000 {
+            let session = Uuid::from_u128(n);
+            assert!(!less.is_rolled_out("public", session) || more.is_rolled_out("public", session));
+        }
+        assert_eq!(share(&config(Stage::General, 0), "public"), 0);
+        assert_eq!(share(&config(Stage::General, 100), "public"), 100);
+    }
+
+    #[test]
+    fn a_place_is_pinned() {
+        // Another hash would move every session of a running roll-out.
+        let seen: Vec<u32> = (0..4).map(|n| place(Uuid::from_u128(n)) as u32).collect();
+        assert_eq!(seen, [55, 50, 4, 44]);
+    }
+
+    #[test]
+    fn names_nobody_configured_share_one_counter() {
+        let config = config(Stage::General, 100);
+        assert_eq!(
+            ["public", "beta", "dogfood", "mine"].map(|c| config.counted_as(c)),
+            ["public", "beta", "dogfood", "public"]
+        );
+        assert_eq!(cohort_name("a.b_c-9"), Some("a.b_c-9"));
+        for bad in ["", "a b", "a:b", "é", &"x".repeat(65), "a\n"] {
+            assert_eq!(cohort_name(bad), None, "{bad:?}");
+        }
+    }
+}

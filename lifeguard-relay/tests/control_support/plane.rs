@@ -1,0 +1,175 @@
+//! A control plane and a relay on one loopback port, and somebody who uses them.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use beach_lifeguard_client::{
+    Role,
+    api::TokenResponse,
+    membership::{Member, MembershipProof, Purpose, Verifier},
+    token::TokenVerifier,
+};
+use lifeguard_relay::{
+    ControlPlane, Relay, RelayConfig, app,
+    control::{ControlConfig, KillSwitch, TokenKeys},
+    listen::{self, Caps, Gate, ListenConfig},
+    relay::{Admission, Rate},
+    store::{MemoryStore, Store},
+    telemetry::metrics::Metrics,
+};
+use serde_json::{Value, json};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+pub struct Plane {
+    pub address: SocketAddr,
+    pub metrics: Arc<Metrics>,
+    pub kill_switch: KillSwitch,
+    pub store: Arc<dyn Store>,
+    pub verifier: TokenVerifier,
+    pub relay: Relay,
+    http: reqwest::Client,
+    stop: CancellationToken,
+}
+
+impl Plane {
+    pub async fn start(config: ControlConfig) -> Self {
+        Self::with(config, Arc::new(MemoryStore::new())).await
+    }
+
+    pub async fn with(config: ControlConfig, store: Arc<dyn Store>) -> Self {
+        config.check().unwrap();
+        // The binary does this once; here every test is its own process.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let (metrics, stop) = (Arc::new(Metrics::new()), CancellationToken::new());
+        let kill_switch = KillSwitch::new(Some(store.clone()));
+        tokio::spawn(kill_switch.clone().follow(metrics.clone(), stop.clone()));
+        let keys = TokenKeys::generate(config.issuer.clone()).unwrap();
+        let verifier = keys.verifier();
+        let mut relay = RelayConfig::default();
+        relay.limits.address_connections = Rate::UNLIMITED;
+        relay.drain.grace = Duration::from_millis(100);
+        let admission = Admission::new(keys.verifier(), store.clone(), kill_switch.clone());
+        let relay = Relay::new(relay, admission, metrics.clone());
+        let control = ControlPlane::new(
+            config,
+            store.clone(),
+            keys,
+            metrics.clone(),
+            kill_switch.clone(),
+            stop.clone(),
+        );
+        let ready = app::relay_readiness(&relay, &kill_switch);
+        let app = app::public(relay.routes().merge(control.router()), ready);
+        let listener = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let gate = Gate::new(Caps { transient: 4_096, ..Caps::default() });
+        let serving = listen::serve(
+            listener,
+            None,
+            app,
+            ListenConfig::default(),
+            gate,
+            stop.clone(),
+            TaskTracker::new(),
+        );
+        tokio::spawn(serving);
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { address, metrics, kill_switch, store, verifier, relay, http, stop }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Posts JSON; returns the status and the answer.
+    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.post_as(path, body, None).await
+    }
+
+    /// The same, with a bearer token.
+    pub async fn post_as(&self, path: &str, body: &Value, bearer: Option<&str>) -> (u16, Value) {
+        let request = self.http.post(self.url(path)).json(body);
+        let request = match bearer {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        let answer = self.http.get(self.url(path)).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+    }
+
+    /// Registers a new session.
+    pub async fn session(&self) -> Person {
+        let person = Person::new();
+        assert_eq!(self.register(&person).await.0, 201);
+        person
+    }
+
+    pub async fn register(&self, person: &Person) -> (u16, Value) {
+        self.post("/v1/sessions", &json!({ "session_id": person.session, "verifier": person.verifier })).await
+    }
+
+    /// How often a token was asked for with this result.
+    pub fn requests(&self, outcome: &str, guardrail: &str) -> u64 {
+        self.metrics.read("beach_fallback_token_requests", &[outcome, guardrail])
+    }
+
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Somebody who knows a session's secret.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub session: Uuid,
+    pub peer: Uuid,
+    pub role: Role,
+    pub verifier: Verifier,
+}
+
+impl Person {
+    pub fn new() -> Self {
+        let verifier = Verifier::from_bytes([9; 32]);
+        Self { session: Uuid::new_v4(), peer: Uuid::new_v4(), role: Role::Host, verifier }
+    }
+
+    /// Another member of the same session.
+    pub fn viewer(&self) -> Self {
+        Self { peer: Uuid::new_v4(), role: Role::Viewer, ..self.clone() }
+    }
+
+    pub fn proof(&self, purpose: Purpose) -> MembershipProof {
+        let member = Member { peer_id: self.peer, role: self.role };
+        self.verifier.prove(purpose, self.session, member, SystemTime::now(), *Uuid::new_v4().as_bytes())
+    }
+
+    /// A request that is granted.
+    pub fn request(&self) -> Value {
+        json!({ "session_id": self.session, "proof": self.proof(Purpose::Token) })
+    }
+
+    pub fn turn_request(&self) -> Value {
+        self.request()
+    }
+
+    pub async fn token(&self, plane: &Plane) -> TokenResponse {
+        let (status, answer) = plane.post("/v1/fallback/token", &self.request()).await;
+        assert_eq!(status, 200, "{answer}");
+        serde_json::from_value(answer).unwrap()
+    }
+}
