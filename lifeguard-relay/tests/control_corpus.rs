@@ -122,7 +122,8 @@ async fn every_bad_word_in_the_signaling_room_ends_as_it_should() {
         let wanted = u64::from(!case["metric"].is_null());
         report.expect(counted == wanted, case, format!("counted {counted} times"));
     }
-    let (mut socket, _) = connect_async(format!("ws://{}/v1/signaling/{}", plane.address, person.session)).await.unwrap();
+    let (mut socket, _) =
+        connect_async(format!("ws://{}/v1/signaling/{}", plane.address, person.session)).await.unwrap();
     socket.send(Message::text(hello(&person).to_string())).await.unwrap();
     let welcome = socket.next().await.unwrap().unwrap();
     assert!(welcome.to_text().unwrap().contains("welcome"), "{welcome:?}");
@@ -274,7 +275,9 @@ fn key_set(case: &Value, ours: &Key) -> String {
     };
     let body = match (case["body"].as_str(), case.get("key")) {
         (Some(body), _) => fill(body),
-        (None, Some(patch)) => json!({ "keys": [patched(jwk.clone(), &fill(&patch.to_string()))] }).to_string(),
+        (None, Some(patch)) => {
+            json!({ "keys": [patched(jwk.clone(), &fill(&patch.to_string()))] }).to_string()
+        }
         (None, None) => json!({ "keys": [jwk] }).to_string(),
     };
     body + &" ".repeat(case["pad"].as_u64().unwrap_or(0) as usize)
@@ -316,8 +319,12 @@ fn words(case: &Value, person: &Person) -> Vec<Message> {
     let first = case.get("hello").map(|patch| Message::text(patched(good, &patch.to_string()).to_string()));
     let again = first.clone().filter(|_| case["twice"] == true);
     let then = case["then"].as_array().into_iter().flatten().map(|word| match word {
-        Value::String(text) => Message::text(fill(text, person).repeat(case["times"].as_u64().unwrap_or(1) as usize)),
-        Value::Array(bytes) => Message::binary(bytes.iter().map(|b| b.as_u64().unwrap() as u8).collect::<Vec<_>>()),
+        Value::String(text) => {
+            Message::text(fill(text, person).repeat(case["times"].as_u64().unwrap_or(1) as usize))
+        }
+        Value::Array(bytes) => {
+            Message::binary(bytes.iter().map(|b| b.as_u64().unwrap() as u8).collect::<Vec<_>>())
+        }
         object => Message::text(fill(&object.to_string(), person)),
     });
     first.into_iter().chain(again).chain(then).collect()

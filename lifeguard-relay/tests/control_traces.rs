@@ -53,9 +53,16 @@ async fn a_whole_exchange_at_trace_names_nobody() {
             }
         }
     }
-    println!("{} lines, {} bytes of spans, 0 of {} canaries", lines.lines().count(), spans.len(), secrets.len());
+    println!(
+        "{} lines, {} bytes of spans, 0 of {} canaries",
+        lines.lines().count(),
+        spans.len(),
+        secrets.len()
+    );
     // Otherwise this proves that nothing was written.
-    for route in ["/v1/fallback/token", "/v1/sessions", "/v1/signaling/{session}", "/fallback/token", "/v2/ws", "/ws"] {
+    for route in
+        ["/v1/fallback/token", "/v1/sessions", "/v1/signaling/{session}", "/fallback/token", "/v2/ws", "/ws"]
+    {
         assert!(spans.contains(route), "no span of {route}");
         assert!(lines.contains(&format!("\"http.route\":\"{route}\"")), "no line of {route}");
     }
@@ -70,7 +77,8 @@ async fn exchange(dev: &Dev) -> Vec<String> {
     let http = reqwest::Client::new();
     let ask = async |path: &str, body: String| {
         let request = http.post(format!("{base}{path}")).header("content-type", "application/json");
-        let answer = request.header("authorization", format!("Bearer {CANARY}")).body(body).send().await.unwrap();
+        let answer =
+            request.header("authorization", format!("Bearer {CANARY}")).body(body).send().await.unwrap();
         (answer.status().as_u16(), answer.json::<Value>().await.unwrap_or_default())
     };
 
@@ -159,7 +167,8 @@ async fn said<S>(socket: &mut S) -> FromRoom
 where
     S: StreamExt<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + Unpin,
 {
-    let message = tokio::time::timeout(Duration::from_secs(5), socket.next()).await.unwrap().unwrap().unwrap();
+    let message =
+        tokio::time::timeout(Duration::from_secs(5), socket.next()).await.unwrap().unwrap().unwrap();
     serde_json::from_str(message.to_text().unwrap()).unwrap()
 }
 
@@ -170,7 +179,8 @@ fn prove(verifier: &Verifier, purpose: Purpose, session: Uuid, peer_id: Uuid, ro
 
 /// Takes spans as a collector does; returns its base URL.
 async fn collector(into: Buffer) -> String {
-    let take = async |State(into): State<Buffer>, body: Bytes| into.0.lock().unwrap().extend_from_slice(&body);
+    let take =
+        async |State(into): State<Buffer>, body: Bytes| into.0.lock().unwrap().extend_from_slice(&body);
     let app = Router::new().route("/v1/traces", post(take)).with_state(into);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/", listener.local_addr().unwrap());

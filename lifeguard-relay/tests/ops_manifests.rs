@@ -125,11 +125,6 @@ fn variables_exist_and_make_a_configuration() {
         let mut check = Command::new(BINARY);
         check.args(["config", "check"]).env_clear();
         for (name, value) in &container.environment {
-            let awaited = AWAITED.contains(&name.as_str());
-            if awaited && !known(name) {
-                println!("{}: {name} is not read yet", container.named);
-                continue;
-            }
             assert!(known(name), "{}: nobody reads {name}", container.named);
             let value = match name.ends_with("_FILE") {
                 true => secret.display().to_string(),
@@ -346,8 +341,6 @@ fn variables() -> Vec<String> {
 
 /// Read by the commands for operators instead of by the service.
 const ELSEWHERE: [&str; 1] = ["BEACH_LIFEGUARD_ADMIN"];
-/// In the manifests ahead of the code: TURN credentials.
-const AWAITED: [&str; 3] = ["BEACH_GATE_TURN_URLS", "BEACH_GATE_TURN_SECRET_FILE", "BEACH_TURN_EXTERNAL_IP"];
 /// Seconds over which clients spread their return, and so the least a drain needs beside the grace time.
 const SPREAD: u64 = 10;
 /// Long enough for whatever is secret.

@@ -3,6 +3,7 @@
 //!
 //! Precedence: flag, environment, file, default. The file is strict: a key nobody knows is an error.
 
+mod parts;
 mod print;
 mod settings;
 mod source;

@@ -1,6 +1,8 @@
 //! The keys themselves.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use url::Url;
 
 use super::{
     keys,
@@ -8,9 +10,8 @@ use super::{
     value::{Bytes, Setting},
 };
 use crate::{
-    control::ControlConfig,
-    listen::{Caps, ListenConfig, Network},
-    relay::{Rate, RelayConfig},
+    control::{Mode, Stage},
+    listen::Network,
 };
 
 keys! {
@@ -62,12 +63,64 @@ keys! {
     fallback_enabled: bool = "false", "control.fallback_ws_enabled", ["FALLBACK_WS_ENABLED"];
     /// Control plane: start with minting paused. Later changes go through `pause` and `resume`.
     fallback_paused: bool = "false", "control.fallback_ws_paused", ["FALLBACK_WS_PAUSED"];
+    /// Control plane: what is allowed for convenience, `production` (nothing) or `development`.
+    control_mode: Mode = "production", "control.mode", ["BEACH_LIFEGUARD_MODE"];
+    /// Control plane: roll the fallback out to everybody, in development only.
+    dev_override: bool = "false", "control.dev_override", ["BEACH_DEV_ENABLE_FALLBACK_WS"];
     /// Control plane: life of a token, 10s to 300s.
     token_ttl: Duration = "60s", "control.token_ttl", ["FALLBACK_TOKEN_TTL"];
     /// Control plane: share of a cohort's sessions in an hour beyond which activations alert, 0 to 1.
     guardrail_threshold: f64 = "0.005", "control.guardrail_threshold", ["FALLBACK_GUARDRAIL_THRESHOLD"];
     /// Control plane: how long an unused session is known.
     session_ttl: Duration = "24h", "control.session_ttl", ["BEACH_LIFEGUARD_SESSION_TTL"];
+
+    /// Control plane: requests a second from one address, five times as many at once; 0 for no limit.
+    requests_per_second: u32 = "20", "control.requests_per_second", ["BEACH_LIFEGUARD_REQUESTS_PER_SECOND"];
+    /// Control plane: bearer tokens of services that may ask for fallback tokens, separated by commas; empty
+    /// for everybody, membership is proven all the same.
+    service_tokens: Vec<String> = "", "control.service_tokens", ["FALLBACK_SERVICE_TOKENS"], secret;
+    /// Control plane: share of a cohort's sessions in an hour at which the cohort pauses; empty for never.
+    auto_pause_ratio: Option<f64> = "", "control.auto_pause_ratio", ["FALLBACK_AUTO_PAUSE_RATIO"];
+    /// Control plane: time without anybody reading the metrics after which all minting pauses; empty for never.
+    auto_pause_unscraped: Option<Duration> = "", "control.auto_pause_unscraped",
+        ["FALLBACK_AUTO_PAUSE_UNSCRAPED_SECS"];
+
+    /// Control plane: how far the roll-out is: `dogfood`, `limited` (named cohorts too) or `general`.
+    rollout_stage: Stage = "general", "rollout.stage", ["FALLBACK_ROLLOUT_STAGE"];
+    /// Control plane: cohorts that are in at every stage.
+    rollout_dogfood: Vec<String> = "dogfood", "rollout.dogfood", ["FALLBACK_ROLLOUT_DOGFOOD"];
+    /// Control plane: percentages of named cohorts from the limited stage on, `beta=25`.
+    rollout_cohorts: BTreeMap<String, u8> = "", "rollout.cohorts", ["FALLBACK_ROLLOUT_COHORTS"];
+    /// Control plane: percentage of all other sessions at the general stage.
+    rollout_percent: u8 = "100", "rollout.percent", ["FALLBACK_ROLLOUT_PERCENT"];
+
+    /// Control plane: whether an account's entitlement must be proven.
+    entitlement_required: bool = "false", "entitlement.required", ["FALLBACK_REQUIRE_OIDC"];
+    /// Control plane: where the identity provider's keys are.
+    jwks_url: Option<Url> = "", "entitlement.jwks_url", ["BEACH_GATE_JWKS_URL"];
+    /// Control plane: the provider's name, as in the proof's `iss`.
+    entitlement_issuer: String = "", "entitlement.issuer", ["BEACH_GATE_ISSUER"];
+    /// Control plane: our name there, as in the proof's `aud`.
+    entitlement_audience: String = "", "entitlement.audience", ["BEACH_GATE_AUDIENCE"];
+    /// Control plane: what the account must have.
+    entitlement: String = "rescue:fallback", "entitlement.entitlement", ["FALLBACK_REQUIRED_ENTITLEMENT"];
+    /// Control plane: how long the provider's keys are taken as fresh.
+    jwks_cache_ttl: Duration = "300s", "entitlement.jwks_cache_ttl", ["FALLBACK_JWKS_CACHE_TTL"];
+
+    /// Control plane: `turn:` and `turns:` URLs whose credentials are handed out; empty for none.
+    turn_urls: Vec<String> = "", "turn.urls", ["BEACH_GATE_TURN_URLS"];
+    /// Control plane: the secret shared with the TURN servers; a second one after a comma while it replaces
+    /// the first.
+    turn_secret: Vec<String> = "", "turn.secret", ["BEACH_GATE_TURN_SECRET"], secret;
+    /// Control plane: the TURN servers' realm, told to clients.
+    turn_realm: Option<String> = "", "turn.realm", ["BEACH_GATE_TURN_REALM"];
+    /// Control plane: life of TURN credentials, 30s to 1h.
+    turn_ttl: Duration = "120s", "turn.ttl", ["BEACH_GATE_TURN_TTL"];
+    /// Control plane: what the account must have for TURN, where entitlements are required.
+    turn_entitlements: Vec<String> = "private-beach:turn", "turn.entitlements",
+        ["BEACH_GATE_TURN_REQUIRED_ENTITLEMENTS"];
+    /// Control plane: the address the TURN servers announce; needed, lest they announce a private one.
+    turn_external_ip: Option<String> = "", "turn.external_ip", ["BEACH_TURN_EXTERNAL_IP"];
 
     /// Origins of web pages that may connect, matched exactly.
     allowed_origins: Vec<String> = "", "relay.allowed_origins", ["BEACH_LIFEGUARD_ALLOWED_ORIGINS"];
@@ -147,75 +200,6 @@ impl Settings {
             return conflict("`hello_timeout`, `header_timeout` and `write_deadline` cannot be zero");
         }
         Ok(())
-    }
-
-    /// The part of the control plane.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Conflict`] for what the control plane cannot work with.
-    pub fn control(&self) -> Result<ControlConfig, ConfigError> {
-        let mut config = ControlConfig::default();
-        config.issuer.clone_from(&self.issuer);
-        config.relay_url.clone_from(&self.relay_url);
-        config.fallback_ws_enabled = self.fallback_enabled;
-        config.paused = self.fallback_paused;
-        config.token_ttl = self.token_ttl.as_secs();
-        config.guardrail_threshold = self.guardrail_threshold;
-        config.session_ttl = self.session_ttl.as_secs();
-        config.check().map_err(|error| ConfigError::Conflict(error.to_string()))?;
-        Ok(config)
-    }
-
-    /// The part of the accept loop.
-    pub fn listen(&self) -> ListenConfig {
-        ListenConfig {
-            header_timeout: self.header_timeout,
-            tcp_user_timeout: self.tcp_user_timeout,
-            trusted_proxies: self.trusted_proxies.clone(),
-            ..ListenConfig::default()
-        }
-    }
-
-    /// The caps at the gate.
-    pub fn caps(&self) -> Caps {
-        Caps {
-            connections: self.max_connections,
-            per_address: self.max_per_address,
-            transient: self.max_strangers,
-            transient_per_address: self.max_strangers_per_address,
-            exempt_loopback: self.exempt_loopback,
-        }
-    }
-
-    /// The part of the relay plane.
-    pub fn relay(&self) -> RelayConfig {
-        let rate = |per_second: u32, burst: u32| Rate { per_second, burst };
-        let mut config = RelayConfig::default();
-        config.allowed_origins.clone_from(&self.allowed_origins);
-        config.v1 = self.v1;
-        config.v1_max_message = self.v1_max_message.0;
-        config.max_peers = self.max_peers;
-        config.hello_deadline = self.hello_timeout;
-        config.reliable_budget = self.reliable_budget.0;
-        config.datagram_budget = self.datagram_budget.0;
-        config.read_buffer = self.read_buffer.0;
-        config.write_buffer = self.write_buffer.0;
-        config.patience.heartbeat = self.heartbeat;
-        config.patience.missed = self.missed_heartbeats;
-        config.patience.idle = self.idle_timeout;
-        config.patience.write_deadline = self.write_deadline;
-        config.drain.grace = self.shutdown_grace;
-        config.drain.spread = self.drain_spread;
-        let limits = &mut config.limits;
-        limits.connection_bytes = rate(self.connection_bytes, self.connection_burst);
-        limits.connection_frames = rate(self.connection_messages, self.connection_messages.div_ceil(5));
-        limits.read_only_bytes.per_second = self.read_only_bytes;
-        limits.session_bytes = rate(self.session_bytes, self.session_bytes.div_ceil(4));
-        limits.egress_bytes = rate(self.egress_bytes, self.egress_bytes);
-        limits.address_connections = rate(self.address_connections, self.address_connections * 4);
-        limits.patience = self.rate_patience;
-        config
     }
 }
 

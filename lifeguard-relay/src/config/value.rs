@@ -1,8 +1,13 @@
 //! The types a setting can have, as text.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
-use crate::listen::Network;
+use url::Url;
+
+use crate::{
+    control::{Mode, Stage},
+    listen::Network,
+};
 
 /// A type that can be read from a flag, an environment variable or a TOML value.
 pub(super) trait Setting: Sized {
@@ -40,6 +45,10 @@ macro_rules! plain {
 
 plain! {
     SocketAddr, Quoted, "an address and a port, like 127.0.0.1:9443";
+    Mode, Quoted, "production or development";
+    Stage, Quoted, "dogfood, limited or general";
+    Url, Quoted, "a URL";
+    u8, Bare, "a whole number up to 255";
     u16, Bare, "a whole number up to 65535";
     u32, Bare, "a whole number";
     usize, Bare, "a whole number";
@@ -102,6 +111,19 @@ impl Setting for Vec<Network> {
 
     fn read(text: &str) -> Option<Self> {
         Vec::<String>::read(text)?.iter().map(|item| item.parse().ok()).collect()
+    }
+}
+
+impl Setting for BTreeMap<String, u8> {
+    const EXPECTS: &'static str = "names with percentages, like beta=25";
+    const FORM: Form = Form::List;
+
+    fn read(text: &str) -> Option<Self> {
+        let read = |item: &String| {
+            let (name, percent) = item.split_once('=')?;
+            Some((name.trim().to_owned(), percent.trim().parse().ok()?))
+        };
+        Vec::<String>::read(text)?.iter().map(read).collect()
     }
 }
 

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     config::{
         AutoPauseConfig, ConfigError, ControlConfig, EntitlementConfig, Mode, RolloutConfig, Secret, Stage,
-        TurnConfig,
+        TurnConfig, UnknownName,
     },
     keys::TokenKeys,
     kill_switch::{Audit, KillSwitch, Pause, SwitchState, Verb},

@@ -83,7 +83,9 @@ impl Logging {
             (None | Some("0" | "false"), None) => Spans::Nowhere,
             (None | Some("0" | "false"), Some(url)) => {
                 let url = url.parse().ok().filter(|url: &Url| matches!(url.scheme(), "http" | "https"));
-                Spans::Otlp(url.ok_or(LogError::new("OTEL_EXPORTER_OTLP_ENDPOINT", "is an http or https URL"))?)
+                Spans::Otlp(
+                    url.ok_or(LogError::new("OTEL_EXPORTER_OTLP_ENDPOINT", "is an http or https URL"))?,
+                )
             }
             _ => return Err(LogError::new("BEACH_LIFEGUARD_OTEL_STDOUT", "is 1 or 0")),
         };
@@ -108,7 +110,10 @@ impl Logging {
     /// # Errors
     ///
     /// As for [`start`](Self::start).
-    pub fn subscriber<W>(&self, writer: W) -> Result<(impl Subscriber + Send + Sync + use<W>, Exporting), LogError>
+    pub fn subscriber<W>(
+        &self,
+        writer: W,
+    ) -> Result<(impl Subscriber + Send + Sync + use<W>, Exporting), LogError>
     where
         W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
     {
@@ -125,10 +130,8 @@ impl Logging {
         let spans = exporting
             .tracer()
             .map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours));
-        let subscriber = Registry::default()
-            .with(filter_fn(fit_to_print))
-            .with(lines.with_filter(which))
-            .with(spans);
+        let subscriber =
+            Registry::default().with(filter_fn(fit_to_print)).with(lines.with_filter(which)).with(spans);
         Ok((subscriber, exporting))
     }
 }

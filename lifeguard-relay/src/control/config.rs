@@ -1,10 +1,7 @@
 //! The control plane's settings.
 
-mod env;
+use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
-use std::{collections::BTreeMap, fmt, time::Duration};
-
-use serde::Deserialize;
 use url::{Host, Url};
 
 /// How the control plane mints.
@@ -12,15 +9,14 @@ use url::{Host, Url};
 /// # Defaults
 ///
 /// Each field names its own; `FALLBACK_*` are the deployed control plane's names.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct ControlConfig {
     /// The name tokens are signed in. Default `beach-control`.
     pub issuer: String,
     /// The relay named in token responses, `wss://…/v2/ws`. Default: none, the client derives it from the
     /// control plane's address.
     pub relay_url: Option<String>,
-    /// What is allowed for convenience. Default production.
+    /// What is allowed for convenience. Default production. `BEACH_LIFEGUARD_MODE`.
     pub mode: Mode,
     /// Whether the fallback is rolled out at all: `fallback_ws_enabled`. Default false; `dev` sets it.
     /// `FALLBACK_WS_ENABLED`.
@@ -52,8 +48,7 @@ pub struct ControlConfig {
 }
 
 /// What is allowed for convenience.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Deployed v1 clients get a token for a session that is known, without an entitlement;
     /// `BEACH_DEV_ENABLE_FALLBACK_WS=1` is honoured; keys of an identity provider may come over plain HTTP.
@@ -64,8 +59,7 @@ pub enum Mode {
 }
 
 /// To whom the fallback is rolled out, one stage after the other.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct RolloutConfig {
     /// How far it is. Default general. `FALLBACK_ROLLOUT_STAGE`.
     pub stage: Stage,
@@ -79,8 +73,7 @@ pub struct RolloutConfig {
 }
 
 /// How far the roll-out is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Only the cohorts of those who build it.
     Dogfood,
@@ -92,8 +85,7 @@ pub enum Stage {
 }
 
 /// When minting pauses by itself, until an operator resumes it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default)]
 pub struct AutoPauseConfig {
     /// Share of a cohort's sessions in an hour at which the cohort is paused, 0 to 1; well above the soft
     /// threshold, since it closes the exit. `FALLBACK_AUTO_PAUSE_RATIO`.
@@ -104,8 +96,7 @@ pub struct AutoPauseConfig {
 }
 
 /// Who may use the fallback: proofs are JWTs (ES256) of an identity provider.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct EntitlementConfig {
     /// Whether a proof is needed. Default false. `FALLBACK_REQUIRE_OIDC`.
     pub required: bool,
@@ -122,8 +113,7 @@ pub struct EntitlementConfig {
 }
 
 /// TURN servers and the secret shared with them (TURN REST credentials).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct TurnConfig {
     /// `turn:` and `turns:` URLs; empty for none. `BEACH_GATE_TURN_URLS`, separated by commas.
     pub urls: Vec<String>,
@@ -141,6 +131,36 @@ pub struct TurnConfig {
     /// which fails for everybody and only in the field: so it must be set. `BEACH_TURN_EXTERNAL_IP`.
     pub external_ip: Option<String>,
 }
+
+impl FromStr for Mode {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        match text.to_ascii_lowercase().as_str() {
+            "development" => Ok(Self::Development),
+            "production" => Ok(Self::Production),
+            _ => Err(UnknownName),
+        }
+    }
+}
+
+impl FromStr for Stage {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        match text.to_ascii_lowercase().as_str() {
+            "dogfood" => Ok(Self::Dogfood),
+            "limited" => Ok(Self::Limited),
+            "general" => Ok(Self::General),
+            _ => Err(UnknownName),
+        }
+    }
+}
+
+/// A name that is none of those there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no such name")]
+pub struct UnknownName;
 
 impl Default for ControlConfig {
     fn default() -> Self {
@@ -237,6 +257,16 @@ impl ControlConfig {
         self.turn.check()
     }
 
+    /// Rolls the fallback out to everybody in development (`BEACH_DEV_ENABLE_FALLBACK_WS=1`); in production
+    /// it does nothing, and says so.
+    pub fn honour_dev_override(&mut self) {
+        if self.mode == Mode::Development || cfg!(debug_assertions) {
+            self.fallback_ws_enabled = true;
+        } else {
+            tracing::warn!("BEACH_DEV_ENABLE_FALLBACK_WS is ignored in production");
+        }
+    }
+
     pub(super) fn session_life(&self) -> Duration {
         Duration::from_secs(self.session_ttl.max(60))
     }
@@ -297,8 +327,7 @@ impl TurnConfig {
 }
 
 /// What must not be printed.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {

@@ -1,0 +1,196 @@
+//! The settings of each part of the service.
+
+use super::{settings::Settings, source::ConfigError};
+use crate::{
+    control::{ControlConfig, Secret},
+    listen::{Caps, ListenConfig},
+    relay::{Rate, RelayConfig},
+};
+
+impl Settings {
+    /// The part of the control plane.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Conflict`] for what the control plane cannot work with.
+    pub fn control(&self) -> Result<ControlConfig, ConfigError> {
+        let mut config = ControlConfig::default();
+        config.issuer.clone_from(&self.issuer);
+        config.relay_url.clone_from(&self.relay_url);
+        config.fallback_ws_enabled = self.fallback_enabled;
+        config.paused = self.fallback_paused;
+        config.token_ttl = self.token_ttl.as_secs();
+        config.guardrail_threshold = self.guardrail_threshold;
+        config.session_ttl = self.session_ttl.as_secs();
+        config.mode = self.control_mode;
+        config.requests_per_second = self.requests_per_second;
+        config.service_tokens = secrets(&self.service_tokens);
+        config.auto_pause.ratio = self.auto_pause_ratio;
+        config.auto_pause.unscraped_secs = self.auto_pause_unscraped.map(|time| time.as_secs());
+        let rollout = &mut config.rollout;
+        rollout.stage = self.rollout_stage;
+        rollout.dogfood.clone_from(&self.rollout_dogfood);
+        rollout.cohorts.clone_from(&self.rollout_cohorts);
+        rollout.percent = self.rollout_percent;
+        let entitlement = &mut config.entitlement;
+        entitlement.required = self.entitlement_required;
+        entitlement.jwks_url.clone_from(&self.jwks_url);
+        entitlement.issuer.clone_from(&self.entitlement_issuer);
+        entitlement.audience.clone_from(&self.entitlement_audience);
+        entitlement.entitlement.clone_from(&self.entitlement);
+        entitlement.jwks_cache_ttl = self.jwks_cache_ttl.as_secs();
+        let turn = &mut config.turn;
+        turn.urls.clone_from(&self.turn_urls);
+        turn.secrets = secrets(&self.turn_secret);
+        turn.realm.clone_from(&self.turn_realm);
+        turn.ttl = self.turn_ttl.as_secs();
+        turn.entitlements.clone_from(&self.turn_entitlements);
+        turn.external_ip.clone_from(&self.turn_external_ip);
+        if self.dev_override {
+            config.honour_dev_override();
+        }
+        config.check().map_err(|error| ConfigError::Conflict(error.to_string()))?;
+        Ok(config)
+    }
+
+    /// The part of the accept loop.
+    pub fn listen(&self) -> ListenConfig {
+        ListenConfig {
+            header_timeout: self.header_timeout,
+            tcp_user_timeout: self.tcp_user_timeout,
+            trusted_proxies: self.trusted_proxies.clone(),
+            ..ListenConfig::default()
+        }
+    }
+
+    /// The caps at the gate.
+    pub fn caps(&self) -> Caps {
+        Caps {
+            connections: self.max_connections,
+            per_address: self.max_per_address,
+            transient: self.max_strangers,
+            transient_per_address: self.max_strangers_per_address,
+            exempt_loopback: self.exempt_loopback,
+        }
+    }
+
+    /// The part of the relay plane.
+    pub fn relay(&self) -> RelayConfig {
+        let rate = |per_second: u32, burst: u32| Rate { per_second, burst };
+        let mut config = RelayConfig::default();
+        config.allowed_origins.clone_from(&self.allowed_origins);
+        config.v1 = self.v1;
+        config.v1_max_message = self.v1_max_message.0;
+        config.max_peers = self.max_peers;
+        config.hello_deadline = self.hello_timeout;
+        config.reliable_budget = self.reliable_budget.0;
+        config.datagram_budget = self.datagram_budget.0;
+        config.read_buffer = self.read_buffer.0;
+        config.write_buffer = self.write_buffer.0;
+        config.patience.heartbeat = self.heartbeat;
+        config.patience.missed = self.missed_heartbeats;
+        config.patience.idle = self.idle_timeout;
+        config.patience.write_deadline = self.write_deadline;
+        config.drain.grace = self.shutdown_grace;
+        config.drain.spread = self.drain_spread;
+        let limits = &mut config.limits;
+        limits.connection_bytes = rate(self.connection_bytes, self.connection_burst);
+        limits.connection_frames = rate(self.connection_messages, self.connection_messages.div_ceil(5));
+        limits.read_only_bytes.per_second = self.read_only_bytes;
+        limits.session_bytes = rate(self.session_bytes, self.session_bytes.div_ceil(4));
+        limits.egress_bytes = rate(self.egress_bytes, self.egress_bytes);
+        limits.address_connections = rate(self.address_connections, self.address_connections * 4);
+        limits.patience = self.rate_patience;
+        config
+    }
+}
+
+fn secrets(items: &[String]) -> Vec<Secret> {
+    items.iter().map(Secret::new).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{KEYS, Values};
+
+    fn from(pairs: &[(&str, &str)]) -> Result<ControlConfig, ConfigError> {
+        let mut values = Values::default();
+        values.add_environment(KEYS, |name| {
+            pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })?;
+        Settings::read(&values)?.control()
+    }
+
+    #[test]
+    fn the_deployed_names_work() {
+        let config = from(&[
+            ("FALLBACK_WS_PAUSED", "1"),
+            ("FALLBACK_REQUIRE_OIDC", "true"),
+            ("FALLBACK_GUARDRAIL_THRESHOLD", "0.01"),
+            ("FALLBACK_TOKEN_TTL", "300"),
+            ("FALLBACK_REQUIRED_ENTITLEMENT", "rescue:other"),
+            ("FALLBACK_JWKS_CACHE_TTL", "30"),
+            ("BEACH_GATE_JWKS_URL", "https://gate.example/jwks"),
+            ("BEACH_GATE_ISSUER", "https://gate.example"),
+            ("BEACH_GATE_AUDIENCE", "beach"),
+            ("BEACH_GATE_TURN_URLS", "turn:a:3478, turns:a:5349"),
+            ("BEACH_GATE_TURN_SECRET", "0123456789abcdef,fedcba9876543210"),
+            ("BEACH_GATE_TURN_TTL", "60"),
+            ("BEACH_TURN_EXTERNAL_IP", "192.0.2.1"),
+            ("FALLBACK_ROLLOUT_STAGE", "limited"),
+            ("FALLBACK_ROLLOUT_COHORTS", "beta=25, staff=100"),
+        ])
+        .unwrap();
+        assert!(config.paused && config.entitlement.required);
+        assert_eq!((config.token_ttl, config.turn.ttl, config.turn.urls.len()), (300, 60, 2));
+        assert_eq!(config.rollout.cohorts["beta"], 25);
+        assert_eq!(config.turn.secrets.len(), 2);
+        assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        let cases: &[(&[(&str, &str)], &str)] = &[
+            (&[("FALLBACK_TOKEN_TTL", "301")], "token_ttl"),
+            (&[("FALLBACK_TOKEN_TTL", "soon")], "FALLBACK_TOKEN_TTL"),
+            (&[("FALLBACK_TOKEN_TTL", "-1")], "FALLBACK_TOKEN_TTL"),
+            (&[("FALLBACK_WS_PAUSED", "maybe")], "FALLBACK_WS_PAUSED"),
+            (&[("FALLBACK_GUARDRAIL_THRESHOLD", "1.5")], "guardrail_threshold"),
+            (&[("FALLBACK_GUARDRAIL_THRESHOLD", "NaN")], "guardrail_threshold"),
+            (&[("FALLBACK_AUTO_PAUSE_RATIO", "0.001")], "auto_pause.ratio"),
+            (&[("FALLBACK_AUTO_PAUSE_UNSCRAPED_SECS", "1")], "auto_pause.unscraped_secs"),
+            (&[("FALLBACK_ROLLOUT_PERCENT", "101")], "rollout"),
+            (&[("FALLBACK_ROLLOUT_PERCENT", "256")], "FALLBACK_ROLLOUT_PERCENT"),
+            (&[("FALLBACK_ROLLOUT_STAGE", "everywhere")], "FALLBACK_ROLLOUT_STAGE"),
+            (&[("FALLBACK_ROLLOUT_COHORTS", "beta")], "FALLBACK_ROLLOUT_COHORTS"),
+            (&[("FALLBACK_ROLLOUT_COHORTS", "beta=101")], "rollout"),
+            (&[("FALLBACK_SERVICE_TOKENS", "short")], "service_tokens"),
+            (&[("FALLBACK_REQUIRE_OIDC", "1")], "entitlement.jwks_url"),
+            (&[("BEACH_GATE_JWKS_URL", "http://gate.example/jwks")], "entitlement.jwks_url"),
+            (&[("BEACH_GATE_JWKS_URL", "file:///etc/passwd")], "entitlement.jwks_url"),
+            (&[("BEACH_GATE_JWKS_URL", "https://gate.example/jwks")], "entitlement"),
+            (&[("BEACH_GATE_JWKS_URL", "gate")], "BEACH_GATE_JWKS_URL"),
+            (&[("BEACH_GATE_TURN_URLS", "turn:a")], "turn.secrets"),
+            (&[("BEACH_GATE_TURN_URLS", "stun:a")], "turn.urls"),
+            (
+                &[("BEACH_GATE_TURN_URLS", "turn:a"), ("BEACH_GATE_TURN_SECRET", "0123456789abcdef")],
+                "turn.external_ip",
+            ),
+            (&[("BEACH_GATE_TURN_URLS", "turn:a"), ("BEACH_GATE_TURN_SECRET", "short")], "turn.secrets"),
+        ];
+        for (pairs, field) in cases {
+            let error = from(pairs).unwrap_err().to_string();
+            assert!(error.contains(field), "{pairs:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_dev_override_is_for_development() {
+        let mut config = from(&[("BEACH_DEV_ENABLE_FALLBACK_WS", "1")]).unwrap();
+        assert_eq!(config.fallback_ws_enabled, cfg!(debug_assertions));
+        config =
+            from(&[("BEACH_DEV_ENABLE_FALLBACK_WS", "1"), ("BEACH_LIFEGUARD_MODE", "development")]).unwrap();
+        assert!(config.fallback_ws_enabled);
+    }
+}
