@@ -111,6 +111,17 @@ async fn a_connection_that_leads_nowhere_is_noticed_once_something_is_said_there
 }
 
 #[tokio::test]
+async fn a_connection_in_doubt_is_tried_out_without_a_word_being_said() {
+    let room = Room::open(false).await;
+    let ([first, second], _) = two(&room).await;
+    room.freeze();
+    second.doubt();
+    assert!(matches!(next(&second).await, Ok(SignalingEvent::Down { .. })));
+    assert_eq!(next(&second).await, Ok(SignalingEvent::Up));
+    drop(first);
+}
+
+#[tokio::test]
 async fn a_restart_and_a_full_service_are_waited_out() {
     let room = Room::open(false).await;
     room.behave(Behavior::Http(503, "store_unavailable"));

@@ -86,6 +86,7 @@ struct Hands {
     peer: PeerId,
     mode: FallbackMode,
     shared: Arc<Shared>,
+    exchange: Arc<Exchange>,
     say: mpsc::Sender<Message>,
     dials: Dials,
     links: BTreeMap<Generation, Link>,
@@ -118,13 +119,14 @@ impl Driver {
 
     fn new(parts: Parts, mode: FallbackMode, judge: Judge) -> Self {
         let (say, words) = mpsc::channel(WORDS);
-        let voice = tokio::spawn(speak(parts.exchange, parts.peer, words));
+        let voice = tokio::spawn(speak(parts.exchange.clone(), parts.peer, words));
         let hands = Hands {
             endpoint: parts.endpoint,
             ways: parts.ways,
             peer: parts.peer,
             mode,
             shared: parts.shared,
+            exchange: parts.exchange,
             say,
             dials: Dials::new(),
             links: BTreeMap::new(),
@@ -323,6 +325,10 @@ impl Driver {
     }
 
     fn command(&mut self, command: Command) {
+        if matches!(command, Command::NetworkChanged | Command::Woke) {
+            // Every word about what comes next goes through the room.
+            self.hands.exchange.doubt();
+        }
         match (command, &mut self.judge) {
             (Command::SetMode(mode), judge) => {
                 self.hands.mode = mode;

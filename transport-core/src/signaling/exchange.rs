@@ -123,6 +123,11 @@ impl Exchange {
         }
     }
 
+    /// Has the way to the room tried out at once; see [`Signaling::doubt`].
+    pub fn doubt(&self) {
+        self.signaling.doubt();
+    }
+
     /// Opens the private channel of one dial. What the other side said earlier is waiting in it.
     /// Attempts with lower generations of the same peer and transport are forgotten.
     pub fn open_link(self: &Arc<Self>, target: &Target, transport: TransportId) -> LinkChannel {

@@ -44,6 +44,10 @@ pub trait Signaling: fmt::Debug + Send + Sync + 'static {
     ///
     /// Cancel safe.
     async fn recv(&self) -> Result<SignalingEvent, SignalingError>;
+
+    /// Says that this machine may have moved or slept: a connection that looks alive may lead nowhere and is
+    /// to be tried out at once. Does not wait. By default nothing is done.
+    fn doubt(&self) {}
 }
 
 /// What comes out of a signaling room.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rustls_pki_types::CertificateDer;
 use tokio::{
-    sync::{Mutex, mpsc, watch},
+    sync::{Mutex, Notify, mpsc, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -72,6 +72,7 @@ pub struct WsSignaling {
     outbox: mpsc::Sender<(PeerId, Bytes)>,
     events: Mutex<mpsc::Receiver<SignalingEvent>>,
     state: watch::Receiver<RoomState>,
+    doubted: Arc<Notify>,
     _task: JoinSet<()>,
 }
 
@@ -101,8 +102,10 @@ impl WsSignaling {
         let (events, inbox) = mpsc::channel(QUEUE);
         let (state, watched) = watch::channel(RoomState::Down);
         let mut task = JoinSet::new();
-        task.spawn(room::stay(room::Room { address, tls, config, said, events, state }));
-        Ok(Self { outbox, events: Mutex::new(inbox), state: watched, _task: task })
+        let doubted = Arc::<Notify>::default();
+        let room = room::Room { address, tls, config, said, events, state, doubted: doubted.clone() };
+        task.spawn(room::stay(room));
+        Ok(Self { outbox, events: Mutex::new(inbox), state: watched, doubted, _task: task })
     }
 }
 
@@ -129,6 +132,10 @@ impl Signaling for WsSignaling {
             RoomState::Over(error) => error.clone(),
             _ => SignalingError::Closed,
         })
+    }
+
+    fn doubt(&self) {
+        self.doubted.notify_one();
     }
 }
 

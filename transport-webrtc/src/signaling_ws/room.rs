@@ -7,8 +7,8 @@ use futures::{SinkExt, StreamExt};
 use rustls::ClientConfig;
 use tokio::{
     net::TcpStream,
-    sync::{mpsc, watch},
-    time::{Instant, sleep, timeout, timeout_at},
+    sync::{Notify, mpsc, watch},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_tungstenite::{
     Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
@@ -35,6 +35,8 @@ pub(super) struct Room {
     pub(super) said: mpsc::Receiver<(PeerId, Bytes)>,
     pub(super) events: mpsc::Sender<SignalingEvent>,
     pub(super) state: watch::Sender<RoomState>,
+    /// This machine may have moved or slept.
+    pub(super) doubted: Arc<Notify>,
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -54,7 +56,16 @@ pub(super) async fn stay(mut room: Room) {
     let mut backoff = Backoff::default();
     let (mut was_inside, mut answered) = (false, false);
     loop {
-        let departure = match room.enter().await {
+        let doubted = room.doubted.clone();
+        let entered = tokio::select! {
+            entered = room.enter() => entered,
+            // What was begun on another network may hang there.
+            () = doubted.notified() => {
+                backoff.reset();
+                Err(Departure::Lost("this machine moved or slept".into()))
+            }
+        };
+        let departure = match entered {
             Ok((socket, peers)) => {
                 backoff.reset();
                 (was_inside, answered) = (true, false);
@@ -94,7 +105,9 @@ impl Room {
     async fn rest(&self, backoff: &mut Backoff, detail: String) -> Result<(), NobodyCares> {
         self.state.send_replace(RoomState::Down);
         self.events.send(SignalingEvent::Down { detail }).await.map_err(|_| NobodyCares)?;
-        sleep(backoff.next(rand::random())).await;
+        if timeout(backoff.next(rand::random()), self.doubted.notified()).await.is_ok() {
+            backoff.reset();
+        }
         Ok(())
     }
 
@@ -144,10 +157,18 @@ impl Room {
                 return Departure::Dropped;
             }
         }
+        let doubted = self.doubted.clone();
         let mut silent_at = Instant::now() + SILENCE;
         let mut asked = false;
         loop {
             tokio::select! {
+                () = doubted.notified() => {
+                    if !matches!(timeout(DOUBT, socket.send(ping())).await, Ok(Ok(()))) {
+                        return Departure::Lost("the room does not read".into());
+                    }
+                    asked = true;
+                    silent_at = silent_at.min(Instant::now() + DOUBT);
+                }
                 said = self.said.recv() => {
                     let Some((to, envelope)) = said else {
                         let _ = timeout(WRITE, socket.close(None)).await;
@@ -156,7 +177,7 @@ impl Room {
                     let message = Message::text(ToRoom::send(to, &envelope).encode());
                     // A machine that moved to another network keeps its socket and reaches nobody through it,
                     // and what is said now would be lost with it: so the room must show that it is there.
-                    let question = (!asked).then(|| Message::Ping(Vec::new().into()));
+                    let question = (!asked).then(ping);
                     for message in std::iter::once(message).chain(question) {
                         match timeout(WRITE, socket.send(message)).await {
                             Ok(Ok(())) => {}
@@ -183,6 +204,10 @@ impl Room {
             }
         }
     }
+}
+
+fn ping() -> Message {
+    Message::Ping(Vec::new().into())
 }
 
 /// Waits for a message; `None` for one without meaning here, pings included. Cancel safe.
@@ -255,6 +280,10 @@ const WRITE: Duration = Duration::from_secs(5);
 
 /// Time the room has to answer a ping that follows what was said.
 const ANSWER: Duration = Duration::from_secs(4);
+
+/// The same when this machine may have moved or slept, and every second counts: a round trip by satellite and
+/// one more.
+const DOUBT: Duration = Duration::from_millis(1_500);
 
 /// Silence after which the socket is dead.
 const SILENCE: Duration = Duration::from_secs(46);
