@@ -152,6 +152,12 @@ pub struct ProbeArgs {
     /// What to print.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
+    /// Go on, and serve what was found at http://ADDRESS/metrics for Prometheus.
+    #[arg(long, value_name = "ADDRESS")]
+    pub serve: Option<std::net::SocketAddr>,
+    /// With --serve: from the start of one round to the start of the next.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60", requires = "serve")]
+    pub every: Duration,
     /// Where the sessions meet.
     #[command(flatten)]
     pub meeting: MeetingArgs,

@@ -3,7 +3,11 @@
 
 mod program;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{Read, Write},
+    path::Path,
+};
 
 use lifeguard_relay::{Dev, DevConfig, control::Verb};
 use program::{End, Program, Running, lives, read_when_there, run, until};
@@ -221,6 +225,28 @@ fn a_probe_measures_both_paths() {
     for result in &results {
         assert!(result["result"]["figures"]["bytes_per_second"].as_u64().unwrap() > 100_000, "{result}");
     }
+}
+
+#[test]
+fn a_probe_that_serves_shows_both_paths_to_prometheus() {
+    let service = Service::start();
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let url = service.url();
+    let probe = ["probe", "--loopback", "--serve", &address, "--every", "1", "--control-plane", &url];
+    let probing = Program::new(&probe).start();
+    let page = until("no round was served", || {
+        let mut stream = std::net::TcpStream::connect(&address).ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n").ok()?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).ok()?;
+        page.contains("beach_probe_success").then_some(page)
+    });
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    for path in ["direct", "relay"] {
+        assert!(page.contains(&format!("beach_probe_success{{path=\"{path}\"}} 1")), "{page}");
+    }
+    probing.signal("TERM");
+    assert_eq!(probing.end().code, 130);
 }
 
 #[test]
