@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use transport_core::policy::{Override, PolicyConfig};
+use transport_core::{
+    policy::{Override, PolicyConfig},
+    resume::ResumeConfig,
+};
 
 use crate::{endpoint::Way, gate::FallbackGate};
 
@@ -54,6 +57,9 @@ pub struct NetworkConfig {
     pub tune_policy: Option<fn(&mut PolicyConfig)>,
     /// The application's own say over the fallback: feature flag, entitlement, budget.
     pub gate: Option<Arc<dyn FallbackGate>>,
+    /// How long a session lives without any path. Each side has its own, and the shorter one ends it: a host
+    /// that lets its viewers sleep through a night sets ten hours, at up to 2 MiB for each. Default 120 s.
+    pub resume_window: Duration,
     /// Whether a session notices by itself that the machine moved to another network. Default: yes. A program
     /// that is told by its system says [`Session::network_changed`](crate::Session::network_changed).
     pub watch_network: bool,
@@ -79,6 +85,7 @@ impl Default for NetworkConfig {
             connect_timeout: Duration::from_secs(45),
             tune_policy: None,
             gate: None,
+            resume_window: ResumeConfig::default().resume_window,
             watch_network: true,
             extra_ways: Vec::new(),
             #[cfg(feature = "webrtc")]

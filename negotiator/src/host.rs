@@ -26,7 +26,7 @@ use crate::{
     error::ShareError,
     link::{JoinLink, host_peer, parse_control_plane},
     negotiator::assemble,
-    rendezvous::{Missing, Rendezvous, Seat, Side, inside},
+    rendezvous::{FORGOTTEN, Missing, Rendezvous, Seat, Side, inside},
     session::Session,
     shared::Shared,
 };
@@ -203,6 +203,9 @@ impl Reception {
             if let Some(viewer) = self.viewers.get(&from) {
                 // Full: the driver is far behind; what it misses is repeated or times out.
                 let _ = viewer.inbox.try_send(message);
+            } else if matches!(message, Message::Dial { .. }) {
+                // It was away for longer than its session was kept, and must not dial for ever.
+                self.answer(from, &Message::Bye { reason: FORGOTTEN.to_owned() }).await;
             }
             return;
         };
@@ -215,8 +218,12 @@ impl Reception {
                 }
                 Message::Welcome { version: Message::VERSION, transports: self.ways.transports() }
             };
-        if let Ok(Err(error)) = timeout(WORD, self.exchange.send(from, &answer)).await {
-            tracing::debug!(%error, "a knock was not answered");
+        self.answer(from, &answer).await;
+    }
+
+    async fn answer(&self, to: PeerId, answer: &Message) {
+        if let Ok(Err(error)) = timeout(WORD, self.exchange.send(to, answer)).await {
+            tracing::debug!(%error, "a viewer was not answered");
         }
     }
 

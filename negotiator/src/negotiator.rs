@@ -217,7 +217,9 @@ pub(crate) fn assemble(
     leading: bool,
     config: &NetworkConfig,
 ) -> (Session, Parts, mpsc::Sender<Message>) {
-    let resume = Resume::new(ResumeConfig::default(), rand::random(), rand::random());
+    let mut settings = ResumeConfig::default();
+    settings.resume_window = config.resume_window;
+    let resume = Resume::new(settings, rand::random(), rand::random());
     let shared = Arc::new(Shared::new(resume));
     let (to_driver, inbox) = mpsc::channel(INBOX);
     let (to_commands, commands) = mpsc::channel(COMMANDS);

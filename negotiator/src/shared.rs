@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, futures::Notified, watch};
 use transport_core::{
     CloseCode, Closed, Generation, Inbound, Refusal, Refused, Transport,
-    resume::{Event, Resume, StaleGeneration, Transmit},
+    resume::{Event, Expiry, Resume, StaleGeneration, Transmit},
 };
 
 use crate::{
@@ -186,6 +186,15 @@ impl Shared {
         let end = SessionEnd::Closed(Closed::peer(CloseCode::GOING_AWAY, reason.to_owned()));
         core.resume.close(CloseCode::GOING_AWAY, "the peer left");
         self.end(&mut core, end);
+        self.settle(core);
+    }
+
+    /// Ends the session because the peer kept it no longer.
+    pub(crate) fn peer_forgot(&self) {
+        let mut core = self.core.lock();
+        let unacknowledged = core.resume.pending_bytes();
+        core.resume.close(CloseCode::GAP, "the peer kept the session no longer");
+        self.end(&mut core, SessionEnd::Expired { why: Expiry::PeerRestarted, unacknowledged });
         self.settle(core);
     }
 

@@ -12,6 +12,7 @@ use negotiator::{
 };
 use support::{FALLBACK, Net, PRIMARY, host_config};
 use tokio::time::{Instant, sleep, timeout};
+use transport_core::resume::Expiry;
 
 async fn message(session: &Session) -> Bytes {
     match session.recv().await.unwrap() {
@@ -257,6 +258,53 @@ async fn after_a_night_asleep_the_session_is_usable_within_two_seconds_of_waking
         assert!(heard.is_ok(), "{}", viewer.explain());
         assert!(took <= Duration::from_secs(2), "{took:?}, host {host_slept}, relayed {relayed}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_waits_for_the_night_has_its_viewer_back_within_two_seconds() {
+    let net = Net::new();
+    let (mut shared, mut config) = (host_config(), NetworkConfig::default());
+    shared.network.resume_window = Duration::from_secs(10 * 3600);
+    config.resume_window = Duration::from_secs(10 * 3600);
+    let host = net.host(shared, Access::Full).await;
+    let (viewer, hosted) = tokio::join!(net.viewer(&host, config).connect(), host.accept());
+    let (viewer, hosted) = (viewer.unwrap(), hosted.unwrap());
+    net.primary.block();
+    net.primary.cut();
+    net.fallback.block();
+    hosted.send("while you slept".into()).await.unwrap();
+    sleep(Duration::from_secs(8 * 3600)).await;
+    net.primary.heal();
+    net.fallback.heal();
+    let woke = Instant::now();
+    viewer.woke();
+    let heard = timeout(Duration::from_secs(60), message(&viewer)).await;
+    assert_eq!(heard.unwrap_or_else(|_| panic!("{}", viewer.explain())), "while you slept");
+    assert!(woke.elapsed() <= Duration::from_secs(2), "{:?}", woke.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_that_slept_longer_than_its_session_was_kept_learns_it_at_once() {
+    let net = Net::new();
+    let mut config = NetworkConfig::default();
+    // Its own clock stood still meanwhile.
+    config.resume_window = Duration::from_secs(10 * 3600);
+    let (_host, viewer, hosted) = net.session(config).await;
+    // Asleep, it hears nothing either, not even the goodbye.
+    net.room.set_silent(true);
+    net.primary.block();
+    net.primary.cut();
+    net.fallback.block();
+    viewer.send("good".into()).await.unwrap();
+    sleep(Duration::from_secs(1800)).await;
+    let end = hosted.end();
+    assert!(matches!(end, Some(SessionEnd::Expired { why: Expiry::Window, .. })), "{end:?}");
+    net.room.set_silent(false);
+    net.primary.heal();
+    net.fallback.heal();
+    viewer.woke();
+    let end = timeout(Duration::from_secs(2), viewer.ended()).await.expect("no dialling into the void");
+    assert_eq!(end, SessionEnd::Expired { why: Expiry::PeerRestarted, unacknowledged: 4 });
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,6 +39,7 @@ use crate::{
     event::NegotiationEvent,
     explain::{LastError, Outlook, Path},
     pump::{Attach, pump},
+    rendezvous::FORGOTTEN,
     session::Command,
     shared::{Report, Shared, now},
 };
@@ -313,6 +314,10 @@ impl Driver {
             }
             (Message::Lost { reason, .. }, Judge::Lead(lead)) if reason == Reason::Woke.code() => lead.woke(),
             (Message::Lost { generation, .. }, Judge::Lead(lead)) => lead.peer_lost(generation),
+            // It keeps nothing of this session, so whatever is open here leads nowhere.
+            (Message::Bye { reason }, Judge::Lead(_)) if reason == FORGOTTEN => {
+                self.hands.shared.peer_forgot();
+            }
             (Message::Bye { reason }, _) => {
                 // With a link alive its own close comes, behind the data before it; but a peer that exits
                 // may cut it off, so what was said here counts once the last link is gone.
