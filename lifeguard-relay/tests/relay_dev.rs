@@ -11,7 +11,7 @@ use beach_lifeguard_client::{
     control::Control,
     membership::{Member, Purpose, Verifier},
 };
-use lifeguard_relay::{Dev, DevConfig};
+use lifeguard_relay::{Dev, DevConfig, control::Verb};
 use relay_support::{Client, hello};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -176,5 +176,32 @@ async fn draining_one_node_is_not_the_kill_switch() {
     order(&dev, "resume").await;
     assert_eq!(get(format!("{}/readyz", dev.public_url())).await.0, 200);
     join(&dev, session, &verifier, Role::Host).await;
+    dev.shutdown().await;
+}
+
+/// What a person sees: the page as a real browser made it of the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_shows_the_debug_page_and_no_identifier() {
+    let dev = dev().await;
+    let (session, verifier) = (Uuid::new_v4(), Verifier::from_bytes([9; 32]));
+    let host = join(&dev, session, &verifier, Role::Host).await;
+    dev.kill_switch().set(None, Some(Verb::PauseMinting), "tester", "<b>drill</b>").await.unwrap();
+    let profile = tempfile::tempdir().unwrap();
+    let browser = tokio::process::Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!("{}/debug", dev.admin_url()))
+        .kill_on_drop(true)
+        .output();
+    let browser = tokio::time::timeout(Duration::from_secs(60), browser).await.unwrap();
+    let shown = String::from_utf8(browser.expect("chromium, from Debian's package").stdout).unwrap();
+    for words in ["<title>beach-lifeguard</title>", "id=\"sessions\">1<", "id=\"peers\">1<", "<td>none</td>"]
+    {
+        assert!(shown.contains(words), "{words} is not in {shown}");
+    }
+    // What an operator typed is text.
+    assert!(shown.contains("by tester: &lt;b&gt;drill&lt;/b&gt;"), "{shown}");
+    assert!(!shown.contains(&session.to_string()) && !shown.contains(&session.simple().to_string()));
+    drop(host);
     dev.shutdown().await;
 }

@@ -250,7 +250,10 @@ impl fmt::Display for Explanation {
             match (tried.failures, tried.quorum) {
                 (_, 0) => {}
                 (0, _) => f.write_str("no recent failure")?,
-                (failures, quorum) => write!(f, "{failures} of {quorum} failures that count")?,
+                (failures, quorum) if failures < quorum => {
+                    write!(f, "{failures} of {quorum} failures that count")?;
+                }
+                (failures, quorum) => write!(f, "{failures} failures that count, {quorum} are enough")?,
             }
             if tried.open_dials > 0 {
                 write!(f, ", {} dial(s) under way", tried.open_dials)?;

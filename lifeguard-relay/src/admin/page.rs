@@ -47,12 +47,18 @@ pub(super) fn render(admin: &Admin) -> String {
             );
         }
         out.push_str("</table><h2>Recent refusals</h2><table id=refusals>");
+        if now.recent_refusals.is_empty() {
+            out.push_str(NONE);
+        }
         for refusal in now.recent_refusals.iter().rev() {
             let ago = SystemTime::now().duration_since(refusal.at).unwrap_or_default().as_secs();
             let _ = write!(out, "<tr><td>{}</td><td>{ago} s ago</td></tr>", refusal.label);
         }
     }
     out.push_str("</table><h2>Kill switch</h2><table>");
+    if switch.audit.is_empty() {
+        out.push_str(NONE);
+    }
     for audit in switch.audit.iter().rev().take(10) {
         let scope = audit.cohort.as_deref().unwrap_or("everybody");
         let verb = audit.verb.map_or("resumed", |verb| verb.label());
@@ -82,6 +88,8 @@ fn order(pause: &Pause, scope: &str) -> String {
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
+
+const NONE: &str = "<tr><td>none</td></tr>";
 
 const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=5>\
 <meta name=viewport content=\"width=device-width\"><title>beach-lifeguard</title><style>\
