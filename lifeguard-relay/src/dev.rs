@@ -72,6 +72,8 @@ pub struct Dev {
     admin: SocketAddr,
     certificate: Option<String>,
     relay: Relay,
+    store: Arc<dyn Store>,
+    keys: TokenKeys,
     kill_switch: KillSwitch,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
@@ -84,7 +86,22 @@ impl Dev {
     /// # Errors
     ///
     /// [`DevError`] when an address is taken or the system has no random numbers.
-    pub async fn start(mut config: DevConfig) -> Result<Self, DevError> {
+    pub async fn start(config: DevConfig) -> Result<Self, DevError> {
+        let keys = TokenKeys::generate(config.control.issuer.clone())?;
+        Self::node(config, Arc::new(MemoryStore::new()), keys).await
+    }
+
+    /// Starts a second node of the same service: it shares the store and the keys, so that a session may
+    /// leave one and go on at the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_another(&self, config: DevConfig) -> Result<Self, DevError> {
+        Self::node(config, self.store.clone(), self.keys.clone()).await
+    }
+
+    async fn node(mut config: DevConfig, store: Arc<dyn Store>, keys: TokenKeys) -> Result<Self, DevError> {
         let bind = |address| listen::bind(address).map_err(|source| DevError::Bind { address, source });
         let (listener, admin_listener) = (bind(config.public)?, bind(config.admin)?);
         let (public, admin) = (listener.local_addr()?, admin_listener.local_addr()?);
@@ -98,9 +115,7 @@ impl Dev {
 
         let metrics = Arc::new(Metrics::new());
         metrics.certificate_expires(certificates.as_ref().map_or(0, |certificates| certificates.expires()));
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let kill_switch = KillSwitch::new(Some(store.clone()));
-        let keys = TokenKeys::generate(config.control.issuer.clone())?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(kill_switch.clone().follow(metrics.clone(), stop.clone()));
 
@@ -108,8 +123,8 @@ impl Dev {
         let relay = Relay::new(config.relay, admission, metrics.clone());
         let control = ControlPlane::new(
             config.control,
-            store,
-            keys,
+            store.clone(),
+            keys.clone(),
             metrics.clone(),
             kill_switch.clone(),
             stop.clone(),
@@ -132,7 +147,7 @@ impl Dev {
         };
         serve(listener, certificates, app::public(routes, ready), config.caps);
         serve(admin_listener, None, operator.router(), Caps::default());
-        Ok(Self { public, admin, certificate, relay, kill_switch, metrics, stop, tasks })
+        Ok(Self { public, admin, certificate, relay, store, keys, kill_switch, metrics, stop, tasks })
     }
 
     /// The control plane's base URL: `http://127.0.0.1:PORT`, or `https` with TLS.
