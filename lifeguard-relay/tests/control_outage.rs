@@ -62,6 +62,11 @@ async fn type_for(host: &mut Client, viewer: &mut Client, how_long: Duration) ->
     took
 }
 
+/// How long the store is away: 2 s, or `STORE_AWAY_SECONDS` for the long form.
+fn away() -> Duration {
+    Duration::from_secs(std::env::var("STORE_AWAY_SECONDS").map_or(2, |text| text.parse().unwrap()))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_store_is_away_each_row_of_the_table_holds() {
     let mut redis = Redis::start();
@@ -74,7 +79,7 @@ async fn while_the_store_is_away_each_row_of_the_table_holds() {
     let (mut at_host, mut at_viewer) = (join(&plane, &host).await, join(&plane, &viewer).await);
     let saved = [late.token(&plane).await.token, host.viewer().token(&plane).await.token];
     plane.kill_switch.set(Some("beta"), Some(Verb::PauseMinting), "op", "before").await.unwrap();
-    let well = type_for(&mut at_host, &mut at_viewer, Duration::from_secs(2)).await;
+    let well = type_for(&mut at_host, &mut at_viewer, away()).await;
 
     for silent in [true, false] {
         if silent {
@@ -83,7 +88,7 @@ async fn while_the_store_is_away_each_row_of_the_table_holds() {
             redis.kill()
         }
         // Live sessions go on, and nobody waits for the store on their way.
-        let ill = type_for(&mut at_host, &mut at_viewer, Duration::from_secs(2)).await;
+        let ill = type_for(&mut at_host, &mut at_viewer, away()).await;
         let median = |sorted: &[Duration]| sorted[sorted.len() / 2];
         let p99 = |sorted: &[Duration]| sorted[sorted.len() * 99 / 100];
         println!(

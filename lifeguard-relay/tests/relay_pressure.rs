@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use beach_lifeguard_client::{CloseCode, Header, Kind, Lane, PeerAddr, Role, control::Control};
+use beach_lifeguard_client::{
+    CloseCode, Header, Kind, Lane, PeerAddr, Role, control::Control, token::Access,
+};
 use relay_support::{Client, Heard, Rig};
 use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::Message;
@@ -166,6 +168,33 @@ async fn a_peer_that_answers_pings_stays_and_one_that_does_not_goes() {
     assert_eq!(polled.notice().await, Control::PeerLeft { peer: joined.peer });
     assert!(tokio::time::timeout(Duration::from_secs(3), polled.hear_patiently()).await.is_err());
     drop(silent);
+    rig.stop().await;
+}
+
+/// `VIEWER_SECONDS=600` is the long form, at the defaults: heartbeats every 15 s, 120 s without any activity
+/// are the end. The short form has both at a hundredth.
+#[tokio::test]
+async fn a_read_only_viewer_that_only_answers_heartbeats_stays_for_good() {
+    let long: Option<u64> = std::env::var("VIEWER_SECONDS").ok().map(|text| text.parse().unwrap());
+    let mut config = relay_support::config();
+    if long.is_none() {
+        config.patience.heartbeat = Duration::from_millis(150);
+        config.patience.idle = Duration::from_millis(1_200);
+    }
+    let watch = Duration::from_secs(long.unwrap_or(6));
+    let rig = Rig::with(config, relay_support::roomy()).await;
+    let (session, peer) = (Uuid::new_v4(), Uuid::new_v4());
+    let token = rig.token(session, peer, Role::Viewer, |claims| claims.access = Access::ReadOnly);
+    let mut hello = relay_support::hello(session, peer, Role::Viewer, token);
+    hello.access = Access::ReadOnly;
+    let mut viewer = rig.join_with(&hello).await;
+    let heard = tokio::time::timeout(watch, viewer.hear_patiently()).await;
+    assert!(heard.is_err(), "{heard:?}");
+    // It still hears what is said.
+    let mut host = rig.join(session, Role::Host).await;
+    host.send(viewer.address(), Lane::Reliable, b"still here?").await;
+    assert_eq!(viewer.data().await.1, "still here?");
+    println!("a read-only viewer was there for {watch:?} and said nothing");
     rig.stop().await;
 }
 
