@@ -250,6 +250,8 @@ impl Driver {
                 if replaced || self.leave() {
                     return;
                 }
+                // What took the link may have taken the way to the room, and a fresh dial needs it.
+                self.hands.exchange.doubt();
                 let error = LastError { text: closed.to_string(), refusal: None };
                 self.hands.errors.insert(link.transport.clone(), error);
                 match &mut self.judge {

@@ -18,7 +18,7 @@ pub(crate) struct Program {
     lines: Lines<BufReader<ChildStdout>>,
     /// Closing it asks the program to come to its end.
     stdin: Option<ChildStdin>,
-    heard: Vec<String>,
+    pub(crate) heard: Vec<String>,
 }
 
 impl Program {

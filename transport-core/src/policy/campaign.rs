@@ -116,14 +116,24 @@ impl FallbackPolicy {
         }
     }
 
-    /// Ends the waits between dials of a session that has none to show for. Evidence stays what it is.
-    pub(super) fn end_waits(&mut self, now: Instant) {
-        if !matches!(self.standing, Standing::Held { .. }) {
-            return;
+    /// The other side is in the room again. Ends the waits between dials of a session that has none to show
+    /// for, and races a fresh dial beside those that drew no answer: what they said may have been lost.
+    /// Evidence stays what it is.
+    pub(super) fn peer_present(&mut self, now: Instant) {
+        if matches!(self.standing, Standing::Held { .. }) {
+            for state in &mut self.ladder.rungs {
+                state.backoff.reset();
+                state.next_dial = state.next_dial.map(|at| at.min(now));
+            }
         }
-        for state in &mut self.ladder.rungs {
-            state.backoff.reset();
-            state.next_dial = state.next_dial.map(|at| at.min(now));
+        let searching = |campaign: &Campaign| matches!(campaign.purpose, Purpose::First | Purpose::Live);
+        if self.campaign.as_ref().is_some_and(searching) {
+            for rung in self.primaries(now) {
+                let mut open = self.dials.values().filter(|dial| dial.rung == rung).peekable();
+                if open.peek().is_some() && open.all(|dial| dial.answered.is_none()) {
+                    self.ladder.rungs[rung].next_dial = Some(now);
+                }
+            }
         }
     }
 

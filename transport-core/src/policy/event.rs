@@ -74,7 +74,8 @@ pub enum Event {
     /// The application or the operator allows something else.
     Override(Override),
     /// The other side came to the place of signaling, or came back. A session that waits there without a
-    /// path waits no longer: what a dial lacked may be here now.
+    /// path waits no longer: what a dial lacked may be here now. Nor is an open dial without an answer relied
+    /// on: what it said may be lost.
     PeerPresent,
     /// The other side says that a link is dead; this side may not have noticed.
     PeerReportsLost {

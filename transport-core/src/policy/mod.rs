@@ -176,7 +176,7 @@ impl FallbackPolicy {
             Event::Lost { generation, cause } => self.lost(now, generation, cause),
             Event::NetworkChanged { network } => self.change_network(now, network),
             Event::Override(mode) => self.set_mode(now, mode),
-            Event::PeerPresent => self.end_waits(now),
+            Event::PeerPresent => self.peer_present(now),
             Event::PeerReportsLost { generation } => self.peer_reports_lost(now, generation),
             // The dial fetches a token by itself if it has none; there is nothing to decide.
             Event::PrefetchDone => self.token = TokenState::Ready,

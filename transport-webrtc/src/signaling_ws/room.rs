@@ -103,6 +103,7 @@ pub(super) async fn stay(mut room: Room) {
 impl Room {
     /// Says that the room is away, and waits before the next visit.
     async fn rest(&self, backoff: &mut Backoff, detail: String) -> Result<(), NobodyCares> {
+        tracing::debug!(target: "transport_webrtc", detail, "not in the room");
         self.state.send_replace(RoomState::Down);
         self.events.send(SignalingEvent::Down { detail }).await.map_err(|_| NobodyCares)?;
         if timeout(backoff.next(rand::random()), self.doubted.notified()).await.is_ok() {

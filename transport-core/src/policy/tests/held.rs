@@ -157,3 +157,14 @@ fn a_peer_that_comes_back_ends_the_waits_but_opens_no_gate() {
         assert_eq!(drive.dials(&WEBRTC).last(), Some(&60.0));
     }
 }
+
+#[test]
+fn a_dial_whose_words_may_be_lost_gets_another_beside_it_when_the_peer_is_back_and_an_answered_one_does_not()
+{
+    for (fate, dials) in [(Fate::Silent, 2), (Fate::Teases(0.2), 1)] {
+        let mut drive = Drive::new();
+        drive.start().until(100.0).fate(WEBRTC, fate).lose().until(101.0);
+        drive.event(Event::PeerPresent).until(101.001);
+        assert_eq!(drive.dials(&WEBRTC).iter().filter(|at| **at >= 100.0).count(), dials);
+    }
+}
