@@ -57,9 +57,6 @@ async fn machines() -> Result<(), Failed> {
     let moved = Instant::now();
     let path = third.expect("path ").await;
     println!("another address: usable again after {:.2} s, on {path}", moved.elapsed().as_secs_f64());
-    for line in &third.heard {
-        println!("    {line}");
-    }
     third.finish("echoed ").await;
     let echoed: u64 = first.finish("echoed ").await.parse()?;
     println!("{echoed} messages went and came back, each once and in order");

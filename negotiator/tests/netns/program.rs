@@ -18,7 +18,7 @@ pub(crate) struct Program {
     lines: Lines<BufReader<ChildStdout>>,
     /// Closing it asks the program to come to its end.
     stdin: Option<ChildStdin>,
-    pub(crate) heard: Vec<String>,
+    heard: Vec<String>,
 }
 
 impl Program {

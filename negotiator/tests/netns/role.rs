@@ -20,14 +20,6 @@ pub(crate) fn wanted() -> Option<String> {
 }
 
 pub(crate) async fn play(role: String) {
-    if let Ok(file) = std::env::var("NETNS_LOG") {
-        let f = std::fs::File::create(format!("{file}.{role}.{}", std::process::id())).unwrap();
-        tracing_subscriber::fmt()
-            .with_env_filter("debug,webrtc=warn,webrtc_ice=warn,webrtc_sctp=warn")
-            .with_ansi(false)
-            .with_writer(std::sync::Mutex::new(f))
-            .init();
-    }
     match role.as_str() {
         "relay" => relay().await,
         "host" => host().await,
@@ -102,7 +94,7 @@ async fn tell(session: Session, start: Instant) {
     loop {
         let changed = session.changed();
         while let Some(event) = events.try_next() {
-            println!("{:.2} {event}", start.elapsed().as_secs_f64());
+            println!("{event}");
         }
         let path = session.status().path;
         if path != last {
