@@ -37,6 +37,9 @@ pub enum Command {
     #[cfg(feature = "demo")]
     /// Show it working, on this machine alone: a shell moves from WebRTC to the relay and back.
     Demo(DemoArgs),
+    /// Say which path a session takes from here, and why; then leave again.
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(ExplainArgs),
     /// Join a shared terminal.
     #[command(after_help = JOIN_HELP)]
     Join(JoinArgs),
@@ -72,6 +75,19 @@ pub struct ShareArgs {
     /// Where the session meets.
     #[command(flatten)]
     pub meeting: MeetingArgs,
+    /// Which paths it may take.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// `beach-link explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The link that the host printed. Quote it; it is a password.
+    pub link: String,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
     /// Which paths it may take.
     #[command(flatten)]
     pub network: NetworkArgs,
@@ -314,6 +330,13 @@ Examples:
 
 The terminal has the size of the smallest viewer. The command ends when it ends, not when viewers leave;
 `share` then exits with its status.";
+
+const EXPLAIN_HELP: &str = "\
+Inside `beach-link join`, the escape key and e say the same about the session that is running.
+
+Examples:
+  beach-link explain 'https://beach.example/s#…'
+  beach-link explain --output json 'https://beach.example/s#…' | jq .explain.tried";
 
 const JOIN_HELP: &str = "\
 Keys, behind the escape key (Ctrl-^):

@@ -33,6 +33,7 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::demo(args).await,
+        Command::Explain(args) => viewer::explain::explain(args).await,
         Command::Join(args) => viewer::join::join(args).await,
         Command::Pipe(PipeCommand::Host(args)) => pipe::host(args).await,
         Command::Pipe(PipeCommand::Join(args)) => pipe::join(args).await,

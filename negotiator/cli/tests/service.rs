@@ -112,6 +112,19 @@ fn a_host_that_left_is_told_from_one_that_never_was() {
 }
 
 #[test]
+fn explain_says_which_path_and_why_and_leaves() {
+    let service = Service::start();
+    let (_sharing, link) = service.share(&["--", "sleep", "60"]);
+    let end = run(&["explain", "--loopback", &link]);
+    assert_eq!(end.code, 0, "{end:?}");
+    assert!(end.stdout.starts_with("on webrtc for ") && end.stdout.contains("ws-fallback"), "{end:?}");
+    let end = run(&["explain", "--relay-only", "--output", "json", &link]);
+    let answer: serde_json::Value = serde_json::from_str(&end.stdout).unwrap();
+    assert_eq!(answer["explain"]["path"], "ws-fallback", "{answer}");
+    assert!(answer["explain"]["rtt_us"].is_u64(), "{answer}");
+}
+
+#[test]
 fn a_relay_that_its_operator_paused_is_told_in_those_words() {
     let service = Service::start();
     let (_sharing, link) = service.share(&["--", "sleep", "60"]);

@@ -1,5 +1,6 @@
 //! The watching side of a terminal.
 
+pub mod explain;
 pub mod join;
 pub mod json;
 pub mod keys;
