@@ -173,7 +173,11 @@ async fn draining_one_node_is_not_the_kill_switch() {
     assert_eq!(host.closed().await.0, 4001);
     assert_eq!(get(format!("{}/readyz", dev.public_url())).await.0, 503);
     assert!(token(&dev, session, &verifier, Uuid::new_v4(), Role::Host).await.status().is_success());
+    // Another order is about something else.
+    order(&dev, "pause").await;
     order(&dev, "resume").await;
+    assert_eq!(get(format!("{}/readyz", dev.public_url())).await.0, 503);
+    order(&dev, "resume-node").await;
     assert_eq!(get(format!("{}/readyz", dev.public_url())).await.0, 200);
     join(&dev, session, &verifier, Role::Host).await;
     dev.shutdown().await;

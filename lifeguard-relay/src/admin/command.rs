@@ -28,7 +28,7 @@ pub(super) struct Order {
 }
 
 /// `pause`, `refuse-new`, `drain`, `stop` and `resume` are the kill switch: for the whole deployment, or
-/// one cohort of it. `drain-node` lets everybody go from this process alone.
+/// one cohort of it. `drain-node` lets everybody go from this process alone, `resume-node` ends that.
 pub(super) async fn run(
     State(admin): State<Admin>,
     Path(command): Path<String>,
@@ -45,11 +45,9 @@ pub(super) async fn run(
         "stop" => Some(Verb::Stop),
         "resume" => None,
         "drain-node" => return drain_node(&admin, &order),
+        "resume-node" => return resume_node(&admin, &order),
         _ => return answer(StatusCode::NOT_FOUND, false, "no such command"),
     };
-    if let (None, Some(relay)) = (verb, &admin.0.relay) {
-        relay.resume();
-    }
     if let Some(verb) = verb {
         admin.0.metrics.kill_switch_set(verb.label());
     }
@@ -81,7 +79,16 @@ fn drain_node(admin: &Admin, order: &Order) -> Response {
     tracing::warn!(reason = order.reason, by = order.by, "draining this node");
     // The answer does not wait for it: readiness and `/debug/stats` show how far it is.
     tokio::spawn(async move { relay.drain(CloseCode::DRAIN).await });
-    answer(StatusCode::ACCEPTED, true, "draining this node; `resume` takes new peers again")
+    answer(StatusCode::ACCEPTED, true, "draining this node; `resume --node` takes new peers again")
+}
+
+fn resume_node(admin: &Admin, order: &Order) -> Response {
+    let Some(relay) = &admin.0.relay else {
+        return answer(StatusCode::CONFLICT, false, "this process has no relay");
+    };
+    tracing::warn!(reason = order.reason, by = order.by, "this node takes peers again");
+    relay.resume();
+    answer(StatusCode::OK, true, "this node takes new peers again")
 }
 
 fn described(verb: Option<Verb>, cohort: Option<&str>) -> String {

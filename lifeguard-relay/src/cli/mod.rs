@@ -44,7 +44,7 @@ enum Command {
     /// Pause minting (or more) on a running process: the kill switch.
     Pause(operate::PauseArgs),
     /// Take the kill switch back.
-    Resume(operate::ScopeArgs),
+    Resume(operate::ResumeArgs),
     /// Let everybody go from a running relay, and keep it up but unready.
     Drain(operate::ScopeArgs),
     /// Show what a running process is doing.

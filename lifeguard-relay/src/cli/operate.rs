@@ -69,8 +69,17 @@ pub(super) async fn pause(args: PauseArgs) -> Result<(), Failure> {
     args.scope.send(command).await
 }
 
-pub(super) async fn resume(args: ScopeArgs) -> Result<(), Failure> {
-    args.send("resume").await
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// Only this process takes peers again after `drain`; the kill switch stays as it is.
+    #[arg(long, conflicts_with = "cohort")]
+    node: bool,
+}
+
+pub(super) async fn resume(args: ResumeArgs) -> Result<(), Failure> {
+    args.scope.send(if args.node { "resume-node" } else { "resume" }).await
 }
 
 /// One process, or one cohort on all of them.
