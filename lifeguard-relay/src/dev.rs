@@ -133,20 +133,21 @@ impl Dev {
         let routes = relay.routes().merge(control.router());
         let operator =
             Admin::new(Some(relay.clone()), kill_switch.clone(), metrics.clone(), ready.clone(), None);
-        let serve = |listener, certificates, app, caps| {
+        let serve = |listener, certificates, app, gate| {
             let config = ListenConfig::default();
             tasks.spawn(listen::serve(
                 listener,
                 certificates,
                 app,
                 config,
-                Gate::new(caps),
+                gate,
                 stop.clone(),
                 tasks.clone(),
             ));
         };
-        serve(listener, certificates, app::public(routes, ready), config.caps);
-        serve(admin_listener, None, operator.router(), Caps::default());
+        let gate = Gate::counting(config.caps, metrics.clone());
+        serve(listener, certificates, app::public(routes, ready), gate);
+        serve(admin_listener, None, operator.router(), Gate::new(Caps::default()));
         Ok(Self { public, admin, certificate, relay, store, keys, kill_switch, metrics, stop, tasks })
     }
 

@@ -29,7 +29,9 @@ use uuid::Uuid;
 
 async fn plane(redis: &Redis) -> Plane {
     let store = Arc::new(RedisStore::open(&redis.url()).unwrap());
-    Plane::with(ControlConfig { fallback_ws_enabled: true, ..ControlConfig::default() }, store).await
+    // Tokens that are kept for later must live as long as the longest outage.
+    let config = ControlConfig { fallback_ws_enabled: true, token_ttl: 300, ..ControlConfig::default() };
+    Plane::with(config, store).await
 }
 
 async fn knock(plane: &Plane, person: &Person, token: FallbackToken, telemetry: bool) -> Client {

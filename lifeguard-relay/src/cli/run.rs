@@ -92,13 +92,14 @@ impl Base {
         // The one line on stdout: with port 0 nobody could know otherwise.
         println!("listening on {}", public.local_addr()?);
         tracing::info!(listen = %public.local_addr()?, admin = %operator.local_addr()?, "serving");
-        let spawn = |listener, certificates, app, caps| {
-            let (gate, config) = (Gate::new(caps), settings.listen());
+        let spawn = |listener, certificates, app, gate| {
+            let config = settings.listen();
             let (stop, tasks) = (self.stop.clone(), self.tasks.clone());
             self.tasks.spawn(listen::serve(listener, certificates, app, config, gate, stop, tasks));
         };
-        spawn(public, certificates, app::public(routes, ready), settings.caps());
-        spawn(operator, None, admin.router(), Caps::default());
+        let gate = Gate::counting(settings.caps(), self.metrics.clone());
+        spawn(public, certificates, app::public(routes, ready), gate);
+        spawn(operator, None, admin.router(), Gate::new(Caps::default()));
         shutdown::requested().await?;
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::relay::network_of;
+use crate::{relay::network_of, telemetry::metrics::Metrics};
 
 /// The caps. Addresses are counted by network: one IPv4 address or one IPv6 /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +51,22 @@ pub enum Refused {
     Transient,
 }
 
+impl Refused {
+    /// Its name in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Connections => "connections",
+            Self::Transient => "strangers",
+        }
+    }
+}
+
 /// Counts connections and turns away what is too many.
 #[derive(Debug)]
 pub struct Gate {
     caps: Caps,
+    metrics: Option<Arc<Metrics>>,
     state: Mutex<State>,
 }
 
@@ -83,7 +95,12 @@ struct Stranger {
 impl Gate {
     /// Makes a gate that everybody may still pass.
     pub fn new(caps: Caps) -> Arc<Self> {
-        Arc::new(Self { caps, state: Mutex::default() })
+        Arc::new(Self { caps, metrics: None, state: Mutex::default() })
+    }
+
+    /// As [`new`](Self::new), and counts whom it turns away.
+    pub fn counting(caps: Caps, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { caps, metrics: Some(metrics), state: Mutex::default() })
     }
 
     /// Lets one connection in, as a stranger. `exempt` leaves out the caps per address. When strangers are too many in all, the oldest of them makes
@@ -102,6 +119,9 @@ impl Gate {
         match self.may_enter(&state, network, exempt) {
             Err(refused) => {
                 state.refused += 1;
+                if let Some(metrics) = &self.metrics {
+                    metrics.connection_refused(refused.label());
+                }
                 Err(refused)
             }
             Ok(()) => {
@@ -238,7 +258,8 @@ mod tests {
 
     #[test]
     fn each_cap_refuses_with_its_own_reason() {
-        let gate = Gate::new(CAPS);
+        let metrics = Arc::new(Metrics::new());
+        let gate = Gate::counting(CAPS, metrics.clone());
         let a = [gate.enter(address(1), false).unwrap(), gate.enter(address(1), false).unwrap()];
         assert_eq!(gate.enter(address(1), false).unwrap_err(), Refused::Address);
         let b = gate.enter(address(2), false).unwrap();
@@ -250,6 +271,9 @@ mod tests {
         assert_eq!(gate.enter(address(4), false).unwrap_err(), Refused::Connections);
         drop((seat, other, b, c));
         assert_eq!((gate.connections(), gate.transients(), gate.refused()), (0, 0, 3));
+        for cap in ["address", "connections", "strangers"] {
+            assert_eq!(metrics.read("beach_lifeguard_connections_refused", &[cap]), 1, "{cap}");
+        }
         assert!(gate.state.lock().addresses.is_empty());
     }
 

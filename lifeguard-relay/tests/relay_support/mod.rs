@@ -69,7 +69,7 @@ impl Rig {
         let relay = Relay::new(config, admission, metrics.clone());
         let listener = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
-        let (gate, stop) = (Gate::new(caps), CancellationToken::new());
+        let (gate, stop) = (Gate::counting(caps, metrics.clone()), CancellationToken::new());
         let running = tokio::spawn({
             let (relay, gate, stop) = (relay.clone(), gate.clone(), stop.clone());
             async move { relay.run(listener, gate, stop).await }

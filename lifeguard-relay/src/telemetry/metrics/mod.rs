@@ -208,6 +208,11 @@ impl Metrics {
         self.set(Id::CertificateExpiry, &[], seconds);
     }
 
+    /// A connection met a cap at the gate.
+    pub fn connection_refused(&self, cap: &'static str) {
+        self.add(Id::GateRefused, &[cap], 1);
+    }
+
     /// A peer was recycled.
     pub fn idle_pruned(&self) {
         self.add(Id::IdlePruned, &[], 1);
