@@ -19,7 +19,8 @@ pub enum FallbackMode {
     DirectOnly,
     /// WebRTC direct or through TURN, never the relay.
     NoRelay,
-    /// The relay at once; for networks known to block everything else, and for tests.
+    /// The relay at once: for networks known to block everything else, for whoever hides the address, and for
+    /// tests. A host that shares so offers its viewers nothing else.
     RelayOnly,
 }
 

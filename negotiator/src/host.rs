@@ -15,12 +15,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use transport_core::{
     CloseCode, PeerId, SessionId,
+    policy::Class,
     secure::{Access, HostKey, JoinLink as Fragment, SessionSecret},
     signaling::{Exchange, ExchangeEvent, Message, Sealer},
 };
 
 use crate::{
-    config::HostConfig,
+    config::{FallbackMode, HostConfig},
     driver::Driver,
     endpoint::{Endpoint, Party, Ways},
     error::ShareError,
@@ -93,7 +94,11 @@ impl Host {
         inside(&exchange).await?;
         // Only now is the session known to whoever admits.
         let missing = rendezvous.prepare(&seat).await.into();
-        let ways = rendezvous.ways(&seat, &exchange).map_err(ShareError::Misconfigured)?;
+        let mut ways = rendezvous.ways(&seat, &exchange).map_err(ShareError::Misconfigured)?;
+        if config.network.mode == FallbackMode::RelayOnly {
+            // The viewer decides among what it is offered.
+            ways.retain(|way| way.rung.class == Class::Fallback);
+        }
         let endpoint =
             Endpoint { session: seat.session, local: seat.local, secret, party: Party::Host { key, access } };
         let (arrived, arrivals) = mpsc::channel(config.max_viewers.clamp(1, 1024));

@@ -3,16 +3,23 @@
 
 mod support;
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use negotiator::{
-    Access, CloseCode, FallbackMode, JoinError, NetworkConfig, Reason, Received, Session, SessionEnd,
-    TransitionKind,
+    Access, CloseCode, FallbackMode, Host, JoinError, Negotiator, NetworkConfig, Reason, Received,
+    Rendezvous, Seat, Session, SessionEnd, TransitionKind, Way,
 };
-use support::{FALLBACK, Net, PRIMARY, host_config};
+use support::{FALLBACK, Net, PRIMARY, RoadConnector, host_config};
 use tokio::time::{Instant, sleep, timeout};
-use transport_core::resume::Expiry;
+use transport_core::{
+    resume::Expiry,
+    signaling::{Exchange, Signaling, SignalingError},
+};
 
 async fn message(session: &Session) -> Bytes {
     match session.recv().await.unwrap() {
@@ -158,6 +165,50 @@ async fn direct_only_never_dials_the_fallback() {
     let error = net.viewer(&host, config()).connect().await.unwrap_err();
     assert!(matches!(error, JoinError::NoPath { .. }), "{error}");
     assert_eq!(net.fallback.dials.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_for_the_relay_only_is_reached_by_the_relay_only() {
+    let net = Net::new();
+    let mut shared = host_config();
+    shared.network.mode = FallbackMode::RelayOnly;
+    let host = net.host(shared, Access::Full).await;
+    let viewer = net.viewer(&host, NetworkConfig::default()).connect().await.unwrap();
+    assert_eq!(viewer.status().path, Some(FALLBACK));
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(viewer.status().path, Some(FALLBACK));
+    assert_eq!(net.primary.dials.load(Ordering::Relaxed), 0);
+    let missing = viewer.explain().missing;
+    assert_eq!(missing.iter().map(|gone| &gone.transport).collect::<Vec<_>>(), [&PRIMARY]);
+}
+
+/// The primary goes through somebody's relay, as TURN does.
+#[derive(Debug)]
+struct Detour(Net);
+
+#[async_trait]
+impl Rendezvous for Detour {
+    async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
+        self.0.enter(seat).await
+    }
+
+    fn ways(&self, _: &Seat, _: &Arc<Exchange>) -> Result<Vec<Way>, String> {
+        Ok(vec![Way::turn(Arc::new(RoadConnector(self.0.primary.clone())))])
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_wants_direct_paths_only_takes_no_part_in_a_dial_through_turn() {
+    for (mode, connects) in [(FallbackMode::DirectOnly, false), (FallbackMode::NoRelay, true)] {
+        let net = Net::new();
+        let mut shared = host_config();
+        shared.network.mode = mode;
+        let detour = || Arc::new(Detour(net.clone()));
+        let host = Host::meeting_at(shared, Access::Full, detour()).await.unwrap();
+        let config = NetworkConfig::default();
+        let joined = Negotiator::meeting_at(host.link().clone(), config, detour()).connect().await;
+        assert_eq!(joined.is_ok(), connects, "{mode:?} {joined:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,7 +22,7 @@ use tokio::{
 };
 use transport_core::{
     CloseCode, DialRole, Generation, PeerId, TransportId,
-    policy::{Class, Reason, TransitionKind},
+    policy::{Class, Reach, Reason, TransitionKind},
     signaling::{Exchange, Message, SignalingError},
 };
 
@@ -461,9 +461,9 @@ impl Hands {
     /// Whether this side takes part in a dial the other side announced.
     fn allowed(&self, transport: &TransportId) -> Result<(), Reason> {
         let Some(way) = self.ways.find(transport) else { return Err(Reason::NoFallback) };
-        match (self.mode, way.rung.class) {
-            (FallbackMode::DirectOnly, Class::Fallback) => Err(Reason::PolicyDirectOnly),
-            (FallbackMode::NoRelay, Class::Fallback) => Err(Reason::PolicyNoRelay),
+        match self.mode {
+            FallbackMode::DirectOnly if way.rung.reach == Reach::Relayed => Err(Reason::PolicyDirectOnly),
+            FallbackMode::NoRelay if way.rung.class == Class::Fallback => Err(Reason::PolicyNoRelay),
             _ => Ok(()),
         }
     }

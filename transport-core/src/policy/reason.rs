@@ -59,7 +59,7 @@ reasons! {
     /// The transport restarted ICE and it did not help.
     IceRestartFailed = "ice_restart_failed", "the direct path broke and could not be repaired";
     /// A direct path won although the fallback had been considered.
-    LatePrimary = "late_primary", "the direct path connected late";
+    LatePrimary = "late_primary", "connected late, without the relay";
     /// The link ended: its path failed, or somebody closed it.
     LinkClosed = "link_closed", "the link ended";
     /// A link given up for dead answers again.
@@ -89,9 +89,9 @@ reasons! {
     /// No attempt on any primary drew an answer.
     PrimariesSilent = "primaries_silent", "nothing answers on the direct path";
     /// A primary connected.
-    PrimaryConnected = "primary_connected", "the direct path connected";
+    PrimaryConnected = "primary_connected", "connected without the relay";
     /// A primary was healthy for the dwell time.
-    PrimaryHealed = "primary_healed", "the direct path is healthy again";
+    PrimaryHealed = "primary_healed", "the way without the relay is healthy again";
     /// The primary refused, which is no evidence about the network.
     PrimaryRefused = "primary_refused", "the other side refused the direct path; it is retried";
     /// A link died and the fresh dial raced against it failed too.
