@@ -7,12 +7,12 @@ use transport_core::{
     CloseCode, Closed, ConnectErrorKind, DialRole, Generation, TransportId,
     policy::{
         Action, Class, ConfigError, Event, FallbackPolicy, Gate, GateState, Gates, HealthSample, LossCause,
-        NetworkId, PolicyConfig, Standing, Transition,
+        PolicyConfig, Standing, Transition,
     },
     signaling::Message,
 };
 
-use super::Hands;
+use super::{Hands, network::here};
 use crate::{
     config::{FallbackMode, NetworkConfig},
     endpoint::Ways,
@@ -28,7 +28,8 @@ pub(crate) struct Lead {
     mode: FallbackMode,
     gate: Option<Arc<dyn FallbackGate>>,
     gates: Gates,
-    network: NetworkId,
+    /// How often the other side said that it moved.
+    peer_moves: u32,
     /// What the other side was told of dials that are under way.
     announced: Vec<(Generation, Message)>,
 }
@@ -50,14 +51,13 @@ impl Lead {
         }
         let gates = settings.gates;
         let mut policy = FallbackPolicy::new(settings)?;
-        let network = NetworkId::default();
-        policy.handle_event(now(), Event::Start { network });
+        policy.handle_event(now(), Event::Start { network: here(0) });
         Ok(Self {
             policy,
             mode: config.mode,
             gate: config.gate.clone(),
             gates,
-            network,
+            peer_moves: 0,
             announced: Vec::new(),
         })
     }
@@ -165,8 +165,12 @@ impl Lead {
     }
 
     pub(super) fn network_changed(&mut self) {
-        self.network = NetworkId(self.network.0 + 1);
-        self.event(Event::NetworkChanged { network: self.network });
+        self.event(Event::NetworkChanged { network: here(self.peer_moves) });
+    }
+
+    pub(super) fn peer_moved(&mut self) {
+        self.peer_moves = self.peer_moves.wrapping_add(1);
+        self.network_changed();
     }
 
     pub(super) fn woke(&mut self) {

@@ -312,7 +312,7 @@ impl Driver {
             }
             // The path is in doubt, not lost: it stays until a fresh one has won the race against it.
             (Message::Lost { reason, .. }, Judge::Lead(lead)) if reason == Reason::NetworkChanged.code() => {
-                lead.network_changed();
+                lead.peer_moved();
             }
             (Message::Lost { reason, .. }, Judge::Lead(lead)) if reason == Reason::Woke.code() => lead.woke(),
             (Message::Lost { generation, .. }, Judge::Lead(lead)) => lead.peer_lost(generation),

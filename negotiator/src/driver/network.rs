@@ -1,6 +1,20 @@
-//! Notices that this machine moved to another network, by the address it would send from.
+//! Which network this is, and that it is another one, by the address this machine would send from.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
+};
+
+use transport_core::policy::NetworkId;
+
+/// Names the network of this moment, so that what worked here is known again: the same place gives the same
+/// name until the peer has moved, which makes it another path. Two networks may share one; that costs a
+/// session the order of its first dials.
+pub(super) fn here(peer_moves: u32) -> NetworkId {
+    let mut hasher = DefaultHasher::new();
+    (outbound(), peer_moves).hash(&mut hasher);
+    NetworkId(hasher.finish())
+}
 
 /// Remembers the address of the last look.
 #[derive(Debug)]
@@ -68,6 +82,12 @@ mod tests {
         let mut watch = Watch { last: None, away: false };
         assert!(!watch.see(None));
         assert!(watch.see(Some(IpAddr::from([10, 0, 0, 1]))));
+    }
+
+    #[test]
+    fn a_place_has_one_name_until_the_peer_moves() {
+        assert_eq!(here(0), here(0));
+        assert_ne!(here(0), here(1));
     }
 
     #[test]
