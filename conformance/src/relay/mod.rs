@@ -119,6 +119,13 @@ fn all() -> impl Iterator<Item = &'static RelayCase> {
         .flatten()
 }
 
+/// Runs one case against the relay, alone on a runtime of its own; `None` when there is no such case.
+pub fn run_relay_case(target: &RelayTarget, name: &str) -> Option<Result<()>> {
+    let case = all().find(|case| case.name == name)?;
+    let (run, target) = (case.run, target.clone());
+    Some(run_alone(async move { run(&target).await }))
+}
+
 /// Runs every case against the relay and reports, to `report` as JSON too. A run in which no case
 /// ran fails.
 pub fn certify_relay(target: &RelayTarget, arguments: &Arguments, report: Option<&str>) -> ExitCode {
