@@ -50,7 +50,7 @@ impl Exporting {
         self.0.as_ref().map(|provider| provider.tracer(SERVICE))
     }
 
-    /// Sends what still waits, within [`DEADLINE`] and a bit.
+    /// Sends what still waits; takes a few seconds at most.
     pub async fn finish(self) {
         let Some(provider) = self.0 else { return };
         // It blocks, and what it waits for needs this runtime's threads.
