@@ -5,40 +5,40 @@
 
 mod dials;
 mod follower;
+mod hands;
 pub(crate) mod lead;
 mod network;
 mod sampler;
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant as StdInstant, SystemTime},
 };
 
 use tokio::{
     sync::{broadcast, mpsc, watch},
-    task::JoinSet,
     time::{Instant, MissedTickBehavior},
 };
 use transport_core::{
-    CloseCode, DialRole, Generation, PeerId, TransportId,
-    policy::{Class, Reach, Reason, TransitionKind},
-    signaling::{Exchange, Message, SignalingError},
+    CloseCode, DialRole, PeerId,
+    policy::{Reason, TransitionKind},
+    signaling::{Exchange, Message},
 };
 
 use self::{
-    dials::{DialNews, DialReport, Dials},
+    dials::{DialNews, DialReport},
     follower::Follower,
+    hands::Hands,
     lead::Lead,
     network::Watch,
     sampler::Sampler,
 };
 use crate::{
     config::FallbackMode,
-    endpoint::{Endpoint, Sealed, Ways},
+    endpoint::{Endpoint, Ways},
     event::NegotiationEvent,
-    explain::{LastError, Outlook, Path},
-    pump::{Attach, pump},
+    explain::{LastError, Outlook},
+    pump::Attach,
     rendezvous::FORGOTTEN,
     session::Command,
     shared::{Report, Shared, now},
@@ -79,36 +79,6 @@ pub(crate) struct Driver {
     network: Option<Watch>,
 }
 
-/// What both judges can have done.
-#[derive(Debug)]
-struct Hands {
-    endpoint: Arc<Endpoint>,
-    ways: Ways,
-    peer: PeerId,
-    mode: FallbackMode,
-    shared: Arc<Shared>,
-    exchange: Arc<Exchange>,
-    say: mpsc::Sender<Message>,
-    dials: Dials,
-    links: BTreeMap<Generation, Link>,
-    pumps: JoinSet<()>,
-    sampler: Sampler,
-    outlook: watch::Sender<Outlook>,
-    events: broadcast::Sender<NegotiationEvent>,
-    /// The last error of each transport, for `explain`.
-    errors: BTreeMap<TransportId, LastError>,
-    _voice: tokio_util::task::AbortOnDropHandle<()>,
-}
-
-#[derive(Debug)]
-struct Link {
-    sealed: Sealed,
-    transport: TransportId,
-    since: StdInstant,
-    /// When it is closed although it was never drained.
-    retire: Option<StdInstant>,
-}
-
 impl Driver {
     pub(crate) fn lead(parts: Parts, mode: FallbackMode, lead: Lead) -> Self {
         Self::new(parts, mode, Judge::Lead(Box::new(lead)))
@@ -119,27 +89,9 @@ impl Driver {
     }
 
     fn new(parts: Parts, mode: FallbackMode, judge: Judge) -> Self {
-        let (say, words) = mpsc::channel(WORDS);
-        let voice = tokio::spawn(speak(parts.exchange.clone(), parts.peer, words));
-        let hands = Hands {
-            endpoint: parts.endpoint,
-            ways: parts.ways,
-            peer: parts.peer,
-            mode,
-            shared: parts.shared,
-            exchange: parts.exchange,
-            say,
-            dials: Dials::new(),
-            links: BTreeMap::new(),
-            pumps: JoinSet::new(),
-            sampler: Sampler::new(),
-            outlook: parts.outlook,
-            events: parts.events,
-            errors: BTreeMap::new(),
-            _voice: tokio_util::task::AbortOnDropHandle::new(voice),
-        };
         let network = parts.watch_network.then(Watch::start);
-        Self { judge, hands, inbox: parts.inbox, commands: parts.commands, left: None, network }
+        let (hands, inbox, commands) = Hands::new(parts, mode);
+        Self { judge, hands, inbox, commands, left: None, network }
     }
 
     /// Runs until the session has ended and its links are closed.
@@ -438,139 +390,6 @@ impl Driver {
     }
 }
 
-impl Hands {
-    fn say(&self, message: Message) {
-        // Full: signaling has been away for a long time, and what waits there is stale too.
-        if self.say.try_send(message).is_err() {
-            tracing::debug!("signaling is too far behind; a message was dropped");
-        }
-    }
-
-    /// Tells the leader that something happened here that puts every path in doubt.
-    fn doubt(&self, why: Reason) {
-        let generation = self.shared.traffic().current.unwrap_or_default();
-        self.say(Message::Lost { generation, reason: why.code().to_owned() });
-    }
-
-    fn dial(&mut self, transport: &TransportId, generation: Generation, role: DialRole, deadline: Instant) {
-        if let Some(way) = self.ways.find(transport).cloned() {
-            self.dials.start(self.endpoint.clone(), way, self.peer, role, generation, deadline);
-        }
-    }
-
-    /// Whether this side takes part in a dial the other side announced.
-    fn allowed(&self, transport: &TransportId) -> Result<(), Reason> {
-        let Some(way) = self.ways.find(transport) else { return Err(Reason::NoFallback) };
-        match self.mode {
-            FallbackMode::DirectOnly if way.rung.reach == Reach::Relayed => Err(Reason::PolicyDirectOnly),
-            FallbackMode::NoRelay if way.rung.class == Class::Fallback => Err(Reason::PolicyNoRelay),
-            _ => Ok(()),
-        }
-    }
-
-    /// Keeps a link that is open and does not carry the session yet.
-    fn stand_by(&mut self, generation: Generation, transport: TransportId, sealed: Sealed, attach: Attach) {
-        let link = sealed.link.clone();
-        self.pumps.spawn(pump(self.shared.clone(), generation, link, attach));
-        self.links.insert(generation, Link { sealed, transport, since: now(), retire: None });
-        while self.pumps.try_join_next().is_some() {}
-    }
-
-    fn close(&mut self, generation: Generation, code: CloseCode, detail: &str) {
-        if let Some(link) = self.links.get_mut(&generation) {
-            link.retire.get_or_insert_with(now);
-            link.sealed.link.close(code, detail);
-        }
-    }
-
-    /// The session moved to `generation`: older links are drained by both sides, then closed.
-    fn retire_before(&mut self, generation: Generation) {
-        for (_, link) in self.links.range_mut(..generation) {
-            link.retire.get_or_insert_with(|| now() + LINGER);
-        }
-    }
-
-    fn close_retired(&mut self, now: StdInstant) {
-        let due = |link: &Link| link.retire.is_some_and(|at| at <= now);
-        for link in self.links.values().filter(|link| due(link)) {
-            link.sealed.link.close(CloseCode::NORMAL, "moved");
-        }
-    }
-
-    fn path(&self, generation: Generation) -> Option<Path> {
-        let link = self.links.get(&generation)?;
-        let carried = link.sealed.link.profile().path.to_string();
-        let access = link.sealed.agreed.access;
-        Some(Path { transport: link.transport.clone(), carried, generation, since: link.since, access })
-    }
-
-    fn tell(
-        &self,
-        name: TransitionKind,
-        reason: Reason,
-        from: Option<TransportId>,
-        to: Option<TransportId>,
-        generation: Option<Generation>,
-        detail: String,
-    ) {
-        let event = NegotiationEvent {
-            at: SystemTime::now(),
-            peer: self.peer,
-            name,
-            reason,
-            from,
-            to,
-            generation,
-            detail,
-        };
-        tracing::info!(target: "negotiator::transition", peer = ?event.peer, name = event.name.name(), reason = event.reason.code(), %event);
-        // An error means that nobody subscribed.
-        let _ = self.events.send(event);
-    }
-
-    /// The following side tells what the leader decided.
-    fn tell_followed(&mut self, follower: &Follower, generation: Generation, resent: u64) {
-        let Some(path) = self.path(generation) else { return };
-        let before = self.outlook.borrow().path.as_ref().map(|path| path.transport.clone());
-        let class = |id: &TransportId| self.ways.find(id).map(|way| way.rung.class);
-        let name = match (before.as_ref().and_then(class), class(&path.transport)) {
-            (_, Some(Class::Fallback)) => TransitionKind::FallbackActivated,
-            (Some(Class::Fallback), _) => TransitionKind::Restored,
-            (Some(Class::Primary), _) => TransitionKind::Recovered,
-            (None, _) => TransitionKind::Connected,
-        };
-        let detail = if resent == 0 { String::new() } else { format!("{resent} segments sent again") };
-        self.tell(name, follower.arrived(generation), before, Some(path.transport), Some(generation), detail);
-    }
-
-    fn followed(&self, follower: &Follower) -> Outlook {
-        let current = self.shared.traffic().current;
-        let path = current.and_then(|generation| self.path(generation));
-        let reason = current.map_or(Reason::FirstConnect, |generation| follower.arrived(generation));
-        Outlook { path, reason, ..Outlook::following(self.mode, &self.errors) }
-    }
-}
-
-/// Sends a driver's words to its peer, one after the other, each within [`WORD`]. When the room is away a word
-/// waits for it: a dial that was never announced would cost its whole deadline.
-async fn speak(exchange: Arc<Exchange>, peer: PeerId, mut words: mpsc::Receiver<Message>) {
-    while let Some(message) = words.recv().await {
-        let said = async {
-            loop {
-                match exchange.send(peer, &message).await {
-                    Err(SignalingError::Unreachable { .. }) => tokio::time::sleep(AGAIN).await,
-                    other => return other,
-                }
-            }
-        };
-        match tokio::time::timeout(WORD, said).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "a signaling message was not sent"),
-            Err(_) => tracing::debug!("signaling took too long; a message was dropped"),
-        }
-    }
-}
-
 /// Whether the wall clock ran ahead of the monotonic one, which stands still while a machine sleeps.
 fn slept(clocks: &mut (SystemTime, StdInstant)) -> bool {
     let (wall, monotonic) = (SystemTime::now(), now());
@@ -583,19 +402,11 @@ fn slept(clocks: &mut (SystemTime, StdInstant)) -> bool {
 const SAMPLE: Duration = Duration::from_millis(500);
 /// Between two looks at which network this is.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long a replaced link may stay when the other side does not say that it is drained.
-const LINGER: Duration = Duration::from_secs(2);
 /// How long the end of a session may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// How long transports have for their last bytes after that: one retransmission on a good path.
 const FAREWELL: Duration = Duration::from_millis(250);
 /// How long a follower takes part in a dial: the leader's budget for an attempt, and a little.
 const FOLLOW: Duration = Duration::from_secs(12);
-/// How long one signaling message may take to leave.
-const WORD: Duration = Duration::from_secs(5);
-/// How soon a signaling message is tried again while the room is away.
-const AGAIN: Duration = Duration::from_millis(200);
-/// Signaling messages that may wait.
-const WORDS: usize = 64;
 /// A jump of the wall clock that means sleep and not a correction by NTP.
 const SLEPT: Duration = Duration::from_secs(10);
