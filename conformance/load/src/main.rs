@@ -1,98 +1,39 @@
 //! Puts load on a relay and on a forwarder that does nothing, so that each figure has its ratio.
 //!
 //! `lifeguard-load stream --sessions 100 --rate 64KiB …` starts a `beach-lifeguard dev` of its own, and with
-//! `--reference` repeats the run against a raw TCP forwarder on the same machine. `--control-plane URL`
+//! `--reference` repeats the run against a raw TCP forwarder and a WebSocket relay that does nothing, on the
+//! same machine. `--control-plane URL`
 //! loads a relay that runs elsewhere; its CPU and memory cannot be read then.
 #![forbid(unsafe_code)]
 
+mod arguments;
+mod flow;
+mod mirror;
 mod pair;
 mod report;
 mod scenario;
+mod slow;
+mod soak;
 mod target;
+mod throughput;
 
 use std::{process::ExitCode, time::Duration};
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
-use crate::{report::Report, target::Target};
-
-/// Puts load on a relay, and on a forwarder that does nothing beside it.
-#[derive(Debug, Parser)]
-#[command(
-    version,
-    after_help = "Examples:\n  lifeguard-load idle --connections 2000\n  lifeguard-load stream --sessions 250 --size 4096 --rate 65536 --reference\n  lifeguard-load fanout --viewers 100 --json\n  lifeguard-load churn --connections 2000"
-)]
-struct Arguments {
-    #[command(subcommand)]
-    scenario: Scenario,
-    /// Base URL of a control plane whose relay is loaded. Default: a relay of its own on this machine.
-    #[arg(long, global = true)]
-    control_plane: Option<String>,
-    /// Repeat against a raw TCP forwarder and print the ratio.
-    #[arg(long, global = true)]
-    reference: bool,
-    /// Print one JSON object for each run instead of a table.
-    #[arg(long, global = true)]
-    json: bool,
-}
-
-#[derive(Debug, Clone, Subcommand)]
-enum Scenario {
-    /// Connections that say nothing after one message: memory and CPU of each.
-    Idle {
-        /// How many.
-        #[arg(long, default_value_t = 2_000)]
-        connections: usize,
-        /// How long to watch, in seconds.
-        #[arg(long, default_value_t = 20)]
-        seconds: u64,
-    },
-    /// Sessions that send at a fixed rate whatever comes back: latency and CPU for each message.
-    Stream {
-        /// Sessions of one sender and one receiver.
-        #[arg(long, default_value_t = 100)]
-        sessions: usize,
-        /// Payload of a message in bytes, at least 16.
-        #[arg(long, default_value_t = 4_096)]
-        size: usize,
-        /// Payload of a session in bytes a second.
-        #[arg(long, default_value_t = 65_536)]
-        rate: usize,
-        /// How long, in seconds.
-        #[arg(long, default_value_t = 10)]
-        seconds: u64,
-    },
-    /// One sender to many viewers of one session.
-    Fanout {
-        /// How many viewers.
-        #[arg(long, default_value_t = 100)]
-        viewers: usize,
-        /// Payload of a message in bytes, at least 16.
-        #[arg(long, default_value_t = 1_024)]
-        size: usize,
-        /// Messages a second.
-        #[arg(long, default_value_t = 200)]
-        messages: usize,
-        /// How long, in seconds.
-        #[arg(long, default_value_t = 10)]
-        seconds: u64,
-    },
-    /// Connect, authenticate, close, again and again.
-    Churn {
-        /// How many in all.
-        #[arg(long, default_value_t = 1_000)]
-        connections: usize,
-    },
-    /// The forwarder itself; started by `--reference`.
-    #[command(hide = true)]
-    Forward,
-}
+use crate::{
+    arguments::{Arguments, Scenario},
+    report::Report,
+    target::Target,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if matches!(arguments.scenario, Scenario::Forward) {
-        return exit(target::forward().await.map_err(Into::into));
+    match arguments.scenario {
+        Scenario::Forward => return exit(target::forward().await.map_err(Into::into)),
+        Scenario::Mirror => return exit(mirror::mirror().await.map_err(Into::into)),
+        _ => (),
     }
     // Both providers are in this graph; nothing may guess which one is meant.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -103,13 +44,12 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let relay = Target::relay(arguments.control_plane.as_deref()).await?;
     let measured = load(&arguments.scenario, &relay).await?;
     drop(relay);
-    let reference = if arguments.reference {
-        let forwarder = Target::forwarder().await?;
-        Some(load(&arguments.scenario, &forwarder).await?)
-    } else {
-        None
-    };
-    measured.print(reference.as_ref(), arguments.json);
+    let mut references = Vec::new();
+    if arguments.reference && !matches!(arguments.scenario, Scenario::Slow { .. }) {
+        references.push(load(&arguments.scenario, &Target::forwarder().await?).await?);
+        references.push(load(&arguments.scenario, &Target::websocket().await?).await?);
+    }
+    measured.print(&references, arguments.form());
     Ok(())
 }
 
@@ -125,7 +65,19 @@ async fn load(scenario: &Scenario, target: &Target) -> Result<Report, Failure> {
             scenario::fanout(target, viewers, size, messages, Duration::from_secs(seconds)).await
         }
         Scenario::Churn { connections } => scenario::churn(target, connections).await,
-        Scenario::Forward => Err(Failure("the forwarder is no scenario".to_owned())),
+        Scenario::Throughput { sessions, size, in_flight, seconds } => {
+            let lasting = Duration::from_secs(seconds);
+            throughput::throughput(target, throughput::Settings { sessions, size, in_flight, lasting }).await
+        }
+        Scenario::Slow { fast, slow, size, messages, seconds } => {
+            let lasting = Duration::from_secs(seconds);
+            slow::slow(target, slow::Settings { fast, slow, size, messages, lasting }).await
+        }
+        Scenario::Soak { sessions, size, messages, churn, every, seconds } => {
+            let (every, lasting) = (Duration::from_secs(every.max(1)), Duration::from_secs(seconds));
+            soak::soak(target, soak::Settings { sessions, size, messages, churn, every, lasting }).await
+        }
+        Scenario::Forward | Scenario::Mirror => Err(Failure("a reference is no scenario".to_owned())),
     }
 }
 

@@ -3,12 +3,12 @@
 use beach_lifeguard_client::{Header, Lane, LinkId, PeerAddr, Role};
 use bytes::Bytes;
 use conformance::relay::{Endpoint, Session};
-use futures::SinkExt;
+use futures::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 
 use crate::{
     Failure,
@@ -20,6 +20,8 @@ use crate::{
 pub(crate) enum End {
     /// Length (`u32` big-endian) and payload on a raw connection.
     Raw(TcpStream),
+    /// A WebSocket without frames of ours.
+    Bare(Box<WebSocketStream<MaybeTlsStream<TcpStream>>>),
     /// A relay's endpoint, and whom it writes to.
     Relay { endpoint: Box<Endpoint>, to: PeerAddr },
 }
@@ -33,6 +35,10 @@ impl End {
                 message.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
                 message.extend_from_slice(payload);
                 Ok(stream.write_all(&message).await?)
+            }
+            Self::Bare(socket) => {
+                let sent = socket.send(Message::Binary(payload.to_vec().into())).await;
+                sent.map_err(|error| Failure(error.to_string()))
             }
             Self::Relay { endpoint, to } => {
                 let frame = Header::data(Lane::Reliable, *to, LinkId(1)).frame(payload);
@@ -51,6 +57,11 @@ impl End {
                 stream.read_exact(&mut payload).await?;
                 Ok(payload.into())
             }
+            Self::Bare(socket) => match socket.next().await {
+                Some(Ok(message)) if message.is_binary() => Ok(message.into_data()),
+                Some(Err(error)) => Err(Failure(error.to_string())),
+                Some(Ok(_)) | None => Err(Failure("the connection ended".to_owned())),
+            },
             Self::Relay { endpoint, .. } => Ok(endpoint.recv().await?.1),
         }
     }
@@ -71,24 +82,44 @@ pub(crate) async fn pair(target: &Target, number: u128) -> Result<(End, End), Fa
             let [sender, receiver] = ends;
             Ok((End::Raw(sender), End::Raw(receiver)))
         }
+        Way::WebSocket(address) => {
+            let url = format!("ws://{address}/");
+            let mut ends = [bare(&url).await?, bare(&url).await?];
+            for end in &mut ends {
+                end.send(&number.to_be_bytes()).await?;
+            }
+            for end in &mut ends {
+                end.recv().await?;
+            }
+            let [sender, receiver] = ends;
+            Ok((sender, receiver))
+        }
         Way::Relay(relay) => {
             let session = Session::register(relay).await?;
             let (sender, mut receivers) = group(&session, 1).await?;
             let receiver = receivers.pop().ok_or(Failure("no receiver".to_owned()))?;
             let to = match &receiver {
                 End::Relay { endpoint, .. } => endpoint.addr(),
-                End::Raw(_) => PeerAddr::EVERYONE,
+                End::Bare(_) | End::Raw(_) => PeerAddr::EVERYONE,
             };
             Ok((End::Relay { endpoint: Box::new(sender), to }, receiver))
         }
     }
 }
 
+async fn bare(url: &str) -> Result<End, Failure> {
+    let (socket, _) = connect_async(url).await.map_err(|error| Failure(error.to_string()))?;
+    if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
+        stream.set_nodelay(true)?;
+    }
+    Ok(End::Bare(Box::new(socket)))
+}
+
 /// Connects one sender and many receivers of one session. The forwarder has no such thing: there the
 /// sender writes to each.
 pub(crate) async fn crowd(target: &Target, viewers: usize) -> Result<(Vec<End>, Vec<End>), Failure> {
     match &target.way {
-        Way::Forwarder(_) => {
+        Way::Forwarder(_) | Way::WebSocket(_) => {
             let mut pairs = Vec::with_capacity(viewers);
             for number in 0..viewers {
                 pairs.push(pair(target, number as u128).await?);

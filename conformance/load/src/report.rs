@@ -39,26 +39,101 @@ impl Report {
         self.add("worst", histogram.max() as f64 / 1e3, "ms");
     }
 
-    /// Prints, with the ratio to `reference` where there is one.
-    pub(crate) fn print(&self, reference: Option<&Report>, json: bool) {
-        if json {
-            for report in [Some(self), reference].into_iter().flatten() {
-                println!("{}", serde_json::to_string(report).unwrap_or_default());
+    /// Prints, with the ratio to each of `references`.
+    pub(crate) fn print(&self, references: &[Report], form: Form) {
+        match form {
+            Form::Json => {
+                for report in std::iter::once(self).chain(references) {
+                    println!("{}", serde_json::to_string(report).unwrap_or_default());
+                }
             }
-            return;
+            Form::Table => {
+                print!("{}\n\n{:<28} {:>12}", self.scenario, "", self.target);
+                references.iter().for_each(|report| print!(" {:>12} {:>8}", report.target, "ratio"));
+                println!();
+                for figure in &self.figures {
+                    print!("{:<28} {:>12.3}", figure.name, figure.value);
+                    for report in references {
+                        let (beside, ratio) = figure.beside(report);
+                        print!(" {beside:>12} {ratio:>8}");
+                    }
+                    println!("  {}", figure.unit);
+                }
+            }
+            Form::Markdown => print!("{}", self.markdown(references, &command(), &machine())),
         }
-        println!("{}\n", self.scenario);
-        let heads = if reference.is_some() { ["forwarder", "ratio"] } else { ["", ""] };
-        println!("{:<28} {:>12} {:>12} {:>8}", "", self.target, heads[0], heads[1]);
+    }
+
+    fn markdown(&self, references: &[Report], command: &str, machine: &str) -> String {
+        let mut text = format!("## {}\n\n`{command}`\n\n{machine}\n\n| | {} |", self.scenario, self.target);
+        references.iter().for_each(|report| text += &format!(" {} | ratio |", report.target));
+        text += " |\n|---|---|";
+        references.iter().for_each(|_| text += "---|---|");
+        text += "---|\n";
         for figure in &self.figures {
-            let other = reference.and_then(|report| report.figures.iter().find(|f| f.name == figure.name));
-            let ratio = |other: &Figure| match other.value {
-                0.0 => String::new(),
-                value => format!("{:.2}", figure.value / value),
-            };
-            let (beside, ratio) =
-                other.map_or_else(Default::default, |other| (format!("{:.3}", other.value), ratio(other)));
-            println!("{:<28} {:>12.3} {beside:>12} {ratio:>8}  {}", figure.name, figure.value, figure.unit);
+            text += &format!("| {} | {:.3} |", figure.name, figure.value);
+            for report in references {
+                let (beside, ratio) = figure.beside(report);
+                text += &format!(" {beside} | {ratio} |");
+            }
+            text += &format!(" {} |\n", figure.unit);
         }
+        text
+    }
+}
+
+impl Figure {
+    /// The same figure of a reference, and the ratio to it.
+    fn beside(&self, reference: &Report) -> (String, String) {
+        let Some(other) = reference.figures.iter().find(|other| other.name == self.name) else {
+            return Default::default();
+        };
+        let ratio =
+            if other.value == 0.0 { String::new() } else { format!("{:.2}", self.value / other.value) };
+        (format!("{:.3}", other.value), ratio)
+    }
+}
+
+/// How figures are printed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Form {
+    Json,
+    Markdown,
+    Table,
+}
+
+/// The command as typed, without the folder of the program.
+fn command() -> String {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    format!("lifeguard-load {}", arguments.join(" "))
+}
+
+/// What the figures were measured on.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = |line: &str| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim().to_owned());
+    let model = info.lines().find_map(name).unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    let build = if cfg!(debug_assertions) { "development" } else { "release" };
+    format!("{cores} cores, {model}; {build} build; generator, relay and references on the same machine.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_markdown_report_has_a_column_and_a_ratio_for_each_reference() {
+        let report = |target, value| {
+            let mut report = Report::new(target, "stream".to_owned());
+            report.add("p95", value, "ms");
+            report
+        };
+        let references = [report("forwarder", 2.0), report("websocket", 0.0)];
+        let text = report("relay", 3.0).markdown(&references, "lifeguard-load stream", "2 cores");
+        let wanted = "## stream\n\n`lifeguard-load stream`\n\n2 cores\n\n\
+            | | relay | forwarder | ratio | websocket | ratio | |\n|---|---|---|---|---|---|---|\n\
+            | p95 | 3.000 | 2.000 | 1.50 | 0.000 |  | ms |\n";
+        assert_eq!(text, wanted);
     }
 }

@@ -1,23 +1,17 @@
 //! The scenarios. Messages carry the time they were due, so a sender that falls behind is not flattering.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::{
-    sync::Barrier,
-    task::JoinSet,
-    time::{interval_at, sleep, timeout},
-};
+use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
     Failure,
-    pair::{End, crowd, pair},
+    flow::{Script, flow},
+    pair::{crowd, pair},
     report::Report,
-    target::{Cost, Target},
+    target::Target,
 };
 
 /// Connections that say one thing and then nothing.
@@ -75,7 +69,7 @@ pub(crate) async fn stream(
     let (senders, receivers) = pairs.into_iter().unzip();
     let settings =
         format!("stream: {sessions} sessions × {rate} B/s in messages of {size} B for {lasting:?}");
-    flow(target, settings, senders, receivers, size, each, gap).await
+    flow(target, settings, senders, receivers, Script { size, each, gap }).await
 }
 
 /// One message to many.
@@ -91,83 +85,7 @@ pub(crate) async fn fanout(
     let gap = Duration::from_secs(1) / u32::try_from(messages.max(1)).unwrap_or(u32::MAX);
     let (senders, receivers) = crowd(target, viewers).await?;
     let settings = format!("fan-out: {messages} messages/s of {size} B to {viewers} viewers for {lasting:?}");
-    flow(target, settings, senders, receivers, size, each, gap).await
-}
-
-async fn flow(
-    target: &Target,
-    settings: String,
-    senders: Vec<End>,
-    receivers: Vec<End>,
-    size: usize,
-    each: u64,
-    gap: Duration,
-) -> Result<Report, Failure> {
-    let (count, start) = (receivers.len() as u64, Arc::new(Barrier::new(senders.len() + 1)));
-    let epoch = Instant::now();
-    let mut receiving = JoinSet::new();
-    for mut receiver in receivers {
-        receiving.spawn(async move {
-            let mut latency = histogram();
-            let mut received = 0;
-            while received < each {
-                let Ok(Ok(payload)) = timeout(PATIENCE, receiver.recv()).await else { break };
-                let due = payload.first_chunk::<8>().map_or(0, |stamp| u64::from_be_bytes(*stamp));
-                let now = u64::try_from(epoch.elapsed().as_micros()).unwrap_or(u64::MAX);
-                latency.saturating_record(now.saturating_sub(due).max(1));
-                received += 1;
-            }
-            (latency, received, receiver)
-        });
-    }
-    let mut sending = JoinSet::new();
-    for (number, mut sender) in senders.into_iter().enumerate() {
-        let start = start.clone();
-        sending.spawn(async move {
-            start.wait().await;
-            // Senders start spread over one gap: a relay never sees them in step.
-            let first = tokio::time::Instant::now() + gap.mul_f64(number as f64 * 0.618 % 1.0);
-            let mut due = interval_at(first, gap);
-            let mut payload = vec![0x5A; size];
-            for _ in 0..each {
-                let at = due.tick().await.into_std();
-                let stamp = u64::try_from((at - epoch).as_micros()).unwrap_or(u64::MAX);
-                payload[..8].copy_from_slice(&stamp.to_be_bytes());
-                sender.send(&payload).await?;
-            }
-            Ok::<End, Failure>(sender)
-        });
-    }
-    let before = target.cost();
-    start.wait().await;
-    let began = Instant::now();
-    let bar = progress(count, "receivers done");
-    let (mut latency, mut received) = (histogram(), 0u64);
-    let mut ends = Vec::new();
-    while let Some(done) = receiving.join_next().await {
-        let Ok((one, got, end)) = done else { continue };
-        latency.add(&one).map_err(|error| Failure(error.to_string()))?;
-        received += got;
-        ends.push(end);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    let (took, after) = (began.elapsed(), target.cost());
-    let mut report = Report::new(target.name, settings);
-    report.add("delivered", received as f64, "messages");
-    report.add("lost", (each * count - received) as f64, "messages");
-    report.latency(&latency);
-    if let (Some(before), Some(after)) = (before, after) {
-        cost(&mut report, before, after, took, received);
-    }
-    Ok(report)
-}
-
-fn cost(report: &mut Report, before: Cost, after: Cost, took: Duration, messages: u64) {
-    let cpu = after.cpu - before.cpu;
-    report.add("CPU", cpu / took.as_secs_f64() * 100.0, "% of a core");
-    report.add("CPU for each message", cpu * 1e6 / messages.max(1) as f64, "µs");
-    report.add("resident", after.resident as f64, "KiB");
+    flow(target, settings, senders, receivers, Script { size, each, gap }).await
 }
 
 /// Connect, authenticate, close.
@@ -197,20 +115,18 @@ pub(crate) async fn churn(target: &Target, connections: usize) -> Result<Report,
     Ok(report)
 }
 
-fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     // 1 µs to 60 s at three digits: these bounds are legal.
     Histogram::new_with_bounds(1, 60_000_000, 3).expect("legal bounds")
 }
 
-fn progress(length: u64, what: &'static str) -> ProgressBar {
+pub(crate) fn progress(length: u64, what: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length).with_style(style).with_message(what)
 }
 
 /// Bytes at the start of a payload that say when it was due, in microseconds.
-const STAMP: usize = 16;
-/// How long a receiver waits for the next message before the rest counts as lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const STAMP: usize = 16;
 /// Time for buffers to be let go before memory is read.
-const SETTLE: Duration = Duration::from_secs(2);
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);

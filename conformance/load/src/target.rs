@@ -1,6 +1,6 @@
 //! What is loaded: a relay or the forwarder, in a process of its own whose cost can be read.
 
-use std::{collections::HashMap, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use conformance::relay::RelayTarget;
 use tokio::{
@@ -25,7 +25,9 @@ pub(crate) struct Target {
 #[derive(Debug, Clone)]
 pub(crate) enum Way {
     /// A raw TCP forwarder: two connections with the same first 16 bytes are one pair.
-    Forwarder(std::net::SocketAddr),
+    Forwarder(SocketAddr),
+    /// The WebSocket relay that does nothing: the first message names the pair.
+    WebSocket(SocketAddr),
     /// A relay and its control plane.
     Relay(RelayTarget),
 }
@@ -54,11 +56,16 @@ impl Target {
         Ok(Self { name: "relay", way: Way::Relay(RelayTarget::new(relay, base)), child: Some(child) })
     }
 
-    /// Starts the forwarder.
+    /// Starts the raw TCP forwarder.
     pub(crate) async fn forwarder() -> Result<Self, Failure> {
-        let (child, line) = start(std::env::current_exe()?, &["forward"], "forwarding at").await?;
-        let address = line.trim().parse().map_err(|_| Failure("the forwarder gave no address".to_owned()))?;
+        let (child, address) = reference("forward").await?;
         Ok(Self { name: "forwarder", way: Way::Forwarder(address), child: Some(child) })
+    }
+
+    /// Starts the WebSocket relay that does nothing.
+    pub(crate) async fn websocket() -> Result<Self, Failure> {
+        let (child, address) = reference("mirror").await?;
+        Ok(Self { name: "websocket", way: Way::WebSocket(address), child: Some(child) })
     }
 
     /// Reads what the process has cost, from `/proc`; `None` for a relay that runs elsewhere.
@@ -73,6 +80,12 @@ impl Target {
         let resident = resident.trim().trim_end_matches(" kB").trim().parse().ok()?;
         Some(Cost { cpu: (ticks(11)? + ticks(12)?) as f64 / 100.0, resident })
     }
+}
+
+async fn reference(command: &str) -> Result<(Child, SocketAddr), Failure> {
+    let (child, line) = start(std::env::current_exe()?, &[command], "forwarding at").await?;
+    let address = line.trim().parse().map_err(|_| Failure("a reference gave no address".to_owned()))?;
+    Ok((child, address))
 }
 
 fn sibling(name: &str) -> Result<PathBuf, Failure> {
@@ -126,13 +139,15 @@ pub(crate) async fn forward() -> std::io::Result<()> {
             if timeout(START, stream.read_exact(&mut pair)).await.is_err() {
                 return;
             }
-            let other = waiting.lock().await.remove(&pair);
-            if let Some(mut other) = other {
+            // One lock for looking and for waiting, or both ends of a pair wait for each other.
+            let mut waiting = waiting.lock().await;
+            if let Some(mut other) = waiting.remove(&pair) {
+                drop(waiting);
                 let _ = stream.write_all(&[1]).await;
                 let _ = other.write_all(&[1]).await;
                 let _ = copy_bidirectional(&mut stream, &mut other).await;
             } else {
-                waiting.lock().await.insert(pair, stream);
+                waiting.insert(pair, stream);
             }
         });
     }
