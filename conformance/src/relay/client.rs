@@ -15,7 +15,7 @@ use futures::{SinkExt, StreamExt};
 use rand::Rng;
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    MaybeTlsStream, WebSocketStream, connect_async_with_config,
     tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
 };
 use uuid::Uuid;
@@ -261,7 +261,8 @@ impl Endpoint {
 pub(super) async fn open(target: &RelayTarget) -> Result<Socket> {
     let mut request = format!("{}{RELAY_PATH}", target.relay).into_client_request()?;
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
-    let (socket, response) = within(LIMIT, "opening a socket", connect_async(request)).await??;
+    let (socket, response) =
+        within(LIMIT, "opening a socket", connect_async_with_config(request, None, true)).await??;
     let chosen = response.headers().get("sec-websocket-protocol");
     ensure!(
         chosen.is_some_and(|chosen| chosen == SUBPROTOCOL),

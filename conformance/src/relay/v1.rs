@@ -3,7 +3,7 @@
 use beach_lifeguard_client::{Role, v1};
 use futures::SinkExt;
 use tokio_tungstenite::{
-    connect_async,
+    connect_async_with_config,
     tungstenite::{Error, Message},
 };
 use uuid::Uuid;
@@ -36,7 +36,7 @@ async fn token(target: &RelayTarget, session: Uuid) -> Result<serde_json::Value>
 
 async fn dial(target: &RelayTarget, token: &str) -> Result<Socket, Error> {
     let url = format!("{}{}?token={token}", target.relay, v1::RELAY_PATH);
-    Ok(connect_async(url).await?.0)
+    Ok(connect_async_with_config(url, None, true).await?.0)
 }
 
 async fn join(target: &RelayTarget, session: Uuid, binary: bool) -> Result<Socket> {
