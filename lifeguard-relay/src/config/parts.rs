@@ -85,6 +85,7 @@ impl Settings {
         config.hello_deadline = self.hello_timeout;
         config.reliable_budget = self.reliable_budget.0;
         config.datagram_budget = self.datagram_budget.0;
+        config.data_path = self.data_path;
         config.read_buffer = self.read_buffer.0;
         config.write_buffer = self.write_buffer.0;
         config.patience.heartbeat = self.heartbeat;

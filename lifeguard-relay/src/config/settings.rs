@@ -12,6 +12,7 @@ use super::{
 use crate::{
     control::{Mode, Stage},
     listen::Network,
+    relay::DataPath,
 };
 
 keys! {
@@ -145,9 +146,11 @@ keys! {
     reliable_budget: Bytes = "256KiB", "relay.reliable_budget", ["BEACH_LIFEGUARD_RELIABLE_BUDGET"];
     /// Datagram bytes that may wait for one peer; beyond it the oldest are dropped.
     datagram_budget: Bytes = "64KiB", "relay.datagram_budget", ["BEACH_LIFEGUARD_DATAGRAM_BUDGET"];
-    /// Read buffer of each connection.
+    /// Which code carries the bytes: "direct", the relay's own, or "reference", a library's, slower.
+    data_path: DataPath = "direct", "relay.data_path", ["BEACH_LIFEGUARD_DATA_PATH"];
+    /// Reference data path: read buffer of each connection.
     read_buffer: Bytes = "3KiB", "relay.read_buffer", ["BEACH_LIFEGUARD_READ_BUFFER"];
-    /// Bytes collected before a write.
+    /// Reference data path: bytes collected before a write.
     write_buffer: Bytes = "16KiB", "relay.write_buffer", ["BEACH_LIFEGUARD_WRITE_BUFFER"];
     /// Time between the notice of a drain and the close.
     shutdown_grace: Duration = "5s", "relay.shutdown_grace",

@@ -7,6 +7,7 @@ use url::Url;
 use crate::{
     control::{Mode, Stage},
     listen::Network,
+    relay::DataPath,
 };
 
 /// A type that can be read from a flag, an environment variable or a TOML value.
@@ -45,6 +46,7 @@ macro_rules! plain {
 
 plain! {
     SocketAddr, Quoted, "an address and a port, like 127.0.0.1:9443";
+    DataPath, Quoted, "direct or reference";
     Mode, Quoted, "production or development";
     Stage, Quoted, "dogfood, limited or general";
     Url, Quoted, "a URL";

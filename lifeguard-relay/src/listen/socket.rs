@@ -1,14 +1,16 @@
 //! A TCP stream, with TLS or without, and its place at the gate.
 
 use std::{
+    future::poll_fn,
     io,
-    pin::Pin,
-    task::{Context, Poll},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    task::coop::unconstrained,
 };
 use tokio_rustls::server::TlsStream;
 
@@ -32,6 +34,71 @@ pub(super) enum Stream {
 impl Socket {
     pub(super) fn new(stream: Stream, seat: Seat) -> Self {
         Self { stream, _seat: seat }
+    }
+
+    /// Reads at most `bytes`; 0 is the end.
+    pub(crate) fn poll_read_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(bytes);
+        Pin::new(self).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
+    }
+
+    /// Writes what the kernel takes at once, whichever task asks; none is woken for it later. Whoever is told
+    /// `WouldBlock` leaves the rest to the task that owns the socket.
+    ///
+    /// # Errors
+    ///
+    /// Those of the socket, and `WouldBlock`.
+    pub(crate) fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.stream {
+            Stream::Plain(stream) => stream.try_write(bytes),
+            Stream::Tls(stream) => now(|cx| Pin::new(stream.as_mut()).poll_write(cx, bytes)),
+        }
+    }
+
+    /// As [`write_now`](Self::write_now), from several places.
+    ///
+    /// # Errors
+    ///
+    /// Those of the socket, and `WouldBlock`.
+    pub(crate) fn write_vectored_now(&mut self, bytes: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        match &mut self.stream {
+            Stream::Plain(stream) => stream.try_write_vectored(bytes),
+            Stream::Tls(stream) => now(|cx| Pin::new(stream.as_mut()).poll_write_vectored(cx, bytes)),
+        }
+    }
+
+    /// Hands on what TLS has sealed and the kernel has not taken.
+    ///
+    /// # Errors
+    ///
+    /// Those of the socket, and `WouldBlock`.
+    pub(crate) fn flush_now(&mut self) -> io::Result<()> {
+        match &mut self.stream {
+            Stream::Plain(_) => Ok(()),
+            Stream::Tls(stream) => now(|cx| Pin::new(stream.as_mut()).poll_flush(cx)),
+        }
+    }
+
+    /// Waits until writing is worth another attempt.
+    pub(crate) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => stream.poll_write_ready(cx),
+            Stream::Tls(stream) => stream.get_ref().0.poll_write_ready(cx),
+        }
+    }
+}
+
+/// Asks once. Not charged to the budget of the task that happens to ask: a sender to a thousand viewers would
+/// exhaust it, and mistake that for a full socket.
+fn now<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>) -> io::Result<T> {
+    let once = pin!(unconstrained(poll_fn(|cx| poll(cx))));
+    match once.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
     }
 }
 

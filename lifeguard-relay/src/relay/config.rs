@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use beach_lifeguard_client::{frame::MAX_FRAME_BYTES, hello, hello::HELLO_DEADLINE};
 
-use super::{idle::Patience, limits::Rate, outbound::Budget, registry::Wire};
+use super::{idle::Patience, limits::Rate, outbound::Budget, peer::DataPath, registry::Wire};
 
 /// The relay plane's configuration. `docs/defaults.md` gives the reason for each number.
 #[derive(Debug, Clone)]
@@ -27,10 +27,11 @@ pub struct RelayConfig {
     pub reliable_budget: usize,
     /// Datagram bytes that may wait for one peer. Default 64 KiB; the oldest go first.
     pub datagram_budget: usize,
-    /// Bytes the socket library may collect before it writes. Default 16 KiB.
+    /// Which code carries the bytes. Default the relay's own.
+    pub data_path: DataPath,
+    /// Reference path: bytes the socket library may collect before it writes. Default 16 KiB.
     pub write_buffer: usize,
-    /// Bytes read at once. Default 3 KiB; allocated for every connection, idle or not. With 3 KiB an idle
-    /// connection costs 5.6 KiB in all, with 4 KiB 6.6, and a 4 KiB message takes two reads either way.
+    /// Reference path: bytes read at once. Default 3 KiB; allocated for every connection, idle or not.
     pub read_buffer: usize,
     /// Heartbeat, idle limit and write deadline.
     pub patience: PatienceConfig,
@@ -96,6 +97,7 @@ impl Default for RelayConfig {
             hello_deadline: HELLO_DEADLINE,
             reliable_budget: 256 * 1024,
             datagram_budget: 64 * 1024,
+            data_path: DataPath::Direct,
             write_buffer: 16 * 1024,
             read_buffer: 3 * 1024,
             patience: PatienceConfig::default(),

@@ -20,14 +20,14 @@ use super::{
     handle::{Order, PeerHandle},
     inbound::Inbound,
     outbound::Outgoing,
-    peer::{self, Peer, WebSocket},
+    peer::WebSocket,
     pulse::Pulse,
     refusal::HandshakeRefused,
     registry::{Card, Joined, Notice, Roster, Wire},
     session::SessionShared,
     upgrade::Upgrade,
 };
-use crate::listen::{Client, Socket};
+use crate::listen::Client;
 
 /// Greets a client of version 2: token in the hello.
 pub(super) async fn v2(relay: Arc<Shared>, upgrade: Upgrade) {
@@ -43,7 +43,7 @@ pub(super) async fn v2(relay: Arc<Shared>, upgrade: Upgrade) {
 
 async fn greet_v2(
     relay: &Arc<Shared>,
-    ws: &mut WebSocket<Socket>,
+    ws: &mut WebSocket,
     pulse: &Arc<Pulse>,
     client: &Client,
 ) -> Result<Greeted, HandshakeRefused> {
@@ -100,7 +100,7 @@ pub(super) async fn v1(relay: Arc<Shared>, upgrade: Upgrade, claims: Claims) {
 
 async fn greet_v1(
     relay: &Arc<Shared>,
-    ws: &mut WebSocket<Socket>,
+    ws: &mut WebSocket,
     pulse: &Arc<Pulse>,
     client: &Client,
     claims: &Claims,
@@ -129,12 +129,12 @@ struct Greeted {
 
 async fn first_message(
     relay: &Shared,
-    ws: &mut WebSocket<Socket>,
+    ws: &mut WebSocket,
     client: &Client,
 ) -> Result<Outgoing, HandshakeRefused> {
     tokio::select! {
         () = client.transient.evicted() => Err(HandshakeRefused::Evicted),
-        first = peer::first_message(ws, relay.config.hello_deadline) => Ok(first?),
+        first = ws.first_message(relay.config.hello_deadline) => Ok(first?),
     }
 }
 
@@ -195,15 +195,15 @@ fn visible(reader: Role, others: &Roster<Arc<PeerHandle>>) -> impl Iterator<Item
     })
 }
 
-async fn refuse(relay: &Shared, mut ws: WebSocket<Socket>, refused: HandshakeRefused) {
+async fn refuse(relay: &Shared, ws: WebSocket, refused: HandshakeRefused) {
     relay.refused_handshake(&refused);
-    peer::close(&mut ws, refused.order()).await;
+    ws.close(refused.order()).await;
 }
 
 /// Hands the socket over to a task of its own: what greeting needed is not kept for the life of a peer.
 fn serve(
     relay: Arc<Shared>,
-    ws: WebSocket<Socket>,
+    ws: WebSocket,
     greeted: Greeted,
     client: Client,
     open: OpenSocket,
@@ -218,7 +218,7 @@ fn serve(
     relay.metrics.handshake_succeeded(joined.handle.wire.version(), started.elapsed(), telemetry);
     let guard = PeerGuard::new(relay.clone(), &joined, open);
     let inbound = Inbound::new(relay.clone(), joined.session, joined.handle, access);
-    relay.tasks.spawn(Peer::new(ws, inbound).run(guard));
+    ws.serve(&relay, inbound, guard);
 }
 
 /// Peers named in the hello; it must stay below 64 KiB, and one takes 90 bytes. The rest follow as if they

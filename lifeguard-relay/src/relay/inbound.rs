@@ -11,7 +11,7 @@ use beach_lifeguard_client::{
     control::Control,
     frame::{self, HEADER_BYTES},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{
     Shared,
@@ -20,7 +20,9 @@ use super::{
     limits::Tab,
     outbound::Outgoing,
     registry::{Session, Wire},
+    run::Run,
     session::SessionShared,
+    ws::{Frame, ServerHead},
 };
 
 /// The way from one peer's socket to everybody else.
@@ -49,30 +51,69 @@ impl Inbound {
         Self { handle, tab, relay, session, access }
     }
 
-    /// Takes one message off the socket.
+    /// Takes one message, wherever it comes from.
     ///
     /// # Errors
     ///
     /// The order to end the connection.
-    pub(super) fn take(&mut self, message: Outgoing) -> Result<(), Order> {
-        match (self.handle.wire, message) {
-            (Wire::V1, message) => {
-                self.take_v1(message);
+    pub(super) fn take(&mut self, message: &Outgoing) -> Result<(), Order> {
+        let head = ServerHead::new(message.opcode(), message.bytes().len());
+        let mut bytes = [head.as_bytes(), message.bytes()].concat();
+        let text = matches!(message, Outgoing::Text(_));
+        let frame = Frame { text, start: 0, payload: head.as_bytes().len(), end: bytes.len() };
+        self.take_frames(&mut bytes, &[frame])
+    }
+
+    /// Takes the frames of one read, which follow each other in `bytes` without a gap. Those with the same
+    /// destination and lane travel together.
+    ///
+    /// # Errors
+    ///
+    /// The order to end the connection; what came before the fault is forwarded.
+    pub(super) fn take_frames(&mut self, bytes: &mut [u8], frames: &[Frame]) -> Result<(), Order> {
+        match self.handle.wire {
+            Wire::V1 => {
+                self.take_v1(&Run::new(bytes, frames));
                 Ok(())
             }
-            (Wire::V2, Outgoing::Binary(frame)) => self.take_v2(frame),
-            (Wire::V2, Outgoing::Text(_)) => Err(Order::new(CloseCode::BAD_FRAME, "unexpected_frame")),
+            Wire::V2 => self.take_v2(bytes, frames),
         }
     }
 
-    fn take_v2(&mut self, frame: Bytes) -> Result<(), Order> {
-        let header = Header::decode(&frame).map_err(|_| Order::new(CloseCode::BAD_FRAME, "bad_frame"))?;
+    fn take_v2(&mut self, bytes: &mut [u8], frames: &[Frame]) -> Result<(), Order> {
+        // Where the current run began, and where it goes.
+        let (mut from, mut way) = (0, None);
+        for (at, frame) in frames.iter().enumerate() {
+            let next = self.way(&mut bytes[frame.payload()], frame.text);
+            if way.is_some() && next != Ok(way) {
+                self.forward(way.take(), &Run::new(bytes, &frames[from..at]))?;
+            }
+            let next = next?;
+            if way.is_none() {
+                from = at;
+            }
+            way = next;
+        }
+        self.forward(way, &Run::new(bytes, &frames[from..]))
+    }
+
+    /// Where a frame goes; its recipients will see the sender's seat in that place. `None` for one that goes
+    /// nowhere because it was for the relay.
+    fn way(&mut self, frame: &mut [u8], text: bool) -> Result<Option<Way>, Order> {
+        if text {
+            return Err(Order::new(CloseCode::BAD_FRAME, "unexpected_frame"));
+        }
+        let header = Header::decode(frame).map_err(|_| Order::new(CloseCode::BAD_FRAME, "bad_frame"))?;
         match header.kind {
-            Kind::Data | Kind::Close => self.forward(header, &frame),
+            Kind::Data | Kind::Close => {
+                // The header was decoded from these bytes, so it is there.
+                let _ = frame::set_peer(frame, self.handle.address);
+                Ok(Some(Way { to: header.peer, lane: header.lane }))
+            }
             Kind::Heartbeat if frame.len() == HEADER_BYTES => {
                 self.tab.charge(frame.len());
                 self.answer(Header::relay(Kind::Heartbeat).frame(&[]));
-                Ok(())
+                Ok(None)
             }
             Kind::Heartbeat | Kind::Control | Kind::Unknown(_) => {
                 Err(Order::new(CloseCode::BAD_FRAME, "unexpected_frame"))
@@ -80,57 +121,61 @@ impl Inbound {
         }
     }
 
-    fn forward(&mut self, header: Header, frame: &[u8]) -> Result<(), Order> {
-        let message = Outgoing::Binary(readdressed(frame, self.handle.address));
+    fn forward(&mut self, way: Option<Way>, run: &Run<'_>) -> Result<(), Order> {
+        let Some(Way { to, lane }) = way else { return Ok(()) };
         let routed = self.session.with_roster(|roster| {
-            route(roster, self.handle.address, header.peer, |peer| self.deliver(peer, header.lane, &message))
+            route(roster, self.handle.address, to, |peer| self.deliver(peer, lane, run))
         });
-        self.tab.charge(frame.len());
+        run.payloads().for_each(|frame| self.tab.charge(frame.len()));
         match routed {
-            Routed::Delivered(copies) => self.count(frame.len(), copies),
-            Routed::Departed if header.kind == Kind::Data => {
-                self.relay.metrics.frame_undeliverable();
-                let gone = CloseFrame::new(CloseCode::GOING_AWAY, "peer_left").encode();
-                self.answer(Header::close(header.peer, header.link).frame(&gone));
-            }
-            Routed::Departed | Routed::Fenced => self.relay.metrics.frame_undeliverable(),
+            Routed::Delivered(copies) => self.count(run, copies),
+            Routed::Departed => self.tell_departed(to, run),
+            Routed::Fenced => run.payloads().for_each(|_| self.relay.metrics.frame_undeliverable()),
             Routed::Forbidden => return Err(Order::new(CloseCode::ROLE, "role_forbids")),
         }
         Ok(())
     }
 
-    /// v1: every message goes to everybody else, as it is.
-    fn take_v1(&mut self, message: Outgoing) {
-        let len = message.bytes().len();
-        self.tab.charge(len);
-        if self.access == Access::ReadOnly {
-            self.relay.metrics.read_only_dropped();
-            return;
-        }
-        // Its own copy: a slice of the read buffer would keep the whole buffer alive in a slow queue.
-        let message = match message {
-            Outgoing::Binary(bytes) => Outgoing::Binary(Bytes::copy_from_slice(&bytes)),
-            Outgoing::Text(bytes) => Outgoing::Text(Bytes::copy_from_slice(&bytes)),
-        };
-        let routed = self.session.with_roster(|roster| {
-            broadcast_v1(roster, self.handle.address, |peer| self.deliver(peer, Lane::Reliable, &message))
-        });
-        if let Routed::Delivered(copies) = routed {
-            self.count(len, copies);
+    fn tell_departed(&self, to: PeerAddr, run: &Run<'_>) {
+        for frame in run.payloads() {
+            self.relay.metrics.frame_undeliverable();
+            if let Ok(Header { kind: Kind::Data, link, .. }) = Header::decode(frame) {
+                let gone = CloseFrame::new(CloseCode::GOING_AWAY, "peer_left").encode();
+                self.answer(Header::close(to, link).frame(&gone));
+            }
         }
     }
 
-    fn deliver(&self, peer: &Arc<PeerHandle>, lane: Lane, message: &Outgoing) {
-        let evicted = peer.push(lane, message.clone());
+    /// v1: every message goes to everybody else, as it is.
+    fn take_v1(&mut self, run: &Run<'_>) {
+        run.payloads().for_each(|message| self.tab.charge(message.len()));
+        if self.access == Access::ReadOnly {
+            run.payloads().for_each(|_| self.relay.metrics.read_only_dropped());
+            return;
+        }
+        let routed = self.session.with_roster(|roster| {
+            broadcast_v1(roster, self.handle.address, |peer| self.deliver(peer, Lane::Reliable, run))
+        });
+        if let Routed::Delivered(copies) = routed {
+            self.count(run, copies);
+        }
+    }
+
+    fn deliver(&self, peer: &Arc<PeerHandle>, lane: Lane, run: &Run<'_>) {
+        let evicted = peer.deliver(lane, run);
         if evicted.frames > 0 {
             self.relay.metrics.datagrams_evicted(evicted.frames);
         }
     }
 
-    fn count(&mut self, len: usize, copies: usize) {
-        self.tab.charge_copies(len, copies);
-        self.relay.metrics.forwarded(len, copies);
-        self.session.shared.forwarded.fetch_add(copies as u64, Relaxed);
+    fn count(&mut self, run: &Run<'_>, copies: usize) {
+        let mut messages = 0;
+        for message in run.payloads() {
+            messages += 1;
+            self.tab.charge_copies(message.len(), copies);
+            self.relay.metrics.forwarded(message.len(), copies);
+        }
+        self.session.shared.forwarded.fetch_add(messages * copies as u64, Relaxed);
     }
 
     /// Pays what can be paid; returns how long the sender must be held, if it must.
@@ -164,12 +209,9 @@ impl Inbound {
     }
 }
 
-/// The frame as its recipients see it: the sender's seat where the destination was. A copy of its own,
-/// exactly as large as the frame: a slice of the read buffer would keep all of that alive in the queue of
-/// whoever is slow.
-fn readdressed(frame: &[u8], source: PeerAddr) -> Bytes {
-    let mut copy = BytesMut::from(frame);
-    // The header was decoded from these bytes, so it is there.
-    let _ = frame::set_peer(&mut copy, source);
-    copy.freeze()
+/// Where a frame goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Way {
+    to: PeerAddr,
+    lane: Lane,
 }

@@ -2,23 +2,29 @@
 
 mod admission;
 mod config;
+mod direct;
 mod drain;
 mod fanout;
 mod greet;
 mod guard;
 mod handle;
+mod hold;
 mod idle;
 mod inbound;
 mod limits;
 mod outbound;
 mod peer;
+mod port;
 mod pulse;
+mod reference;
 mod refusal;
 mod registry;
+mod run;
 mod session;
 mod snapshot;
 mod sweep;
 mod upgrade;
+mod ws;
 
 use std::{
     collections::VecDeque,
@@ -45,6 +51,7 @@ pub use self::{
     config::{DrainConfig, LimitsConfig, PatienceConfig, RelayConfig},
     drain::Phase,
     limits::Rate,
+    peer::DataPath,
     snapshot::{RecentRefusal, SessionLine, Snapshot},
 };
 use self::{

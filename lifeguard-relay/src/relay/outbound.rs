@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::ws::Opcode;
+
 /// One WebSocket message on its way to a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outgoing {
@@ -11,6 +13,10 @@ pub(crate) enum Outgoing {
     Binary(Bytes),
     /// A text message; the bytes were valid UTF-8 when they came in.
     Text(Bytes),
+    /// Asks whether the peer is there.
+    Ping,
+    /// The answer to a peer that asked the same.
+    Pong(Bytes),
 }
 
 impl Outgoing {
@@ -20,9 +26,28 @@ impl Outgoing {
     }
 
     /// The payload, whatever its type.
-    pub(crate) fn bytes(&self) -> &Bytes {
+    pub(crate) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Binary(bytes) | Self::Text(bytes) => bytes,
+            Self::Binary(bytes) | Self::Text(bytes) | Self::Pong(bytes) => bytes,
+            Self::Ping => &[],
+        }
+    }
+
+    /// The payload to keep.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Binary(bytes) | Self::Text(bytes) | Self::Pong(bytes) => bytes,
+            Self::Ping => Bytes::new(),
+        }
+    }
+
+    /// What kind of frame carries it.
+    pub(crate) fn opcode(&self) -> Opcode {
+        match self {
+            Self::Binary(_) => Opcode::Binary,
+            Self::Text(_) => Opcode::Text,
+            Self::Ping => Opcode::Ping,
+            Self::Pong(_) => Opcode::Pong,
         }
     }
 }
@@ -107,12 +132,22 @@ impl Outbound {
             message
         };
         self.unflushed += message.cost();
-        if self.reliable.is_empty() && self.datagram.is_empty() {
+        if self.is_empty() {
             // A burst must not leave its ring buffers behind: idle peers are many.
             self.reliable.shrink_to(RING_KEPT);
             self.datagram.shrink_to(RING_KEPT);
         }
         Some(message)
+    }
+
+    /// Whether nothing is queued.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.reliable.is_empty() && self.datagram.is_empty()
+    }
+
+    /// Counts bytes that wait beside the queue, in front of it, as unflushed.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.unflushed += bytes;
     }
 
     /// The kernel has taken everything that was popped.
@@ -146,6 +181,13 @@ impl Outbound {
 pub(crate) struct Evicted {
     pub(crate) frames: u64,
     pub(crate) bytes: u64,
+}
+
+impl std::ops::AddAssign for Evicted {
+    fn add_assign(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.bytes += other.bytes;
+    }
 }
 
 /// The peer is over its reliable budget.

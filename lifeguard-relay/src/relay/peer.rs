@@ -1,70 +1,107 @@
-//! One socket: one task serves both directions, without a lock on the socket and without a timer of its
-//! own.
-//!
-//! The only place that touches the WebSocket library, and so the seam behind which another data path can
-//! stand: everything else deals in [`Outgoing`] messages and [`PeerHandle`]s.
+//! One socket, before and after its hello: the seam behind which the two data paths stand.
 
-use std::{
-    future::poll_fn,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use beach_lifeguard_client::{CloseCode, control::Control};
+use beach_lifeguard_client::CloseCode;
 use bytes::Bytes;
-use futures::{Sink, SinkExt, Stream, StreamExt};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::{Instant, Sleep, sleep, timeout},
-};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        Error as WsError, Message, Utf8Bytes,
-        protocol::{CloseFrame, Role as WsRole, WebSocketConfig},
-    },
-};
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{
+    Shared,
+    direct::{self, DirectPeer},
     guard::PeerGuard,
     handle::Order,
     inbound::Inbound,
     outbound::Outgoing,
-    pulse::{Metered, Pulse},
+    pulse::Pulse,
+    reference::{self, Peer},
+    ws::Violation,
 };
+use crate::listen::Socket;
 
-/// A WebSocket that belongs to the relay, before and after its hello.
-pub(crate) type WebSocket<S> = WebSocketStream<Metered<S>>;
+/// Which code carries the bytes. Clients cannot tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DataPath {
+    /// The relay's own: a message goes from the sender's task to the recipient's socket.
+    #[default]
+    Direct,
+    /// A WebSocket library and a queue for each peer: slower, to compare with.
+    Reference,
+}
 
-/// Takes over a socket whose upgrade is done. `leftover` is what the client sent ahead of our answer.
-pub(crate) async fn open<S>(socket: S, leftover: Bytes, pulse: Arc<Pulse>, buffers: Buffers) -> WebSocket<S>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    // The library allocates the read buffer at once and never gives up the write buffer: with its
-    // defaults an idle connection costs 137 KiB (`docs/perf`).
-    let config = WebSocketConfig::default()
-        .read_buffer_size(buffers.read)
-        .write_buffer_size(buffers.write)
-        .max_write_buffer_size(buffers.write + 2 * buffers.max_message)
-        .max_message_size(Some(buffers.max_message))
-        .max_frame_size(Some(buffers.max_message));
-    let socket = Metered::new(socket, pulse);
-    if leftover.is_empty() {
-        WebSocketStream::from_raw_socket(socket, WsRole::Server, Some(config)).await
-    } else {
-        WebSocketStream::from_partially_read(socket, leftover.to_vec(), WsRole::Server, Some(config)).await
+impl std::str::FromStr for DataPath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "direct" => Ok(Self::Direct),
+            "reference" => Ok(Self::Reference),
+            _ => Err("there are \"direct\" and \"reference\""),
+        }
     }
 }
 
-/// Sizes in bytes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Buffers {
-    pub(crate) read: usize,
-    pub(crate) write: usize,
-    pub(crate) max_message: usize,
+/// A WebSocket that nobody is seated on yet.
+pub(super) enum WebSocket {
+    Direct(direct::Opening),
+    Reference(Box<reference::WebSocket<Socket>>),
+}
+
+impl WebSocket {
+    /// Takes over a socket whose upgrade is done. `leftover` is what the client sent ahead of our answer.
+    pub(super) async fn open(
+        path: DataPath,
+        socket: Socket,
+        leftover: Bytes,
+        pulse: Arc<Pulse>,
+        buffers: Buffers,
+    ) -> Self {
+        match path {
+            DataPath::Direct => {
+                Self::Direct(direct::Opening::new(socket, leftover, pulse, buffers.max_message))
+            }
+            DataPath::Reference => {
+                Self::Reference(Box::new(reference::open(socket, leftover, pulse, buffers).await))
+            }
+        }
+    }
+
+    /// Waits for the first text or binary message, for at most `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`NoHello`] when none came.
+    pub(super) async fn first_message(&mut self, deadline: Duration) -> Result<Outgoing, NoHello> {
+        let first = async {
+            match self {
+                Self::Direct(opening) => opening.first_message().await,
+                Self::Reference(ws) => reference::first_message(ws).await,
+            }
+        };
+        timeout(deadline, first).await.unwrap_or(Err(NoHello::Timeout))
+    }
+
+    /// Says goodbye.
+    pub(super) async fn close(self, order: Order) {
+        match self {
+            Self::Direct(opening) => opening.close(order).await,
+            Self::Reference(mut ws) => reference::close(&mut ws, order).await,
+        }
+    }
+
+    /// Serves an admitted peer in a task of its own.
+    pub(super) fn serve(self, relay: &Shared, inbound: Inbound, guard: PeerGuard) {
+        match self {
+            Self::Direct(opening) => {
+                relay.tasks.spawn(DirectPeer::new(opening, inbound).run(guard));
+            }
+            Self::Reference(ws) => {
+                relay.tasks.spawn(Peer::new(*ws, inbound).run(guard));
+            }
+        }
+    }
 }
 
 /// How a connection ended.
@@ -89,30 +126,6 @@ impl Ending {
     }
 }
 
-/// Waits for the first text or binary message, for at most `deadline`.
-///
-/// # Errors
-///
-/// [`NoHello`] when none came.
-pub(crate) async fn first_message<S>(ws: &mut WebSocket<S>, deadline: Duration) -> Result<Outgoing, NoHello>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let first = async {
-        loop {
-            match ws.next().await {
-                Some(Ok(Message::Text(text))) => return Ok(Outgoing::Text(text.into())),
-                Some(Ok(Message::Binary(bytes))) => return Ok(Outgoing::Binary(bytes)),
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                Some(Ok(Message::Close(_))) => return Err(NoHello::ClientClosed),
-                Some(Err(error)) => return Err(NoHello::from(error)),
-                None => return Err(NoHello::SocketClosed),
-            }
-        }
-    };
-    timeout(deadline, first).await.unwrap_or(Err(NoHello::Timeout))
-}
-
 /// Why no hello came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoHello {
@@ -123,186 +136,32 @@ pub(crate) enum NoHello {
     TooBig,
 }
 
-impl From<WsError> for NoHello {
-    fn from(error: WsError) -> Self {
-        match error {
-            WsError::Capacity(_) => Self::TooBig,
-            WsError::Protocol(_) | WsError::Utf8(_) => Self::Protocol,
-            _ => Self::SocketClosed,
+/// Sizes in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Buffers {
+    pub(crate) read: usize,
+    pub(crate) write: usize,
+    pub(crate) max_message: usize,
+}
+
+impl From<Violation> for NoHello {
+    fn from(violation: Violation) -> Self {
+        match violation {
+            Violation::Protocol | Violation::Utf8 => Self::Protocol,
+            Violation::TooBig => Self::TooBig,
         }
     }
 }
 
-/// One admitted peer: its socket, and what its messages mean.
-#[derive(Debug)]
-pub(crate) struct Peer<S> {
-    ws: WebSocket<S>,
-    inbound: Inbound,
-    /// Written to the library, not yet flushed.
-    dirty: bool,
-    /// The sender owes for what it has sent; nothing is read before this has passed.
-    held: Option<Pin<Box<Sleep>>>,
-    held_since: Option<Instant>,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
-    pub(crate) fn new(ws: WebSocket<S>, inbound: Inbound) -> Self {
-        Self { ws, inbound, dirty: false, held: None, held_since: None }
-    }
-
-    /// Serves the peer until it ends, then lets go of what `guard` holds.
-    ///
-    /// One block over captured values, and the rare goodbye boxed: this future is what an idle connection
-    /// keeps, and an `async fn` would keep its arguments twice.
-    #[expect(clippy::manual_async_fn, reason = "an idle connection would cost 0.8 KiB more")]
-    pub(crate) fn run(mut self, guard: PeerGuard) -> impl Future<Output = ()> {
-        async move {
-            let ending = poll_fn(|cx| self.poll(cx)).await;
-            match ending {
-                Ending::Lost => {}
-                // The library has the answer to the peer's close frame ready.
-                Ending::Peer => {
-                    let _ = Box::pin(timeout(CLOSE_DEADLINE, self.ws.flush())).await;
-                }
-                Ending::Relay(order) => Box::pin(close(&mut self.ws, self.inbound.spoken(order))).await,
-            }
-            guard.ended(ending);
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        self.inbound.handle.register(cx.waker());
-        if let Some(order) = self.inbound.handle.order() {
-            return Poll::Ready(Ending::Relay(order));
-        }
-        if let Poll::Ready(ending) = self.poll_read(cx) {
-            return Poll::Ready(ending);
-        }
-        // Our own frames may have ended us: a peer that does not read the answers to its mistakes.
-        if let Some(order) = self.inbound.handle.order() {
-            return Poll::Ready(Ending::Relay(order));
-        }
-        self.poll_write(cx)
-    }
-
-    /// Reads until there is nothing to read; the runtime's budget ends a loop that would starve others.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        loop {
-            if let Some(held) = &mut self.held {
-                ready!(held.as_mut().poll(cx));
-                self.held = None;
-                if let Some(ending) = self.settle() {
-                    return Poll::Ready(ending);
-                }
-                continue;
-            }
-            let taken = match ready!(Pin::new(&mut self.ws).poll_next(cx)) {
-                Some(Ok(Message::Binary(bytes))) => self.inbound.take(Outgoing::Binary(bytes)),
-                Some(Ok(Message::Text(text))) => self.inbound.take(Outgoing::Text(text.into())),
-                // The library answers pings; they cost the sender like any message.
-                Some(Ok(Message::Ping(bytes) | Message::Pong(bytes))) => {
-                    self.inbound.tab.charge(bytes.len());
-                    Ok(())
-                }
-                Some(Ok(Message::Frame(_))) => Ok(()),
-                Some(Ok(Message::Close(_))) | None => return Poll::Ready(Ending::Peer),
-                Some(Err(error)) => return Poll::Ready(ending_of(&error)),
-            };
-            if let Err(order) = taken {
-                return Poll::Ready(Ending::Relay(order));
-            }
-            if let Some(ending) = self.settle() {
-                return Poll::Ready(ending);
-            }
-        }
-    }
-
-    /// Lets the sender pay for what it sent; holds it when it cannot.
-    fn settle(&mut self) -> Option<Ending> {
-        let Some(wait) = self.inbound.settle() else {
-            self.held_since = None;
-            return None;
+impl From<Violation> for Order {
+    fn from(violation: Violation) -> Self {
+        let (code, reason) = match violation {
+            Violation::Protocol => (CloseCode::PROTOCOL_ERROR, "protocol_error"),
+            Violation::TooBig => (CloseCode::TOO_BIG, "frame_too_large"),
+            Violation::Utf8 => (INVALID_UTF8, "invalid_utf8"),
         };
-        let since = *self.held_since.get_or_insert_with(|| {
-            let notice = Control::RateLimited { retry_after: wait };
-            self.inbound.tell_sender(&notice);
-            Instant::now()
-        });
-        if since.elapsed() >= self.inbound.patience() {
-            return Some(Ending::Relay(Order::new(CloseCode::RATE_LIMITED, "rate_limited")));
-        }
-        self.held = Some(Box::pin(sleep(wait.min(MAX_HOLD))));
-        None
+        Self::new(code, reason)
     }
-
-    /// Hands all that is queued to the socket and flushes once.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        loop {
-            match Pin::new(&mut self.ws).poll_ready(cx) {
-                Poll::Pending => {
-                    self.inbound.handle.blocked();
-                    return Poll::Pending;
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(ending_of(&error)),
-                Poll::Ready(Ok(())) => {}
-            }
-            let message = match self.inbound.handle.pop() {
-                Some(Outgoing::Binary(bytes)) => Message::Binary(bytes),
-                // Was valid UTF-8 when it came in; anything else would be a bug, and is not sent.
-                Some(Outgoing::Text(bytes)) => match Utf8Bytes::try_from(bytes) {
-                    Ok(text) => Message::Text(text),
-                    Err(_) => continue,
-                },
-                None if self.inbound.handle.take_ping() => Message::Ping(Bytes::new()),
-                None => break,
-            };
-            self.dirty = true;
-            if let Err(error) = Pin::new(&mut self.ws).start_send(message) {
-                return Poll::Ready(ending_of(&error));
-            }
-        }
-        if !self.dirty {
-            return Poll::Pending;
-        }
-        match Pin::new(&mut self.ws).poll_flush(cx) {
-            Poll::Pending => self.inbound.handle.blocked(),
-            Poll::Ready(Err(error)) => return Poll::Ready(ending_of(&error)),
-            Poll::Ready(Ok(())) => {
-                self.dirty = false;
-                self.inbound.handle.flushed();
-            }
-        }
-        Poll::Pending
-    }
-}
-
-/// Sends a close frame, then lets the peer answer: closing a socket with unread input would make the
-/// kernel send a reset that overtakes the code. What is queued is not waited for.
-pub(crate) async fn close<S>(ws: &mut WebSocket<S>, order: Order)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let frame = CloseFrame { code: order.code.get().into(), reason: order.reason.into() };
-    if timeout(CLOSE_DEADLINE, ws.send(Message::Close(Some(frame)))).await.is_ok_and(|sent| sent.is_ok()) {
-        let answered = async { while let Some(Ok(_)) = ws.next().await {} };
-        let _ = timeout(ANSWER_DEADLINE, answered).await;
-    }
-}
-
-fn ending_of(error: &WsError) -> Ending {
-    let (code, reason) = match error {
-        WsError::Capacity(_) => (CloseCode::TOO_BIG, "frame_too_large"),
-        WsError::Protocol(_) if !is_lost(error) => (CloseCode::PROTOCOL_ERROR, "protocol_error"),
-        WsError::Utf8(_) => (INVALID_UTF8, "invalid_utf8"),
-        _ => return Ending::Lost,
-    };
-    Ending::Relay(Order::new(code, reason))
-}
-
-/// The library calls a connection that just ends a protocol error.
-fn is_lost(error: &WsError) -> bool {
-    use tokio_tungstenite::tungstenite::error::ProtocolError;
-    matches!(error, WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake))
 }
 
 /// Text that is not UTF-8 (RFC 6455 §7.4.1).
@@ -312,8 +171,6 @@ const INVALID_UTF8: CloseCode = match CloseCode::from_wire(1007) {
 };
 
 /// For a close frame to leave.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+pub(super) const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 /// For its answer.
-const ANSWER_DEADLINE: Duration = Duration::from_millis(500);
-/// A held sender is asked again after this, so that a limit that was raised takes effect.
-const MAX_HOLD: Duration = Duration::from_secs(1);
+pub(super) const ANSWER_DEADLINE: Duration = Duration::from_millis(500);

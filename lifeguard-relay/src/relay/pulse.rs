@@ -58,6 +58,14 @@ impl Pulse {
     pub(crate) fn now(&self) -> Tick {
         self.clock.now()
     }
+
+    pub(crate) fn note_read(&self) {
+        self.read.store(self.now(), Relaxed);
+    }
+
+    pub(crate) fn note_written(&self) {
+        self.written.store(self.now(), Relaxed);
+    }
 }
 
 /// A socket that notes when bytes move: a message that drips in is activity, and so is any byte the
@@ -75,7 +83,7 @@ impl<S> Metered<S> {
 
     fn wrote(&self, result: &Poll<io::Result<usize>>) {
         if matches!(result, Poll::Ready(Ok(1..))) {
-            self.pulse.written.store(self.pulse.now(), Relaxed);
+            self.pulse.note_written();
         }
     }
 }
@@ -89,7 +97,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.socket).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.pulse.read.store(self.pulse.now(), Relaxed);
+            self.pulse.note_read();
         }
         result
     }

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{
     Shared, greet,
-    peer::{self, Buffers, WebSocket},
+    peer::{Buffers, WebSocket},
     pulse::Pulse,
     refusal::{HandshakeRefused, HttpRefused},
 };
@@ -87,14 +87,15 @@ impl Upgrade {
         self,
         relay: &Shared,
         max_message: usize,
-    ) -> Option<(WebSocket<Socket>, Arc<Pulse>, Client)> {
+    ) -> Option<(WebSocket, Arc<Pulse>, Client)> {
         let upgraded = self.on_upgrade.await.ok()?;
         // Always this type: the accept loop puts nothing else under the connection.
         let parts = upgraded.downcast::<TokioIo<Socket>>().ok()?;
         let pulse = Pulse::new(relay.clock);
         let buffers =
             Buffers { read: relay.config.read_buffer, write: relay.config.write_buffer, max_message };
-        let ws = peer::open(parts.io.into_inner(), parts.read_buf, pulse.clone(), buffers).await;
+        let path = relay.config.data_path;
+        let ws = WebSocket::open(path, parts.io.into_inner(), parts.read_buf, pulse.clone(), buffers).await;
         Some((ws, pulse, self.client))
     }
 }

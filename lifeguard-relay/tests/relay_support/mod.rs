@@ -130,6 +130,10 @@ impl Rig {
 /// The defaults, but for goodbyes: tests do not wait for people.
 pub fn config() -> RelayConfig {
     let mut config = RelayConfig::default();
+    // Every suite must pass on both.
+    if let Ok(path) = std::env::var("BEACH_LIFEGUARD_DATA_PATH") {
+        config.data_path = path.parse().unwrap();
+    }
     config.drain.grace = Duration::from_millis(100);
     config
 }
