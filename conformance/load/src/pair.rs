@@ -1,14 +1,15 @@
 //! A sender and its receivers, through whatever is loaded.
 
-use beach_lifeguard_client::{Header, Lane, LinkId, PeerAddr, Role};
+use beach_lifeguard_client::{ClientHello, Header, Lane, LinkId, PeerAddr, Role};
 use bytes::Bytes;
-use conformance::relay::{Endpoint, Session};
+use conformance::relay::{Endpoint, RelayTarget, Session};
 use futures::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use uuid::Uuid;
 
 use crate::{
     Failure,
@@ -104,6 +105,40 @@ pub(crate) async fn pair(target: &Target, number: u128) -> Result<(End, End), Fa
             };
             Ok((End::Relay { endpoint: Box::new(sender), to }, receiver))
         }
+    }
+}
+
+/// Two connections about to be made.
+#[derive(Debug)]
+pub(crate) enum Prepared<'a> {
+    /// To a reference, under this number.
+    Reference(&'a Target, u128),
+    /// To a relay, with tokens in hand.
+    Relay(&'a RelayTarget, [ClientHello; 2]),
+}
+
+/// Does all that comes before the connections: for a relay, sessions and tokens.
+pub(crate) async fn prepare(target: &Target, number: u128) -> Result<Prepared<'_>, Failure> {
+    let Way::Relay(relay) = &target.way else { return Ok(Prepared::Reference(target, number)) };
+    let session = Session::register(relay).await?;
+    let host = session.hello(Uuid::new_v4(), Role::Host).await?;
+    let viewer = session.hello(Uuid::new_v4(), Role::Viewer).await?;
+    Ok(Prepared::Relay(relay, [host, viewer]))
+}
+
+impl Prepared<'_> {
+    /// Connects both and leaves again.
+    pub(crate) async fn enter(self) -> Result<(), Failure> {
+        match self {
+            Self::Reference(target, number) => drop(pair(target, number).await?),
+            Self::Relay(relay, hellos) => {
+                let [host, viewer] = &hellos;
+                let host = Endpoint::enter(relay, host).await?;
+                let viewer = Endpoint::enter(relay, viewer).await?;
+                drop((host, viewer));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::{task::JoinSet, time::sleep};
 use crate::{
     Failure,
     flow::{Script, flow},
-    pair::{crowd, pair},
+    pair::{crowd, pair, prepare},
     report::Report,
     target::Target,
 };
@@ -88,15 +88,24 @@ pub(crate) async fn fanout(
     flow(target, settings, senders, receivers, Script { size, each, gap }).await
 }
 
-/// Connect, authenticate, close.
+/// Connect, authenticate, close. Sessions are registered and tokens minted before.
 pub(crate) async fn churn(target: &Target, connections: usize) -> Result<Report, Failure> {
+    let pairs = connections as u64 / 2;
+    let mut prepared = Vec::new();
+    let bar = progress(pairs, "preparing");
+    for number in 0..u128::from(pairs) {
+        prepared.push(prepare(target, number).await?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    sleep(SETTLE).await;
     let before = target.cost();
     let mut latency = histogram();
-    let bar = progress(connections as u64 / 2, "pairs");
+    let bar = progress(pairs, "pairs");
     let began = Instant::now();
-    for number in 0..connections as u128 / 2 {
+    for pair in prepared {
         let started = Instant::now();
-        drop(pair(target, number).await?);
+        pair.enter().await?;
         latency.saturating_record(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
         bar.inc(1);
     }
@@ -105,7 +114,7 @@ pub(crate) async fn churn(target: &Target, connections: usize) -> Result<Report,
     sleep(SETTLE).await;
     let mut report = Report::new(
         target.name,
-        format!("churn: {connections} connections, two at a time, registered, authenticated and closed"),
+        format!("churn: {connections} connections, two at a time: connected, authenticated, closed"),
     );
     report.add("connections a second", connections as f64 / took.as_secs_f64(), "");
     report.latency(&latency);
