@@ -3,7 +3,7 @@
 use beach_lifeguard_client::{ClientHello, Header, Lane, LinkId, PeerAddr, Role};
 use bytes::Bytes;
 use conformance::relay::{Endpoint, RelayTarget, Session};
-use futures::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt, TryStreamExt, stream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     Failure,
+    scenario::progress,
     target::{Target, Way},
 };
 
@@ -108,6 +109,16 @@ pub(crate) async fn pair(target: &Target, number: u128) -> Result<(End, End), Fa
     }
 }
 
+/// Connects many, several at a time: those that come first must not wait so long for the last that a relay takes them
+/// for dead.
+pub(crate) async fn pairs(target: &Target, count: usize) -> Result<Vec<(End, End)>, Failure> {
+    let bar = progress(count as u64, "connecting");
+    let connected = stream::iter(0..count as u128).map(|number| pair(target, number)).buffered(AT_ONCE);
+    let pairs = connected.inspect_ok(|_| bar.inc(1)).try_collect().await?;
+    bar.finish_and_clear();
+    Ok(pairs)
+}
+
 /// Two connections about to be made.
 #[derive(Debug)]
 pub(crate) enum Prepared<'a> {
@@ -178,3 +189,6 @@ async fn group(session: &Session, viewers: usize) -> Result<(Endpoint, Vec<End>)
     }
     Ok((sender, receivers))
 }
+
+/// Pairs that connect at the same time.
+const AT_ONCE: usize = 16;

@@ -9,7 +9,7 @@ use tokio::{task::JoinSet, time::sleep};
 use crate::{
     Failure,
     flow::{Script, flow},
-    pair::{crowd, pair, prepare},
+    pair::{crowd, pairs, prepare},
     report::Report,
     target::Target,
 };
@@ -17,16 +17,11 @@ use crate::{
 /// Connections that say one thing and then nothing.
 pub(crate) async fn idle(target: &Target, connections: usize, watch: Duration) -> Result<Report, Failure> {
     let empty = target.cost();
-    let mut ends = Vec::with_capacity(connections);
-    let bar = progress(connections as u64 / 2, "connecting");
-    for number in 0..connections as u128 / 2 {
-        let (mut sender, mut receiver) = pair(target, number).await?;
+    let mut ends = pairs(target, connections / 2).await?;
+    for (sender, receiver) in &mut ends {
         sender.send(&[7; 4_096]).await?;
         receiver.recv().await?;
-        ends.push((sender, receiver));
-        bar.inc(1);
     }
-    bar.finish_and_clear();
     sleep(SETTLE).await;
     let before = target.cost();
     // Receivers answer what the relay asks of them meanwhile.
@@ -59,13 +54,7 @@ pub(crate) async fn stream(
     let size = size.max(STAMP);
     let each = (rate as f64 * lasting.as_secs_f64() / size as f64) as u64;
     let gap = Duration::from_secs_f64(size as f64 / rate as f64);
-    let mut pairs = Vec::with_capacity(sessions);
-    let bar = progress(sessions as u64, "connecting");
-    for number in 0..sessions as u128 {
-        pairs.push(pair(target, number).await?);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
+    let pairs = pairs(target, sessions).await?;
     let (senders, receivers) = pairs.into_iter().unzip();
     let settings =
         format!("stream: {sessions} sessions × {rate} B/s in messages of {size} B for {lasting:?}");

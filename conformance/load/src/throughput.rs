@@ -14,9 +14,9 @@ use tokio::{
 use crate::{
     Failure,
     flow::cost,
-    pair::pair,
+    pair::pairs,
     report::Report,
-    scenario::{STAMP, histogram, progress},
+    scenario::{STAMP, histogram},
     target::Target,
 };
 
@@ -35,13 +35,7 @@ pub(crate) struct Settings {
 pub(crate) async fn throughput(target: &Target, settings: Settings) -> Result<Report, Failure> {
     let Settings { sessions, in_flight, lasting, .. } = settings;
     let size = settings.size.max(STAMP);
-    let mut pairs = Vec::with_capacity(sessions);
-    let bar = progress(sessions as u64, "connecting");
-    for number in 0..sessions as u128 {
-        pairs.push(pair(target, number).await?);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
+    let pairs = pairs(target, sessions).await?;
     let (before, began) = (target.cost(), Instant::now());
     let mut running = JoinSet::new();
     for (mut sender, mut receiver) in pairs {
