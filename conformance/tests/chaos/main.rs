@@ -1,11 +1,17 @@
-//! Sessions over a relay that is reset, cut off, killed, frozen and starved: all of them resume, and each history is
-//! whole.
+//! Sessions over a service that is reset, cut off, killed, frozen and starved, down to its Redis: all of them resume,
+//! and each history is whole. Half of the sessions are two `beach-link pipe` processes.
 //!
 //! `CHAOS_DISCONNECTS` says how many disconnects there must be at least (default 12, a minute at most;
-//! `scripts/nightly` asks for 500), `CHAOS_SEED` repeats a run.
+//! `scripts/nightly` asks for 500), `CHAOS_SECONDS` how long it lasts at least, `CHAOS_SEED` repeats a run.
 
-mod relay;
-mod session;
+mod library;
+mod pair;
+mod program;
+#[path = "../../../lifeguard-relay/tests/control_support/redis.rs"]
+#[allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "another test's support")]
+mod redis;
+mod service;
+mod talk;
 
 use std::{
     collections::BTreeMap,
@@ -13,9 +19,9 @@ use std::{
 };
 
 use conformance::history::Verdict;
+use pair::Pair;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use relay::{Blow, Relay};
-use session::Pair;
+use service::{Blow, Service};
 use tokio::time::sleep;
 
 /// Sessions at one time.
@@ -27,19 +33,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn every_session_resumes_and_no_message_is_lost() {
     let wanted = number("CHAOS_DISCONNECTS").unwrap_or(12);
     let seed = number("CHAOS_SEED").unwrap_or_else(rand::random);
-    println!("CHAOS_SEED={seed} CHAOS_DISCONNECTS={wanted}");
+    let least = Duration::from_secs(number("CHAOS_SECONDS").unwrap_or(0));
+    println!("CHAOS_SEED={seed} CHAOS_DISCONNECTS={wanted} CHAOS_SECONDS={}", least.as_secs());
     let mut dice = StdRng::seed_from_u64(seed);
-    let mut relay = Relay::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut service = Service::start(folder.path()).await;
     let mut pairs = Vec::new();
     for number in 0..SESSIONS as u64 {
-        pairs.push(Pair::start(relay.proxy.addr(), seed, number).await);
+        pairs.push(Pair::start(service.url(), folder.path(), seed, number).await);
     }
     let (mut resumed, mut blows, mut disconnects) = (Vec::new(), BTreeMap::<Blow, u64>::new(), 0);
     let began = Instant::now();
-    while disconnects < wanted {
+    while disconnects < wanted || began.elapsed() < least {
         sleep(Duration::from_millis(dice.random_range(500..1_500))).await;
         let blow = *Blow::ALL.choose(&mut dice).expect("some");
-        relay.suffer(blow, &mut dice).await;
+        service.suffer(blow, &mut dice).await;
         let healed = Instant::now();
         let marks: Vec<_> = pairs.iter().map(Pair::mark).collect();
         for (pair, mark) in pairs.iter().zip(marks) {
