@@ -1,6 +1,6 @@
 //! What an application is told when something cannot be done. Every text says what to do next.
 
-use std::io;
+use std::{fmt, io};
 
 use bytes::Bytes;
 use transport_core::{Closed, resume::Expiry, signaling::SignalingError};
@@ -31,8 +31,8 @@ pub enum SessionEnd {
     },
 }
 
-/// Why a message was not accepted. Nothing of it was sent.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a message was not accepted. Nothing of it was sent. `Debug` shows how long the message is, never what it says.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// The session is over.
     #[error("the session is over")]
@@ -52,6 +52,17 @@ pub enum SendError {
         /// The message, untouched.
         payload: Bytes,
     },
+}
+
+impl fmt::Debug for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, payload) = match self {
+            Self::Ended { payload } => ("Ended", payload),
+            Self::Full { payload } => ("Full", payload),
+            Self::Size { payload } => ("Size", payload),
+        };
+        f.debug_struct(name).field("payload_bytes", &payload.len()).finish()
+    }
 }
 
 /// Why a session could not be joined.
@@ -108,4 +119,16 @@ pub enum ShareError {
     /// The control plane cannot be reached or refused.
     #[error("cannot register the session")]
     Signaling(#[from] SignalingError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_was_not_accepted_is_not_in_the_error_s_text() {
+        let error = SendError::Full { payload: "hunter2".into() };
+        assert_eq!(format!("{error:?}"), "Full { payload_bytes: 7 }");
+        assert!(!error.to_string().contains("hunter2"));
+    }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong while connecting and while sending. Each says who is at fault.
 
-use std::{error::Error, num::NonZeroUsize};
+use std::{error::Error, fmt, num::NonZeroUsize};
 
 use bytes::Bytes;
 
@@ -99,8 +99,9 @@ impl ConnectErrorKind {
     }
 }
 
-/// A message that was not accepted, with the payload handed back whole.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// A message that was not accepted, with the payload handed back whole. `Debug` shows how long it is, never what it
+/// says: errors end in logs.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("message refused: {why}")]
 pub struct Refused {
     /// The payload, untouched: the caller's bytes.
@@ -113,6 +114,13 @@ impl Refused {
     /// Hands `payload` back.
     pub fn new(payload: Bytes, why: Refusal) -> Self {
         Self { payload, why }
+    }
+}
+
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { payload, why } = self;
+        f.debug_struct("Refused").field("payload_bytes", &payload.len()).field("why", why).finish()
     }
 }
 
@@ -146,5 +154,12 @@ mod tests {
             ConnectError::new(TransportId::from_static("webrtc"), "checks", ConnectErrorKind::TimedOut)
                 .because("no candidate pair answered");
         assert_eq!(error.chain(), "webrtc failed at checks: timed out: no candidate pair answered");
+    }
+
+    #[test]
+    fn a_refused_message_is_not_in_its_error_s_text() {
+        let refused = Refused::new("hunter2".into(), Refusal::Full);
+        assert_eq!(format!("{refused:?}"), "Refused { payload_bytes: 7, why: Full }");
+        assert!(!refused.to_string().contains("hunter2"));
     }
 }

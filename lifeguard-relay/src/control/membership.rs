@@ -74,7 +74,12 @@ impl ControlPlane {
         let known = inner.store.verifier(session, inner.config.session_life());
         let verifier = match timeout(STORE_DEADLINE, known).await {
             Ok(Ok(Some(verifier))) => verifier,
-            Ok(Ok(None)) => return Err(Reason::UnknownSession),
+            Ok(Ok(None)) => {
+                // A store that lost its memory: whose host is in its room is known from there.
+                let verifier = inner.rooms.verifier(session).ok_or(Reason::UnknownSession)?;
+                self.renew(session, &verifier).await;
+                verifier
+            }
             Ok(Err(_)) | Err(_) => {
                 inner.metrics.store_failed("session");
                 return Err(Reason::StoreUnavailable);

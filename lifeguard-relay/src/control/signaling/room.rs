@@ -11,6 +11,7 @@ use std::{
 
 use beach_lifeguard_client::{
     CloseCode, Role,
+    membership::Verifier,
     signaling::{FromRoom, RoomPeer},
 };
 use bytes::Bytes;
@@ -33,7 +34,11 @@ struct Inner {
 }
 
 /// One session's members. One lock owns all memberships, so a join cannot race a last leave.
-type Room = HashMap<Uuid, Member>;
+struct Room {
+    /// What each of them has proven to know.
+    verifier: Verifier,
+    members: HashMap<Uuid, Member>,
+}
 
 struct Member {
     role: Role,
@@ -100,19 +105,31 @@ impl Rooms {
         &self.0.stop
     }
 
-    /// Enters; the newest entry of a peer wins. Tells the others, and returns who they are.
+    /// What the members of a session have proven to know, while its host is among them: what the store said once,
+    /// whatever has become of the store since.
+    pub(in crate::control) fn verifier(&self, session: Uuid) -> Option<Verifier> {
+        let rooms = self.0.rooms.lock();
+        let room = rooms.get(&session)?;
+        room.members.values().any(|member| member.role == Role::Host).then(|| room.verifier.clone())
+    }
+
+    /// Enters with a proof of knowing `verifier`; the newest entry of a peer wins. Tells the others, and returns who
+    /// they are.
     pub(super) fn enter(
         &self,
         session: Uuid,
-        peer: Uuid,
-        role: Role,
+        (peer, role): (Uuid, Role),
+        verifier: &Verifier,
         entry: u64,
     ) -> Result<(Presence, Vec<RoomPeer>), RoomFull> {
         let mut rooms = self.0.rooms.lock();
         if rooms.len() >= ROOMS && !rooms.contains_key(&session) {
             return Err(RoomFull);
         }
-        let room = rooms.entry(session).or_default();
+        let room = rooms
+            .entry(session)
+            .or_insert_with(|| Room { verifier: verifier.clone(), members: HashMap::new() });
+        let room = &mut room.members;
         if room.len() >= MEMBERS && !room.contains_key(&peer) {
             return Err(RoomFull);
         }
@@ -135,7 +152,7 @@ impl Rooms {
 
     fn leave(&self, session: Uuid, peer: Uuid, entry: u64) {
         let mut rooms = self.0.rooms.lock();
-        let Some(room) = rooms.get_mut(&session) else { return };
+        let Some(Room { members: room, .. }) = rooms.get_mut(&session) else { return };
         if room.get(&peer).is_none_or(|member| member.entry != entry) {
             return;
         }
@@ -150,7 +167,7 @@ impl Rooms {
     }
 
     fn count(&self, rooms: &HashMap<Uuid, Room>) {
-        self.0.metrics.signaling_population(rooms.len(), rooms.values().map(HashMap::len).sum());
+        self.0.metrics.signaling_population(rooms.len(), rooms.values().map(|room| room.members.len()).sum());
     }
 }
 
@@ -159,7 +176,7 @@ impl Presence {
     /// read misses it: the stages above have deadlines.
     pub(super) fn send(&self, to: Uuid, data: Bytes) -> bool {
         let rooms = self.rooms.0.rooms.lock();
-        let member = rooms.get(&self.session).and_then(|room| room.get(&to));
+        let member = rooms.get(&self.session).and_then(|room| room.members.get(&to));
         let delivered = member.is_some_and(|member| {
             member.inbox.try_send(FromRoom::Envelope { from: self.peer, data }).is_ok()
         });
@@ -195,12 +212,28 @@ mod tests {
         Rooms::new(Arc::new(Metrics::new()), CancellationToken::new())
     }
 
+    fn verifier() -> Verifier {
+        Verifier::from_bytes([7; 32])
+    }
+
+    #[test]
+    fn a_session_is_known_as_long_as_its_host_is_here() {
+        let (rooms, session) = (rooms(), Uuid::new_v4());
+        let known = || rooms.verifier(session).map(|verifier| *verifier.expose());
+        let _viewer = rooms.enter(session, (Uuid::new_v4(), Role::Viewer), &verifier(), 1).unwrap();
+        assert_eq!(known(), None, "a viewer alone keeps nothing alive");
+        let host = rooms.enter(session, (Uuid::new_v4(), Role::Host), &verifier(), 2).unwrap();
+        assert_eq!(known(), Some([7; 32]));
+        drop(host);
+        assert_eq!(known(), None);
+    }
+
     #[test]
     fn members_see_each_other_come_and_go_and_an_empty_room_is_gone() {
         let (rooms, session, [a, b]) = (rooms(), Uuid::new_v4(), [Uuid::new_v4(), Uuid::new_v4()]);
-        let (mut host, present) = rooms.enter(session, a, Role::Host, 1).unwrap();
+        let (mut host, present) = rooms.enter(session, (a, Role::Host), &verifier(), 1).unwrap();
         assert!(present.is_empty());
-        let (viewer, present) = rooms.enter(session, b, Role::Viewer, 2).unwrap();
+        let (viewer, present) = rooms.enter(session, (b, Role::Viewer), &verifier(), 2).unwrap();
         assert_eq!(present, [RoomPeer { peer_id: a, role: Role::Host }]);
         assert!(viewer.send(a, Bytes::from_static(b"x")));
         assert!(!viewer.send(Uuid::new_v4(), Bytes::from_static(b"x")));
@@ -216,24 +249,24 @@ mod tests {
     #[test]
     fn the_newest_entry_of_a_peer_wins_and_the_older_one_leaves_nothing() {
         let (rooms, session, peer) = (rooms(), Uuid::new_v4(), Uuid::new_v4());
-        let (older, _) = rooms.enter(session, peer, Role::Host, 1).unwrap();
-        let (newer, _) = rooms.enter(session, peer, Role::Host, 2).unwrap();
+        let (older, _) = rooms.enter(session, (peer, Role::Host), &verifier(), 1).unwrap();
+        let (newer, _) = rooms.enter(session, (peer, Role::Host), &verifier(), 2).unwrap();
         assert!(older.end.now.is_cancelled() && !newer.end.now.is_cancelled());
         assert_eq!(older.end.farewell().0, CloseCode::SUPERSEDED);
         drop(older);
-        assert_eq!(rooms.0.rooms.lock()[&session].len(), 1);
+        assert_eq!(rooms.0.rooms.lock()[&session].members.len(), 1);
     }
 
     #[test]
     fn a_member_that_does_not_read_is_shown_out() {
         let (rooms, session) = (rooms(), Uuid::new_v4());
-        let (host, _) = rooms.enter(session, Uuid::new_v4(), Role::Host, 0).unwrap();
+        let (host, _) = rooms.enter(session, (Uuid::new_v4(), Role::Host), &verifier(), 0).unwrap();
         let viewer = Uuid::new_v4();
         // Each entry is kept: one that left would be news of its own.
         let mut entries = Vec::new();
         for n in 0..=INBOX as u64 {
             assert!(!host.end.now.is_cancelled(), "{n}");
-            entries.push(rooms.enter(session, viewer, Role::Viewer, n + 1).unwrap());
+            entries.push(rooms.enter(session, (viewer, Role::Viewer), &verifier(), n + 1).unwrap());
         }
         assert_eq!(host.end.farewell().0, CloseCode::SLOW_CONSUMER);
     }
@@ -242,9 +275,9 @@ mod tests {
     fn a_room_is_bounded() {
         let (rooms, session) = (rooms(), Uuid::new_v4());
         let inside: Vec<_> = (0..MEMBERS as u64)
-            .map(|n| rooms.enter(session, Uuid::new_v4(), Role::Viewer, n).unwrap())
+            .map(|n| rooms.enter(session, (Uuid::new_v4(), Role::Viewer), &verifier(), n).unwrap())
             .collect();
-        assert!(rooms.enter(session, Uuid::new_v4(), Role::Viewer, 999).is_err());
+        assert!(rooms.enter(session, (Uuid::new_v4(), Role::Viewer), &verifier(), 999).is_err());
         drop(inside);
     }
 }

@@ -160,7 +160,7 @@ async fn admit<S: AsyncRead + AsyncWrite + Unpin>(
     let proven = control.prove(Purpose::Signaling, session, &proof).await;
     let verifier = proven.map_err(Unwelcome::Refused)?;
     let entry = ENTRIES.fetch_add(1, Relaxed);
-    let entered = control.0.rooms.enter(session, proof.peer_id, proof.role, entry);
+    let entered = control.0.rooms.enter(session, (proof.peer_id, proof.role), &verifier, entry);
     let (presence, peers) = entered.map_err(|_| Unwelcome::Full)?;
     say(socket, &FromRoom::Welcome { peers }).await.map_err(|_| Unwelcome::Gone)?;
     Ok(Member { presence, role: proof.role, verifier })

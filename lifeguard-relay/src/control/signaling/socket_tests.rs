@@ -115,3 +115,14 @@ async fn a_host_keeps_its_session_through_a_store_that_forgets() {
     assert_eq!(room.store.verifier(room.session, life).await, Ok(Some(room.verifier.clone())));
     room.enter(MemberRole::Viewer).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_to_a_host_whose_session_was_forgotten_waits_for_nothing() {
+    let room = Room::new().await;
+    let mut host = room.enter(MemberRole::Host).await;
+    tokio::spawn(async move { closed(&mut host).await });
+    room.store.forget();
+    room.enter(MemberRole::Viewer).await;
+    let known = room.store.verifier(room.session, Duration::from_secs(60)).await;
+    assert_eq!(known, Ok(Some(room.verifier.clone())), "the other nodes know it again too");
+}
