@@ -2,11 +2,11 @@
 
 mod table;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use conformance::{
-    Support,
+    Failure, Support,
     relay::{RelayTarget, certify_relay},
 };
 
@@ -34,6 +34,9 @@ struct Relay {
     /// The origin of the control plane that mints its tokens, for example http://127.0.0.1:9443.
     #[arg(long)]
     control_plane: String,
+    /// Trust the certificates in this PEM file and no others: for a relay with a private authority.
+    #[arg(long, value_name = "FILE")]
+    root: Option<PathBuf>,
     /// The relay does not serve the deployed v1 clients.
     #[arg(long)]
     without_v1: bool,
@@ -52,6 +55,17 @@ fn main() -> ExitCode {
         Command::Transports(transports) => transports.run(),
         Command::Relay(relay) => {
             let mut target = RelayTarget::new(relay.url, relay.control_plane);
+            if let Some(file) = &relay.root {
+                let trusted =
+                    std::fs::read(file).map_err(Failure::from).and_then(|pem| target.trusting(&pem));
+                target = match trusted {
+                    Ok(target) => target,
+                    Err(failure) => {
+                        eprintln!("--root {}: {failure}", file.display());
+                        return ExitCode::from(2);
+                    }
+                };
+            }
             if relay.without_v1 {
                 target.v1 = Support::No("v1 is switched off");
             }

@@ -108,7 +108,7 @@ async fn an_unknown_session_gets_no_token(target: &RelayTarget) -> Result<()> {
 async fn a_session_keeps_its_verifier(target: &RelayTarget) -> Result<()> {
     let session = Session::register(target).await?;
     let body = serde_json::json!({ "session_id": session.id, "verifier": "A".repeat(43) });
-    let (status, text) = post(&format!("{}/v1/sessions", target.control_plane), &body).await?;
+    let (status, text) = post(target, "/v1/sessions", &body).await?;
     reason(status, &text, 409, "session_exists")
 }
 

@@ -13,10 +13,13 @@ use beach_lifeguard_client::{
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use rand::Rng;
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
-    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+    tungstenite::{
+        Error, Message, client::IntoClientRequest, handshake::client::Response, http::HeaderValue,
+    },
 };
 use uuid::Uuid;
 
@@ -44,7 +47,7 @@ impl Session {
     pub async fn register(target: &RelayTarget) -> Result<Self> {
         let session = Self::unregistered(target);
         let body = RegisterSession { session_id: session.id, verifier: session.verifier.clone() };
-        let (status, text) = post(&format!("{}{SESSIONS_PATH}", target.control_plane), &body).await?;
+        let (status, text) = post(target, SESSIONS_PATH, &body).await?;
         ensure!(status == 201, "registering a session was answered with {status}: {text}");
         Ok(session)
     }
@@ -78,7 +81,7 @@ impl Session {
             total_sessions_hint: None,
             proof: Some(proof),
         };
-        post(&format!("{}{TOKEN_PATH}", self.target.control_plane), &request).await
+        post(&self.target, TOKEN_PATH, &request).await
     }
 
     /// Gets a token.
@@ -261,8 +264,7 @@ impl Endpoint {
 pub(super) async fn open(target: &RelayTarget) -> Result<Socket> {
     let mut request = format!("{}{RELAY_PATH}", target.relay).into_client_request()?;
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
-    let (socket, response) =
-        within(LIMIT, "opening a socket", connect_async_with_config(request, None, true)).await??;
+    let (socket, response) = within(LIMIT, "opening a socket", connect(target, request)).await??;
     let chosen = response.headers().get("sec-websocket-protocol");
     ensure!(
         chosen.is_some_and(|chosen| chosen == SUBPROTOCOL),
@@ -315,10 +317,26 @@ pub(super) fn is(close: &(u16, String), code: u16, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// Posts JSON; returns status and body.
-pub(super) async fn post(url: &str, body: &impl serde::Serialize) -> Result<(u16, String)> {
-    let client = reqwest::Client::builder().timeout(LIMIT).no_proxy().build()?;
-    let answer = client.post(url).json(body).send().await?;
+/// Upgrades a fresh connection, with `TCP_NODELAY`.
+pub(super) async fn connect(
+    target: &RelayTarget,
+    request: impl IntoClientRequest + Unpin,
+) -> Result<(Socket, Response), Error> {
+    let tls = target.tls.clone().map(Connector::Rustls);
+    connect_async_tls_with_config(request, None, true, tls).await
+}
+
+/// Posts JSON to a path of the control plane; returns status and body.
+pub(super) async fn post(
+    target: &RelayTarget,
+    path: &str,
+    body: &impl serde::Serialize,
+) -> Result<(u16, String)> {
+    let mut client = reqwest::Client::builder().timeout(LIMIT).no_proxy();
+    if let Some(tls) = &target.tls {
+        client = client.tls_backend_preconfigured(ClientConfig::clone(tls));
+    }
+    let answer = client.build()?.post(format!("{}{path}", target.control_plane)).json(body).send().await?;
     Ok((answer.status().as_u16(), answer.text().await?))
 }
 

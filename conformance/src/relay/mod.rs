@@ -11,6 +11,7 @@ mod hello;
 mod limits;
 mod pressure;
 mod routing;
+mod trust;
 mod v1;
 
 use std::{fmt, process::ExitCode, sync::Arc, time::Instant};
@@ -18,6 +19,7 @@ use std::{fmt, process::ExitCode, sync::Arc, time::Instant};
 use futures::future::BoxFuture;
 use libtest_mimic::{Arguments, Failed, Trial};
 use parking_lot::Mutex;
+use rustls::ClientConfig;
 
 pub use self::client::{Endpoint, Session};
 use crate::{
@@ -40,6 +42,8 @@ pub struct RelayTarget {
     pub v1: Support,
     /// Makes the relay drain, where the one who certifies may. Called once, in the last case.
     pub drain: Option<DrainHook>,
+    /// TLS with roots of one's own; `None` for the public ones.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 /// Makes a relay drain.
@@ -55,19 +59,31 @@ impl RelayTarget {
             control_plane: origin(control_plane.into()),
             v1: Support::Yes,
             drain: None,
+            tls: None,
         }
+    }
+
+    /// Trusts the certificates in `pem` and no others: for a relay with a private authority.
+    ///
+    /// # Errors
+    ///
+    /// There is no certificate in `pem`, or one that cannot be a root.
+    pub fn trusting(mut self, pem: &[u8]) -> Result<Self> {
+        self.tls = Some(Arc::new(trust::only(pem)?));
+        Ok(self)
     }
 }
 
 impl fmt::Debug for RelayTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, relay, control_plane, v1, drain } = self;
+        let Self { name, relay, control_plane, v1, drain, tls } = self;
         f.debug_struct("RelayTarget")
             .field("name", name)
             .field("relay", relay)
             .field("control_plane", control_plane)
             .field("v1", v1)
             .field("drain", &drain.is_some())
+            .field("own_roots", &tls.is_some())
             .finish()
     }
 }

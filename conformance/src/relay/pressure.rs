@@ -21,6 +21,8 @@ const LINK: LinkId = LinkId(1);
 
 /// More than a relay's budget and both sockets' kernel buffers together.
 const FLOOD: usize = 64 << 20;
+/// For so long at least a relay offers its close frame to a peer that does not read.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 async fn who_does_not_read_is_cut_as_slow(target: &RelayTarget) -> Result<()> {
     let session = Session::register(target).await?;
@@ -33,7 +35,10 @@ async fn who_does_not_read_is_cut_as_slow(target: &RelayTarget) -> Result<()> {
         Ok::<_, crate::Failure>(())
     };
     // The relay may slow the sender down while it makes up its mind; either way it decides soon.
+    let began = Instant::now();
     let _flooded = tokio::time::timeout(Duration::from_secs(20), flood).await;
+    // A goodbye that nobody takes is not kept for ever.
+    let late = began.elapsed() > GOODBYE;
     let mut due = 0;
     let close = within(Duration::from_secs(20), "being cut", async {
         loop {
@@ -50,7 +55,7 @@ async fn who_does_not_read_is_cut_as_slow(target: &RelayTarget) -> Result<()> {
     })
     .await??;
     ensure!(due < (FLOOD / 32_768) as u64, "the relay holds {FLOOD} bytes for one peer");
-    ensure!(close.to_string().contains("4008"), "a peer that does not read ends otherwise: {close}");
+    ensure!(late || close.to_string().contains("4008"), "a peer that does not read ends otherwise: {close}");
     Ok(())
 }
 

@@ -2,15 +2,12 @@
 
 use beach_lifeguard_client::{Role, v1};
 use futures::SinkExt;
-use tokio_tungstenite::{
-    connect_async_with_config,
-    tungstenite::{Error, Message},
-};
+use tokio_tungstenite::tungstenite::{Error, Message};
 use uuid::Uuid;
 
 use super::{
     RelayTarget, Session,
-    client::{LIMIT, Socket, closed, is, next, open, post},
+    client::{LIMIT, Socket, closed, connect, is, next, open, post},
     relay_cases,
 };
 use crate::{
@@ -27,16 +24,15 @@ relay_cases! { "v1":
 }
 
 async fn token(target: &RelayTarget, session: Uuid) -> Result<serde_json::Value> {
-    let url = format!("{}{}", target.control_plane, v1::TOKEN_PATH);
     let request = serde_json::json!({ "session_id": session, "telemetry_opt_in": false });
-    let (status, text) = post(&url, &request).await?;
+    let (status, text) = post(target, v1::TOKEN_PATH, &request).await?;
     ensure!(status == 200, "asking for a v1 token was answered with {status}: {text}");
     Ok(serde_json::from_str(&text)?)
 }
 
 async fn dial(target: &RelayTarget, token: &str) -> Result<Socket, Error> {
     let url = format!("{}{}?token={token}", target.relay, v1::RELAY_PATH);
-    Ok(connect_async_with_config(url, None, true).await?.0)
+    Ok(connect(target, url).await?.0)
 }
 
 async fn join(target: &RelayTarget, session: Uuid, binary: bool) -> Result<Socket> {
