@@ -1,14 +1,20 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
-use crate::report::Form;
+use crate::{
+    report::Form,
+    session::Path,
+    target::{Serving, Which},
+};
 
 /// Puts load on a relay, and on a forwarder that does nothing beside it.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  lifeguard-load idle --connections 2000\n  lifeguard-load stream --sessions 250 --size 4096 --rate 65536 --reference\n  lifeguard-load fanout --viewers 100 --json\n  lifeguard-load churn --connections 2000\n  lifeguard-load throughput --sessions 8 --size 16384 --reference --markdown\n  lifeguard-load slow --fast 10 --slow 5\n  lifeguard-load soak --seconds 3600"
+    after_help = "Examples:\n  lifeguard-load idle --connections 2000\n  lifeguard-load stream --sessions 250 --size 4096 --rate 65536 --reference\n  lifeguard-load fanout --viewers 100 --json\n  lifeguard-load churn --connections 2000\n  lifeguard-load throughput --sessions 8 --size 16384 --reference --markdown\n  lifeguard-load throughput --sessions 1 --negotiated\n  lifeguard-load keystrokes\n  lifeguard-load slow --fast 10 --slow 5\n  lifeguard-load chaos --troublemakers 100\n  lifeguard-load soak --seconds 3600"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -17,15 +23,30 @@ pub(crate) struct Arguments {
     #[arg(long, global = true)]
     pub(crate) control_plane: Option<String>,
     /// Repeat against a raw TCP forwarder and a WebSocket relay that does nothing, and print the ratios.
-    /// There is none for slow viewers: a reference has no viewers beside one another.
+    /// There is none for slow viewers and chaos: a reference has no neighbours.
     #[arg(long, global = true)]
     pub(crate) reference: bool,
+    /// Repeat with clients of the deployed v1 wire.
+    #[arg(long, global = true)]
+    pub(crate) v1: bool,
+    /// Repeat with negotiated, sealed sessions over the relay and over WebRTC.
+    #[arg(long, global = true)]
+    pub(crate) negotiated: bool,
+    /// The relay that is started serves TLS.
+    #[arg(long, global = true, conflicts_with = "control_plane")]
+    pub(crate) tls: bool,
+    /// What is started runs on the first so many cores (`taskset`).
+    #[arg(long, global = true, value_name = "COUNT", conflicts_with = "control_plane")]
+    pub(crate) cores: Option<usize>,
     /// Print one JSON object for each run instead of a table.
     #[arg(long, global = true)]
     json: bool,
     /// Print a Markdown report with the command and the machine.
     #[arg(long, global = true, conflicts_with = "json")]
     markdown: bool,
+    /// Draw the figures of all runs beside each other into this file.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Subcommand)]
@@ -69,11 +90,41 @@ pub(crate) enum Scenario {
         #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
+    /// Sessions that talk, and after half of the time beside clients that misbehave: what neighbours notice.
+    Chaos {
+        /// Sessions that talk.
+        #[arg(long, default_value_t = 50)]
+        sessions: usize,
+        /// Payload of a message in bytes, at least 16.
+        #[arg(long, default_value_t = 4_096)]
+        size: usize,
+        /// Payload of a session in bytes a second.
+        #[arg(long, default_value_t = 65_536)]
+        rate: usize,
+        /// Clients a second that misbehave, each in another way.
+        #[arg(long, default_value_t = 50)]
+        troublemakers: u32,
+        /// How long each half lasts, in seconds.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+    },
     /// Connect, authenticate, close, again and again.
     Churn {
         /// How many in all.
         #[arg(long, default_value_t = 1_000)]
         connections: usize,
+    },
+    /// Keys and their echoes under as much output as goes through, in a session over the relay and over WebRTC.
+    Keystrokes {
+        /// Payload of a message of output in bytes, at least 16.
+        #[arg(long, default_value_t = 16_384)]
+        size: usize,
+        /// Keys a second.
+        #[arg(long, default_value_t = 50)]
+        keys: u32,
+        /// How long, in seconds.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
     },
     /// As much as goes through, with a fixed number of messages in flight for each session.
     Throughput {
@@ -138,6 +189,33 @@ pub(crate) enum Scenario {
 }
 
 impl Arguments {
+    /// What is to be loaded, one after the other; the first is compared with the others.
+    pub(crate) fn targets(&self) -> Vec<Which> {
+        let sessions = [Which::Session(Path::Relay), Which::Session(Path::Direct)];
+        match self.scenario {
+            Scenario::Keystrokes { .. } => sessions.into(),
+            Scenario::Chaos { .. } | Scenario::Slow { .. } => vec![Which::Relay],
+            _ => {
+                let mut targets = vec![Which::Relay];
+                if self.reference {
+                    targets.extend([Which::Forwarder, Which::WebSocket]);
+                }
+                if self.v1 {
+                    targets.push(Which::V1);
+                }
+                if self.negotiated {
+                    targets.extend(sessions);
+                }
+                targets
+            }
+        }
+    }
+
+    /// How what is loaded is to be started.
+    pub(crate) fn serving(&self) -> Serving {
+        Serving { tls: self.tls, cores: self.cores }
+    }
+
     /// How the figures are to be printed.
     pub(crate) fn form(&self) -> Form {
         match (self.json, self.markdown) {

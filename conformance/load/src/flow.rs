@@ -15,9 +15,10 @@ use tokio::{
 use crate::{
     Failure,
     pair::End,
+    process::Cost,
     report::Report,
     scenario::{histogram, progress},
-    target::{Cost, Target},
+    target::Target,
 };
 
 /// What every sender does.
@@ -51,16 +52,14 @@ pub(crate) async fn flow(
     receivers: Vec<End>,
     script: Script,
 ) -> Result<Report, Failure> {
-    let (count, before) = (receivers.len() as u64, target.cost());
+    let (count, before) = (receivers.len() as u64, Spent::read(target));
     let pumped = pump(senders, receivers, script).await?;
-    let after = target.cost();
+    let after = Spent::read(target);
     let mut report = Report::new(target.name, settings);
     report.add("delivered", pumped.received as f64, "messages");
     report.add("lost", (script.each * count - pumped.received) as f64, "messages");
     report.latency(&pumped.latency);
-    if let (Some(before), Some(after)) = (before, after) {
-        cost(&mut report, before, after, pumped.took, pumped.received);
-    }
+    after.since(before, pumped.took, pumped.received, &mut report);
     Ok(report)
 }
 
@@ -128,12 +127,33 @@ async fn send(
     Ok(sender)
 }
 
-/// Adds what the process under load has spent between two readings.
-pub(crate) fn cost(report: &mut Report, before: Cost, after: Cost, took: Duration, messages: u64) {
-    let cpu = after.cpu - before.cpu;
-    report.add("CPU", cpu / took.as_secs_f64() * 100.0, "% of a core");
-    report.add("CPU for each message", cpu * 1e6 / messages.max(1) as f64, "µs");
-    report.add("resident", after.resident as f64, "KiB");
+/// What both sides of a measurement have spent so far.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spent {
+    /// The process under load, where it can be read.
+    loaded: Option<Cost>,
+    /// This process.
+    ends: Option<Cost>,
+}
+
+impl Spent {
+    pub(crate) fn read(target: &Target) -> Self {
+        Self { loaded: target.cost(), ends: Cost::own() }
+    }
+
+    /// Adds what was spent since `before` on `messages`.
+    pub(crate) fn since(self, before: Self, took: Duration, messages: u64, report: &mut Report) {
+        let each = |cpu: f64| cpu * 1e6 / messages.max(1) as f64;
+        if let (Some(before), Some(after)) = (before.loaded, self.loaded) {
+            let cpu = after.cpu - before.cpu;
+            report.add("CPU", cpu / took.as_secs_f64() * 100.0, "% of a core");
+            report.add("CPU for each message", each(cpu), "µs");
+            report.add("resident", after.resident as f64, "KiB");
+        }
+        if let (Some(before), Some(after)) = (before.ends, self.ends) {
+            report.add("CPU of the ends, each message", each(after.cpu - before.cpu), "µs");
+        }
+    }
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -7,11 +7,17 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod chaos;
+mod chart;
 mod flow;
+mod forwarder;
+mod keystrokes;
 mod mirror;
 mod pair;
+mod process;
 mod report;
 mod scenario;
+mod session;
 mod slow;
 mod soak;
 mod target;
@@ -31,7 +37,7 @@ use crate::{
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.scenario {
-        Scenario::Forward => return exit(target::forward().await.map_err(Into::into)),
+        Scenario::Forward => return exit(forwarder::forward().await.map_err(Into::into)),
         Scenario::Mirror => return exit(mirror::mirror().await.map_err(Into::into)),
         _ => (),
     }
@@ -41,15 +47,17 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let relay = Target::relay(arguments.control_plane.as_deref()).await?;
-    let measured = load(&arguments.scenario, &relay).await?;
-    drop(relay);
-    let mut references = Vec::new();
-    if arguments.reference && !matches!(arguments.scenario, Scenario::Slow { .. }) {
-        references.push(load(&arguments.scenario, &Target::forwarder().await?).await?);
-        references.push(load(&arguments.scenario, &Target::websocket().await?).await?);
+    let mut reports = Vec::new();
+    for which in arguments.targets() {
+        let target = which.start(arguments.control_plane.as_deref(), arguments.serving()).await?;
+        reports.push(load(&arguments.scenario, &target).await?);
     }
-    measured.print(&references, arguments.form());
+    if let Some(file) = &arguments.svg {
+        std::fs::write(file, chart::draw(&reports))?;
+    }
+    if let Some((measured, beside)) = reports.split_first() {
+        measured.print(beside, arguments.form());
+    }
     Ok(())
 }
 
@@ -64,10 +72,18 @@ async fn load(scenario: &Scenario, target: &Target) -> Result<Report, Failure> {
         Scenario::Fanout { viewers, size, messages, seconds } => {
             scenario::fanout(target, viewers, size, messages, Duration::from_secs(seconds)).await
         }
+        Scenario::Chaos { sessions, size, rate, troublemakers, seconds } => {
+            let lasting = Duration::from_secs(seconds);
+            chaos::chaos(target, chaos::Settings { sessions, size, rate, troublemakers, lasting }).await
+        }
         Scenario::Churn { connections } => scenario::churn(target, connections).await,
         Scenario::Throughput { sessions, size, in_flight, seconds } => {
             let lasting = Duration::from_secs(seconds);
             throughput::throughput(target, throughput::Settings { sessions, size, in_flight, lasting }).await
+        }
+        Scenario::Keystrokes { size, keys, seconds } => {
+            let lasting = Duration::from_secs(seconds);
+            keystrokes::keystrokes(target, keystrokes::Settings { size, keys, lasting }).await
         }
         Scenario::Slow { fast, slow, size, messages, seconds } => {
             let lasting = Duration::from_secs(seconds);

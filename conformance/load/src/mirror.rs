@@ -11,12 +11,14 @@ use tokio::{
 };
 use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
 
+use crate::target::FORWARDING;
+
 type Socket = WebSocketStream<TcpStream>;
 
 /// Accepts until the process ends.
 pub(crate) async fn mirror() -> std::io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("forwarding at {}", listener.local_addr()?);
+    println!("{FORWARDING} {}", listener.local_addr()?);
     let waiting: Arc<Mutex<HashMap<Vec<u8>, Socket>>> = Arc::default();
     loop {
         let (stream, _) = listener.accept().await?;

@@ -2,7 +2,7 @@
 
 use beach_lifeguard_client::{ClientHello, Header, Lane, LinkId, PeerAddr, Role};
 use bytes::Bytes;
-use conformance::relay::{Endpoint, RelayTarget, Session};
+use conformance::relay::{Endpoint, RelayTarget, Session, enter_v1};
 use futures::{SinkExt, StreamExt, TryStreamExt, stream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     Failure,
     scenario::progress,
+    session::{Negotiated, connect},
     target::{Target, Way},
 };
 
@@ -22,10 +23,12 @@ use crate::{
 pub(crate) enum End {
     /// Length (`u32` big-endian) and payload on a raw connection.
     Raw(TcpStream),
-    /// A WebSocket without frames of ours.
+    /// A WebSocket without frames of ours: a reference's, or one of the deployed wire.
     Bare(Box<WebSocketStream<MaybeTlsStream<TcpStream>>>),
     /// A relay's endpoint, and whom it writes to.
     Relay { endpoint: Box<Endpoint>, to: PeerAddr },
+    /// An end of a negotiated session.
+    Session(Box<Negotiated>),
 }
 
 impl End {
@@ -47,6 +50,7 @@ impl End {
                 let sent = endpoint.socket.send(Message::Binary(frame)).await;
                 sent.map_err(|error| Failure(error.to_string()))
             }
+            Self::Session(end) => end.send(Bytes::copy_from_slice(payload)).await,
         }
     }
 
@@ -59,12 +63,17 @@ impl End {
                 stream.read_exact(&mut payload).await?;
                 Ok(payload.into())
             }
-            Self::Bare(socket) => match socket.next().await {
-                Some(Ok(message)) if message.is_binary() => Ok(message.into_data()),
-                Some(Err(error)) => Err(Failure(error.to_string())),
-                Some(Ok(_)) | None => Err(Failure("the connection ended".to_owned())),
+            Self::Bare(socket) => loop {
+                match socket.next().await {
+                    Some(Ok(message)) if message.is_binary() => return Ok(message.into_data()),
+                    // Answered by the library.
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Err(error)) => return Err(Failure(error.to_string())),
+                    Some(Ok(_)) | None => return Err(Failure("the connection ended".to_owned())),
+                }
             },
             Self::Relay { endpoint, .. } => Ok(endpoint.recv().await?.1),
+            Self::Session(end) => end.recv().await,
         }
     }
 }
@@ -102,9 +111,18 @@ pub(crate) async fn pair(target: &Target, number: u128) -> Result<(End, End), Fa
             let receiver = receivers.pop().ok_or(Failure("no receiver".to_owned()))?;
             let to = match &receiver {
                 End::Relay { endpoint, .. } => endpoint.addr(),
-                End::Bare(_) | End::Raw(_) => PeerAddr::EVERYONE,
+                End::Bare(_) | End::Raw(_) | End::Session(_) => PeerAddr::EVERYONE,
             };
             Ok((End::Relay { endpoint: Box::new(sender), to }, receiver))
+        }
+        Way::V1(relay) => {
+            let session = Session::register(relay).await?.id;
+            let (sender, receiver) = (deployed(relay, session).await?, deployed(relay, session).await?);
+            Ok((sender, receiver))
+        }
+        Way::Session { control_plane, path } => {
+            let [sender, receiver] = connect(control_plane, *path).await?;
+            Ok((End::Session(Box::new(sender)), End::Session(Box::new(receiver))))
         }
     }
 }
@@ -122,7 +140,7 @@ pub(crate) async fn pairs(target: &Target, count: usize) -> Result<Vec<(End, End
 /// Two connections about to be made.
 #[derive(Debug)]
 pub(crate) enum Prepared<'a> {
-    /// To a reference, under this number.
+    /// To anything else, under this number.
     Reference(&'a Target, u128),
     /// To a relay, with tokens in hand.
     Relay(&'a RelayTarget, [ClientHello; 2]),
@@ -153,6 +171,10 @@ impl Prepared<'_> {
     }
 }
 
+async fn deployed(relay: &RelayTarget, session: Uuid) -> Result<End, Failure> {
+    Ok(End::Bare(Box::new(enter_v1(relay, session).await?)))
+}
+
 async fn bare(url: &str) -> Result<End, Failure> {
     let (socket, _) = connect_async(url).await.map_err(|error| Failure(error.to_string()))?;
     if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
@@ -161,16 +183,24 @@ async fn bare(url: &str) -> Result<End, Failure> {
     Ok(End::Bare(Box::new(socket)))
 }
 
-/// Connects one sender and many receivers of one session. The forwarder has no such thing: there the
-/// sender writes to each.
+/// Connects one sender and many receivers of one session. References have no such thing, and a host has a session
+/// with each viewer: there the sender writes to each.
 pub(crate) async fn crowd(target: &Target, viewers: usize) -> Result<(Vec<End>, Vec<End>), Failure> {
     match &target.way {
-        Way::Forwarder(_) | Way::WebSocket(_) => {
+        Way::Forwarder(_) | Way::WebSocket(_) | Way::Session { .. } => {
             let mut pairs = Vec::with_capacity(viewers);
             for number in 0..viewers {
                 pairs.push(pair(target, number as u128).await?);
             }
             Ok(pairs.into_iter().unzip())
+        }
+        Way::V1(relay) => {
+            let session = Session::register(relay).await?.id;
+            let (sender, mut receivers) = (deployed(relay, session).await?, Vec::with_capacity(viewers));
+            for _ in 0..viewers {
+                receivers.push(deployed(relay, session).await?);
+            }
+            Ok((vec![sender], receivers))
         }
         Way::Relay(relay) => {
             let session = Session::register(relay).await?;

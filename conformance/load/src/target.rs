@@ -1,24 +1,31 @@
-//! What is loaded: a relay or the forwarder, in a process of its own whose cost can be read.
+//! What is loaded: a relay, sessions over it, or a reference that does nothing.
 
-use std::{collections::HashMap, net::SocketAddr, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+use std::net::SocketAddr;
 
 use conformance::relay::RelayTarget;
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional},
-    net::{TcpListener, TcpStream},
-    process::{Child, Command},
-    sync::Mutex,
-    time::timeout,
+
+use crate::{
+    Failure,
+    process::{Cost, Process, sibling},
+    session::Path,
 };
 
-use crate::Failure;
+/// What can be loaded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Which {
+    Relay,
+    V1,
+    Session(Path),
+    Forwarder,
+    WebSocket,
+}
 
-/// A process under load; it ends with this value.
+/// What is loaded, in a process of its own whose cost can be read.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) name: &'static str,
     pub(crate) way: Way,
-    child: Option<Child>,
+    process: Option<Process>,
 }
 
 /// How to reach it.
@@ -30,128 +37,106 @@ pub(crate) enum Way {
     WebSocket(SocketAddr),
     /// A relay and its control plane.
     Relay(RelayTarget),
+    /// The same, as clients of the deployed wire see it.
+    V1(RelayTarget),
+    /// Negotiated sessions, kept to one path.
+    Session { control_plane: String, path: Path },
 }
 
-/// What a process has cost so far.
+/// How a process of our own is started.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Cost {
-    /// CPU seconds, user and system.
-    pub(crate) cpu: f64,
-    /// Resident KiB.
-    pub(crate) resident: u64,
+pub(crate) struct Serving {
+    /// The relay serves TLS.
+    pub(crate) tls: bool,
+    /// On so many cores; `None` for all.
+    pub(crate) cores: Option<usize>,
+}
+
+impl Which {
+    /// Loads the relay of `control_plane`, or starts what is needed.
+    pub(crate) async fn start(
+        self,
+        control_plane: Option<&str>,
+        serving: Serving,
+    ) -> Result<Target, Failure> {
+        match self {
+            Self::Relay => Target::relay(control_plane, serving).await,
+            Self::V1 => {
+                let mut target = Target::relay(control_plane, serving).await?;
+                target.name = "v1";
+                if let Way::Relay(relay) = target.way {
+                    target.way = Way::V1(relay);
+                }
+                Ok(target)
+            }
+            Self::Session(path) => Target::session(control_plane, path, serving).await,
+            Self::Forwarder => Target::reference("forward", "forwarder", serving, Way::Forwarder).await,
+            Self::WebSocket => Target::reference("mirror", "websocket", serving, Way::WebSocket).await,
+        }
+    }
 }
 
 impl Target {
-    /// Loads the relay of `control_plane`, or starts one.
-    pub(crate) async fn relay(control_plane: Option<&str>) -> Result<Self, Failure> {
+    async fn relay(control_plane: Option<&str>, serving: Serving) -> Result<Self, Failure> {
         if let Some(base) = control_plane {
-            let base = base.trim_end_matches('/');
-            let relay = base.replacen("http", "ws", 1);
-            return Ok(Self { name: "relay", way: Way::Relay(RelayTarget::new(relay, base)), child: None });
+            return Ok(Self { name: "relay", way: Way::Relay(at(base)), process: None });
         }
-        let arguments = ["dev", "--listen-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"];
-        let (child, line) = start(sibling("beach-lifeguard")?, &arguments, "control plane").await?;
-        let base = line.trim().to_owned();
-        let relay = base.replacen("http", "ws", 1);
-        Ok(Self { name: "relay", way: Way::Relay(RelayTarget::new(relay, base)), child: Some(child) })
+        let process = dev(serving).await?;
+        let mut relay = at(process.said(ADDRESS)?);
+        if serving.tls {
+            relay = relay.trusting(process.lines.join("\n").as_bytes())?;
+        }
+        Ok(Self { name: "relay", way: Way::Relay(relay), process: Some(process) })
     }
 
-    /// Starts the raw TCP forwarder.
-    pub(crate) async fn forwarder() -> Result<Self, Failure> {
-        let (child, address) = reference("forward").await?;
-        Ok(Self { name: "forwarder", way: Way::Forwarder(address), child: Some(child) })
+    /// Sessions over `path`, met at `control_plane` or at one that is started.
+    async fn session(control_plane: Option<&str>, path: Path, serving: Serving) -> Result<Self, Failure> {
+        let process = match control_plane {
+            None => Some(dev(Serving { tls: false, ..serving }).await?),
+            Some(_) => None,
+        };
+        let control_plane = match (&process, control_plane) {
+            (Some(process), _) => process.said(ADDRESS)?.to_owned(),
+            (None, given) => given.unwrap_or_default().to_owned(),
+        };
+        Ok(Self { name: path.name(), way: Way::Session { control_plane, path }, process })
     }
 
-    /// Starts the WebSocket relay that does nothing.
-    pub(crate) async fn websocket() -> Result<Self, Failure> {
-        let (child, address) = reference("mirror").await?;
-        Ok(Self { name: "websocket", way: Way::WebSocket(address), child: Some(child) })
+    /// Starts this program again as one of its references.
+    async fn reference(
+        command: &str,
+        name: &'static str,
+        serving: Serving,
+        way: impl Fn(SocketAddr) -> Way,
+    ) -> Result<Self, Failure> {
+        let ready = |line: &str| line.starts_with(FORWARDING);
+        let process = Process::start(std::env::current_exe()?, &[command], serving.cores, ready).await?;
+        let address = process.said(FORWARDING)?.parse();
+        let way = way(address.map_err(|_| Failure("a reference gave no address".to_owned()))?);
+        Ok(Self { name, way, process: Some(process) })
     }
 
-    /// Reads what the process has cost, from `/proc`; `None` for a relay that runs elsewhere.
+    /// Reads what the process has cost; `None` for a relay that runs elsewhere.
     pub(crate) fn cost(&self) -> Option<Cost> {
-        let pid = self.child.as_ref()?.id()?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // Behind the name in parentheses, which may hold anything: fields 14 and 15 are ticks of 10 ms.
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let resident = resident.trim().trim_end_matches(" kB").trim().parse().ok()?;
-        Some(Cost { cpu: (ticks(11)? + ticks(12)?) as f64 / 100.0, resident })
+        self.process.as_ref()?.cost()
     }
 }
 
-async fn reference(command: &str) -> Result<(Child, SocketAddr), Failure> {
-    let (child, line) = start(std::env::current_exe()?, &[command], "forwarding at").await?;
-    let address = line.trim().parse().map_err(|_| Failure("a reference gave no address".to_owned()))?;
-    Ok((child, address))
+fn at(control_plane: &str) -> RelayTarget {
+    let base = control_plane.trim_end_matches('/');
+    RelayTarget::new(base.replacen("http", "ws", 1), base)
 }
 
-fn sibling(name: &str) -> Result<PathBuf, Failure> {
-    let path = std::env::current_exe()?.with_file_name(name);
-    if path.exists() {
-        return Ok(path);
-    }
-    Err(Failure(format!("{name} is not beside this program: cargo build --release -p lifeguard-relay")))
+async fn dev(Serving { tls, cores }: Serving) -> Result<Process, Failure> {
+    let mut arguments = vec!["dev", "--listen-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"];
+    // The certificate comes last.
+    let last = if tls { "-----END CERTIFICATE" } else { ADDRESS };
+    arguments.extend(tls.then_some("--tls"));
+    let ready = |line: &str| line.trim_start().starts_with(last);
+    Process::start(sibling("beach-lifeguard")?, &arguments, cores, ready).await
 }
 
-/// Starts a process and waits for the line that begins, after blanks, with `word`.
-async fn start(program: PathBuf, arguments: &[&str], word: &str) -> Result<(Child, String), Failure> {
-    let mut child = Command::new(&program)
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| Failure(format!("{} does not start: {error}", program.display())))?;
-    let Some(stdout) = child.stdout.take() else { return Err(Failure("no output to read".to_owned())) };
-    let mut lines = BufReader::new(stdout).lines();
-    let wanted = async {
-        while let Ok(Some(line)) = lines.next_line().await {
-            if let Some(rest) = line.trim_start().strip_prefix(word) {
-                return Some(rest.to_owned());
-            }
-        }
-        None
-    };
-    match timeout(START, wanted).await {
-        Ok(Some(rest)) => {
-            // Keep reading, or the process blocks on a full pipe.
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            Ok((child, rest))
-        }
-        _ => Err(Failure(format!("{} did not say that it is ready", program.display()))),
-    }
-}
-
-/// The forwarder: what a relay would cost that does nothing at all.
-pub(crate) async fn forward() -> std::io::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("forwarding at {}", listener.local_addr()?);
-    let waiting: Arc<Mutex<HashMap<[u8; 16], TcpStream>>> = Arc::default();
-    loop {
-        let (mut stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        let waiting = waiting.clone();
-        tokio::spawn(async move {
-            let mut pair = [0; 16];
-            if timeout(START, stream.read_exact(&mut pair)).await.is_err() {
-                return;
-            }
-            // One lock for looking and for waiting, or both ends of a pair wait for each other.
-            let mut waiting = waiting.lock().await;
-            if let Some(mut other) = waiting.remove(&pair) {
-                drop(waiting);
-                let _ = stream.write_all(&[1]).await;
-                let _ = other.write_all(&[1]).await;
-                let _ = copy_bidirectional(&mut stream, &mut other).await;
-            } else {
-                waiting.insert(pair, stream);
-            }
-        });
-    }
-}
-
-/// How long a process may take to be ready.
-const START: Duration = Duration::from_secs(10);
+/// Before the address of `beach-lifeguard dev`.
+const ADDRESS: &str = "control plane";
+/// Before the address of a reference.
+pub(crate) const FORWARDING: &str = "forwarding at";

@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     Failure,
-    flow::cost,
+    flow::Spent,
     pair::pairs,
     report::Report,
     scenario::{STAMP, histogram},
@@ -36,7 +36,7 @@ pub(crate) async fn throughput(target: &Target, settings: Settings) -> Result<Re
     let Settings { sessions, in_flight, lasting, .. } = settings;
     let size = settings.size.max(STAMP);
     let pairs = pairs(target, sessions).await?;
-    let (before, began) = (target.cost(), Instant::now());
+    let (before, began) = (Spent::read(target), Instant::now());
     let mut running = JoinSet::new();
     for (mut sender, mut receiver) in pairs {
         let room = Arc::new(Semaphore::new(in_flight.max(1)));
@@ -73,7 +73,7 @@ pub(crate) async fn throughput(target: &Target, settings: Settings) -> Result<Re
         });
     }
     sleep(lasting).await;
-    let (after, took) = (target.cost(), began.elapsed());
+    let (after, took) = (Spent::read(target), began.elapsed());
     let (mut latency, mut received, mut stopped) = (histogram(), 0u64, 0u64);
     while let Some(done) = running.join_next().await {
         let Ok(((one, got, _), sent)) = done else { continue };
@@ -89,9 +89,7 @@ pub(crate) async fn throughput(target: &Target, settings: Settings) -> Result<Re
     report.add("payload", received as f64 * size as f64 / took.as_secs_f64() / 1e6, "MB/s");
     report.add("sessions that broke", stopped as f64, "");
     report.latency(&latency);
-    if let (Some(before), Some(after)) = (before, after) {
-        cost(&mut report, before, after, took, received);
-    }
+    after.since(before, took, received, &mut report);
     Ok(report)
 }
 

@@ -136,7 +136,7 @@ pub struct Endpoint {
 }
 
 /// An open WebSocket.
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 impl Endpoint {
     /// Opens a socket and says `hello`.

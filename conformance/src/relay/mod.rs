@@ -21,7 +21,10 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use parking_lot::Mutex;
 use rustls::ClientConfig;
 
-pub use self::client::{Endpoint, Session};
+pub use self::{
+    client::{Endpoint, Session, Socket},
+    v1::enter_v1,
+};
 use crate::{
     case::Result,
     report::{CaseReport, Outcome, Report},

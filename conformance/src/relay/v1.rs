@@ -58,6 +58,16 @@ async fn admitted(target: &RelayTarget, session: Uuid, binary: bool) -> Result<S
     Ok(socket)
 }
 
+/// Connects to a session that is registered as a deployed client would, and says hello. What one writes then, all
+/// others read.
+///
+/// # Errors
+///
+/// Any step that failed.
+pub async fn enter_v1(target: &RelayTarget, session: Uuid) -> Result<Socket> {
+    admitted(target, session, false).await
+}
+
 async fn the_hello_is_answered(target: &RelayTarget) -> Result<()> {
     let session = Session::register(target).await?.id;
     admitted(target, session, false).await?;

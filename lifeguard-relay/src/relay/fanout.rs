@@ -71,8 +71,8 @@ fn each_other<P>(roster: &Roster<P>, from: PeerAddr, mut deliver: impl FnMut(&P)
 mod tests {
     use uuid::Uuid;
 
+    use super::super::registry::{Card, Registry, Wire};
     use super::*;
-    use crate::relay::registry::{Card, Registry, Wire};
 
     /// A host (0), two viewers (1, 2), and what `from` sending to `to` does.
     fn sent(from: usize, to: Option<usize>) -> (Routed, Vec<u32>) {
