@@ -3,13 +3,14 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use conformance::relay::small_buffers;
 use futures::{SinkExt, StreamExt};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Mutex,
     time::timeout,
 };
-use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
+use tokio_tungstenite::{WebSocketStream, accept_async_with_config, tungstenite::Message};
 
 use crate::target::FORWARDING;
 
@@ -26,7 +27,7 @@ pub(crate) async fn mirror() -> std::io::Result<()> {
         let waiting = waiting.clone();
         tokio::spawn(async move {
             let greeting = timeout(START, async {
-                let mut socket = accept_async(stream).await.ok()?;
+                let mut socket = accept_async_with_config(stream, Some(small_buffers())).await.ok()?;
                 let pair = socket.next().await?.ok()?.into_data().to_vec();
                 Some((socket, pair))
             });

@@ -2,13 +2,13 @@
 
 use beach_lifeguard_client::{ClientHello, Header, Lane, LinkId, PeerAddr, Role};
 use bytes::Bytes;
-use conformance::relay::{Endpoint, RelayTarget, Session, enter_v1};
+use conformance::relay::{Endpoint, RelayTarget, Session, enter_v1, small_buffers};
 use futures::{SinkExt, StreamExt, TryStreamExt, stream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config, tungstenite::Message};
 use uuid::Uuid;
 
 use crate::{
@@ -176,10 +176,8 @@ async fn deployed(relay: &RelayTarget, session: Uuid) -> Result<End, Failure> {
 }
 
 async fn bare(url: &str) -> Result<End, Failure> {
-    let (socket, _) = connect_async(url).await.map_err(|error| Failure(error.to_string()))?;
-    if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
-        stream.set_nodelay(true)?;
-    }
+    let connected = connect_async_with_config(url, Some(small_buffers()), true).await;
+    let (socket, _) = connected.map_err(|error| Failure(error.to_string()))?;
     Ok(End::Bare(Box::new(socket)))
 }
 

@@ -14,7 +14,12 @@ mod routing;
 mod trust;
 mod v1;
 
-use std::{fmt, process::ExitCode, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use futures::future::BoxFuture;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -22,7 +27,7 @@ use parking_lot::Mutex;
 use rustls::ClientConfig;
 
 pub use self::{
-    client::{Endpoint, Session, Socket},
+    client::{Endpoint, Session, Socket, small_buffers},
     v1::enter_v1,
 };
 use crate::{
@@ -47,6 +52,8 @@ pub struct RelayTarget {
     pub drain: Option<DrainHook>,
     /// TLS with roots of one's own; `None` for the public ones.
     tls: Option<Arc<ClientConfig>>,
+    /// Made with the first request: its certificates take longer to load than a request takes.
+    http: Arc<OnceLock<reqwest::Client>>,
 }
 
 /// Makes a relay drain.
@@ -63,6 +70,7 @@ impl RelayTarget {
             v1: Support::Yes,
             drain: None,
             tls: None,
+            http: Arc::default(),
         }
     }
 
@@ -73,13 +81,14 @@ impl RelayTarget {
     /// There is no certificate in `pem`, or one that cannot be a root.
     pub fn trusting(mut self, pem: &[u8]) -> Result<Self> {
         self.tls = Some(Arc::new(trust::only(pem)?));
+        self.http = Arc::default();
         Ok(self)
     }
 }
 
 impl fmt::Debug for RelayTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, relay, control_plane, v1, drain, tls } = self;
+        let Self { name, relay, control_plane, v1, drain, tls, http: _ } = self;
         f.debug_struct("RelayTarget")
             .field("name", name)
             .field("relay", relay)
