@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// The relay that is started serves TLS.
     #[arg(long, global = true, conflicts_with = "control_plane")]
     pub(crate) tls: bool,
+    /// The relay that is started has no limits on bytes and messages: 64 MiB/s for each connection otherwise.
+    #[arg(long, global = true, conflicts_with = "control_plane")]
+    pub(crate) unlimited: bool,
     /// What is started runs on the first so many cores (`taskset`).
     #[arg(long, global = true, value_name = "COUNT", conflicts_with = "control_plane")]
     pub(crate) cores: Option<usize>,
@@ -213,7 +216,7 @@ impl Arguments {
 
     /// How what is loaded is to be started.
     pub(crate) fn serving(&self) -> Serving {
-        Serving { tls: self.tls, cores: self.cores }
+        Serving { tls: self.tls, unlimited: self.unlimited, cores: self.cores }
     }
 
     /// How the figures are to be printed.

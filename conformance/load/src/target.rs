@@ -48,6 +48,8 @@ pub(crate) enum Way {
 pub(crate) struct Serving {
     /// The relay serves TLS.
     pub(crate) tls: bool,
+    /// The relay has no limits on bytes and messages.
+    pub(crate) unlimited: bool,
     /// On so many cores; `None` for all.
     pub(crate) cores: Option<usize>,
 }
@@ -127,11 +129,12 @@ fn at(control_plane: &str) -> RelayTarget {
     RelayTarget::new(base.replacen("http", "ws", 1), base)
 }
 
-async fn dev(Serving { tls, cores }: Serving) -> Result<Process, Failure> {
+async fn dev(Serving { tls, unlimited, cores }: Serving) -> Result<Process, Failure> {
     let mut arguments = vec!["dev", "--listen-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"];
     // The certificate comes last.
     let last = if tls { "-----END CERTIFICATE" } else { ADDRESS };
     arguments.extend(tls.then_some("--tls"));
+    arguments.extend(unlimited.then_some("--unlimited"));
     let ready = |line: &str| line.trim_start().starts_with(last);
     Process::start(sibling("beach-lifeguard")?, &arguments, cores, ready).await
 }

@@ -18,7 +18,7 @@ use crate::{
     control::{ControlPlane, KillSwitch, TokenKeys},
     dev::{Dev, DevConfig, DevError},
     listen::{self, Caps, Certificates, Gate},
-    relay::{Admission, Relay},
+    relay::{Admission, Rate, Relay},
     shutdown,
     store::{self, Flusher, Store},
     telemetry::metrics::Metrics,
@@ -32,6 +32,9 @@ pub(crate) struct DevArgs {
     /// Where the operator connects.
     #[arg(long, default_value = "127.0.0.1:9444", env = "BEACH_LIFEGUARD_ADMIN_ADDR")]
     admin_addr: SocketAddr,
+    /// No limits on bytes and messages of connections and sessions: for measuring what the machine carries.
+    #[arg(long)]
+    unlimited: bool,
     /// Serve TLS with a certificate made at start; its PEM is printed.
     #[arg(long)]
     tls: bool,
@@ -167,8 +170,15 @@ pub(super) async fn dev(args: DevArgs) -> Result<(), Failure> {
             "`dev` makes its own keys and pauses nothing: it listens on loopback addresses only",
         ));
     }
-    let config =
+    let mut config =
         DevConfig { public: args.listen_addr, admin: args.admin_addr, tls: args.tls, ..DevConfig::default() };
+    if args.unlimited {
+        let limits = &mut config.relay.limits;
+        for limit in [&mut limits.connection_bytes, &mut limits.connection_frames, &mut limits.session_bytes]
+        {
+            *limit = Rate::UNLIMITED;
+        }
+    }
     let dev = Dev::start(config).await.map_err(|error| match error {
         DevError::Bind { address, source } => {
             let flag = if address == args.listen_addr { "listen-addr" } else { "admin-addr" };
