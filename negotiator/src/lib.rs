@@ -34,6 +34,7 @@ mod gate;
 mod host;
 mod link;
 mod negotiator;
+mod pace;
 mod pump;
 mod rendezvous;
 mod session;

@@ -69,8 +69,11 @@ impl Session {
         self.0.commands.downgrade()
     }
 
-    /// Sends one message of 1 byte to 1 MiB, waiting while the session holds as much as it may.
-    /// Accepted means: it is delivered once and in order, or the session ends and says so.
+    /// Sends one message of 1 byte to 1 MiB. Accepted means: it is delivered once and in order, or the session ends and
+    /// says so.
+    ///
+    /// Waits while a few milliseconds of what the path carries are unacknowledged, so that the next key has little in
+    /// front of it; without a path, while the session holds as much as it may.
     ///
     /// # Errors
     ///
@@ -82,7 +85,7 @@ impl Session {
     pub async fn send(&self, mut payload: Bytes) -> Result<(), SendError> {
         loop {
             let room = self.0.shared.room();
-            payload = match self.0.shared.try_send(payload) {
+            payload = match self.0.shared.try_send_paced(payload) {
                 Err(SendError::Full { payload }) => payload,
                 other => return other,
             };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, futures::Notified, watch};
 use transport_core::{
     CloseCode, Closed, Generation, Inbound, Refusal, Refused, Transport,
@@ -17,6 +17,7 @@ use transport_core::{
 
 use crate::{
     error::{SendError, SessionEnd},
+    pace::Pace,
     session::Received,
 };
 
@@ -44,6 +45,7 @@ struct Core {
     heard: Option<Instant>,
     accepted_bytes: u64,
     datagram_bytes: u64,
+    pace: Pace,
 }
 
 /// What flowed, for health samples and status lines.
@@ -104,6 +106,7 @@ impl Shared {
             heard: None,
             accepted_bytes: 0,
             datagram_bytes: 0,
+            pace: Pace::new(),
         };
         Self {
             core: Mutex::new(core),
@@ -117,13 +120,28 @@ impl Shared {
 
     // ---- for the application's handle ----
 
+    /// Accepts a message as far as the session may hold more.
     pub(crate) fn try_send(&self, payload: Bytes) -> Result<(), SendError> {
-        let bytes = payload.len() as u64;
+        self.accept(self.core.lock(), payload)
+    }
+
+    /// Accepts a message as far as the path is busy with what it has. For those who wait for
+    /// [`room`](Self::room).
+    pub(crate) fn try_send_paced(&self, payload: Bytes) -> Result<(), SendError> {
         let mut core = self.core.lock();
+        let limit = core.pace.limit(payload.len());
+        if core.resume.stats().current.is_some() && core.resume.pending_bytes() >= limit {
+            core.pace.held_back();
+            return Err(SendError::Full { payload });
+        }
+        self.accept(core, payload)
+    }
+
+    fn accept(&self, mut core: MutexGuard<'_, Core>, payload: Bytes) -> Result<(), SendError> {
+        let bytes = payload.len() as u64;
         core.resume.try_send(payload).map_err(send_error)?;
         core.accepted_bytes += bytes;
-        drop(core);
-        self.transmit.notify_waiters();
+        self.send_now(core);
         Ok(())
     }
 
@@ -132,8 +150,7 @@ impl Shared {
         let mut core = self.core.lock();
         core.resume.try_send_datagram(payload).map_err(send_error)?;
         core.datagram_bytes += bytes;
-        drop(core);
-        self.transmit.notify_waiters();
+        self.send_now(core);
         Ok(())
     }
 
@@ -155,8 +172,7 @@ impl Shared {
             core.resume.consumed(bytes.len());
         }
         let more = !core.inbox.is_empty();
-        drop(core);
-        self.transmit.notify_waiters();
+        self.send_now(core);
         if more {
             self.readable.notify_one();
         }
@@ -164,8 +180,9 @@ impl Shared {
     }
 
     pub(crate) fn finish(&self) {
-        self.core.lock().resume.finish();
-        self.transmit.notify_waiters();
+        let mut core = self.core.lock();
+        core.resume.finish();
+        self.send_now(core);
     }
 
     pub(crate) fn is_flushed(&self) -> bool {
@@ -292,8 +309,21 @@ impl Shared {
         self.reported.notify_one();
     }
 
+    /// Sends what may leave in the caller's own task: waking a pump for it would cost more than sealing it does. The
+    /// pumps are woken only when there is something new to wait for.
+    fn send_now(&self, mut core: MutexGuard<'_, Core>) {
+        let (deadline, blocked) = core.waits();
+        core.flush(now());
+        let (sooner, more_blocked) = core.waits();
+        drop(core);
+        let rescheduled = sooner.is_some_and(|sooner| deadline.is_none_or(|deadline| sooner < deadline));
+        if rescheduled || more_blocked > blocked {
+            self.transmit.notify_waiters();
+        }
+    }
+
     /// Hands out what the state has to tell, and wakes whom it concerns.
-    fn settle(&self, mut core: parking_lot::MutexGuard<'_, Core>) {
+    fn settle(&self, mut core: MutexGuard<'_, Core>) {
         let (mut arrived, mut reported, mut end) = (false, false, None);
         while let Some(event) = core.resume.poll_event() {
             match event {
@@ -301,6 +331,7 @@ impl Shared {
                 Event::Datagram(bytes) => core.inbox.push_back(Received::Datagram(bytes)),
                 Event::PeerFin => core.inbox.push_back(Received::Finished),
                 Event::Attached { generation, resent_segments } => {
+                    core.pace.moved();
                     core.reports.push_back(Report::Attached(generation, resent_segments));
                     reported = true;
                     continue;
@@ -317,10 +348,15 @@ impl Shared {
                 Event::PeerClosed { code, reason } => {
                     end = Some(SessionEnd::Closed(Closed::peer(code, reason)))
                 }
-                Event::RttSample(_) => continue,
+                Event::RttSample(sample) => {
+                    core.pace.round_trip(sample);
+                    continue;
+                }
             }
             arrived = true;
         }
+        let acknowledged = core.accepted_bytes - core.resume.pending_bytes() as u64;
+        core.pace.acknowledged(now(), acknowledged);
         let end = end.or_else(|| core.resume.ended().cloned().map(SessionEnd::Closed));
         if end.is_some_and(|end| self.end(&mut core, end)) {
             (arrived, reported) = (true, true);
@@ -359,6 +395,11 @@ impl Shared {
 }
 
 impl Core {
+    /// What pumps wait for: the next deadline, and so many links to be writable.
+    fn waits(&self) -> (Option<Instant>, usize) {
+        (self.resume.poll_timeout(), self.resume.blocked().count())
+    }
+
     /// Sends what may leave. A frame that a link refuses goes back; the link's pump finds out why.
     fn flush(&mut self, now: Instant) {
         while let Some(Transmit { generation, lane, payload }) = self.resume.poll_transmit(now) {
