@@ -92,6 +92,9 @@ pub async fn serve(
     tasks: TaskTracker,
 ) {
     let config = Arc::new(config);
+    if INHERITED {
+        set_options(&SockRef::from(&listener), &config);
+    }
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -125,7 +128,9 @@ async fn connection(
 ) {
     let transient = client.transient.clone();
     let work = async {
-        set_options(&stream, &config);
+        if !INHERITED {
+            set_options(&SockRef::from(&stream), &config);
+        }
         let stream = match acceptor {
             None => Stream::Plain(stream),
             Some(acceptor) => {
@@ -186,11 +191,11 @@ async fn speak_http(
 }
 
 /// Nagle would hold keystrokes back for an ACK; the user timeout ends what the network swallowed.
-fn set_options(stream: &TcpStream, config: &ListenConfig) {
+fn set_options(socket: &SockRef<'_>, config: &ListenConfig) {
     // Failing here means the socket is gone already; the next read will say so.
-    let _ = stream.set_nodelay(true);
+    let _ = socket.set_tcp_nodelay(true);
     #[cfg(target_os = "linux")]
-    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(config.tcp_user_timeout));
+    let _ = socket.set_tcp_user_timeout(Some(config.tcp_user_timeout));
 }
 
 /// Out of descriptors or buffers: looping at once would burn the core that could free some.
@@ -205,6 +210,26 @@ async fn pause_after(error: &io::Error) {
     }
 }
 
+/// Whether an accepted socket has the options of the one that listens: that saves two system calls for each.
+const INHERITED: bool = cfg!(target_os = "linux");
 /// The kernel caps it at `net.core.somaxconn`, 4,096 by default.
 const BACKLOG: u32 = 4_096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_accepted_socket_has_the_options_of_the_one_that_listens() {
+        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = ListenConfig::default();
+        set_options(&SockRef::from(&listener), &config);
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (_client, (accepted, _)) = (client.unwrap(), accepted.unwrap());
+        assert_eq!(accepted.nodelay().unwrap(), INHERITED);
+        #[cfg(target_os = "linux")]
+        assert_eq!(SockRef::from(&accepted).tcp_user_timeout().unwrap(), Some(config.tcp_user_timeout));
+    }
+}
