@@ -10,16 +10,27 @@
 
 #[path = "../src/relay/fanout.rs"]
 mod fanout;
+#[path = "../src/relay/idle.rs"]
+mod idle;
 #[path = "../src/relay/registry/mod.rs"]
 mod registry;
 #[path = "../src/relay/ws/mod.rs"]
 mod ws;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use beach_lifeguard_client::{Header, Lane, LinkId, PeerAddr, Role};
 use divan::{
     AllocProfiler, Bencher, black_box,
     counter::{BytesCount, ItemsCount},
 };
+use idle::{Activity, Patience, Verdict};
 use registry::{Card, Joined, Registry, Wire};
 use uuid::Uuid;
 use ws::Reader;
@@ -31,11 +42,40 @@ fn main() {
     divan::main();
 }
 
-type Peers = Registry<u32, ()>;
+/// A peer is the tick at which it was last heard.
+type Peers = Registry<Arc<AtomicU64>, ()>;
 
-fn join(registry: &Peers, session: u128, peer: u128, role: Role) -> Joined<u32, ()> {
+fn join(registry: &Peers, session: u128, peer: u128, role: Role) -> Joined<Arc<AtomicU64>, ()> {
     let card = Card { peer_id: Uuid::from_u128(peer), role, wire: Wire::V2 };
-    registry.join(Uuid::from_u128(session), card, || (), |_, _| 0, |_, _, _| {}).unwrap()
+    registry
+        .join(Uuid::from_u128(session), card, || (), |_, _| Arc::new(AtomicU64::new(1)), |_, _, _| {})
+        .unwrap()
+}
+
+/// What so many idle connections cost each second: a look at each.
+#[divan::bench(args = [1_000, 10_000])]
+fn sweep_idle(bencher: Bencher<'_, '_>, connections: u128) {
+    let registry = Peers::new(8);
+    for session in 0..connections / 2 {
+        join(&registry, session, 1, Role::Host);
+        join(&registry, session, 2, Role::Viewer);
+    }
+    let seconds = Duration::from_secs;
+    let patience =
+        Patience { heartbeat: seconds(15), missed: 3, idle: seconds(120), write_deadline: seconds(5) };
+    bencher.counter(ItemsCount::new(connections as usize)).bench_local(|| {
+        let mut left = 0;
+        registry.for_each(|session| {
+            session.with_roster(|roster| {
+                for (_, _, last) in roster.iter() {
+                    let last = last.load(Relaxed);
+                    let activity = Activity { read: last, written: last, pinged: 0, waiting_since: None };
+                    left += usize::from(patience.judge(black_box(5_000), activity) == Verdict::Leave);
+                }
+            });
+        });
+        assert_eq!(left, connections as usize);
+    });
 }
 
 /// A first join and a last leave, beside so many other sessions.
@@ -58,7 +98,9 @@ fn fan_out(bencher: Bencher<'_, '_>, viewers: u128) {
     bencher.counter(ItemsCount::new(viewers as usize)).bench_local(|| {
         let mut reached = 0;
         host.session.with_roster(|roster| {
-            fanout::route(roster, host.address, PeerAddr::EVERYONE, |peer| reached += 1 + *black_box(peer))
+            fanout::route(roster, host.address, PeerAddr::EVERYONE, |peer| {
+                reached += black_box(peer).load(Relaxed)
+            })
         });
         reached
     });

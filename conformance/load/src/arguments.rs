@@ -116,6 +116,9 @@ pub(crate) enum Scenario {
         /// How many in all.
         #[arg(long, default_value_t = 1_000)]
         connections: usize,
+        /// Pairs that connect at the same time.
+        #[arg(long, default_value_t = 16)]
+        at_once: usize,
     },
     /// Keys and their echoes under as much output as goes through, in a session over the relay and over WebRTC.
     Keystrokes {

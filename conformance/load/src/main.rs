@@ -76,7 +76,7 @@ async fn load(scenario: &Scenario, target: &Target) -> Result<Report, Failure> {
             let lasting = Duration::from_secs(seconds);
             chaos::chaos(target, chaos::Settings { sessions, size, rate, troublemakers, lasting }).await
         }
-        Scenario::Churn { connections } => scenario::churn(target, connections).await,
+        Scenario::Churn { connections, at_once } => scenario::churn(target, connections, at_once).await,
         Scenario::Throughput { sessions, size, in_flight, seconds } => {
             let lasting = Duration::from_secs(seconds);
             throughput::throughput(target, throughput::Settings { sessions, size, in_flight, lasting }).await

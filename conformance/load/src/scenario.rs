@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::{StreamExt, stream};
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::{task::JoinSet, time::sleep};
@@ -77,8 +78,9 @@ pub(crate) async fn fanout(
     flow(target, settings, senders, receivers, Script { size, each, gap }).await
 }
 
-/// Connect, authenticate, close. Sessions are registered and tokens minted before.
-pub(crate) async fn churn(target: &Target, connections: usize) -> Result<Report, Failure> {
+/// Connect, authenticate, close, so many pairs at once: after an outage everybody comes at once. Sessions are
+/// registered and tokens minted before.
+pub(crate) async fn churn(target: &Target, connections: usize, at_once: usize) -> Result<Report, Failure> {
     let pairs = connections as u64 / 2;
     let mut prepared = Vec::new();
     let bar = progress(pairs, "preparing");
@@ -92,10 +94,13 @@ pub(crate) async fn churn(target: &Target, connections: usize) -> Result<Report,
     let mut latency = histogram();
     let bar = progress(pairs, "pairs");
     let began = Instant::now();
-    for pair in prepared {
+    let entering = prepared.into_iter().map(|pair| async {
         let started = Instant::now();
-        pair.enter().await?;
-        latency.saturating_record(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
+        pair.enter().await.map(|()| started.elapsed())
+    });
+    let mut entering = stream::iter(entering).buffer_unordered(at_once.max(1));
+    while let Some(took) = entering.next().await {
+        latency.saturating_record(u64::try_from(took?.as_micros()).unwrap_or(u64::MAX));
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -103,7 +108,9 @@ pub(crate) async fn churn(target: &Target, connections: usize) -> Result<Report,
     sleep(SETTLE).await;
     let mut report = Report::new(
         target.name,
-        format!("churn: {connections} connections, two at a time: connected, authenticated, closed"),
+        format!(
+            "churn: {connections} connections, {at_once} pairs at once: connected, authenticated, closed"
+        ),
     );
     report.add("connections a second", connections as f64 / took.as_secs_f64(), "");
     report.latency(&latency);
