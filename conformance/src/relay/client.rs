@@ -327,8 +327,8 @@ pub(super) async fn connect(
     connect_async_tls_with_config(request, Some(small_buffers()), true, tls).await
 }
 
-/// The library's defaults, but for the read buffer: it clears all of its 128 KiB before each read, which is half of what an
-/// end costs and a gigabyte for ten thousand of them.
+/// The library's defaults, but for the read buffer: of its 128 KiB all are cleared before each read, and ten thousand ends
+/// would hold a gigabyte of it.
 pub fn small_buffers() -> WebSocketConfig {
     WebSocketConfig::default().read_buffer_size(16 * 1024)
 }
