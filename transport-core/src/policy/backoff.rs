@@ -74,11 +74,14 @@ mod tests {
         let config = BackoffConfig::default();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut backoff = Backoff::default();
+        let mut longest = FLOOR;
         for step in 0..200 {
             let wait = backoff.next(&config, &mut rng);
             let ceiling = config.cap.min(config.base * 2u32.saturating_pow(step));
             assert!(wait >= FLOOR && wait <= ceiling, "step {step}: {wait:?}");
+            longest = longest.max(wait);
         }
+        assert!(longest >= config.cap.mul_f64(0.95), "{longest:?}");
         backoff.reset();
         assert!(backoff.next(&config, &mut rng) <= config.base);
     }

@@ -288,5 +288,16 @@ mod tests {
         assert_eq!(cause(Closed::peer(CloseCode::PAUSED, "")), LossCause::Refused);
         assert_eq!(cause(Closed::peer(CloseCode::GOING_AWAY, "")), LossCause::Path);
         assert_eq!(cause(Closed::network("gone")), LossCause::Path);
+        // What the network says in somebody's name is not that somebody's word.
+        assert_eq!(
+            cause(Closed { initiator: Initiator::Network, ..Closed::peer(CloseCode::PAUSED, "") }),
+            LossCause::Path
+        );
+        assert_eq!(cause(Closed::local(CloseCode::PAUSED, "")), LossCause::Path);
+    }
+
+    #[test]
+    fn a_transition_is_shown_by_the_name_that_applications_subscribe_to() {
+        assert_eq!(TransitionKind::FallbackActivated.to_string(), "transport.fallback.activated");
     }
 }

@@ -144,11 +144,25 @@ mod tests {
         for seconds in [0, 10, 20] {
             flap.record(start + Duration::from_secs(seconds), &config);
         }
+        assert_eq!(flap.count(start + Duration::from_secs(30), &config), 3);
         let room = flap.affordable_at(start + Duration::from_secs(30), &config);
         assert_eq!(room, start + Duration::from_secs(610));
         assert!(!flap.affords_return(room - Duration::from_nanos(1), &config));
         assert!(flap.affords_return(room, &config));
         assert_eq!(flap.affordable_at(room, &config), room);
+        // The first move has just left; the second is still in the way.
+        assert_eq!(flap.affordable_at(start + Duration::from_secs(600), &config), room);
+    }
+
+    #[test]
+    fn a_larger_budget_keeps_room_for_two_more_moves() {
+        let (config, start) = (RestoreConfig { flap_moves: 6, ..RestoreConfig::default() }, Instant::now());
+        let mut flap = FlapBudget::default();
+        for moves in 1..=6 {
+            flap.record(start, &config);
+            assert_eq!(flap.affords_return(start, &config), moves <= 4, "{moves}");
+            assert_eq!(flap.is_nearly_spent(start, &config), moves >= 5, "{moves}");
+        }
     }
 
     #[test]

@@ -103,12 +103,75 @@ fn satellite_is_slow_and_fine_but_three_seconds_are_not() {
 
 #[test]
 fn a_trickle_under_demand_is_seen_and_a_small_demand_is_not_a_trickle() {
-    let trickle = HealthSample { pending_bytes: 60_000, goodput: 1_000, demand: 50_000, ..busy(None, None) };
-    assert_eq!(Probe::new().verdict_after(60, trickle), Health::Failing(Reason::LowGoodput));
+    assert_eq!(Probe::new().verdict_after(60, trickle(1_000, 50_000)), Health::Failing(Reason::LowGoodput));
     let typing = HealthSample { pending_bytes: 4, goodput: 0, demand: 20, ..busy(None, None) };
     assert_eq!(Probe::new().verdict_after(60, typing), Health::Good);
-    let flood = HealthSample { goodput: 900_000, demand: 90_000_000, ..trickle };
-    assert_eq!(Probe::new().verdict_after(60, flood), Health::Good);
+    assert_eq!(Probe::new().verdict_after(60, trickle(900_000, 90_000_000)), Health::Good);
+}
+
+#[test]
+fn each_threshold_holds_at_its_value_and_not_just_beside_it() {
+    let fault = |sample: HealthSample| HealthConfig::default().fault(&sample);
+    let second = Duration::from_secs(1);
+    for (bad, good, why) in [
+        (busy(Some(0.2), None), busy(Some(0.199), None), Reason::HeavyLoss),
+        (busy(None, Some(second * 5 / 2)), busy(None, Some(second * 2)), Reason::HighRtt),
+        // The least demand that says anything, and nearly none of it carried.
+        (trickle(0, 2_048), trickle(0, 2_047), Reason::LowGoodput),
+        // Below the floor of goodput, and a share of the demand that is large.
+        (trickle(16_383, 1_000_000), trickle(16_384, 1_000_000), Reason::LowGoodput),
+        // A fifth of the demand.
+        (trickle(1_999, 10_000), trickle(2_000, 10_000), Reason::LowGoodput),
+    ] {
+        assert_eq!((fault(bad), fault(good)), (Some(why), None));
+    }
+}
+
+#[test]
+fn with_nothing_pending_neither_age_nor_goodput_says_anything() {
+    for sample in [
+        HealthSample { pending_bytes: 0, ..stalled(9.0) },
+        HealthSample { pending_bytes: 0, ..trickle(0, 90_000) },
+    ] {
+        assert_eq!(Probe::new().verdict_after(60, sample), Health::Good);
+    }
+    // It is busy all the same: what else is wrong counts.
+    let lossy = HealthSample { pending_bytes: 0, ..busy(Some(0.4), None) };
+    assert_eq!(Probe::new().verdict_after(8, lossy), Health::Failing(Reason::HeavyLoss));
+}
+
+#[test]
+fn bad_samples_must_outnumber_good_ones_four_to_one() {
+    for (good, failing) in [(2, true), (3, false)] {
+        let mut link = Probe::new();
+        for second in 0..good {
+            assert_eq!(link.at(f64::from(second), busy(Some(0.0), None)), Health::Good);
+        }
+        let last = (0..8).map(|second| link.at(f64::from(good + second), busy(Some(0.4), None))).last();
+        let expected = if failing { Health::Failing(Reason::HeavyLoss) } else { Health::Suspect };
+        assert_eq!(last, Some(expected), "{good} good ones");
+    }
+}
+
+#[test]
+fn a_burst_of_poor_samples_is_one_look_until_five_seconds_are_over() {
+    let mut link = Probe::new();
+    for tick in 0..10 {
+        assert_eq!(link.at(f64::from(tick) * 0.5, busy(Some(0.4), None)), Health::Suspect);
+    }
+    assert_eq!(link.at(5.0, busy(Some(0.4), None)), Health::Failing(Reason::HeavyLoss));
+}
+
+#[test]
+fn a_sample_counts_just_inside_the_window_and_not_at_its_edge() {
+    for (at, failing) in [(14.999, true), (15.0, false)] {
+        let mut link = Probe::new();
+        for second in 0..7 {
+            assert_eq!(link.at(f64::from(second), busy(Some(0.4), None)), Health::Suspect);
+        }
+        let health = link.at(at, busy(Some(0.4), None));
+        assert_eq!(matches!(health, Health::Failing(_)), failing, "{at}");
+    }
 }
 
 #[test]
@@ -149,6 +212,10 @@ impl Probe {
 fn stalled(age: f64) -> HealthSample {
     let oldest_unacked = Duration::from_secs_f64(age);
     HealthSample { pending_bytes: 100, oldest_unacked, demand: 100, ..HealthSample::idle(Lane::Reliable) }
+}
+
+fn trickle(goodput: u64, demand: u64) -> HealthSample {
+    HealthSample { pending_bytes: 60_000, goodput, demand, ..busy(None, None) }
 }
 
 fn busy(loss: Option<f32>, rtt: Option<Duration>) -> HealthSample {

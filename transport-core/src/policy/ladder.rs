@@ -222,6 +222,26 @@ mod tests {
     }
 
     #[test]
+    fn a_winner_is_remembered_for_ten_minutes_and_not_a_moment_longer() {
+        let (mut ladder, start) = (ladder(), Instant::now());
+        ladder.remember_success(HOME, 1, start);
+        assert_eq!(order(&ladder, start + KEEP - Duration::from_nanos(1)), [1, 0]);
+        assert_eq!(order(&ladder, start + KEEP), [0, 1]);
+        ladder.remember_failure(HOME, 0, start + KEEP);
+        assert_eq!(order(&ladder, start + KEEP * 2 - Duration::from_nanos(1)), [1, 0]);
+        assert_eq!(order(&ladder, start + KEEP * 2), [0, 1]);
+    }
+
+    #[test]
+    fn a_rung_is_condemned_until_its_time_and_not_at_it() {
+        let (mut state, start) = (ladder().rungs.remove(0), Instant::now());
+        assert!(!state.is_condemned(start));
+        state.condemned_until = Some(start + KEEP);
+        assert!(state.is_condemned(start) && state.is_condemned(start + KEEP - Duration::from_nanos(1)));
+        assert!(!state.is_condemned(start + KEEP) && !state.is_condemned(start + KEEP * 2));
+    }
+
+    #[test]
     fn memory_never_moves_a_rung_across_a_gate() {
         let (mut ladder, start) = (ladder(), Instant::now());
         ladder.remember_success(HOME, 2, start);

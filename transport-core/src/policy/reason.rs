@@ -128,6 +128,7 @@ mod tests {
         assert_eq!(codes.len(), Reason::ALL.len());
         for reason in Reason::ALL {
             assert!(reason.code().bytes().all(|b| matches!(b, b'a'..=b'z' | b'_')), "{reason:?}");
+            assert_eq!(reason.to_string(), reason.text());
             assert!(!reason.text().is_empty() && !reason.text().ends_with('.'), "{reason:?}");
         }
     }
