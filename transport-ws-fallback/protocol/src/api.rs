@@ -147,3 +147,14 @@ pub struct Health {
     /// Whether the kill switch is on.
     pub fallback_paused: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_names_no_cohort_is_of_the_public_one() {
+        let request: TokenRequest = serde_json::from_str(r#"{"session_id":"x"}"#).unwrap();
+        assert_eq!((request.cohort_id.as_str(), request.telemetry_opt_in), ("public", false));
+    }
+}

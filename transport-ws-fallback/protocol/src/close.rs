@@ -188,6 +188,8 @@ mod tests {
         let close = CloseFrame::new(CloseCode::NORMAL, &long);
         assert_eq!(close.reason.len(), 122);
         assert_eq!(CloseFrame::decode(&close.encode()), Ok(close));
+        let longest = CloseFrame::new(CloseCode::NORMAL, &"e".repeat(MAX_REASON_BYTES));
+        assert_eq!(CloseFrame::decode(&longest.encode()), Ok(longest));
         assert_eq!(CloseFrame::decode(&[0; 126]), Err(FrameError::Reason));
         assert_eq!(CloseFrame::decode(&[3]), Err(FrameError::Truncated));
         assert_eq!(CloseFrame::decode(&[3, 0xE8, 0xFF]), Err(FrameError::Reason));
@@ -197,6 +199,7 @@ mod tests {
     fn labels_are_unique_and_the_4500s_stay() {
         let labels: std::collections::BTreeSet<_> = CloseCode::ALL.iter().map(|code| code.label()).collect();
         assert_eq!(labels.len(), CloseCode::ALL.len());
+        assert_eq!(CloseCode::PAUSED.to_string(), "4503 paused");
         for code in CloseCode::ALL.iter().filter(|code| code.get() >= 4500) {
             assert_eq!(code.retry_class(), RetryClass::Stay);
         }

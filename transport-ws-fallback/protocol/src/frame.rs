@@ -307,6 +307,12 @@ mod tests {
     }
 
     #[test]
+    fn a_window_opens_at_thirty_two_kibibytes_and_each_frame_weighs_more_than_its_payload() {
+        assert_eq!(Window::LEAST, Window(32_768));
+        assert_eq!([0, 1, 1_000].map(Window::weight), [76, 77, 1_076]);
+    }
+
+    #[test]
     fn an_address_has_two_halves() {
         let peer = PeerAddr::new(0x1234, 0xABCD);
         assert_eq!((peer.to_wire(), peer.generation(), peer.slot()), (0x1234_ABCD, 0x1234, 0xABCD));

@@ -208,3 +208,56 @@ fn encode<T: Serialize>(hello: &T) -> String {
     // Plain structs with string keys: serde_json has nothing to refuse.
     serde_json::to_string(hello).expect("a hello is plain data")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hello of exactly `len` bytes: JSON may end in blanks.
+    fn hello(client_version: usize, len: usize) -> Result<ClientHello, HelloError> {
+        let hello = ClientHello {
+            protocol_version: PROTOCOL_VERSION,
+            session_id: Uuid::nil(),
+            peer_id: Uuid::nil(),
+            role: Role::Viewer,
+            access: Access::Full,
+            token: FallbackToken::new("a.b.c"),
+            client_nonce: [7; 16],
+            client_version: "v".repeat(client_version),
+            compression: Compression::None,
+            telemetry: true,
+        };
+        let read = ClientHello::decode(format!("{:len$}", hello.encode()).as_bytes())?;
+        assert_eq!(read, hello);
+        Ok(read)
+    }
+
+    #[test]
+    fn a_hello_may_be_as_large_as_its_limit_and_no_larger() {
+        assert!(hello(9, MAX_HELLO_BYTES).is_ok());
+        assert_eq!(hello(9, MAX_HELLO_BYTES + 1), Err(HelloError::TooLarge));
+        assert!(hello(MAX_CLIENT_VERSION_BYTES, 0).is_ok());
+        assert_eq!(hello(MAX_CLIENT_VERSION_BYTES + 1, 0), Err(HelloError::InvalidPayload));
+    }
+
+    #[test]
+    fn an_answer_may_name_more_peers_than_fit_a_hello() {
+        let hello = ServerHello {
+            protocol_version: PROTOCOL_VERSION,
+            client_nonce: [1; 16],
+            server_nonce: [2; 16],
+            peer: PeerAddr::new(1, 0),
+            peers: vec![Presence { peer: PeerAddr::new(1, 1), peer_id: Uuid::nil(), role: Role::Host }; 300],
+            limits: Limits::default(),
+            heartbeat: Duration::from_secs(15),
+            feature_bits: FeatureBits::default(),
+            compression: Compression::None,
+        };
+        let json = hello.encode();
+        assert!(json.len() > MAX_HELLO_BYTES);
+        let of_len =
+            |len: usize| ServerHello::decode((json.clone() + &" ".repeat(len - json.len())).as_bytes());
+        assert_eq!(of_len(MAX_SERVER_HELLO_BYTES), Ok(hello));
+        assert_eq!(of_len(MAX_SERVER_HELLO_BYTES + 1), Err(HelloError::TooLarge));
+    }
+}

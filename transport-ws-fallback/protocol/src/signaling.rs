@@ -76,3 +76,18 @@ pub struct RoomPeer {
     /// Host or viewer.
     pub role: Role,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::{Engine, engine::general_purpose::STANDARD};
+
+    #[test]
+    fn the_largest_envelope_fits_the_largest_message_with_a_little_to_spare() {
+        let data = Bytes::from(vec![7; MAX_ENVELOPE_BYTES]);
+        let encoded = STANDARD.encode(&data).len();
+        let message = serde_json::to_string(&FromRoom::Envelope { from: Uuid::max(), data }).unwrap();
+        assert!(message.len() <= MAX_MESSAGE_BYTES);
+        assert_eq!(MAX_MESSAGE_BYTES, encoded + 256);
+    }
+}

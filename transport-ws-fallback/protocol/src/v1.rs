@@ -143,6 +143,14 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_may_be_as_large_as_its_limit_and_no_larger() {
+        let json = r#"{"session_id":"6f9a2f0e-4f0b-4a5d-9d0a-2f1f0f3c9b11","protocol_version":1,"compression":"None","telemetry":"Enabled"}"#;
+        let of_len = |len: usize| ClientHello::decode(format!("{json:len$}").as_bytes());
+        assert!(of_len(MAX_HELLO_BYTES).is_ok());
+        assert_eq!(of_len(MAX_HELLO_BYTES + 1), Err(HelloError::TooLarge));
+    }
+
+    #[test]
     fn version_2_is_refused_by_name() {
         let json = br#"{"session_id":"6f9a2f0e-4f0b-4a5d-9d0a-2f1f0f3c9b11","protocol_version":2,"compression":"None","telemetry":"Enabled"}"#;
         assert_eq!(ClientHello::decode(json), Err(HelloError::UnsupportedVersion(2)));

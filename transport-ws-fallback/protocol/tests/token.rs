@@ -73,6 +73,8 @@ fn keys_rotate_with_overlap() {
     assert!(both.verify(&from_old, at(NOW)).is_ok() && both.verify(&from_new, at(NOW)).is_ok());
     let after = verifier(&[&new]);
     assert_eq!(after.verify(&from_old, at(NOW)), Err(TokenError::Key));
+    let trusted = both.keys().iter().map(|(id, key)| (id.as_str(), *key)).collect::<Vec<_>>();
+    assert_eq!(trusted, [("2026-01", old.public_key()), ("2026-02", new.public_key())]);
     // A stolen name is not a key.
     let forger = signer("2026-02", 3);
     assert_eq!(after.verify(&forger.sign(&claims()).unwrap(), at(NOW)), Err(TokenError::Signature));
@@ -86,6 +88,9 @@ fn times_have_five_seconds_of_leeway_and_not_six() {
     assert_eq!(verifier.verify(&token, at(NOW + 65)), Err(TokenError::Expired));
     assert!(verifier.verify(&token, at(NOW - 5)).is_ok());
     assert_eq!(verifier.verify(&token, at(NOW - 6)), Err(TokenError::Premature));
+    let mut longest = claims();
+    longest.exp = longest.iat + 300;
+    assert_eq!(verifier.verify(&signer.sign(&longest).unwrap(), at(NOW)), Ok(longest));
     assert_eq!(refused(|c| c.exp = c.iat + 301), TokenError::Life);
     assert_eq!(refused(|c| c.exp = u64::MAX), TokenError::Life);
 }
@@ -135,6 +140,12 @@ fn headers_are_judged_before_keys() {
         assert_eq!(verifier.verify(&FallbackToken::new(text), at(NOW)), Err(why), "{text:?}");
     }
     assert_eq!(verifier.verify(&FallbackToken::new(".".repeat(5000)), at(NOW)), Err(TokenError::Malformed));
+    let padded = "A".repeat(4_094);
+    assert_eq!(verifier.verify(&FallbackToken::new(format!("{padded}..")), at(NOW)), Err(TokenError::Json));
+    assert_eq!(
+        verifier.verify(&FallbackToken::new(format!("{padded}A..")), at(NOW)),
+        Err(TokenError::Malformed)
+    );
 }
 
 #[test]

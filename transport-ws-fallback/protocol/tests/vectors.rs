@@ -131,6 +131,7 @@ fn membership_proofs() {
         ] {
             assert_eq!(verifier.check(purpose, session_id, &alter, now), forged);
         }
+        assert_eq!(Verifier::from_bytes(*verifier.expose()), verifier);
         assert_eq!(format!("{verifier:?}"), "Verifier(…)");
     }
 }

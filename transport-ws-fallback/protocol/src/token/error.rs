@@ -124,3 +124,36 @@ impl From<Error> for TokenError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_the_library_finds_has_its_label() {
+        for (kind, error) in [
+            (ErrorKind::ExpiredSignature, TokenError::Expired),
+            (ErrorKind::ImmatureSignature, TokenError::Premature),
+            (ErrorKind::InvalidAlgorithm, TokenError::Algorithm),
+            (ErrorKind::InvalidAlgorithmName, TokenError::Algorithm),
+            (ErrorKind::UnsupportedAlgorithm, TokenError::Algorithm),
+            (ErrorKind::InvalidAudience, TokenError::Audience),
+            (ErrorKind::InvalidIssuer, TokenError::Issuer),
+            (ErrorKind::InvalidClaimFormat("exp".into()), TokenError::Claims),
+            (ErrorKind::MissingRequiredClaim("exp".into()), TokenError::Claims),
+            (ErrorKind::InvalidEddsaKey, TokenError::Key),
+            (ErrorKind::InvalidKeyFormat, TokenError::Key),
+            (ErrorKind::InvalidSignature, TokenError::Signature),
+            (ErrorKind::InvalidSubject, TokenError::Subject),
+            (ErrorKind::InvalidToken, TokenError::Malformed),
+        ] {
+            assert_eq!(TokenError::from(Error::from(kind)), error);
+        }
+        let base64 = base64::DecodeError::InvalidPadding;
+        assert_eq!(TokenError::from(Error::from(base64)), TokenError::Base64);
+        let text = String::from_utf8(vec![0xFF]).unwrap_err();
+        assert_eq!(TokenError::from(Error::from(text)), TokenError::Json);
+        let json = serde_json::from_str::<()>("?").unwrap_err();
+        assert_eq!(TokenError::from(Error::from(json)), TokenError::Json);
+    }
+}

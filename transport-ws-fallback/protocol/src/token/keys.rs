@@ -100,3 +100,32 @@ pub enum KeyError {
     #[error("not an Ed25519 public key: 32 bytes of unpadded base64url")]
     Public,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_to_sixty_four_plain_characters() {
+        for good in ["k", "2026-01_A.b", &"k".repeat(64)] {
+            assert_eq!(KeyId::parse(good).unwrap().as_str(), good);
+            assert_eq!(serde_json::from_str::<KeyId>(&format!("{good:?}")).unwrap().as_str(), good);
+        }
+        for bad in ["", &"k".repeat(65), "a b", "a/b", "é"] {
+            assert_eq!(KeyId::parse(bad), Err(KeyError::Name), "{bad:?}");
+            assert!(serde_json::from_str::<KeyId>(&format!("{bad:?}")).is_err(), "{bad:?}");
+        }
+        assert_eq!(serde_json::to_string(&KeyId("k1".into())).unwrap(), r#""k1""#);
+    }
+
+    #[test]
+    fn a_public_key_is_thirty_two_bytes_of_unpadded_base64url() {
+        let text = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        let key: PublicKey = format!(" {text}\n").parse().unwrap();
+        assert_eq!((key.0[0], key.0[31], key.to_string()), (0xD7, 0x1A, text.to_owned()));
+        assert_eq!(serde_json::from_str::<PublicKey>(&serde_json::to_string(&key).unwrap()).unwrap(), key);
+        for bad in [&text[1..], &format!("{text}A"), &format!("{text}="), &text.replace('_', "/")] {
+            assert_eq!(bad.parse::<PublicKey>(), Err(KeyError::Public), "{bad}");
+        }
+    }
+}
