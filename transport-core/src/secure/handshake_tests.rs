@@ -223,3 +223,22 @@ proptest! {
         prop_assert!(start().0.finish(&bytes).is_err());
     }
 }
+
+#[test]
+fn an_answer_that_grants_what_was_not_asked_for_is_malformed() {
+    for (asked, versions) in [(Access::ReadOnly, vec![1]), (Access::Full, vec![7])] {
+        let ask = Request { versions, ..Request::new(asked) };
+        let (initiator, message) = Initiator::start(&binding(), &secret(), key().public(), &ask).unwrap();
+        let mut liar = read_with(&binding(), &message).unwrap();
+        liar.request = request();
+        let (answer, ..) = liar.accept(Access::Full, b"").unwrap();
+        assert_eq!(initiator.finish(&answer).unwrap_err(), HandshakeError::Malformed);
+    }
+}
+
+#[test]
+fn a_message_longer_than_any_handshake_is_not_even_tried() {
+    for (len, error) in [(1_088, HandshakeError::NotAuthentic), (1_089, HandshakeError::Malformed)] {
+        assert_eq!(start().0.finish(&vec![0; len]).unwrap_err(), error);
+    }
+}

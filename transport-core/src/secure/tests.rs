@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use futures::FutureExt;
 
-use super::*;
+use super::{seal::Kind, *};
 use crate::{
     CloseCode, Closed, Generation, Inbound, Initiator, Lane, PeerId, Refusal, SessionId, Transport,
     TransportExt, TransportId,
@@ -454,4 +454,15 @@ async fn a_transport_that_dies_or_is_too_narrow_is_said() {
     let (a, _b, _) = memory::pair(memory::profile(4_096, SEAL_OVERHEAD));
     let narrow = Secure::accept(a, config(), &host_key, welcome).await.unwrap_err();
     assert_eq!(narrow, SecureError::TooNarrow { needed: SEAL_OVERHEAD + 1 });
+}
+
+#[tokio::test]
+async fn an_empty_message_under_the_seal_is_no_message() {
+    let (joiner, host) = pair().await;
+    joiner.seal_and_send(Lane::Datagram, Kind::Data, Bytes::new()).unwrap();
+    assert!(host.recv().now_or_never().is_none());
+    assert_eq!(host.stats().datagram.dropped_messages, 1);
+    joiner.seal_and_send(Lane::Reliable, Kind::Data, Bytes::new()).unwrap();
+    let end = host.recv().await.unwrap_err();
+    assert_eq!((end.initiator, end.code), (Initiator::Local, CloseCode::PROTOCOL_ERROR));
 }

@@ -131,7 +131,7 @@ impl<T: Transport> Secure<T> {
         }
     }
 
-    fn seal_and_send(&self, lane: Lane, kind: Kind, payload: Bytes) -> Result<(), Refused> {
+    pub(super) fn seal_and_send(&self, lane: Lane, kind: Kind, payload: Bytes) -> Result<(), Refused> {
         let len = payload.len();
         let mut sealing = self.sealing[index(lane)].lock();
         // Under the lock: nothing may follow the sealed close.

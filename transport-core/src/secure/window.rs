@@ -86,6 +86,17 @@ mod tests {
         assert!((1_000_000 - WIDTH + 1..1_000_000).all(|counter| window.is_fresh(counter)));
     }
 
+    #[test]
+    fn of_an_unbroken_row_no_counter_inside_the_window_is_ever_fresh_again() {
+        let mut window = ReplayWindow::new();
+        for highest in 0..WIDTH * 3 {
+            window.mark(highest);
+            for counter in highest.saturating_sub(WIDTH - 1)..=highest {
+                assert!(!window.is_fresh(counter), "{counter} after {highest}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn no_counter_passes_twice_and_none_inside_the_window_is_lost(
