@@ -110,3 +110,13 @@ pub struct ResumeStats {
     /// Datagrams dropped: no generation, no room, or never complete.
     pub datagrams_dropped: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expiry_is_labelled_for_metrics() {
+        assert_eq!([Expiry::PeerRestarted, Expiry::Window].map(Expiry::label), ["peer_restarted", "window"]);
+    }
+}

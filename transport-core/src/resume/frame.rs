@@ -332,6 +332,16 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_is_written_into_one_piece_of_memory_in_which_the_seal_fits_exactly() {
+        for frame in examples() {
+            let written = frame.encode();
+            let len = written.len();
+            let memory = written.try_into_mut().expect("nobody else holds it");
+            assert_eq!(memory.capacity(), len + ROOM_FOR_SEAL, "{frame:?}");
+        }
+    }
+
+    #[test]
     fn every_cut_and_every_extra_byte_is_refused_or_reads_as_another_payload() {
         for frame in examples() {
             let whole = frame.encode();

@@ -199,3 +199,64 @@ fn a_close_without_a_transport_is_told_on_the_next_one() {
     pair.attach(3, &Side::BOTH);
     assert_eq!(pair.transmit(Side::B, 10), 0);
 }
+
+#[test]
+fn datagrams_that_went_out_make_room_for_as_many_more() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    transmits(&mut resume, now);
+    for _ in 0..5 {
+        (0..64).for_each(|_| resume.try_send_datagram(bytes(1024)).unwrap());
+        assert_eq!(transmits(&mut resume, now).len(), 64);
+    }
+    assert_eq!(resume.stats().datagrams_dropped, 0);
+}
+
+#[test]
+fn datagrams_that_wait_when_the_generation_ends_are_dropped_and_counted() {
+    let now = Instant::now();
+    let mut resume = resume();
+    resume.attach(now, Generation(1), &memory::profile(196_608, 1_200)).unwrap();
+    receive(&mut resume, now, 1, &attach(Generation(1), 0)).unwrap();
+    transmits(&mut resume, now);
+    (0..4).for_each(|_| resume.try_send_datagram(bytes(3_000)).unwrap());
+    // One of its three fragments is out: what is left of it counts as one more.
+    resume.poll_transmit(now).unwrap();
+    resume.detach(now, Generation(1));
+    assert_eq!(resume.stats().datagrams_dropped, 4);
+    // Nothing of them is left in the way of what comes next.
+    introduce(&mut resume, now, 2, 0);
+    transmits(&mut resume, now);
+    (0..64).for_each(|_| resume.try_send_datagram(bytes(1024)).unwrap());
+    assert_eq!((transmits(&mut resume, now).len(), resume.stats().datagrams_dropped), (64, 4));
+}
+
+#[test]
+fn a_close_gives_up_what_is_unacknowledged() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    transmits(&mut resume, now);
+    (0..3).for_each(|_| resume.try_send(bytes(20_000)).unwrap());
+    transmits(&mut resume, now);
+    assert_eq!((resume.pending_bytes(), resume.is_flushed()), (60_000, false));
+    assert_eq!(resume.stats().in_flight, 60_000 + 6 * 48);
+    resume.close(CloseCode::NORMAL, "");
+    assert_eq!((resume.pending_bytes(), resume.is_flushed(), resume.stats().in_flight), (0, true, 0));
+    assert_eq!(resume.oldest_unacked_age(now), None);
+}
+
+#[test]
+fn a_fin_weighs_as_much_as_its_overhead_and_its_credit_is_given_back() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    let frames_before = frames(&mut resume, now);
+    let Some((1, Frame::Attach(attach))) = frames_before.first() else { panic!("introduces itself first") };
+    receive(&mut resume, now, 1, &data(0, "abc")).unwrap();
+    receive(&mut resume, now, 1, &Frame::Fin { seq: 1 }).unwrap();
+    let ack = Frame::Ack(Ack { received: 2, credit: attach.ack.credit + 48 });
+    assert_eq!(frames(&mut resume, now), [(1, ack)]);
+    // And the message's once it is consumed.
+    events(&mut resume);
+    resume.consumed(3);
+    assert_eq!(resume.inbox.ack().credit, attach.ack.credit + 48 + 51);
+}

@@ -118,3 +118,19 @@ fn anything_heard_ends_a_silence() {
     receive(&mut resume, start + ms(4_000), 1, &Frame::Ping(1)).unwrap();
     assert_eq!(resume.silence(start + ms(4_500)), Some(ms(500)));
 }
+
+#[test]
+fn a_pong_that_the_next_ping_overtook_still_counts_and_the_seventeenth_last_does_not() {
+    let start = Instant::now();
+    let mut resume = attached(start);
+    for ping in 0..17 {
+        let at = start + ms(15_000 * ping);
+        assert!(frames(&mut resume, at).iter().any(|(_, frame)| *frame == Frame::Ping(ping)));
+    }
+    let now = start + ms(15_000 * 17);
+    events(&mut resume);
+    receive(&mut resume, now, 1, &Frame::Pong(0)).unwrap();
+    assert_eq!(events(&mut resume), []);
+    receive(&mut resume, now, 1, &Frame::Pong(1)).unwrap();
+    assert_eq!(events(&mut resume), [Event::RttSample(ms(15_000 * 16))]);
+}
