@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::harness::*;
-use crate::{error::ConnectErrorKind, policy::*};
+use crate::{error::ConnectErrorKind, ids::TransportId, policy::*};
 
 #[test]
 fn a_healthy_network_sees_one_dial_and_no_thought_of_the_fallback() {
@@ -38,6 +38,33 @@ fn where_nothing_answers_three_attempts_make_the_quorum_and_the_relay_is_in_use_
             ]
         );
     }
+}
+
+#[test]
+fn the_rungs_start_within_eight_tenths_of_a_second_evenly_and_the_best_first() {
+    let nearby = TransportId::from_static("lan");
+    for (rungs, starts) in
+        [(vec![WEBRTC, TURN], vec![0.0, 0.8]), (vec![nearby, WEBRTC, TURN], vec![0.0, 0.4, 0.8])]
+    {
+        let mut drive = Drive::with(config(&rungs));
+        for rung in &rungs {
+            drive.fate(rung.clone(), Fate::Silent);
+        }
+        drive.start().until(1.0);
+        let first: Vec<f64> = rungs.iter().map(|rung| drive.dials(rung)[0]).collect();
+        assert_eq!(first, starts);
+    }
+}
+
+#[test]
+fn a_dial_that_was_counted_as_silent_does_not_count_again_when_its_time_is_over() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).gate(Gate::Budget, GateState::Closed).start().until(4.0);
+    assert_eq!(drive.snapshot().rungs[0].failures, 3);
+    // The first of the three is cancelled at 10 s.
+    drive.until(10.0);
+    assert_eq!(drive.count(|action| matches!(action, Action::CancelDial { .. })), 1);
+    assert_eq!(drive.snapshot().rungs[0].failures, 3);
 }
 
 #[test]

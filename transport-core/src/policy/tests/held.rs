@@ -168,3 +168,33 @@ fn a_dial_whose_words_may_be_lost_gets_another_beside_it_when_the_peer_is_back_a
         assert_eq!(drive.dials(&WEBRTC).iter().filter(|at| **at >= 100.0).count(), dials);
     }
 }
+
+#[test]
+fn another_network_ends_a_forced_search_where_the_session_was_all_along() {
+    let mut drive = Drive::new();
+    drive.start().until(10.0).gate(Gate::Budget, GateState::Closed);
+    drive.event(Event::Override(Override::ForceFallback)).until(20.0);
+    assert_eq!(*drive.policy.standing(), Standing::Held { why: Reason::GateBudget });
+    drive.event(Event::NetworkChanged { network: OFFICE });
+    assert_eq!(drive.on(), Some(WEBRTC));
+    assert_eq!(drive.story().last(), Some(&("transport.recovered", Reason::NetworkChanged)));
+}
+
+#[test]
+fn a_retry_of_the_fallback_wakes_nobody_while_a_gate_is_closed() {
+    let refuses = Fate::Fails(0.2, ConnectErrorKind::Rejected);
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).fate(RELAY, refuses).start().until(5.0);
+    let retries = |drive: &Drive| {
+        let is = |(_, step): &(_, NextStep)| *step == NextStep::FallbackRetry;
+        drive
+            .policy
+            .next_steps()
+            .filter(is)
+            .map(|(at, _)| (at - drive.now()).as_secs_f64())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(retries(&drive), [29.2]);
+    drive.gate(Gate::Budget, GateState::Closed);
+    assert_eq!(retries(&drive), [0.0; 0]);
+}

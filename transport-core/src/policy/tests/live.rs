@@ -90,7 +90,7 @@ fn the_other_side_may_report_the_loss_and_the_link_is_closed_here_too() {
 
 #[test]
 fn a_fresh_link_that_died_before_ninety_seconds_is_the_failed_dial_and_one_at_ninety_is_not() {
-    for (lived, relayed) in [(89.9, true), (90.1, false)] {
+    for (lived, relayed) in [(89.9, true), (90.0, false)] {
         let mut drive = Drive::new();
         drive.start().until(200.0).lose().until(200.5 + lived).lose().until(200.5 + lived + 0.45);
         assert_eq!(!drive.dials(&RELAY).is_empty(), relayed, "{lived}");
@@ -179,6 +179,8 @@ fn on_the_relay_a_wake_dials_everything_at_once() {
     let woke = drive.seconds();
     assert_eq!(drive.dials(&RELAY).last(), Some(&woke));
     assert_eq!(drive.dials(&WEBRTC).last(), Some(&woke));
+    let reasons = |action: &Action| matches!(action, Action::Dial { why: Reason::Woke, .. });
+    assert_eq!(drive.count(reasons), 2);
     drive.until(woke + 1.0);
     assert_eq!(drive.story().last(), Some(&("transport.recovered", Reason::Woke)));
 }
@@ -252,4 +254,127 @@ fn a_path_that_passes_probes_and_nothing_else_does_not_hold_the_fallback_up() {
     let mut drive = Drive::new();
     drive.start().until(100.0).fate(WEBRTC, Fate::Teases(0.4)).lose().until(104.5);
     assert_eq!(drive.on(), Some(RELAY));
+}
+
+#[test]
+fn the_token_is_fetched_again_when_the_last_one_has_aged_and_not_before() {
+    let mut drive = Drive::new();
+    let prefetches = |drive: &Drive| drive.count(|action| matches!(action, Action::PrefetchToken { .. }));
+    drive.start().until(100.0);
+    let generation = drive.generation();
+    drive.event(Event::Health { generation, sample: stalled(2.6) }).event(Event::PrefetchDone);
+    drive.until(144.999).event(Event::PrefetchDone);
+    assert_eq!(prefetches(&drive), 1);
+    drive.until(145.0).event(Event::PrefetchDone);
+    assert_eq!(prefetches(&drive), 2);
+}
+
+#[test]
+fn on_the_verdict_that_stands_no_token_is_fetched_ahead_of_the_dial_that_brings_its_own() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(100.0);
+    let generation = drive.generation();
+    drive.event(Event::Lost { generation, cause: LossCause::Drained }).until(110.0);
+    assert_eq!(drive.on(), Some(RELAY));
+    assert_eq!(drive.count(|action| matches!(action, Action::PrefetchToken { .. })), 1);
+}
+
+#[test]
+fn a_relay_link_that_ends_makes_everything_allowed_start_at_once() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(30.0).lose();
+    // The quorum on the primary still stands, and gives the relay no head start here.
+    assert_eq!((drive.dials(&WEBRTC).last(), drive.dials(&RELAY).last()), (Some(&30.0), Some(&30.0)));
+}
+
+#[test]
+fn a_rung_that_has_its_quorum_does_not_outrun_one_that_has_not() {
+    let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
+    drive.fate(WEBRTC, Fate::Fails(0.1, ConnectErrorKind::Unreachable)).fate(TURN, Fate::Connects(3.0));
+    drive.start().until(10.0);
+    assert_eq!((drive.on(), drive.snapshot().rungs[0].given_up), (Some(TURN), true));
+    drive.fate(WEBRTC, Fate::Silent).fate(TURN, Fate::Silent).gate(Gate::Budget, GateState::Closed);
+    drive.lose().until(14.0);
+    let since = |drive: &Drive, rung| drive.dials(rung).into_iter().find(|at| *at >= 10.0);
+    assert_eq!((since(&drive, &TURN), since(&drive, &WEBRTC)), (Some(10.0), Some(14.0)));
+}
+
+#[test]
+fn any_event_that_comes_hours_late_is_a_wake_as_well() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(2.0).jump(28_800.0).event(Event::PrefetchDone);
+    assert_eq!(drive.snapshot().rungs[0].failures, 0);
+    assert_eq!(drive.dials(&WEBRTC).last(), Some(&drive.seconds()));
+}
+
+#[test]
+fn another_network_forgets_what_failed_on_the_last_one_and_says_so_once() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).gate(Gate::Budget, GateState::Closed).start().until(5.0);
+    assert_eq!(*drive.policy.standing(), Standing::Held { why: Reason::GateBudget });
+    assert_eq!(drive.snapshot().rungs[0].failures, 3);
+    drive.event(Event::NetworkChanged { network: OFFICE });
+    assert_eq!((drive.policy.standing(), drive.snapshot().rungs[0].failures), (&Standing::Connecting, 0));
+    assert_eq!(drive.story().last(), Some(&("transport.connecting", Reason::NetworkChanged)));
+    // One that is connecting goes on connecting.
+    let told = drive.story().len();
+    drive.event(Event::NetworkChanged { network: HOME });
+    assert_eq!(drive.story().len(), told);
+}
+
+#[test]
+fn a_fallback_that_was_not_reached_is_doubted_and_one_that_refused_is_not() {
+    for (kind, doubted) in [(ConnectErrorKind::Unreachable, true), (ConnectErrorKind::Rejected, false)] {
+        let mut drive = Drive::new();
+        drive.fate(WEBRTC, Fate::Silent).fate(RELAY, Fate::Fails(0.2, kind)).start().until(4.2);
+        drive.fate(RELAY, Fate::Connects(0.4)).until(40.0);
+        let connected = drive.dials(&RELAY)[1] + 0.4;
+        let waited = drive.switches()[0] - connected;
+        assert!((waited - if doubted { 2.0 } else { 0.0 }).abs() < 1e-6, "{kind:?}: {waited}");
+    }
+}
+
+#[test]
+fn a_fallback_as_slow_as_a_network_coming_back_is_doubted_and_a_faster_one_is_not() {
+    for (connects, taken) in [(2.499, 6.499), (2.5, 8.5)] {
+        let mut drive = Drive::new();
+        drive.fate(WEBRTC, Fate::Silent).fate(RELAY, Fate::Connects(connects)).start().until(30.0);
+        assert_eq!(drive.switches(), [taken]);
+    }
+}
+
+#[test]
+fn an_answer_is_recent_for_two_seconds_and_then_says_nothing_for_the_primary() {
+    // The fallback is dialled at 104.0 and connects at 104.4.
+    for (answers, waits) in [(2.4, false), (2.401, true)] {
+        let mut drive = Drive::new();
+        drive.start().until(100.0).fate(WEBRTC, Fate::Teases(answers)).lose().until(104.4);
+        assert_eq!(drive.on() != Some(RELAY), waits, "{answers}");
+    }
+}
+
+#[test]
+fn a_primary_that_answers_has_four_seconds_beside_the_reserve_and_no_more() {
+    // The fallback connects at 104.4.
+    for (connects, on) in [(8.3, WEBRTC), (8.5, RELAY)] {
+        let mut drive = Drive::new();
+        drive.start().until(100.0).fate(WEBRTC, Fate::Answers(3.9, connects)).lose().until(109.0);
+        assert_eq!((drive.on(), drive.switches().len()), (Some(on), 2), "{connects}");
+    }
+}
+
+#[test]
+fn an_answer_of_five_seconds_ago_gives_the_primary_no_more_time() {
+    // The fallback is slow: it connects at 106.5 and is due at 108.5.
+    for (answers, taken) in [(3.5, 108.5), (3.501, 110.5)] {
+        let mut drive = Drive::new();
+        drive
+            .start()
+            .until(100.0)
+            .fate(WEBRTC, Fate::Teases(answers))
+            .fate(RELAY, Fate::Connects(2.5))
+            .lose();
+        drive.fate(WEBRTC, Fate::Silent).until(120.0);
+        assert_eq!(drive.switches()[1], taken, "{answers}");
+    }
 }

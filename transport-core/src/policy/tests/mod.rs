@@ -3,6 +3,7 @@
 mod first_connect;
 mod harness;
 mod held;
+mod links;
 mod live;
 mod properties;
 mod returning;
