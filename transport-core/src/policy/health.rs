@@ -216,14 +216,10 @@ impl LaneMonitor {
             return Some(Reason::PathDead);
         }
         // Death has its own, faster rule; here count only what a living path does badly.
-        let recent = || {
-            let inside = |at: Instant| now.saturating_duration_since(at) < config.sustain_window;
-            self.busy.iter().filter(move |(at, _)| inside(*at))
-        };
-        let bad = || recent().filter_map(|(at, fault)| fault.map(|why| (*at, why)));
+        let bad = || self.busy.iter().filter_map(|(at, fault)| fault.map(|why| (*at, why)));
         let (first, _) = bad().next()?;
         let (last, why) = bad().rfind(|(_, why)| *why != Reason::PathDead)?;
-        let (bad, good) = (bad().count(), recent().filter(|(_, fault)| fault.is_none()).count());
+        let (bad, good) = (bad().count(), self.busy.iter().filter(|(_, fault)| fault.is_none()).count());
         let enough = bad >= config.sustain_quorum as usize && good * 4 <= bad;
         (enough && last.saturating_duration_since(first) >= config.sustain_span).then_some(why)
     }

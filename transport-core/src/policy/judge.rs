@@ -158,11 +158,8 @@ impl FallbackPolicy {
         let refused =
             |rung: &usize| matches!(self.ladder.rungs[*rung].trouble, Trouble::Misused | Trouble::Refused);
         let settled = !matches!(self.standing, Standing::Held { .. } | Standing::Considering);
-        searching
-            && settled
-            && self.dials.is_empty()
-            && !primaries.is_empty()
-            && primaries.iter().all(refused)
+        // Where there is no primary to refuse, the fallback is wanted already.
+        searching && settled && self.dials.is_empty() && primaries.iter().all(refused)
     }
 
     pub(super) fn dial_fallback(&mut self, now: Instant) {
@@ -222,7 +219,7 @@ impl FallbackPolicy {
 
     pub(super) fn consider_giving_up(&mut self, now: Instant) {
         let Some(campaign) = &self.campaign else { return };
-        if self.active.is_some() || matches!(self.standing, Standing::Closed | Standing::GaveUp) {
+        if self.active.is_some() {
             return;
         }
         if self.config.give_up_after.is_some_and(|patience| campaign.began + patience <= now) {

@@ -483,10 +483,10 @@ impl FallbackPolicy {
         match &self.active {
             Some(link) if !self.is_allowed(link.rung, now) => {
                 self.actions.push_back(Action::Drain { generation: link.generation });
-                let (link, stood) = (self.active.take(), self.standing.clone());
+                self.active = None;
                 self.reopen_account(now);
                 self.begin_campaign(now, Purpose::Live, Reason::Override);
-                if link.is_some() && stood != Standing::Recovering {
+                if self.standing != Standing::Recovering {
                     self.transition(now, TransitionKind::Lost, Reason::Override, Standing::Recovering);
                 }
             }

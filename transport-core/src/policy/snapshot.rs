@@ -177,12 +177,11 @@ impl FallbackPolicy {
     }
 
     fn next_dials(&self, purpose: Purpose, spared: Option<usize>, steps: &mut Vec<(Instant, NextStep)>) {
-        // A wish that cannot be granted at its time wakes nobody; the event that grants it will.
-        let fallback_waits = self.fallback_is_open() || self.gates.closed().next().is_some();
         for (rung, state) in self.ladder.rungs.iter().enumerate() {
             let Some(at) = state.next_dial else { continue };
             match state.rung.class {
-                Class::Fallback if !fallback_waits && self.permits_fallback(at) => {
+                // A wish that cannot be granted at its time wakes nobody; the event that grants it will.
+                Class::Fallback if !self.fallback_is_open() && self.permits_fallback(at) => {
                     steps.push((at, NextStep::FallbackRetry));
                 }
                 Class::Fallback => {}
