@@ -38,7 +38,8 @@ impl Datagrams {
     pub(super) fn push(&mut self, datagram: Bytes) {
         self.outbound_bytes += datagram.len();
         self.outbound.push_back(datagram);
-        while self.outbound_bytes > QUEUE && self.outbound.len() > 1 {
+        // One alone always fits: none is longer than the queue.
+        while self.outbound_bytes > QUEUE {
             self.outbound_bytes -= self.outbound.pop_front().map_or(0, |oldest| oldest.len());
             self.dropped += 1;
         }

@@ -364,6 +364,14 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_has_one_hundred_and_twenty_three_bytes_at_most() {
+        let close =
+            |len: usize| Frame::decode([&[KIND_CLOSE, 0x03, 0xE8][..], &vec![b'x'; len]].concat().into());
+        assert!(close(MAX_REASON).is_ok());
+        assert_eq!(close(MAX_REASON + 1), Err(BadFrame::Length));
+    }
+
+    #[test]
     fn words_of_a_peer_cannot_steer_a_terminal() {
         assert_eq!(printable(b"bye\x1b[2J\r\n\x07 \xff ok"), "bye[2J \u{fffd} ok");
         assert_eq!(printable(&[b'x'; 500]).len(), MAX_REASON);

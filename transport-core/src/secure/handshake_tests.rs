@@ -237,8 +237,34 @@ fn an_answer_that_grants_what_was_not_asked_for_is_malformed() {
 }
 
 #[test]
-fn a_message_longer_than_any_handshake_is_not_even_tried() {
-    for (len, error) in [(1_088, HandshakeError::NotAuthentic), (1_089, HandshakeError::Malformed)] {
+fn a_message_shorter_or_longer_than_any_handshake_is_not_even_tried() {
+    for (len, error) in [
+        (0, HandshakeError::Malformed),
+        (31, HandshakeError::Malformed),
+        (1_088, HandshakeError::NotAuthentic),
+        (1_089, HandshakeError::Malformed),
+    ] {
         assert_eq!(start().0.finish(&vec![0; len]).unwrap_err(), error);
+    }
+}
+
+#[test]
+fn the_application_may_say_a_kibibyte_in_the_answer_and_no_more() {
+    for (len, good) in [(MAX_APP_BYTES, true), (MAX_APP_BYTES + 1, false)] {
+        let (initiator, message) = start();
+        let accepted = read_with(&binding(), &message).unwrap().accept(Access::Full, &vec![7; len]);
+        assert_eq!(accepted.is_ok(), good, "{len}");
+        if let Ok((answer, ..)) = accepted {
+            assert_eq!(initiator.finish(&answer).unwrap().0.app, vec![7; len]);
+        }
+    }
+}
+
+#[test]
+fn a_first_message_offers_one_to_sixteen_versions() {
+    for (count, len) in [(0, 2), (17, 36)] {
+        let mut message = vec![0; len + 49];
+        (message[0], message[1]) = (1, count);
+        assert_eq!(read_with(&binding(), &message).unwrap_err(), HandshakeError::Malformed, "{count}");
     }
 }

@@ -193,6 +193,19 @@ mod tests {
     }
 
     #[test]
+    fn a_pasted_page_is_refused_by_its_length_and_flags_of_a_later_form_by_their_value() {
+        assert_eq!(JoinLink::parse(&"A".repeat(256)), Err(BadLink::Version(0)));
+        assert_eq!(JoinLink::parse(&"A".repeat(257)), Err(BadLink::Length));
+        for (flags, read) in [(0, Ok(link(None))), (2, Err(BadLink::Altered))] {
+            let mut bytes = URL_SAFE_NO_PAD.decode(&*link(None).to_fragment()).unwrap();
+            bytes[1] = flags;
+            let sum = checksum(&bytes[..82]);
+            bytes[82..].copy_from_slice(&sum);
+            assert_eq!(JoinLink::parse(&URL_SAFE_NO_PAD.encode(bytes)), read);
+        }
+    }
+
+    #[test]
     fn a_link_expires_at_its_second_and_not_before() {
         let link = link(Some(1000));
         assert_eq!(link.check_expiry(999), Ok(()));

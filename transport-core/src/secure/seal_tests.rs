@@ -226,6 +226,22 @@ fn stragglers_of_the_epoch_before_are_taken_for_thirty_seconds() {
     assert_eq!(opener.open(now + Duration::from_secs(30), all[3].clone()), Err(Forged));
     assert!(opener.open(now, all[8].clone()).is_ok());
     assert_eq!(opener.open(now, all[2].clone()), Err(Forged), "two epochs back");
+    assert!(opener.open(now, all[5].clone()).is_ok(), "one epoch back, later on too");
+    // Of an epoch that was skipped over nothing is kept.
+    let mut opener = WindowedOpener::new(chain());
+    assert!(opener.open(now, all[9].clone()).is_ok());
+    assert_eq!([&all[1], &all[5]].map(|old| opener.open(now, old.clone())), [Err(Forged), Err(Forged)]);
+}
+
+#[test]
+fn the_last_counter_of_a_key_is_used_and_none_beyond_it() {
+    let now = Instant::now();
+    let mut sealer = sealer(true, now);
+    sealer.counter = (1 << 48) - 1;
+    assert_eq!(sealer.rekey_if_due(now), Ok(()));
+    let message = sealer.seal(Kind::Data, payload("x")).message;
+    assert_eq!(hex(&message[message.len() - 8..]), "0000ffffffffffff");
+    assert_eq!(sealer.rekey_if_due(now), Err(Exhausted));
 }
 
 #[test]

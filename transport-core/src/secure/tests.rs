@@ -466,3 +466,36 @@ async fn an_empty_message_under_the_seal_is_no_message() {
     let end = host.recv().await.unwrap_err();
     assert_eq!((end.initiator, end.code), (Initiator::Local, CloseCode::PROTOCOL_ERROR));
 }
+
+#[tokio::test]
+async fn a_datagram_that_overtakes_the_handshake_is_lost_and_nothing_else() {
+    let (a, b, _link) = memory::pair(memory::profile(4_096, 2_000));
+    let early = Bytes::from_static(b"early");
+    a.try_send(Lane::Datagram, early.clone()).unwrap();
+    b.try_send(Lane::Datagram, early).unwrap();
+    let (joiner, host) = establish(a, b).await;
+    joiner.try_send(Lane::Reliable, Bytes::from_static(b"hello")).unwrap();
+    assert_eq!(host.recv().await.unwrap(), inbound(Lane::Reliable, "hello"));
+}
+
+#[tokio::test]
+async fn whoever_is_turned_away_learns_the_code() {
+    let (host_key, request) = (key(), || Request::new(Access::Full));
+    // Too narrow for a seal, and too narrow for the handshake only.
+    for (max_message, needed) in [(SEAL_OVERHEAD, SEAL_OVERHEAD + 1), (SEAL_OVERHEAD + 1, 53)] {
+        let (a, b, _link) = memory::pair(memory::profile(4_096, max_message));
+        let narrow = Secure::initiate(a, config(), host_key.public(), request()).await.unwrap_err();
+        assert_eq!(narrow, SecureError::TooNarrow { needed });
+        assert_eq!(b.closed().await.code, CloseCode::UNSUPPORTED);
+    }
+    let (a, b, _link) = memory::pair(memory::profile(4_096, 2_000));
+    let joiner = Secure::initiate(a, config(), host_key.public(), request());
+    let liar = async {
+        b.recv().await.unwrap();
+        b.send(Lane::Reliable, Bytes::from_static(b"?")).await.unwrap();
+        b.closed().await
+    };
+    let (joiner, seen) = tokio::join!(joiner, liar);
+    assert_eq!(joiner.unwrap_err(), SecureError::Handshake(HandshakeError::Malformed));
+    assert_eq!((seen.initiator, seen.code), (Initiator::Peer, CloseCode::PROTOCOL_ERROR));
+}

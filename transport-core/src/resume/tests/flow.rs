@@ -260,3 +260,148 @@ fn a_fin_weighs_as_much_as_its_overhead_and_its_credit_is_given_back() {
     resume.consumed(3);
     assert_eq!(resume.inbox.ack().credit, attach.ack.credit + 48 + 51);
 }
+
+#[test]
+fn nothing_is_writable_after_the_end_of_what_is_sent() {
+    let ends: [fn(&mut Resume); 2] = [Resume::finish, |resume| resume.close(CloseCode::NORMAL, "")];
+    for end in ends {
+        let mut resume = resume();
+        assert!(resume.writable());
+        end(&mut resume);
+        assert!(!resume.writable());
+    }
+}
+
+#[test]
+fn credit_is_told_by_itself_when_a_quarter_of_the_window_was_consumed() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    transmits(&mut resume, now);
+    let window = resume.inbox.ack().credit;
+    assert_eq!(window, 1_051_936, "the longest message, its 69 segments' overhead and a fin's");
+    for seq in 0..20 {
+        let segment = Data { seq, end: End::Message, ack: None, payload: bytes(15_000) };
+        receive(&mut resume, now, 1, &Frame::Data(segment)).unwrap();
+    }
+    transmits(&mut resume, now);
+    // 262,984 is a quarter; each message weighs 15,048.
+    resume.consumed(17 * 15_000);
+    assert_eq!(frames(&mut resume, now), []);
+    resume.consumed(15_000);
+    let ack = Frame::Ack(Ack { received: 20, credit: window + 18 * 15_048 });
+    assert_eq!(frames(&mut resume, now), [(1, ack)]);
+}
+
+#[test]
+fn a_message_gives_its_credit_back_when_all_of_it_was_consumed_and_never_more() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    transmits(&mut resume, now);
+    let window = resume.inbox.ack().credit;
+    let state = |resume: &Resume| (resume.stats().unread_bytes, resume.inbox.ack().credit - window);
+    receive(&mut resume, now, 1, &data(0, "0123456789")).unwrap();
+    receive(&mut resume, now, 1, &data(1, "abcd")).unwrap();
+    assert_eq!(state(&resume), (14, 0));
+    resume.consumed(4);
+    assert_eq!(state(&resume), (10, 0));
+    resume.consumed(6);
+    assert_eq!(state(&resume), (4, 58));
+    // Consumed more than there was: the rest belongs to nothing.
+    resume.consumed(100);
+    assert_eq!(state(&resume), (0, 58 + 52));
+    receive(&mut resume, now, 1, &data(2, "abcd")).unwrap();
+    assert_eq!(state(&resume), (4, 58 + 52));
+}
+
+#[test]
+fn the_longest_message_and_a_fin_fit_the_smallest_window_and_one_byte_more_is_too_long() {
+    let now = Instant::now();
+    let config = ResumeConfig { window_bytes: std::num::NonZeroUsize::MIN, ..ResumeConfig::default() };
+    for (extra, handled) in [(0, Ok(())), (1, Err(crate::resume::ProtocolError::MessageTooLong))] {
+        let mut resume = Resume::new(config.clone(), 1, 1);
+        introduce(&mut resume, now, 1, 0);
+        transmits(&mut resume, now);
+        let segment = |seq, end, len| Frame::Data(Data { seq, end, ack: None, payload: bytes(len) });
+        for seq in 0..68 {
+            receive(&mut resume, now, 1, &segment(seq, End::Segment, 15 * 1024)).unwrap();
+        }
+        assert_eq!(receive(&mut resume, now, 1, &segment(68, End::Message, 4 * 1024 + extra)), handled);
+        if extra == 0 {
+            assert_eq!(receive(&mut resume, now, 1, &Frame::Fin { seq: 69 }), Ok(()));
+            assert_eq!(events(&mut resume)[1..], [Event::Message(bytes(1024 * 1024)), Event::PeerFin]);
+        }
+    }
+}
+
+#[test]
+fn a_segment_goes_when_the_credit_covers_all_of_its_weight() {
+    let now = Instant::now();
+    for (credit, goes) in [(1_047, 0), (1_048, 1), (2_095, 1), (2_096, 2)] {
+        let mut resume = resume();
+        resume.attach(now, Generation(1), &memory::profile(196_608, 65_000)).unwrap();
+        let ack = Ack { received: 0, credit };
+        let peer = Attach { version: VERSION, generation: Generation(1), instance: 99, ack };
+        receive(&mut resume, now, 1, &Frame::Attach(peer)).unwrap();
+        (0..2).for_each(|_| resume.try_send(bytes(1_000)).unwrap());
+        assert_eq!(data_numbers(&mut resume, now).len(), goes, "{credit}");
+    }
+}
+
+#[test]
+fn what_is_on_the_wire_counts_whole_segments_with_their_overhead_and_pieces_without() {
+    let now = Instant::now();
+    let mut resume = resume();
+    resume.attach(now, Generation(1), &memory::profile(196_608, 426)).unwrap();
+    receive(&mut resume, now, 1, &attach(Generation(1), 0)).unwrap();
+    transmits(&mut resume, now);
+    (0..2).for_each(|_| resume.try_send(bytes(1_000)).unwrap());
+    let mut seen = Vec::new();
+    while resume.poll_transmit(now).is_some() {
+        let stats = resume.stats();
+        seen.push((stats.in_flight, stats.pending_bytes, stats.current));
+    }
+    let on_wire: Vec<usize> = seen.iter().map(|(on_wire, ..)| *on_wire).collect();
+    assert_eq!(on_wire, [400, 800, 1_048, 1_448, 1_848, 2_096]);
+    assert!(seen.iter().all(|(_, pending, current)| (*pending, *current) == (2_000, Some(Generation(1)))));
+    receive(&mut resume, now, 1, &Frame::Ack(Ack { received: 1, credit: 0 })).unwrap();
+    assert_eq!((resume.stats().in_flight, resume.stats().pending_bytes), (1_048, 1_000));
+}
+
+#[test]
+fn datagrams_that_are_taken_make_room_and_messages_are_counted_as_they_are() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    transmits(&mut resume, now);
+    for id in 0..1_000u32 {
+        let mut fragment = [&id.to_be_bytes()[..], &[0, 0, 0, 1]].concat();
+        fragment.extend_from_slice(&[7; 1024]);
+        receive(&mut resume, now, 1, &Frame::Datagram(fragment.into())).unwrap();
+        events(&mut resume);
+    }
+    assert_eq!(resume.stats().datagrams_dropped, 0);
+    (0..3).for_each(|seq| receive(&mut resume, now, 1, &data(seq, "x")).unwrap());
+    resume.poll_event();
+    assert_eq!(resume.stats().messages_received, 1);
+    events(&mut resume);
+    assert_eq!(resume.stats().messages_received, 3);
+}
+
+#[test]
+fn a_datagram_that_can_never_be_whole_or_never_be_split_is_counted() {
+    let now = Instant::now();
+    let mut resume = resume();
+    let mut narrow = memory::profile(196_608, 65_000);
+    narrow.datagram.max_message = std::num::NonZeroUsize::new(9).unwrap();
+    resume.attach(now, Generation(1), &narrow).unwrap();
+    receive(&mut resume, now, 1, &attach(Generation(1), 0)).unwrap();
+    transmits(&mut resume, now);
+    (0..2).for_each(|_| resume.try_send_datagram(bytes(1)).unwrap());
+    assert_eq!((transmits(&mut resume, now), resume.stats().datagrams_dropped), (vec![], 2));
+    // The first of two fragments, and never the second.
+    receive(&mut resume, now, 1, &Frame::Datagram(Bytes::from_static(b"\0\0\0\x01\0\0\0\x02x"))).unwrap();
+    assert_eq!(resume.poll_timeout(), Some(now + ms(3_000)));
+    resume.handle_timeout(now + ms(2_999));
+    assert_eq!(resume.stats().datagrams_dropped, 2);
+    resume.handle_timeout(now + ms(3_000));
+    assert_eq!(resume.stats().datagrams_dropped, 3);
+}

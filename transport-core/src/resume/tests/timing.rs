@@ -134,3 +134,31 @@ fn a_pong_that_the_next_ping_overtook_still_counts_and_the_seventeenth_last_does
     receive(&mut resume, now, 1, &Frame::Pong(1)).unwrap();
     assert_eq!(events(&mut resume), [Event::RttSample(ms(15_000 * 16))]);
 }
+
+#[test]
+fn nothing_but_its_own_end_is_waited_for_while_the_transport_is_full() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    transmits(&mut resume, now);
+    receive(&mut resume, now, 1, &data(0, "a")).unwrap();
+    resume.try_send(bytes(1)).unwrap();
+    let refused = transmits(&mut resume, now).pop().unwrap();
+    receive(&mut resume, now, 1, &data(1, "a")).unwrap();
+    resume.unsend(refused);
+    assert_eq!(resume.poll_timeout(), None);
+    resume.unblocked(Generation(1));
+    assert_eq!(resume.poll_timeout(), Some(now + ms(200)));
+}
+
+#[test]
+fn an_ack_that_goes_at_once_is_not_waited_for() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    transmits(&mut resume, now);
+    for seq in 0..5 {
+        let segment = Data { seq, end: End::Message, ack: None, payload: bytes(15_000) };
+        receive(&mut resume, now, 1, &Frame::Data(segment)).unwrap();
+    }
+    assert!(resume.poll_timeout().unwrap() >= now + ms(8_000), "the next ping");
+    assert_eq!(acks(&frames(&mut resume, now)).len(), 1);
+}
