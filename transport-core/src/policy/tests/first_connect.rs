@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::harness::*;
-use crate::{error::ConnectErrorKind, ids::TransportId, policy::*};
+use crate::{
+    error::ConnectErrorKind,
+    ids::{Generation, TransportId},
+    policy::*,
+};
 
 #[test]
 fn a_healthy_network_sees_one_dial_and_no_thought_of_the_fallback() {
@@ -208,4 +212,71 @@ fn patience_ends_exactly_when_it_was_told_to() {
     assert_ne!(*drive.policy.standing(), Standing::GaveUp);
     drive.until(20.0);
     assert_eq!(drive.story().last(), Some(&("transport.gave_up", Reason::DeadlinePassed)));
+}
+
+#[test]
+fn an_attempt_that_is_younger_than_the_others_when_silence_is_judged_gets_the_same_time() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).gate(Gate::Budget, GateState::Closed).start().until(3.4);
+    let kind = ConnectErrorKind::Unreachable;
+    drive.event(Event::DialFailed { generation: Generation(1), kind }).until(4.0);
+    let (began, failures) = (drive.dials(&WEBRTC)[3], |drive: &Drive| drive.snapshot().rungs[0].failures);
+    assert!((3.4..4.0).contains(&began), "{began}");
+    drive.until(began + 0.799);
+    assert_eq!(failures(&drive), 3);
+    drive.until(began + 0.8);
+    assert_eq!(failures(&drive), 4);
+}
+
+#[test]
+fn an_answered_attempt_has_five_seconds_before_another_is_raced_beside_it() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Teases(0.3)).start().until(6.0);
+    assert_eq!(drive.dials(&WEBRTC), [0.0, 5.3]);
+}
+
+#[test]
+fn an_impossible_rung_stays_given_up_for_ten_minutes() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Fails(0.2, ConnectErrorKind::Incompatible)).start().until(1.0);
+    // Nothing looks for the direct path from here on.
+    drive.event(Event::Override(Override::ForceFallback)).until(600.199);
+    assert_eq!((drive.on(), drive.snapshot().rungs[0].given_up), (Some(RELAY), true));
+    drive.until(600.2);
+    assert!(!drive.snapshot().rungs[0].given_up);
+}
+
+#[test]
+fn a_rung_that_reached_its_quorum_here_starts_last_when_the_device_is_back() {
+    let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
+    drive.fate(WEBRTC, Fate::Fails(0.1, ConnectErrorKind::Unreachable));
+    drive.fate(TURN, Fate::Fails(0.1, ConnectErrorKind::Rejected)).start().until(8.0);
+    drive.fate(WEBRTC, Fate::Silent).fate(TURN, Fate::Silent);
+    for (network, starts) in [(OFFICE, [8.0, 8.8]), (HOME, [9.8, 9.0])] {
+        let since = drive.seconds();
+        drive.event(Event::NetworkChanged { network }).until(since + 1.0);
+        let first = |rung| drive.dials(rung).into_iter().find(|at| *at >= since).unwrap();
+        assert_eq!([&WEBRTC, &TURN].map(first), starts);
+    }
+}
+
+#[test]
+fn of_several_late_primaries_one_is_dialled_again() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(4.5);
+    assert_eq!((drive.on(), drive.generation()), (Some(RELAY), Generation(4)));
+    for generation in [1, 2].map(Generation) {
+        drive.event(Event::DialSucceeded { generation });
+        assert_eq!(drive.count(|action| *action == Action::Drain { generation }), 1);
+    }
+    let again = |action: &Action| matches!(action, Action::Dial { why: Reason::LatePrimary, .. });
+    assert_eq!(drive.count(again), 1);
+    // Once it stands by, whatever else comes is closed and nothing more is dialled.
+    drive.event(Event::DialSucceeded { generation: Generation(5) });
+    assert_eq!(drive.snapshot().standby.unwrap().generation, Generation(5));
+    drive.event(Event::DialSucceeded { generation: Generation(3) });
+    assert_eq!(
+        (drive.count(again), drive.count(|a| *a == Action::Drain { generation: Generation(3) })),
+        (1, 1)
+    );
 }

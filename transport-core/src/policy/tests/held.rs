@@ -198,3 +198,11 @@ fn a_retry_of_the_fallback_wakes_nobody_while_a_gate_is_closed() {
     drive.gate(Gate::Budget, GateState::Closed);
     assert_eq!(retries(&drive), [0.0; 0]);
 }
+
+#[test]
+fn a_relay_that_refused_on_one_network_is_considered_anew_on_another() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).fate(RELAY, Fate::Fails(0.2, ConnectErrorKind::Rejected)).start();
+    drive.until(10.0).fate(RELAY, Fate::Silent).event(Event::NetworkChanged { network: OFFICE }).until(14.5);
+    assert_eq!(*drive.policy.standing(), Standing::Considering);
+}

@@ -322,6 +322,15 @@ fn an_idle_sample_ends_the_row_of_good_ones() {
     assert_eq!(drive.generation(), Generation(2));
 }
 
+#[test]
+fn a_race_after_a_wake_ends_when_all_of_it_failed_and_the_link_is_kept() {
+    let mut drive = Drive::new();
+    drive.start().until(100.0).fate(WEBRTC, Fate::Fails(0.2, ConnectErrorKind::Unreachable));
+    drive.event(Event::Woke).until(160.0);
+    assert_eq!((drive.on(), drive.dials(&WEBRTC)), (Some(WEBRTC), vec![0.0, 100.0]));
+    assert_eq!(drive.policy.poll_timeout(), None);
+}
+
 fn prefetches(drive: &Drive) -> Vec<f64> {
     let is = |action: &Action| matches!(action, Action::PrefetchToken { .. });
     drive.log.iter().filter(|(_, action)| is(action)).map(|(at, _)| *at).collect()
