@@ -127,6 +127,16 @@ fn failures_count_inside_the_window_and_not_at_its_edge() {
 }
 
 #[test]
+fn a_rung_starts_last_after_the_failure_that_makes_its_quorum_and_not_before() {
+    let mut policy = FallbackPolicy::new(config(&[WEBRTC, TURN, RELAY])).unwrap();
+    let now = Drive::new().now();
+    for (failures, order) in [(1, [0, 1]), (2, [0, 1]), (3, [1, 0])] {
+        policy.record_failure(now, 0);
+        assert_eq!(policy.primaries(now), order, "{failures}");
+    }
+}
+
+#[test]
 fn a_rung_proven_impossible_ends_at_once() {
     let mut drive = Drive::new();
     drive.fate(WEBRTC, Fate::Fails(0.2, ConnectErrorKind::Incompatible)).start().until(1.0);

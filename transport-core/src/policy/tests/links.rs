@@ -292,6 +292,14 @@ fn an_override_during_a_search_starts_it_over_without_another_word() {
     drive.event(Event::Override(Override::NoRelay));
     assert_eq!((drive.story().len(), drive.policy.standing()), (told, &Standing::Recovering));
 
+    // So does one whose dead link is still open.
+    let mut dead = Drive::new();
+    dead.start().until(100.0).fate(WEBRTC, Fate::Silent).sampling(106.0, |at| stalled(at - 100.0));
+    let told = dead.story().len();
+    dead.event(Event::Override(Override::NoRelay));
+    assert_eq!((dead.story().len(), dead.policy.standing()), (told, &Standing::Recovering));
+    assert_eq!(dead.dials(&WEBRTC).last(), Some(&106.0));
+
     // One that is held is told that it goes on.
     drive.until(106.0);
     assert_eq!(*drive.policy.standing(), Standing::Held { why: Reason::PolicyNoRelay });

@@ -378,3 +378,18 @@ fn an_answer_of_five_seconds_ago_gives_the_primary_no_more_time() {
         assert_eq!(drive.switches()[1], taken, "{answers}");
     }
 }
+
+#[test]
+fn beside_a_reserve_each_rung_that_was_not_answered_is_dialled_afresh() {
+    // The fallback connects at 6.5; three attempts on each rung are open since before 3.3.
+    let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
+    drive.fate(WEBRTC, Fate::Silent).fate(TURN, Fate::Silent).fate(RELAY, Fate::Connects(2.5)).start();
+    // The second number went to the other rung's first.
+    drive.until(6.2).event(Event::DialProgressed { generation: Generation(2) }).until(6.5);
+    assert_eq!(drive.dials(&WEBRTC).last(), Some(&6.5));
+    assert!(drive.dials(&TURN).last().unwrap() < &4.0, "it was answered a moment ago");
+    // The oldest silent one makes room.
+    let cancelled = |action: &Action| matches!(action, Action::CancelDial { .. });
+    assert_eq!(drive.count(|action| *action == Action::CancelDial { generation: Generation(1) }), 1);
+    assert_eq!(drive.count(cancelled), 1);
+}
