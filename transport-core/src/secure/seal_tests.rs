@@ -111,6 +111,19 @@ fn the_reliable_lane_opens_each_message_once_in_order_and_none_missing() {
 }
 
 #[test]
+fn on_the_reliable_lane_a_counter_may_jump_but_neither_repeat_nor_go_back() {
+    let now = Instant::now();
+    for (counter, good) in [(4, false), (5, false), (6, true), (90, true)] {
+        let (mut sealer, mut opener) = (sealer(true, now), OrderedOpener::new(chain()));
+        sealer.counter = 5;
+        assert!(opener.open(sealed(&mut sealer, now, "first")).is_ok());
+        // What no sealer of ours does, right in everything else.
+        sealer.counter = counter;
+        assert_eq!(opener.open(sealed(&mut sealer, now, "second")).is_ok(), good, "{counter}");
+    }
+}
+
+#[test]
 fn every_flipped_bit_and_every_cut_is_noticed() {
     let now = Instant::now();
     let message = sealed(&mut sealer(true, now), now, "hello");
