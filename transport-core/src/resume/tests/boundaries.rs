@@ -26,6 +26,7 @@ fn the_sender_goes_on_exactly_where_the_peer_says() {
         introduce(&mut resume, now, 2, next);
         let attached = Event::Attached { generation: Generation(2), resent_segments: 10 - next };
         assert_eq!(events(&mut resume), [attached]);
+        assert_eq!((resume.stats().attachments, resume.stats().segments_resent), (2, 10 - next));
         resume.try_send(bytes(1)).unwrap();
         assert_eq!(data_numbers(&mut resume, now), (next..=10).collect::<Vec<_>>(), "next {next}");
     }
@@ -68,6 +69,21 @@ fn the_receiver_drops_what_it_has_takes_what_is_next_and_names_what_is_missing()
             _ => assert_eq!(seen, [Event::Gap { from: 3, to: 4 }]),
         }
     }
+}
+
+#[test]
+fn a_fin_that_comes_again_on_the_next_generation_is_a_duplicate() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    transmits(&mut resume, now);
+    receive(&mut resume, now, 1, &Frame::Fin { seq: 0 }).unwrap();
+    introduce(&mut resume, now, 2, 0);
+    transmits(&mut resume, now);
+    receive(&mut resume, now, 2, &Frame::Fin { seq: 0 }).unwrap();
+    assert_eq!(resume.stats().duplicates, 1);
+    assert_eq!(events(&mut resume).iter().filter(|event| **event == Event::PeerFin).count(), 1);
+    let told = frames(&mut resume, now);
+    assert!(told.iter().any(|(on, frame)| *on == 2 && matches!(frame, Frame::Ack(ack) if ack.received == 1)));
 }
 
 #[test]
