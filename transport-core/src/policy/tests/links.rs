@@ -107,6 +107,7 @@ fn a_path_that_stands_by_may_be_lost_or_reported_lost_and_counts_as_a_failure() 
         assert_eq!(drive.count(|action| *action == Action::Drain { generation }), usize::from(reported));
         assert_eq!((drive.on(), drive.snapshot().standby), (Some(RELAY), None));
         assert_eq!(drive.snapshot().rungs[0].failures, failures + 1);
+        assert_eq!(drive.snapshot().rungs[1].next_dial, None, "the relay refused nothing");
     }
 }
 

@@ -56,6 +56,7 @@ fn a_link_that_answers_again_is_kept_under_its_number() {
 fn a_lost_link_is_dialled_afresh_and_the_fallback_sleeps_on() {
     let mut drive = Drive::new();
     drive.start().until(100.0).lose().until(200.0);
+    assert!(drive.story().contains(&("transport.lost", Reason::LinkClosed)));
     assert_eq!((drive.on(), drive.generation()), (Some(WEBRTC), Generation(2)));
     assert_eq!(drive.story().last(), Some(&("transport.recovered", Reason::RedialSucceeded)));
     assert!(drive.dials(&RELAY).is_empty());
@@ -191,6 +192,14 @@ fn a_relay_link_that_ends_is_dialled_again_on_the_verdict_that_stands() {
     drive.fate(WEBRTC, Fate::Silent).start().until(30.0).lose().until(31.0);
     assert_eq!(drive.on(), Some(RELAY));
     assert!(drive.story().contains(&("transport.fallback.activated", Reason::RelayLost)));
+}
+
+#[test]
+fn a_primary_that_wins_after_the_relay_died_is_a_return() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(30.0).fate(WEBRTC, Fate::Connects(0.2)).lose().until(31.0);
+    assert_eq!(drive.on(), Some(WEBRTC));
+    assert_eq!(drive.story().last(), Some(&("transport.restored", Reason::PrimaryHealed)));
 }
 
 #[test]
