@@ -206,3 +206,13 @@ fn a_relay_that_refused_on_one_network_is_considered_anew_on_another() {
     drive.until(10.0).fate(RELAY, Fate::Silent).event(Event::NetworkChanged { network: OFFICE }).until(14.5);
     assert_eq!(*drive.policy.standing(), Standing::Considering);
 }
+
+#[test]
+fn a_relay_that_refused_in_one_search_is_considered_anew_in_the_next() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).fate(RELAY, Fate::Fails(0.2, ConnectErrorKind::Rejected)).start();
+    drive.until(10.0).fate(RELAY, Fate::Silent).fate(WEBRTC, Fate::Connects(0.1)).until(200.0);
+    assert_eq!((drive.on(), drive.dials(&RELAY).len()), (Some(WEBRTC), 1));
+    drive.fate(WEBRTC, Fate::Silent).lose().until(204.0);
+    assert_eq!(*drive.policy.standing(), Standing::Considering);
+}

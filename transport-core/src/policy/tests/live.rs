@@ -157,7 +157,7 @@ fn after_a_nap_a_link_that_still_carries_data_is_kept() {
 #[test]
 fn after_a_nap_data_that_is_merely_young_proves_nothing() {
     let mut drive = Drive::new();
-    drive.start().until(100.0).jump(20.0).event(Event::Woke);
+    drive.start().until(100.0).fate(WEBRTC, Fate::Connects(3.0)).jump(20.0).event(Event::Woke);
     let young = HealthSample { goodput: 0, ..flowing(0.0) };
     drive.sampling(125.0, |_| young);
     assert_eq!(drive.generation(), Generation(2));
