@@ -185,7 +185,12 @@ fn a_primary_that_connects_soon_after_the_fallback_is_dialled_again_and_taken_af
 fn of_two_raced_attempts_one_is_used_and_the_other_let_go() {
     let mut drive = Drive::new();
     drive.fate(WEBRTC, Fate::Connects(2.0)).start().until(1.5);
-    assert_eq!(drive.dials(&WEBRTC).len(), 2);
+    let reasons = |action: &Action| match action {
+        Action::Dial { why, .. } => Some(*why),
+        _ => None,
+    };
+    let reasons: Vec<Reason> = drive.log.iter().filter_map(|(_, action)| reasons(action)).collect();
+    assert_eq!(reasons, [Reason::FirstConnect, Reason::Retry]);
     drive.until(60.0);
     assert_eq!(drive.switches().len(), 1);
     assert_eq!(drive.count(|action| matches!(action, Action::CancelDial { .. })), 1);

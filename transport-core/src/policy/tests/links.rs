@@ -149,6 +149,18 @@ fn when_a_path_in_doubt_is_lost_the_race_that_runs_becomes_the_search() {
 }
 
 #[test]
+fn a_path_that_stands_by_under_a_higher_number_stays_when_the_relay_is_taken_afresh() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(30.0).fate(WEBRTC, Fate::Connects(0.1)).jump(60.0);
+    drive.event(Event::Woke).until(90.3);
+    let standby = drive.snapshot().standby.unwrap().generation;
+    drive.until(90.5);
+    assert_eq!((drive.on(), drive.generation().next()), (Some(RELAY), Some(standby)));
+    drive.until(91.1);
+    assert_eq!((drive.on(), drive.generation()), (Some(WEBRTC), standby));
+}
+
+#[test]
 fn after_a_nap_one_good_sample_is_no_proof() {
     let mut drive = Drive::new();
     drive.start().until(100.0).jump(20.0).event(Event::Woke);
