@@ -3,7 +3,7 @@
 //! Input: one byte that says how long the pieces are, and the stream. The reader is private to the relay and is compiled
 //! in here as it is.
 #![no_main]
-#![allow(dead_code, unreachable_pub, reason = "the relay uses all of it")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "the relay uses all of it")]
 
 #[path = "../../../lifeguard-relay/src/relay/ws/mod.rs"]
 mod ws;
@@ -21,17 +21,8 @@ enum Seen {
     Close(Option<u16>),
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Stop {
-    Goodbye,
-    Violation(Violation),
-}
-
-impl From<Violation> for Stop {
-    fn from(violation: Violation) -> Self {
-        Self::Violation(violation)
-    }
-}
+/// Why reading stopped: a violation, or the peer's goodbye.
+type Stop = Option<Violation>;
 
 fuzz_target!(|input: &[u8]| {
     let [piece, stream @ ..] = input else { return };
@@ -52,7 +43,7 @@ fn read(stream: &[u8], piece: usize) -> (Vec<Seen>, Result<(), Stop>) {
                     Item::Ping(payload) => Seen::Ping(payload),
                     Item::Pong(length) => Seen::Pong(length),
                     Item::Close(code) => {
-                        ended = Err(Stop::Goodbye);
+                        ended = Err(None);
                         Seen::Close(code)
                     }
                 });
