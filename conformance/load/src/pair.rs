@@ -105,16 +105,7 @@ pub(crate) async fn pair(target: &Target, number: u128) -> Result<(End, End), Fa
             let [sender, receiver] = ends;
             Ok((sender, receiver))
         }
-        Way::Relay(relay) => {
-            let session = Session::register(relay).await?;
-            let (sender, mut receivers) = group(&session, 1).await?;
-            let receiver = receivers.pop().ok_or(Failure("no receiver".to_owned()))?;
-            let to = match &receiver {
-                End::Relay { endpoint, .. } => endpoint.addr(),
-                End::Bare(_) | End::Raw(_) | End::Session(_) => PeerAddr::EVERYONE,
-            };
-            Ok((End::Relay { endpoint: Box::new(sender), to }, receiver))
-        }
+        Way::Relay(relay) => enter(&Session::register(relay).await?).await,
         Way::V1(relay) => {
             let session = Session::register(relay).await?.id;
             let (sender, receiver) = (deployed(relay, session).await?, deployed(relay, session).await?);
@@ -123,6 +114,44 @@ pub(crate) async fn pair(target: &Target, number: u128) -> Result<(End, End), Fa
         Way::Session { control_plane, path } => {
             let [sender, receiver] = connect(control_plane, *path).await?;
             Ok((End::Session(Box::new(sender)), End::Session(Box::new(receiver))))
+        }
+    }
+}
+
+async fn enter(session: &Session) -> Result<(End, End), Failure> {
+    let (sender, mut receivers) = group(session, 1).await?;
+    let receiver = receivers.pop().ok_or(Failure("no receiver".to_owned()))?;
+    let to = match &receiver {
+        End::Relay { endpoint, .. } => endpoint.addr(),
+        End::Bare(_) | End::Raw(_) | End::Session(_) => PeerAddr::EVERYONE,
+    };
+    Ok((End::Relay { endpoint: Box::new(sender), to }, receiver))
+}
+
+/// Pairs that come and go. At a relay they enter the same few sessions again and again: a control plane keeps each session
+/// it was told of for a day, which is its duty and no leak.
+#[derive(Debug)]
+pub(crate) struct Guests<'a> {
+    target: &'a Target,
+    sessions: Vec<Session>,
+}
+
+impl<'a> Guests<'a> {
+    pub(crate) async fn expect(target: &'a Target) -> Result<Self, Failure> {
+        let mut sessions = Vec::new();
+        if let Way::Relay(relay) = &target.way {
+            for _ in 0..GUEST_SESSIONS {
+                sessions.push(Session::register(relay).await?);
+            }
+        }
+        Ok(Self { target, sessions })
+    }
+
+    /// Connects the next pair; the one before has gone.
+    pub(crate) async fn next(&self, came: u64) -> Result<(End, End), Failure> {
+        match self.sessions.get(came as usize % GUEST_SESSIONS) {
+            Some(session) => enter(session).await,
+            None => pair(self.target, FIRST_GUEST + u128::from(came)).await,
         }
     }
 }
@@ -218,5 +247,9 @@ async fn group(session: &Session, viewers: usize) -> Result<(Endpoint, Vec<End>)
     Ok((sender, receivers))
 }
 
+/// A session is entered again after so many others.
+const GUEST_SESSIONS: usize = 64;
+/// Guests' pairs are numbered from here; those that stay, from zero.
+const FIRST_GUEST: u128 = 1 << 64;
 /// Pairs that connect at the same time.
 const AT_ONCE: usize = 16;

@@ -6,7 +6,7 @@ use tokio::{task::JoinSet, time::MissedTickBehavior};
 
 use crate::{
     Failure,
-    pair::{End, pair},
+    pair::{End, Guests, pair},
     report::Report,
     scenario::{STAMP, progress},
     target::Target,
@@ -38,6 +38,7 @@ pub(crate) async fn soak(target: &Target, settings: Settings) -> Result<Report, 
         let (sender, receiver) = pair(target, number).await?;
         talking.spawn(talk(sender, receiver, size, messages, lasting));
     }
+    let guests = Guests::expect(target).await?;
     let began = Instant::now();
     let mut readings = Vec::new();
     let mut look = tokio::time::interval(every);
@@ -53,7 +54,7 @@ pub(crate) async fn soak(target: &Target, settings: Settings) -> Result<Report, 
                 bar.set_position(began.elapsed().as_secs());
             }
             _ = come.tick(), if churn > 0 => {
-                let (mut sender, mut receiver) = pair(target, FIRST_GUEST + u128::from(came)).await?;
+                let (mut sender, mut receiver) = guests.next(came).await?;
                 sender.send(&[7; 64]).await?;
                 receiver.recv().await?;
                 came += 1;
@@ -132,9 +133,6 @@ impl Slope {
         Some(Self { each_hour, margin: t * (off / free / spread).sqrt() })
     }
 }
-
-/// Guests' pairs are numbered from here; those that stay, from zero.
-const FIRST_GUEST: u128 = 1 << 64;
 
 #[cfg(test)]
 mod tests {

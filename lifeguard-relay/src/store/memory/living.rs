@@ -8,18 +8,21 @@ use std::{
 
 use crate::store::StoreError;
 
-/// Bounded: when it is full of living entries it refuses. What has ended is swept out at most once a
-/// second, so that a full map does not cost every caller a walk through it.
+/// Bounded: when it is full of living entries it refuses. What has ended is swept out whenever there are twice as many
+/// entries as the last sweep left, so that a minute's tokens are not kept for a day; and at most once a second, so that a full
+/// map does not cost every caller a walk through it.
 #[derive(Debug)]
 pub(super) struct Living<K, V> {
     entries: HashMap<K, (V, Instant)>,
     swept: Option<Instant>,
+    /// A sweep is worth it from here on.
+    sweep_at: usize,
     most: usize,
 }
 
 impl<K, V> Default for Living<K, V> {
     fn default() -> Self {
-        Self { entries: HashMap::new(), swept: None, most: MOST }
+        Self { entries: HashMap::new(), swept: None, sweep_at: LEAST, most: MOST }
     }
 }
 
@@ -40,9 +43,10 @@ impl<K: Eq + Hash, V> Living<K, V> {
     pub(super) fn insert(&mut self, key: K, value: V, life: Duration) -> Result<(), StoreError> {
         let now = Instant::now();
         let due = self.swept.is_none_or(|swept| now - swept > PATIENCE);
-        // Also when it is half full: an entry of 60 s should not hold its place for a day.
-        if self.entries.len() >= self.most / 2 && due {
+        if self.entries.len() >= self.sweep_at.min(self.most) && due {
             self.entries.retain(|_, (_, ends)| *ends > now);
+            self.sweep_at = (self.entries.len() * 2).max(LEAST);
+            self.entries.shrink_to(self.sweep_at);
             self.swept = Some(now);
         }
         if self.entries.len() >= self.most {
@@ -66,6 +70,9 @@ impl<K: Eq + Hash> Living<K, ()> {
 /// Between two sweeps.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Fewer are not worth a sweep.
+const LEAST: usize = 1_024;
+
 /// Entries of each kind: about 100 MB at the very worst.
 const MOST: usize = 1 << 19;
 
@@ -75,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_full_map_refuses_until_something_has_ended() {
-        let mut map: Living<u32, ()> = Living { most: 4, ..Living::default() };
+        let mut map: Living<u32, ()> = Living { sweep_at: 2, most: 4, ..Living::default() };
         let (short, long) = (Duration::from_millis(1), Duration::from_secs(60));
         for key in 0..3 {
             assert_eq!(map.spend(key, long), Ok(true));
@@ -87,6 +94,17 @@ mod tests {
         map.swept = None;
         assert_eq!(map.spend(4, long), Ok(true));
         assert_eq!(map.entries.len(), 4);
+    }
+
+    #[test]
+    fn what_has_ended_does_not_pile_up() {
+        let mut map: Living<usize, ()> = Living::default();
+        for key in 0..LEAST * 4 {
+            map.insert(key, (), Duration::ZERO).unwrap();
+            // As if a second had passed.
+            map.swept = None;
+        }
+        assert!(map.entries.len() <= LEAST, "{}", map.entries.len());
     }
 
     #[test]
