@@ -216,3 +216,12 @@ fn a_relay_that_refused_in_one_search_is_considered_anew_in_the_next() {
     drive.fate(WEBRTC, Fate::Silent).lose().until(204.0);
     assert_eq!(*drive.policy.standing(), Standing::Considering);
 }
+
+#[test]
+fn a_gate_that_opens_again_lets_a_relay_that_refused_be_asked_at_once() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).fate(RELAY, Fate::Fails(0.2, ConnectErrorKind::Rejected)).start();
+    drive.until(10.0).gate(Gate::Budget, GateState::Closed).until(11.0);
+    drive.gate(Gate::Budget, GateState::Open);
+    assert_eq!(drive.dials(&RELAY), [4.0, 11.0]);
+}

@@ -402,3 +402,24 @@ fn beside_a_reserve_each_rung_that_was_not_answered_is_dialled_afresh() {
     assert_eq!(drive.count(|action| *action == Action::CancelDial { generation: Generation(1) }), 1);
     assert_eq!(drive.count(cancelled), 1);
 }
+
+#[test]
+fn a_look_for_the_way_back_that_is_under_way_is_not_doubled_when_the_relay_ends() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start();
+    // Three attempts of the first connect, and a look that failed since.
+    while drive.dials(&WEBRTC).len() < 5 {
+        drive.until(drive.seconds() + 0.1);
+    }
+    let lost = drive.seconds();
+    drive.lose().until(lost + 0.3);
+    assert_eq!((drive.dials(&RELAY).len(), drive.dials(&WEBRTC).len()), (2, 5));
+}
+
+#[test]
+fn a_slow_fallback_is_not_doubted_where_the_direct_path_is_impossible() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Fails(0.2, ConnectErrorKind::Incompatible)).fate(RELAY, Fate::Connects(2.5));
+    drive.start().until(10.0);
+    assert_eq!(drive.switches(), [2.7]);
+}

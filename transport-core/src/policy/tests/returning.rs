@@ -147,3 +147,13 @@ fn with_two_primaries_a_path_that_comes_and_goes_still_moves_the_session_three_t
         }
     }
 }
+
+#[test]
+fn when_the_last_return_of_the_budget_dies_it_speaks_for_the_rungs_it_raced_as_well() {
+    let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
+    drive.start().until(10.0).event(Event::Override(Override::ForceFallback)).until(20.0);
+    drive.fate(TURN, Fate::Silent).event(Event::Override(Override::Auto)).until(30.0);
+    assert_eq!((drive.on(), drive.snapshot().moves), (Some(WEBRTC), 2));
+    drive.fate(WEBRTC, Fate::Silent).lose();
+    assert_eq!(drive.dials(&RELAY).last(), Some(&30.0));
+}

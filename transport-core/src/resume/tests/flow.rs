@@ -387,6 +387,22 @@ fn datagrams_that_are_taken_make_room_and_messages_are_counted_as_they_are() {
 }
 
 #[test]
+fn one_datagram_that_is_taken_makes_room_for_one() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    events(&mut resume);
+    let arrives = |resume: &mut Resume, id: u32| {
+        let mut fragment = [&id.to_be_bytes()[..], &[0, 0, 0, 1]].concat();
+        fragment.extend_from_slice(&[7; 1024]);
+        receive(resume, now, 1, &Frame::Datagram(fragment.into())).unwrap();
+    };
+    (0..256).for_each(|id| arrives(&mut resume, id));
+    resume.poll_event();
+    (256..258).for_each(|id| arrives(&mut resume, id));
+    assert_eq!((events(&mut resume).len(), resume.stats().datagrams_dropped), (256, 1));
+}
+
+#[test]
 fn a_datagram_that_can_never_be_whole_or_never_be_split_is_counted() {
     let now = Instant::now();
     let mut resume = resume();
