@@ -247,6 +247,24 @@ fn stragglers_of_the_epoch_before_are_taken_for_thirty_seconds() {
 }
 
 #[test]
+fn a_straggler_that_names_another_epoch_than_its_own_is_forged() {
+    let now = Instant::now();
+    let rekey = Rekey { bytes: 60, age: Duration::from_secs(600) };
+    let mut sealer = Sealer::new(chain(), false, rekey, now);
+    // Three messages in each epoch.
+    let all: Vec<Bytes> = (0..7).map(|i| sealed(&mut sealer, now, &i.to_string())).collect();
+    let mut opener = WindowedOpener::new(chain());
+    for at in [3, 6] {
+        assert!(opener.open(now, all[at].clone()).is_ok());
+    }
+    let mut altered = all[4].to_vec();
+    let epoch = altered.len() - HEADER + 1;
+    assert_eq!(std::mem::replace(&mut altered[epoch], 0), 1);
+    assert_eq!(opener.open(now, altered.into()), Err(Forged));
+    assert_eq!(text(opener.open(now, all[4].clone())), Ok("4".into()));
+}
+
+#[test]
 fn the_last_counter_of_a_key_is_used_and_none_beyond_it() {
     let now = Instant::now();
     let mut sealer = sealer(true, now);
