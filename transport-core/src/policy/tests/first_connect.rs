@@ -295,3 +295,14 @@ fn of_several_late_primaries_one_is_dialled_again() {
         (1, 1)
     );
 }
+
+#[test]
+fn no_fourth_attempt_is_raced_beside_a_third_that_is_open() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Fails(0.01, ConnectErrorKind::Unreachable)).start();
+    while drive.dials(&WEBRTC).len() < 2 {
+        drive.until(drive.seconds() + 0.01);
+    }
+    drive.fate(WEBRTC, Fate::Silent).until(3.9);
+    assert_eq!((drive.dials(&WEBRTC).len(), drive.snapshot().rungs[0].failures), (3, 2));
+}

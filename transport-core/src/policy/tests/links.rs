@@ -251,6 +251,13 @@ fn a_token_is_fetched_as_the_last_attempt_begins_and_when_a_live_link_is_lost() 
 }
 
 #[test]
+fn the_attempts_of_one_rung_do_not_hasten_the_token_of_another() {
+    let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
+    drive.fate(WEBRTC, Fate::Silent).fate(TURN, Fate::Silent).start().until(3.9);
+    assert_eq!(prefetches(&drive), [drive.dials(&TURN)[2]]);
+}
+
+#[test]
 fn a_refused_attempt_says_nothing_while_another_is_open() {
     let mut drive = Drive::new();
     drive.fate(WEBRTC, Fate::Silent).start().until(1.5);
