@@ -186,6 +186,19 @@ fn a_peer_that_does_not_introduce_itself_can_be_timed() {
 }
 
 #[test]
+fn before_the_peer_introduced_itself_it_may_send_datagrams_and_nothing_else() {
+    let now = Instant::now();
+    let ack = Ack { received: 0, credit: 0 };
+    for frame in [Frame::Ack(ack), data(0, "a"), Frame::Fin { seq: 0 }, Frame::Ping(1), Frame::Drain] {
+        let mut resume = resume();
+        resume.attach(now, Generation(1), &memory::profile(1000, 1000)).unwrap();
+        transmits(&mut resume, now);
+        assert_eq!(receive(&mut resume, now, 1, &frame), Err(ProtocolError::BeforeAttach), "{frame:?}");
+        assert_eq!(resume.attachments.len(), 0);
+    }
+}
+
+#[test]
 fn acks_lost_with_a_generation_are_told_again_on_the_next_one() {
     let now = Instant::now();
     let mut resume = attached(now);
