@@ -349,16 +349,15 @@ pub const MAX_MESSAGE: NonZeroUsize = NonZeroUsize::new(1024 * 1024).expect("not
 /// The longest datagram, in bytes: 64 KiB. Of a longer one some fragment would be lost too often.
 pub const MAX_DATAGRAM: NonZeroUsize = NonZeroUsize::new(64 * 1024).expect("not 0");
 
-/// Payload bytes of a segment: with its headers and the seal it fits the 16 KiB that every data
-/// channel takes.
-pub const SEGMENT: usize = 15 * 1024;
+/// Payload bytes of a segment: two messages of the 16 KiB that every data channel takes, with
+/// headers and seal, and one frame of a relay (ADR 0008).
+pub const SEGMENT: usize = 30 * 1024;
 
 /// What flow control counts for a segment beside its payload: about the headers of a data frame,
 /// the seal and a relay frame, so that many small messages weigh what they really cost.
 pub const SEGMENT_OVERHEAD: u64 = 48;
 
-/// A whole segment, sealed, must fit the message that every data channel takes.
-const _: () = assert!(SEGMENT + frame::DATA_OVERHEAD + SEAL_OVERHEAD <= 16 * 1024);
+const _: () = assert!(SEGMENT + 2 * (frame::DATA_OVERHEAD + SEAL_OVERHEAD) <= 2 * 16 * 1024);
 
 const fn weight(payload: usize) -> u64 {
     payload as u64 + SEGMENT_OVERHEAD

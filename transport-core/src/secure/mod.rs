@@ -9,6 +9,7 @@
 //! What it is not: it does not hide how much is sent and when, and it does not protect an endpoint
 //! from itself.
 
+mod cipher;
 mod establish;
 pub mod handshake;
 mod keys;

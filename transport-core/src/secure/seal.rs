@@ -18,11 +18,11 @@
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use chacha20poly1305::{AeadInPlace, ChaCha20Poly1305, KeyInit, Nonce, Tag};
 use hkdf::Hkdf;
 use sha2::Sha256;
 
 use super::{
+    cipher::{Cipher, Forged, TAG},
     secret::{Key, expand},
     window::ReplayWindow,
 };
@@ -142,11 +142,7 @@ impl Sealer {
         };
         buffer.reserve(SEAL_OVERHEAD);
         buffer.put_u8(kind.to_byte());
-        let tag = self
-            .keys
-            .cipher
-            .encrypt_in_place_detached(&nonce(header), &associated(self.numbered), &mut buffer)
-            .expect("the cipher refuses only beyond 256 GiB (RFC 8439 §2.8)");
+        let tag = self.keys.cipher.seal(nonce(header), associated(self.numbered), &mut buffer);
         buffer.put_slice(&tag);
         buffer.put_slice(&header);
         self.bytes += buffer.len() as u64;
@@ -297,44 +293,34 @@ impl Chain {
         // A derived key is as long as the hash, which is what HKDF asks of a pseudo-random key.
         let hkdf = Hkdf::<Sha256>::from_prk(&*self.0).expect("32 bytes");
         let key = expand(&hkdf, b"beach/1/epoch-key");
-        let cipher = ChaCha20Poly1305::new((&*key).into());
+        let cipher = Cipher::new(&key);
         (EpochKey { epoch, cipher }, Self(expand(&hkdf, b"beach/1/next-epoch")))
     }
 }
 
 struct EpochKey {
     epoch: u16,
-    /// Wipes its key when dropped.
-    cipher: ChaCha20Poly1305,
+    cipher: Cipher,
 }
 
 impl EpochKey {
     fn open(&self, message: Bytes, counter: u64, number: Option<u64>) -> Result<(Kind, Bytes), Forged> {
         let text = message.len().checked_sub(TAG + HEADER).filter(|text| *text >= KIND).ok_or(Forged)?;
         let mut buffer = message.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-        let mut tag = Tag::default();
-        tag.copy_from_slice(&buffer[text..text + TAG]);
+        let tag = *buffer[text..].first_chunk::<TAG>().ok_or(Forged)?;
         buffer.truncate(text);
-        let nonce = nonce(header(self.epoch, counter));
-        self.cipher
-            .decrypt_in_place_detached(&nonce, &associated(number), &mut buffer, &tag)
-            .map_err(|_| Forged)?;
+        self.cipher.open(nonce(header(self.epoch, counter)), associated(number), &mut buffer, &tag)?;
         let kind = buffer.last().copied().and_then(Kind::from_byte).ok_or(Forged)?;
         buffer.truncate(text - KIND);
         Ok((kind, buffer.freeze()))
     }
 }
 
-/// A message that does not verify: altered, replayed, out of order, or not from the peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Forged;
-
 /// All epochs are used up, after 455 days at the default age: a new transport brings new keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Exhausted;
 
 const KIND: usize = 1;
-const TAG: usize = 16;
 const HEADER: usize = 8;
 const MAX_COUNTER: u64 = (1 << 48) - 1;
 
@@ -355,8 +341,8 @@ fn read_header(message: &[u8]) -> Option<(u16, u64)> {
     Some(((both >> 48) as u16, both & MAX_COUNTER))
 }
 
-fn nonce(header: [u8; HEADER]) -> Nonce {
-    let mut nonce = Nonce::default();
+fn nonce(header: [u8; HEADER]) -> [u8; 12] {
+    let mut nonce = [0; 12];
     nonce[4..].copy_from_slice(&header);
     nonce
 }

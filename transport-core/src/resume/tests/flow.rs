@@ -239,7 +239,7 @@ fn a_close_gives_up_what_is_unacknowledged() {
     (0..3).for_each(|_| resume.try_send(bytes(20_000)).unwrap());
     transmits(&mut resume, now);
     assert_eq!((resume.pending_bytes(), resume.is_flushed()), (60_000, false));
-    assert_eq!(resume.stats().in_flight, 60_000 + 6 * 48);
+    assert_eq!(resume.stats().in_flight, 60_000 + 3 * 48);
     resume.close(CloseCode::NORMAL, "");
     assert_eq!((resume.pending_bytes(), resume.is_flushed(), resume.stats().in_flight), (0, true, 0));
     assert_eq!(resume.oldest_unacked_age(now), None);
@@ -278,7 +278,7 @@ fn credit_is_told_by_itself_when_a_quarter_of_the_window_was_consumed() {
     let mut resume = attached(now);
     transmits(&mut resume, now);
     let window = resume.inbox.ack().credit;
-    assert_eq!(window, 1_051_936, "the longest message, its 69 segments' overhead and a fin's");
+    assert_eq!(window, 1_050_304, "the longest message, its 35 segments' overhead and a fin's");
     for seq in 0..20 {
         let segment = Data { seq, end: End::Message, ack: None, payload: bytes(15_000) };
         receive(&mut resume, now, 1, &Frame::Data(segment)).unwrap();
@@ -322,13 +322,14 @@ fn the_longest_message_and_a_fin_fit_the_smallest_window_and_one_byte_more_is_to
         introduce(&mut resume, now, 1, 0);
         transmits(&mut resume, now);
         let segment = |seq, end, len| Frame::Data(Data { seq, end, ack: None, payload: bytes(len) });
-        for seq in 0..68 {
-            receive(&mut resume, now, 1, &segment(seq, End::Segment, 15 * 1024)).unwrap();
+        let (whole, rest) = ((MAX_MESSAGE.get() / SEGMENT) as u64, MAX_MESSAGE.get() % SEGMENT);
+        for seq in 0..whole {
+            receive(&mut resume, now, 1, &segment(seq, End::Segment, SEGMENT)).unwrap();
         }
-        assert_eq!(receive(&mut resume, now, 1, &segment(68, End::Message, 4 * 1024 + extra)), handled);
+        assert_eq!(receive(&mut resume, now, 1, &segment(whole, End::Message, rest + extra)), handled);
         if extra == 0 {
-            assert_eq!(receive(&mut resume, now, 1, &Frame::Fin { seq: 69 }), Ok(()));
-            assert_eq!(events(&mut resume)[1..], [Event::Message(bytes(1024 * 1024)), Event::PeerFin]);
+            assert_eq!(receive(&mut resume, now, 1, &Frame::Fin { seq: whole + 1 }), Ok(()));
+            assert_eq!(events(&mut resume)[1..], [Event::Message(bytes(MAX_MESSAGE.get())), Event::PeerFin]);
         }
     }
 }

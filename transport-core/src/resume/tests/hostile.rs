@@ -10,7 +10,7 @@ fn each_broken_rule_has_its_name_and_costs_one_generation() {
     let now = Instant::now();
     let fin = Frame::Fin { seq: 0 };
     let part = |seq, end| Frame::Data(Data { seq, end, ack: None, payload: bytes(10) });
-    let long = Frame::Data(Data { seq: 0, end: End::Message, ack: None, payload: bytes(15 * 1024 + 1) });
+    let long = Frame::Data(Data { seq: 0, end: End::Message, ack: None, payload: bytes(SEGMENT + 1) });
     let wrong =
         Attach { version: 2, generation: Generation(1), instance: 99, ack: Ack { received: 0, credit: 0 } };
     let elsewhere = attach(Generation(7), 0);

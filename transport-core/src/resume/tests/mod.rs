@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use self::pipes::{Pair, Side};
 use super::{
-    Event, Resume, ResumeConfig, Transmit,
+    Event, MAX_MESSAGE, Resume, ResumeConfig, SEGMENT, Transmit,
     frame::{Ack, Attach, Data, End, Frame, VERSION},
 };
 use crate::{ids::Generation, lane::Lane, memory};
