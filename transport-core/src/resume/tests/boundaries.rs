@@ -215,6 +215,16 @@ fn acks_lost_with_a_generation_are_told_again_on_the_next_one() {
 }
 
 #[test]
+fn on_a_new_generation_nothing_is_acknowledged_that_the_introduction_told() {
+    let now = Instant::now();
+    let mut resume = resume();
+    resume.attach(now, Generation(1), &memory::profile(196_608, 65_000)).unwrap();
+    transmits(&mut resume, now);
+    receive(&mut resume, now, 1, &attach(Generation(1), 0)).unwrap();
+    assert_eq!(frames(&mut resume, now), [(1, Frame::Ping(0))]);
+}
+
+#[test]
 fn a_peer_without_its_state_ends_the_session_aloud() {
     let now = Instant::now();
     let mut resume = ten_sent_four_acknowledged(now);
@@ -248,19 +258,21 @@ fn the_resume_window_closes_on_its_second_and_not_before() {
 
 #[test]
 fn at_the_bound_the_payload_comes_back_and_one_byte_below_it_does_not() {
-    let mut resume = resume();
     let bound = MAX_MESSAGE.get();
     let first = bytes(15_000);
     let weight = 15_048;
     let full = bound / weight;
-    (0..full).for_each(|_| resume.try_send(first.clone()).unwrap());
-    // One byte short of the bound is still room for a message of any size.
-    resume.try_send(bytes(bound - full * weight - 1 - 48)).unwrap();
-    assert!(resume.writable());
-    resume.try_send(bytes(MAX_MESSAGE.get())).unwrap();
-    assert!(!resume.writable());
-    let refused = resume.try_send(first.clone()).unwrap_err();
-    assert_eq!((refused.payload.as_ptr(), refused.why), (first.as_ptr(), Refusal::Full));
+    for short in [0, 1] {
+        let mut resume = resume();
+        (0..full).for_each(|_| resume.try_send(first.clone()).unwrap());
+        resume.try_send(bytes(bound - full * weight - short - 48)).unwrap();
+        assert_eq!(resume.writable(), short == 1);
+        // One byte short of the bound is still room for a message of any size.
+        assert_eq!(resume.try_send(bytes(MAX_MESSAGE.get())).is_ok(), short == 1);
+        assert!(!resume.writable());
+        let refused = resume.try_send(first.clone()).unwrap_err();
+        assert_eq!((refused.payload.as_ptr(), refused.why), (first.as_ptr(), Refusal::Full));
+    }
 }
 
 #[test]

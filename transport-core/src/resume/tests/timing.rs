@@ -98,15 +98,18 @@ fn the_round_trip_is_measured_and_smoothed() {
 fn ages_start_when_a_segment_leaves_and_again_on_the_next_generation() {
     let start = Instant::now();
     let mut resume = attached(start);
+    resume.try_send(bytes(10)).unwrap();
     transmits(&mut resume, start);
+    receive(&mut resume, start, 1, &Frame::Ack(Ack { received: 1, credit: 0 })).unwrap();
     resume.try_send(bytes(10)).unwrap();
     assert_eq!(resume.oldest_unacked_age(start + ms(50)), None, "not sent yet");
     transmits(&mut resume, start + ms(50));
     assert_eq!(resume.oldest_unacked_age(start + ms(150)), Some(ms(100)));
-    introduce(&mut resume, start + ms(200), 2, 0);
+    introduce(&mut resume, start + ms(200), 2, 1);
+    assert_eq!(resume.oldest_unacked_age(start + ms(200)), None, "not sent there yet");
     transmits(&mut resume, start + ms(200));
     assert_eq!(resume.oldest_unacked_age(start + ms(250)), Some(ms(50)));
-    receive(&mut resume, start + ms(300), 2, &Frame::Ack(Ack { received: 1, credit: 0 })).unwrap();
+    receive(&mut resume, start + ms(300), 2, &Frame::Ack(Ack { received: 2, credit: 0 })).unwrap();
     assert_eq!(resume.oldest_unacked_age(start + ms(300)), None);
 }
 
@@ -161,4 +164,22 @@ fn an_ack_that_goes_at_once_is_not_waited_for() {
     }
     assert!(resume.poll_timeout().unwrap() >= now + ms(8_000), "the next ping");
     assert_eq!(acks(&frames(&mut resume, now)).len(), 1);
+}
+
+#[test]
+fn a_new_generation_is_pinged_at_once_and_judged_by_what_comes_on_it_alone() {
+    let start = Instant::now();
+    let mut resume = attached(start);
+    transmits(&mut resume, start);
+    receive(&mut resume, start + ms(80), 1, &Frame::Pong(0)).unwrap();
+    let later = start + ms(15_000);
+    assert!(frames(&mut resume, later).contains(&(1, Frame::Ping(1))));
+    introduce(&mut resume, later, 2, 0);
+    assert_eq!((resume.silence(later), resume.stats().rtt), (Some(ms(0)), None));
+    assert!(frames(&mut resume, later).contains(&(2, Frame::Ping(2))));
+    events(&mut resume);
+    receive(&mut resume, later + ms(50), 2, &Frame::Pong(1)).unwrap();
+    assert_eq!(events(&mut resume), [], "asked on the one before");
+    receive(&mut resume, later + ms(50), 2, &Frame::Pong(2)).unwrap();
+    assert_eq!(resume.stats().rtt, Some(ms(50)));
 }
