@@ -61,7 +61,7 @@ fn the_rungs_start_within_eight_tenths_of_a_second_evenly_and_the_best_first() {
 }
 
 #[test]
-fn a_dial_that_was_counted_as_silent_does_not_count_again_when_its_time_is_over() {
+fn a_dial_that_was_counted_as_silent_neither_counts_nor_asks_for_another_when_its_time_is_over() {
     let mut drive = Drive::new();
     drive.fate(WEBRTC, Fate::Silent).gate(Gate::Budget, GateState::Closed).start().until(4.0);
     assert_eq!(drive.snapshot().rungs[0].failures, 3);
@@ -69,6 +69,9 @@ fn a_dial_that_was_counted_as_silent_does_not_count_again_when_its_time_is_over(
     drive.until(10.0);
     assert_eq!(drive.count(|action| matches!(action, Action::CancelDial { .. })), 1);
     assert_eq!(drive.snapshot().rungs[0].failures, 3);
+    // The one attempt that was planned at 4 s takes its place, and none the places of the others.
+    drive.until(19.9);
+    assert_eq!((drive.dials(&WEBRTC).len(), drive.dials(&WEBRTC)[3]), (4, 10.0));
 }
 
 #[test]
@@ -305,4 +308,21 @@ fn no_fourth_attempt_is_raced_beside_a_third_that_is_open() {
     }
     drive.fate(WEBRTC, Fate::Silent).until(3.9);
     assert_eq!((drive.dials(&WEBRTC).len(), drive.snapshot().rungs[0].failures), (3, 2));
+}
+
+#[test]
+fn each_rung_is_described_with_the_dials_that_are_open_on_it() {
+    let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
+    drive.fate(WEBRTC, Fate::Silent).fate(TURN, Fate::Silent).start().until(1.5);
+    let open: Vec<u32> = drive.snapshot().rungs.iter().map(|rung| rung.open_dials).collect();
+    assert_eq!(open, [2, 1, 0]);
+}
+
+#[test]
+fn a_failure_does_not_put_off_the_attempt_that_is_planned_already() {
+    let mut config = config(&[WEBRTC, RELAY]);
+    (config.backoff.base, config.backoff.cap) = (Duration::from_secs(600), Duration::from_secs(600));
+    let mut drive = Drive::with(config);
+    drive.fate(WEBRTC, Fate::Fails(0.1, ConnectErrorKind::Unreachable)).start().until(2.4);
+    assert_eq!(drive.dials(&WEBRTC).len(), 3);
 }
