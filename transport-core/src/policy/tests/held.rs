@@ -1,7 +1,7 @@
 //! Gates, refusals and overrides: the fallback is wanted and not to be had.
 
 use super::harness::*;
-use crate::{error::ConnectErrorKind, policy::*};
+use crate::{error::ConnectErrorKind, ids::Generation, policy::*};
 
 #[test]
 fn each_closed_gate_holds_the_session_names_itself_and_lets_go_when_it_opens() {
@@ -108,6 +108,7 @@ fn a_forced_fallback_is_made_before_the_direct_path_is_broken_and_stays() {
     drive.start().until(10.0);
     drive.event(Event::Override(Override::ForceFallback)).until(10.2);
     assert_eq!(drive.snapshot().path.unwrap().transport, WEBRTC);
+    assert_eq!(drive.story().last(), Some(&("transport.fallback.considered", Reason::Override)));
     drive.until(3_600.0);
     assert_eq!(drive.on(), Some(RELAY));
     assert_eq!(drive.dials(&WEBRTC).len(), 1);
@@ -224,4 +225,45 @@ fn a_gate_that_opens_again_lets_a_relay_that_refused_be_asked_at_once() {
     drive.until(10.0).gate(Gate::Budget, GateState::Closed).until(11.0);
     drive.gate(Gate::Budget, GateState::Open);
     assert_eq!(drive.dials(&RELAY), [4.0, 11.0]);
+}
+
+#[test]
+fn a_held_session_soon_dials_again_where_no_dial_is_open_and_nowhere_else() {
+    let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
+    drive.fate(WEBRTC, Fate::Silent).fate(TURN, Fate::Fails(0.1, ConnectErrorKind::Incompatible));
+    drive.gate(Gate::Budget, GateState::Closed).start().until(4.0);
+    assert_eq!(*drive.policy.standing(), Standing::Held { why: Reason::GateBudget });
+    assert_eq!((drive.dials(&WEBRTC).len(), drive.dials(&TURN).len()), (3, 1));
+    drive.until(5.0);
+    assert_eq!((drive.dials(&WEBRTC).len(), drive.dials(&TURN).len()), (3, 2));
+}
+
+#[test]
+fn a_relay_that_refused_is_left_alone_for_half_a_minute_though_nobody_wanted_it_in_between() {
+    let mut config = config(&[WEBRTC, RELAY]);
+    (config.attempts, config.window) = (1, std::time::Duration::from_secs(3));
+    config.backoff.cap = config.backoff.base;
+    let mut drive = Drive::with(config);
+    drive.fate(WEBRTC, Fate::Fails(0.1, ConnectErrorKind::Unreachable));
+    drive.fate(RELAY, Fate::Fails(0.1, ConnectErrorKind::Rejected)).start().until(6.0);
+    // The next attempt takes so long that the failure before it is forgotten meanwhile.
+    drive.fate(WEBRTC, Fate::Fails(8.0, ConnectErrorKind::Unreachable)).until(12.0);
+    assert_eq!(drive.snapshot().rungs[0].failures, 0);
+    drive.event(Event::PrefetchDone).until(30.199);
+    assert_eq!(drive.dials(&RELAY), [0.1]);
+    drive.until(60.0);
+    assert_eq!(drive.dials(&RELAY).len(), 2);
+}
+
+#[test]
+fn a_primary_that_answers_a_forced_session_after_a_wake_is_closed() {
+    let mut drive = Drive::new();
+    drive.start().until(10.0).event(Event::Override(Override::ForceFallback)).until(20.0);
+    drive.event(Event::Woke).until(21.0);
+    assert_eq!(
+        (drive.on(), drive.generation(), drive.snapshot().standby),
+        (Some(RELAY), Generation(3), None)
+    );
+    assert_eq!(drive.dials(&WEBRTC), [0.0, 20.0]);
+    assert_eq!(drive.count(|action| *action == Action::Drain { generation: Generation(4) }), 1);
 }
