@@ -161,6 +161,20 @@ fn a_path_that_stands_by_under_a_higher_number_stays_when_the_relay_is_taken_afr
 }
 
 #[test]
+fn a_path_that_stands_by_under_a_lower_number_is_closed_when_the_relay_is_taken_afresh() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(30.0).fate(WEBRTC, Fate::Connects(0.1));
+    drive.fate(RELAY, Fate::Fails(0.05, ConnectErrorKind::Unreachable)).jump(60.0).event(Event::Woke);
+    // The first dial of the relay fails before the path answers, so the next has a higher number.
+    drive.until(90.04).fate(RELAY, Fate::Connects(0.4)).until(90.2);
+    let standby = drive.snapshot().standby.unwrap().generation;
+    drive.until(91.0);
+    assert_eq!((drive.on(), drive.snapshot().standby), (Some(RELAY), None));
+    assert!(drive.generation() > standby);
+    assert_eq!(drive.count(|action| *action == Action::Drain { generation: standby }), 1);
+}
+
+#[test]
 fn after_a_nap_one_good_sample_is_no_proof() {
     let mut drive = Drive::new();
     drive.start().until(100.0).jump(20.0).event(Event::Woke);

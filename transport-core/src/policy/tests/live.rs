@@ -176,11 +176,13 @@ fn a_timer_that_comes_hours_late_is_a_wake_and_condemns_nobody() {
 #[test]
 fn on_the_relay_a_wake_dials_everything_at_once() {
     let mut drive = Drive::new();
-    drive.fate(WEBRTC, Fate::Silent).start().until(30.0).jump(28_800.0).event(Event::Woke);
+    let reasons = |action: &Action| matches!(action, Action::Dial { why: Reason::Woke, .. });
+    drive.fate(WEBRTC, Fate::Silent).start().until(30.0);
+    assert_eq!(drive.count(reasons), 0);
+    drive.jump(28_800.0).event(Event::Woke);
     let woke = drive.seconds();
     assert_eq!(drive.dials(&RELAY).last(), Some(&woke));
     assert_eq!(drive.dials(&WEBRTC).last(), Some(&woke));
-    let reasons = |action: &Action| matches!(action, Action::Dial { why: Reason::Woke, .. });
     assert_eq!(drive.count(reasons), 2);
     drive.until(woke + 1.0);
     assert_eq!(drive.story().last(), Some(&("transport.recovered", Reason::Woke)));
@@ -414,6 +416,13 @@ fn a_look_for_the_way_back_that_is_under_way_is_not_doubled_when_the_relay_ends(
     let lost = drive.seconds();
     drive.lose().until(lost + 0.3);
     assert_eq!((drive.dials(&RELAY).len(), drive.dials(&WEBRTC).len()), (2, 5));
+}
+
+#[test]
+fn a_slow_relay_is_not_doubted_when_it_is_dialled_again_on_the_verdict_that_stands() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(30.0).fate(RELAY, Fate::Connects(3.0)).lose().until(40.0);
+    assert_eq!(drive.switches(), [4.4, 33.0]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The way back to the direct path.
 
 use super::harness::*;
-use crate::{lane::Lane, policy::*};
+use crate::{error::ConnectErrorKind, lane::Lane, policy::*};
 
 #[test]
 fn a_healed_path_is_in_use_again_within_seventy_five_seconds_make_before_break() {
@@ -20,7 +20,7 @@ fn a_healed_path_is_in_use_again_within_seventy_five_seconds_make_before_break()
 }
 
 #[test]
-fn the_session_moves_at_the_end_of_the_dwell_and_a_bad_sample_starts_it_over() {
+fn the_session_moves_at_the_end_of_the_dwell_and_a_bad_sample_starts_it_over_and_a_good_one_does_not() {
     let mut drive = on_the_relay();
     let connected = stand_by(&mut drive);
     drive.until(connected + 4.999);
@@ -29,6 +29,8 @@ fn the_session_moves_at_the_end_of_the_dwell_and_a_bad_sample_starts_it_over() {
     let lossy = HealthSample { loss: Some(0.4), ..HealthSample::idle(Lane::Reliable) };
     drive.event(Event::Health { generation, sample: lossy });
     let restarted = drive.seconds();
+    drive.until(restarted + 2.0);
+    drive.event(Event::Health { generation, sample: HealthSample::idle(Lane::Reliable) });
     drive.until(restarted + 4.999);
     assert_eq!(drive.on(), Some(RELAY));
     drive.until(restarted + 5.001);
@@ -149,11 +151,13 @@ fn with_two_primaries_a_path_that_comes_and_goes_still_moves_the_session_three_t
 }
 
 #[test]
-fn when_the_last_return_of_the_budget_dies_it_speaks_for_the_rungs_it_raced_as_well() {
-    let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
-    drive.start().until(10.0).event(Event::Override(Override::ForceFallback)).until(20.0);
-    drive.fate(TURN, Fate::Silent).event(Event::Override(Override::Auto)).until(30.0);
-    assert_eq!((drive.on(), drive.snapshot().moves), (Some(WEBRTC), 2));
-    drive.fate(WEBRTC, Fate::Silent).lose();
-    assert_eq!(drive.dials(&RELAY).last(), Some(&30.0));
+fn when_the_last_return_of_the_budget_dies_it_speaks_for_the_rungs_it_raced_as_well_and_no_others() {
+    for (turn, raced) in [(Fate::Silent, true), (Fate::Fails(0.1, ConnectErrorKind::Rejected), false)] {
+        let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
+        drive.start().until(10.0).event(Event::Override(Override::ForceFallback)).until(20.0);
+        drive.fate(TURN, turn).event(Event::Override(Override::Auto)).until(30.0);
+        assert_eq!((drive.on(), drive.snapshot().moves), (Some(WEBRTC), 2));
+        drive.fate(WEBRTC, Fate::Silent).lose();
+        assert_eq!(drive.dials(&RELAY).last() == Some(&30.0), raced);
+    }
 }
