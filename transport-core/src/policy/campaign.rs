@@ -315,7 +315,8 @@ impl FallbackPolicy {
     fn schedule_retry(&mut self, now: Instant, rung: usize, verdict: Verdict) {
         let class = self.class(rung);
         let Some(campaign) = &self.campaign else { return };
-        if campaign.purpose == Purpose::Verify {
+        // A doubted primary gets the dials of its race and no more; the relay under a session is tried until it is there.
+        if campaign.purpose == Purpose::Verify && class == Class::Primary {
             return;
         }
         let state = &mut self.ladder.rungs[rung];

@@ -189,6 +189,21 @@ fn on_the_relay_a_wake_dials_everything_at_once() {
 }
 
 #[test]
+fn after_a_wake_a_relay_that_cannot_be_reached_is_tried_with_backoff_and_one_that_refuses_is_left_alone() {
+    for (kind, most) in [(ConnectErrorKind::Unreachable, 40), (ConnectErrorKind::Rejected, 1)] {
+        let mut drive = Drive::new();
+        drive.fate(WEBRTC, Fate::Silent).start().until(30.0).fate(RELAY, Fate::Fails(0.01, kind));
+        let before = drive.dials(&RELAY).len();
+        drive.event(Event::Woke).until(42.0);
+        assert!(
+            (1..=most).contains(&(drive.dials(&RELAY).len() - before)),
+            "{kind:?}: {:?}",
+            drive.dials(&RELAY)
+        );
+    }
+}
+
+#[test]
 fn a_relay_link_that_ends_is_dialled_again_on_the_verdict_that_stands() {
     let mut drive = Drive::new();
     drive.fate(WEBRTC, Fate::Silent).start().until(30.0).lose().until(31.0);
