@@ -26,7 +26,7 @@ pub mod transport;
 
 pub use close::{CloseCode, Closed, Initiator, RetryClass};
 pub use connector::{Connector, DialRole, Progress, Target};
-pub use error::{ConnectError, ConnectErrorKind, Refusal, Refused};
+pub use error::{ConnectError, ConnectErrorKind, Refusal, Refused, Verdict};
 pub use ids::{Generation, PeerId, SessionId, TransportId};
 pub use lane::{Carriage, Lane, LaneProfile, Profile};
 pub use queue::LaneQueue;

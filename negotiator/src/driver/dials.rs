@@ -1,13 +1,15 @@
 //! The dials of one session that are under way.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
     time::Instant,
 };
-use transport_core::{ConnectError, ConnectErrorKind, DialRole, Generation, PeerId, TransportId};
+use transport_core::{
+    ConnectError, ConnectErrorKind, DialRole, Generation, PeerId, TransportId, Verdict, policy::Class,
+};
 
 use crate::endpoint::{Endpoint, Sealed, Way};
 
@@ -30,6 +32,8 @@ pub(super) struct DialReport {
 
 #[derive(Debug)]
 pub(super) enum DialNews {
+    /// An attempt failed, and another follows.
+    Again(ConnectError),
     /// The path answered for the first time.
     Answered,
     Failed(ConnectError),
@@ -43,6 +47,9 @@ impl Dials {
     }
 
     /// Starts one. Beyond [`RUNNING`] the oldest is abandoned: a peer cannot make this side hold more.
+    ///
+    /// The answering side of a fallback tries until the deadline, for the other side may be there already and wait;
+    /// that has one such dial at a time, so an older one of this side is abandoned.
     pub(super) fn start(
         &mut self,
         endpoint: Arc<Endpoint>,
@@ -58,6 +65,16 @@ impl Dials {
         }
         let target = endpoint.target(peer, role, generation);
         let transport = way.rung.transport.clone();
+        let patient = role == DialRole::Answerer && way.rung.class == Class::Fallback;
+        if patient {
+            self.running.retain(|_, (of, task)| {
+                let stays = *of != transport;
+                if !stays {
+                    task.abort();
+                }
+                stays
+            });
+        }
         let report = self.report.clone();
         let task = self.tasks.spawn(async move {
             let tell = async |news| {
@@ -65,7 +82,17 @@ impl Dials {
                 let _ = report.send(DialReport { generation, transport, news }).await;
             };
             let mut answered = false;
-            let dial = endpoint.dial(&way, &target);
+            let dial = async {
+                loop {
+                    match endpoint.dial(&way, &target).await {
+                        Err(error) if patient && error.kind.verdict() == Verdict::CountAndRetry => {
+                            tell(DialNews::Again(error)).await;
+                            tokio::time::sleep(AGAIN.mul_f64(rand::random_range(0.5..1.0))).await;
+                        }
+                        outcome => break outcome,
+                    }
+                }
+            };
             tokio::pin!(dial);
             let outcome = loop {
                 tokio::select! {
@@ -105,7 +132,7 @@ impl Dials {
             let Some(report) = self.reports.recv().await else { std::future::pending().await };
             while self.tasks.try_join_next().is_some() {}
             let known = self.running.contains_key(&report.generation);
-            if !matches!(report.news, DialNews::Answered) {
+            if !matches!(report.news, DialNews::Again(_) | DialNews::Answered) {
                 self.running.remove(&report.generation);
             }
             if known {
@@ -117,3 +144,6 @@ impl Dials {
 
 /// Dials of one session at one time: three raced attempts on each of two primary rungs, and the fallback.
 const RUNNING: usize = 8;
+
+/// Between two attempts of the side that answers: about what the leading side waits at first.
+const AGAIN: Duration = Duration::from_millis(400);

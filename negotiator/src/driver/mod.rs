@@ -312,6 +312,11 @@ impl Driver {
                     lead.answered(generation);
                 }
             }
+            DialNews::Again(error) => {
+                tracing::debug!(%generation, error = error.chain(), "dialling again");
+                let last = LastError { text: error.chain(), refusal: error.refusal };
+                self.hands.errors.insert(transport, last);
+            }
             DialNews::Failed(error) => {
                 tracing::info!(%generation, error = error.chain(), "dial failed");
                 let last = LastError { text: error.chain(), refusal: error.refusal };

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Full jitter over a doubling ceiling: clients that were cut off together do not return together.
+/// Full jitter under a ceiling that grows by a tenth: clients that were cut off together do not return together, and
+/// hardly anybody is late by more than two seconds after an outage of ten (ADR 0009).
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
@@ -11,7 +12,7 @@ pub(super) struct Backoff {
 impl Backoff {
     /// Notes a failure and returns how long to wait; `random` is drawn from 0 to 1.
     pub(super) fn next(&mut self, random: f64) -> Duration {
-        let ceiling = FIRST.saturating_mul(1 << self.failures.min(10)).min(MOST);
+        let ceiling = FIRST.mul_f64(GROWTH.powi(self.failures.min(100).cast_signed())).min(MOST);
         self.failures = self.failures.saturating_add(1);
         ceiling.mul_f64(random.clamp(0.0, 1.0))
     }
@@ -23,6 +24,7 @@ impl Backoff {
 }
 
 const FIRST: Duration = Duration::from_millis(300);
+const GROWTH: f64 = 1.1;
 const MOST: Duration = Duration::from_secs(7);
 
 #[cfg(test)]
@@ -30,10 +32,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ceiling_doubles_to_seven_seconds_and_a_success_resets_it() {
+    fn the_ceiling_grows_by_a_tenth_to_seven_seconds_and_a_success_resets_it() {
         let mut backoff = Backoff::default();
-        let ceilings: Vec<u128> = (0..7).map(|_| backoff.next(1.0).as_millis()).collect();
-        assert_eq!(ceilings, [300, 600, 1200, 2400, 4800, 7000, 7000]);
+        let ceilings: Vec<u128> = (0..40).map(|_| backoff.next(1.0).as_millis()).collect();
+        assert_eq!(ceilings[..4], [300, 330, 363, 399]);
+        assert_eq!((ceilings[33], ceilings[34], ceilings[39]), (6_968, 7_000, 7_000));
         backoff.reset();
         assert_eq!(backoff.next(0.5), Duration::from_millis(150));
     }
