@@ -8,7 +8,7 @@ use tokio::{
     time::Instant,
 };
 use transport_core::{
-    ConnectError, ConnectErrorKind, DialRole, Generation, PeerId, TransportId, Verdict, policy::Class,
+    ConnectError, ConnectErrorKind, DialRole, Generation, PeerId, Target, TransportId, Verdict, policy::Class,
 };
 
 use crate::endpoint::{Endpoint, Sealed, Way};
@@ -47,9 +47,6 @@ impl Dials {
     }
 
     /// Starts one. Beyond [`RUNNING`] the oldest is abandoned: a peer cannot make this side hold more.
-    ///
-    /// The answering side of a fallback tries until the deadline, for the other side may be there already and wait;
-    /// that has one such dial at a time, so an older one of this side is abandoned.
     pub(super) fn start(
         &mut self,
         endpoint: Arc<Endpoint>,
@@ -63,52 +60,17 @@ impl Dials {
             let Some((_, (_, task))) = self.running.pop_first() else { break };
             task.abort();
         }
-        let target = endpoint.target(peer, role, generation);
         let transport = way.rung.transport.clone();
+        let target = endpoint.target(peer, role, generation);
         let patient = role == DialRole::Answerer && way.rung.class == Class::Fallback;
         if patient {
-            self.running.retain(|_, (of, task)| {
-                let stays = *of != transport;
-                if !stays {
-                    task.abort();
-                }
-                stays
-            });
+            // The side that leads dials its fallback once at a time: over there an older one is over.
+            for (_, (_, task)) in self.running.extract_if(.., |_, (of, _)| *of == transport) {
+                task.abort();
+            }
         }
-        let report = self.report.clone();
-        let task = self.tasks.spawn(async move {
-            let tell = async |news| {
-                let transport = way.rung.transport.clone();
-                let _ = report.send(DialReport { generation, transport, news }).await;
-            };
-            let mut answered = false;
-            let dial = async {
-                loop {
-                    match endpoint.dial(&way, &target).await {
-                        Err(error) if patient && error.kind.verdict() == Verdict::CountAndRetry => {
-                            tell(DialNews::Again(error)).await;
-                            tokio::time::sleep(AGAIN.mul_f64(rand::random_range(0.5..1.0))).await;
-                        }
-                        outcome => break outcome,
-                    }
-                }
-            };
-            tokio::pin!(dial);
-            let outcome = loop {
-                tokio::select! {
-                    outcome = &mut dial => break outcome,
-                    () = target.progress.answered(), if !answered => {
-                        answered = true;
-                        tell(DialNews::Answered).await;
-                    }
-                    () = tokio::time::sleep_until(deadline) => {
-                        let id = way.rung.transport.clone();
-                        break Err(ConnectError::new(id, "dial", ConnectErrorKind::TimedOut));
-                    }
-                }
-            };
-            tell(outcome.map_or_else(DialNews::Failed, DialNews::Succeeded)).await;
-        });
+        let attempt = Attempt { endpoint, way, target, patient, report: self.report.clone() };
+        let task = self.tasks.spawn(attempt.run(deadline));
         self.running.insert(generation, (transport, task));
     }
 
@@ -142,8 +104,135 @@ impl Dials {
     }
 }
 
+/// One dial, and whom it tells.
+struct Attempt {
+    endpoint: Arc<Endpoint>,
+    way: Way,
+    target: Target,
+    /// Tries again until the deadline: the other side may be there already and wait.
+    patient: bool,
+    report: mpsc::Sender<DialReport>,
+}
+
+impl Attempt {
+    async fn run(self, deadline: Instant) {
+        let mut answered = false;
+        let dial = self.dial();
+        tokio::pin!(dial);
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut dial => break outcome,
+                () = self.target.progress.answered(), if !answered => {
+                    answered = true;
+                    self.tell(DialNews::Answered).await;
+                }
+                () = tokio::time::sleep_until(deadline) => {
+                    let id = self.way.rung.transport.clone();
+                    break Err(ConnectError::new(id, "dial", ConnectErrorKind::TimedOut));
+                }
+            }
+        };
+        self.tell(outcome.map_or_else(DialNews::Failed, DialNews::Succeeded)).await;
+    }
+
+    async fn dial(&self) -> Result<Sealed, ConnectError> {
+        loop {
+            match self.endpoint.dial(&self.way, &self.target).await {
+                Err(error) if self.patient && error.kind.verdict() == Verdict::CountAndRetry => {
+                    self.tell(DialNews::Again(error)).await;
+                    tokio::time::sleep(AGAIN.mul_f64(rand::random_range(0.5..1.0))).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn tell(&self, news: DialNews) {
+        let (generation, transport) = (self.target.generation, self.way.rung.transport.clone());
+        let _ = self.report.send(DialReport { generation, transport, news }).await;
+    }
+}
+
 /// Dials of one session at one time: three raced attempts on each of two primary rungs, and the fallback.
 const RUNNING: usize = 8;
 
 /// Between two attempts of the side that answers: about what the leading side waits at first.
 const AGAIN: Duration = Duration::from_millis(400);
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use transport_core::{
+        Connector, SessionId, Transport,
+        secure::{Access, HostKey, SessionSecret},
+    };
+
+    use super::*;
+    use crate::endpoint::Party;
+
+    /// Fails every time, in the same way.
+    #[derive(Debug)]
+    struct Closed(TransportId, ConnectErrorKind);
+
+    #[async_trait]
+    impl Connector for Closed {
+        fn id(&self) -> TransportId {
+            self.0.clone()
+        }
+
+        async fn connect(&self, _: &Target) -> Result<Box<dyn Transport>, ConnectError> {
+            Err(ConnectError::new(self.id(), "test", self.1))
+        }
+    }
+
+    fn way(kind: ConnectErrorKind, of: fn(Arc<dyn Connector>) -> Way) -> Way {
+        of(Arc::new(Closed(TransportId::from_static("test"), kind)))
+    }
+
+    fn start(dials: &mut Dials, way: &Way, role: DialRole, generation: u32) {
+        let peer = PeerId::from_bytes([2; 16]);
+        let endpoint = Endpoint {
+            session: SessionId::from_bytes([1; 16]),
+            local: PeerId::from_bytes([3; 16]),
+            secret: SessionSecret::from_bytes([4; 32]),
+            party: Party::Host { key: HostKey::from_bytes([5; 32]), access: Access::Full },
+        };
+        let deadline = Instant::now() + Duration::from_secs(12);
+        dials.start(Arc::new(endpoint), way.clone(), peer, role, Generation(generation), deadline);
+    }
+
+    /// How often the first dial is tried, and how it ends.
+    async fn attempts(way: Way, role: DialRole) -> (u32, ConnectErrorKind) {
+        let mut dials = Dials::new();
+        start(&mut dials, &way, role, 1);
+        let mut tried = 0;
+        loop {
+            match dials.next().await.news {
+                DialNews::Again(_) => tried += 1,
+                DialNews::Failed(error) if tried > 0 => return (tried, error.kind),
+                DialNews::Failed(error) => return (1, error.kind),
+                news => panic!("{news:?}"),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_side_that_answers_a_fallback_tries_again_until_its_time_is_over() {
+        use ConnectErrorKind::{Rejected, TimedOut, Unreachable};
+        let (tried, end) = attempts(way(Unreachable, Way::fallback), DialRole::Answerer).await;
+        assert!((30..=60).contains(&tried) && end == TimedOut, "{tried} {end}");
+        assert_eq!(attempts(way(Rejected, Way::fallback), DialRole::Answerer).await, (1, Rejected));
+        assert_eq!(attempts(way(Unreachable, Way::fallback), DialRole::Offerer).await, (1, Unreachable));
+        assert_eq!(attempts(way(Unreachable, Way::direct), DialRole::Answerer).await, (1, Unreachable));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newer_dial_of_the_fallback_ends_the_older_one() {
+        let mut dials = Dials::new();
+        let way = way(ConnectErrorKind::Unreachable, Way::fallback);
+        start(&mut dials, &way, DialRole::Answerer, 1);
+        start(&mut dials, &way, DialRole::Answerer, 2);
+        assert!(!dials.is_running(Generation(1)) && dials.is_running(Generation(2)));
+        assert_eq!(dials.next().await.generation, Generation(2));
+    }
+}
