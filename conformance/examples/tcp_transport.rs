@@ -103,6 +103,7 @@ impl TcpTransport {
         let profile = Profile {
             transport: ID,
             path: "plain tcp".into(),
+            channel_binding: Bytes::new(),
             datagram: lane(Carriage::Emulated),
             reliable: lane(Carriage::Native),
             in_flight: QUEUE,

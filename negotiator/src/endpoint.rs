@@ -130,8 +130,10 @@ impl Endpoint {
             Party::Host { .. } => (target.peer, target.local),
             Party::Viewer { .. } => (target.local, target.peer),
         };
-        let transport = link.profile().transport.clone();
-        let binding = Binding::new(self.session, joiner, host, transport, target.generation);
+        let profile = link.profile();
+        let mut binding =
+            Binding::new(self.session, joiner, host, profile.transport.clone(), target.generation);
+        binding.extra = profile.channel_binding.clone();
         let config = SecureConfig::new(binding, self.secret.clone(), now);
         match &self.party {
             Party::Host { key, access } => {

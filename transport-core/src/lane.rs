@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, num::NonZeroUsize};
 
+use bytes::Bytes;
+
 use crate::ids::TransportId;
 
 /// One of the two lanes every transport carries.
@@ -48,6 +50,10 @@ pub struct Profile {
     pub transport: TransportId,
     /// The path in words a person understands, without secrets: `"udp, host to host"`.
     pub path: Cow<'static, str>,
+    /// What tells this very path from any other, the same bytes on both ends (channel binding, RFC 5056): the
+    /// handshake of [`Secure`](crate::secure::Secure) fails where somebody in the middle joins two paths. Empty for
+    /// a path that has no keys of its own.
+    pub channel_binding: Bytes,
     /// The datagram lane.
     pub datagram: LaneProfile,
     /// The reliable lane. Its `max_message` is at least [`MIN_RELIABLE_MESSAGE`].

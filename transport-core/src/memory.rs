@@ -35,6 +35,7 @@ pub fn profile(queue_bytes: usize, max_message: usize) -> Profile {
     Profile {
         transport: ID,
         path: Cow::Borrowed("memory"),
+        channel_binding: Bytes::new(),
         datagram: lane.clone(),
         reliable: lane,
         in_flight: queue_bytes,

@@ -156,8 +156,10 @@ impl WebRtcTransport {
         shared: Arc<Shared>,
         datagrams: Carriage,
         path: &'static str,
+        channel_binding: Bytes,
     ) -> Self {
-        let profile = profile(config, config.max_chunk.get() - PREFIX, datagrams, path);
+        let mut profile = profile(config, config.max_chunk.get() - PREFIX, datagrams, path);
+        profile.channel_binding = channel_binding;
         Self { profile, shared }
     }
 }
@@ -230,6 +232,7 @@ fn profile(config: &WebRtcConfig, max_message: usize, datagrams: Carriage, path:
     Profile {
         transport: config.id(),
         path: path.into(),
+        channel_binding: Bytes::new(),
         datagram: lane(datagrams, config.datagram_queue),
         reliable: lane(Carriage::Native, config.reliable_queue),
         in_flight: config.send_buffer.saturating_add(config.reliable_queue.get()),

@@ -12,6 +12,7 @@ use beach_lifeguard_client::{
     frame::{HEADER_BYTES, MAX_FRAME_BYTES},
     hello::{Compression, PROTOCOL_VERSION},
 };
+use bytes::Bytes;
 use rustls::ClientConfig;
 use tokio::{
     sync::{Mutex, watch},
@@ -210,6 +211,7 @@ impl WsFallbackConnector {
         Ok(Profile {
             transport: ID,
             path: format!("websocket through the relay at {}", url.host_str().unwrap_or("?")).into(),
+            channel_binding: Bytes::new(),
             datagram: lane(Carriage::Emulated, self.config.datagram_bytes),
             reliable: lane(Carriage::Native, self.config.reliable_bytes),
             in_flight: in_flight.max(max_message),

@@ -23,6 +23,8 @@ async fn says_what_it_is(ctx: &Ctx) -> Result<()> {
     }
     let (near, far) = (&link.near.profile().transport, &link.far.profile().transport);
     ensure!(near == far, "the ends disagree on the transport's name: {near} and {far}");
+    let [near, far] = [&link.near, &link.far].map(|end| &end.profile().channel_binding);
+    ensure!(near == far, "the ends disagree on what tells this path from others: {near:x} and {far:x}");
     Ok(())
 }
 

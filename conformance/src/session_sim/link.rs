@@ -27,6 +27,7 @@ pub fn open(fault: Fault, limits: Limits) -> (SimTransport, SimTransport, SimPat
     let profile = Profile {
         transport: TransportId::from_static("x-simulated"),
         path: "simulated".into(),
+        channel_binding: Bytes::new(),
         datagram: lane.clone(),
         reliable: lane,
         in_flight: limits.queue_bytes,

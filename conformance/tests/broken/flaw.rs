@@ -5,6 +5,7 @@
 pub(crate) enum Flaw {
     AcceptsEmpty,
     AcceptsTooLarge,
+    BindingsDiffer,
     BlocksInClose,
     BlocksInTrySend,
     ChangesItsProfile,
@@ -50,6 +51,7 @@ pub(crate) enum Flaw {
 /// Each flaw, the case meant for it, and what such a transport does.
 pub(crate) const FLAWS: &[(Flaw, &str, &str)] = &[
     (Flaw::NamesDiffer, "profile::says_what_it_is", "has another name on each end"),
+    (Flaw::BindingsDiffer, "profile::says_what_it_is", "binds each end to another path"),
     (Flaw::NarrowLane, "profile::holds_the_smallest_message", "takes 500 bytes at most on its reliable lane"),
     (Flaw::ChangesItsProfile, "profile::never_changes", "shows another profile once it has ended"),
     (Flaw::Truncates, "delivery::sizes_around_every_boundary", "cuts messages after 4,096 bytes"),

@@ -42,6 +42,9 @@ impl Broken {
         if flaw == Some(Flaw::NamesDiffer) && side == Side::B {
             profile.transport = TransportId::from_static("somebody-else");
         }
+        if flaw == Some(Flaw::BindingsDiffer) && side == Side::B {
+            profile.channel_binding = Bytes::from_static(b"another");
+        }
         if flaw == Some(Flaw::NarrowLane) {
             profile.reliable.max_message = NonZeroUsize::new(500).expect("not 0");
         }

@@ -22,8 +22,8 @@ pub struct Binding {
     pub transport: TransportId,
     /// The attempt: keys of one never fit another.
     pub generation: Generation,
-    /// Whatever else ties the handshake to the path, the same bytes on both sides: for WebRTC the
-    /// two DTLS fingerprints, the joiner's first.
+    /// Whatever else ties the handshake to the path, the same bytes on both sides: the transport's
+    /// [`channel_binding`](crate::Profile::channel_binding).
     pub extra: Bytes,
 }
 

@@ -195,10 +195,12 @@ impl<'a> Dial<'a> {
     /// Hands everything to a supervisor.
     async fn finish(self) -> WebRtcTransport {
         let path = self.peer.path().await.unwrap_or("udp");
+        // Without it the handshake fails, as it must.
+        let binding = self.peer.channel_binding(self.role).await.unwrap_or_default();
         let [datagram, reliable] = self.channels;
         let [readers, reader] = self.readers;
         let carriage = if datagram.is_some() { Carriage::Native } else { Carriage::Emulated };
-        let transport = WebRtcTransport::new(self.config, self.shared.clone(), carriage, path);
+        let transport = WebRtcTransport::new(self.config, self.shared.clone(), carriage, path, binding);
         if let Some(reliable) = reliable {
             let link = Link {
                 shared: self.shared,

@@ -11,13 +11,15 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures::FutureExt;
 use rustls::ClientConfig;
+use sha2::{Digest, Sha256};
 use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
 };
-use transport_core::Lane;
+use transport_core::{DialRole, Lane};
 use webrtc::{
     api::APIBuilder,
     data::data_channel::DataChannel,
@@ -175,6 +177,21 @@ impl Peer {
         let pair = dtls.ice_transport().get_selected_candidate_pair().await?;
         let relayed = [pair.local.typ, pair.remote.typ].contains(&RTCIceCandidateType::Relay);
         Some(if relayed { "through a TURN server" } else { "udp, direct" })
+    }
+
+    /// SHA-256 of the two certificates that DTLS runs between, the offerer's first: 64 bytes. `None` before the
+    /// handshake.
+    pub(crate) async fn channel_binding(&self, role: DialRole) -> Option<Bytes> {
+        let dtls = self.pc().ok()?.dtls_transport();
+        let certificate = dtls.get_remote_certificate().await;
+        let theirs = (!certificate.is_empty()).then(|| Sha256::digest(&certificate).to_vec())?;
+        let ours = dtls.get_local_parameters().ok()?.fingerprints.into_iter().next()?;
+        let ours: Option<Vec<u8>> =
+            ours.value.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+        Some(match role {
+            DialRole::Offerer => [ours?, theirs].concat().into(),
+            DialRole::Answerer => [theirs, ours?].concat().into(),
+        })
     }
 
     pub(crate) async fn close(mut self) {

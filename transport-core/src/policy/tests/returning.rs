@@ -161,3 +161,25 @@ fn when_the_last_return_of_the_budget_dies_it_speaks_for_the_rungs_it_raced_as_w
         assert_eq!(drive.dials(&RELAY).last() == Some(&30.0), raced);
     }
 }
+
+#[test]
+fn a_path_that_won_over_a_dead_relay_speaks_for_the_rungs_it_raced_and_no_others() {
+    for (turn, raced) in [(Fate::Silent, true), (Fate::Fails(0.05, ConnectErrorKind::Rejected), false)] {
+        let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
+        drive.start().until(10.0).event(Event::Override(Override::ForceFallback)).until(20.0);
+        drive.fate(TURN, turn).event(Event::Override(Override::Auto)).lose().until(21.0);
+        assert_eq!((drive.on(), drive.snapshot().moves), (Some(WEBRTC), 2));
+        drive.fate(WEBRTC, Fate::Silent).until(30.0).lose();
+        assert_eq!(drive.dials(&RELAY).last() == Some(&30.0), raced, "{:?}", drive.dials(&RELAY));
+    }
+}
+
+#[test]
+fn the_death_of_a_first_path_is_no_failed_return_and_lengthens_no_dwell() {
+    let mut drive = Drive::new();
+    drive.start().until(10.0).fate(WEBRTC, Fate::Silent).lose().until(40.0);
+    assert_eq!(drive.on(), Some(RELAY));
+    let connected = stand_by(&mut drive);
+    drive.until(connected + 5.001);
+    assert_eq!(drive.on(), Some(WEBRTC));
+}
