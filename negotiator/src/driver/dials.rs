@@ -65,8 +65,9 @@ impl Dials {
         let patient = role == DialRole::Answerer && way.rung.class == Class::Fallback;
         if patient {
             // The side that leads dials its fallback once at a time: over there an older one is over.
-            for (_, (_, task)) in self.running.extract_if(.., |_, (of, _)| *of == transport) {
-                task.abort();
+            let older = self.running.iter().filter(|(_, (of, _))| *of == transport);
+            for generation in older.map(|(generation, _)| *generation).collect::<Vec<_>>() {
+                self.cancel(generation);
             }
         }
         let attempt = Attempt { endpoint, way, target, patient, report: self.report.clone() };
