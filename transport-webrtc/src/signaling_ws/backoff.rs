@@ -36,7 +36,7 @@ mod tests {
         let mut backoff = Backoff::default();
         let ceilings: Vec<u128> = (0..40).map(|_| backoff.next(1.0).as_millis()).collect();
         assert_eq!(ceilings[..4], [300, 330, 363, 399]);
-        assert_eq!((ceilings[33], ceilings[34], ceilings[39]), (6_968, 7_000, 7_000));
+        assert_eq!((ceilings[33], ceilings[34], ceilings[39]), (6_967, 7_000, 7_000));
         backoff.reset();
         assert_eq!(backoff.next(0.5), Duration::from_millis(150));
     }
