@@ -1,7 +1,12 @@
-//! ChaCha20-Poly1305 (RFC 8439), by the library this build has.
+//! The ciphers of the seal, by the library this build has.
 //!
-//! With the feature `aws-lc` it is AWS-LC's assembly, about twice as fast on 16 KiB (ADR 0008); without, portable Rust and no C
-//! compiler. Both make the same bytes, so peers need not agree on it.
+//! | session version | cipher | |
+//! |---|---|---|
+//! | 1 | ChaCha20-Poly1305 (RFC 8439) | everywhere |
+//! | 2 | AES-256-GCM (NIST SP 800-38D) | where the processor computes it (ADR 0010) |
+//!
+//! With the feature `aws-lc` both are AWS-LC's assembly; without, there is version 1 alone, in portable Rust that needs no C
+//! compiler. A version makes the same bytes either way.
 
 #[cfg(feature = "aws-lc")]
 pub(super) use self::aws_lc::Cipher;
@@ -10,22 +15,59 @@ pub(super) use self::portable::Cipher;
 
 pub(super) const TAG: usize = 16;
 
+/// What a session version seals with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Suite {
+    ChaCha20Poly1305,
+    #[cfg(feature = "aws-lc")]
+    Aes256Gcm,
+}
+
+impl Suite {
+    /// The cipher of a session version; `None` if this build does not speak it.
+    pub(super) const fn of(version: u16) -> Option<Self> {
+        match version {
+            1 => Some(Self::ChaCha20Poly1305),
+            #[cfg(feature = "aws-lc")]
+            2 => Some(Self::Aes256Gcm),
+            _ => None,
+        }
+    }
+}
+
+/// Whether this machine should offer version 2. Without its instructions AES is slow, and other programs on the machine may
+/// learn keys from its timing.
+pub(super) fn has_aes_instructions() -> bool {
+    #[cfg(all(feature = "aws-lc", target_arch = "x86_64"))]
+    let has = std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq");
+    #[cfg(all(feature = "aws-lc", target_arch = "aarch64"))]
+    let has =
+        std::arch::is_aarch64_feature_detected!("aes") && std::arch::is_aarch64_feature_detected!("pmull");
+    #[cfg(not(all(feature = "aws-lc", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    let has = false;
+    has
+}
+
 /// A message that does not verify: altered, replayed, out of order, or not from the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Forged;
 
 #[cfg(feature = "aws-lc")]
 mod aws_lc {
-    use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+    use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
-    use super::{Forged, TAG};
+    use super::{Forged, Suite, TAG};
 
     /// Wipes its key when dropped.
     pub(in super::super) struct Cipher(LessSafeKey);
 
     impl Cipher {
-        pub(in super::super) fn new(key: &[u8; 32]) -> Self {
-            Self(LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).expect("a key of 32 bytes")))
+        pub(in super::super) fn new(suite: Suite, key: &[u8; 32]) -> Self {
+            let algorithm = match suite {
+                Suite::ChaCha20Poly1305 => &CHACHA20_POLY1305,
+                Suite::Aes256Gcm => &AES_256_GCM,
+            };
+            Self(LessSafeKey::new(UnboundKey::new(algorithm, key).expect("a key of 32 bytes")))
         }
 
         /// Encrypts in place. A nonce must be new for each call.
@@ -37,7 +79,7 @@ mod aws_lc {
         ) -> [u8; TAG] {
             let nonce = Nonce::assume_unique_for_key(nonce);
             let sealed = self.0.seal_in_place_separate_tag(nonce, Aad::from(associated), text);
-            let tag = sealed.expect("the cipher refuses only beyond 256 GiB (RFC 8439 §2.8)");
+            let tag = sealed.expect("either cipher refuses only beyond 64 GiB");
             tag.as_ref().try_into().expect("a tag of 16 bytes")
         }
 
@@ -56,17 +98,18 @@ mod aws_lc {
     }
 }
 
-#[cfg(any(test, not(feature = "aws-lc")))]
+#[cfg(not(feature = "aws-lc"))]
 mod portable {
     use chacha20poly1305::{AeadInPlace, ChaCha20Poly1305, KeyInit};
 
-    use super::{Forged, TAG};
+    use super::{Forged, Suite, TAG};
 
     /// Wipes its key when dropped.
     pub(in super::super) struct Cipher(ChaCha20Poly1305);
 
     impl Cipher {
-        pub(in super::super) fn new(key: &[u8; 32]) -> Self {
+        pub(in super::super) fn new(suite: Suite, key: &[u8; 32]) -> Self {
+            let Suite::ChaCha20Poly1305 = suite;
             Self(ChaCha20Poly1305::new(key.into()))
         }
 
@@ -97,34 +140,53 @@ mod portable {
 
 #[cfg(test)]
 mod tests {
+    use aes_gcm::Aes256Gcm;
+    use chacha20poly1305::{
+        ChaCha20Poly1305,
+        aead::{AeadInPlace, KeyInit, consts::U12, consts::U16, generic_array::GenericArray},
+    };
+
     use super::*;
 
     const KEY: [u8; 32] = [7; 32];
 
-    #[test]
-    fn what_either_library_seals_both_open() {
-        let (ours, portable) = (Cipher::new(&KEY), portable::Cipher::new(&KEY));
+    /// Compares with a library that shares no code with the ciphers above.
+    fn agrees_with<A: AeadInPlace<NonceSize = U12, TagSize = U16> + KeyInit>(suite: Suite) {
+        let (ours, other) = (Cipher::new(suite, &KEY), A::new(GenericArray::from_slice(&KEY)));
         for len in [1, 15, 16, 17, 255, 16 * 1024] {
             let (nonce, associated, text) = ([len as u8; 12], [3; 8], vec![9; len]);
-            let (mut one, mut other) = (text.clone(), text.clone());
-            let tags = [ours.seal(nonce, associated, &mut one), portable.seal(nonce, associated, &mut other)];
-            assert_eq!((&one, tags[0]), (&other, tags[1]), "{len} bytes");
-            assert_eq!(portable.open(nonce, associated, &mut one, &tags[0]), Ok(()));
-            assert_eq!(ours.open(nonce, associated, &mut other, &tags[0]), Ok(()));
-            assert_eq!((one, other), (text.clone(), text));
+            let (mut by_us, mut by_other) = (text.clone(), text.clone());
+            let tag = ours.seal(nonce, associated, &mut by_us);
+            let others = other.encrypt_in_place_detached(&nonce.into(), &associated, &mut by_other).unwrap();
+            assert_eq!((&by_us, &tag[..]), (&by_other, &others[..]), "{len} bytes");
+            assert_eq!(ours.open(nonce, associated, &mut by_other, &tag), Ok(()));
+            assert_eq!(by_other, text);
         }
     }
 
     #[test]
+    fn each_version_is_the_cipher_it_says() {
+        agrees_with::<ChaCha20Poly1305>(Suite::of(1).unwrap());
+        match Suite::of(2) {
+            Some(suite) => agrees_with::<Aes256Gcm>(suite),
+            None => assert!(!cfg!(feature = "aws-lc") && !has_aes_instructions()),
+        }
+        assert_eq!((Suite::of(0), Suite::of(3)), (None, None));
+    }
+
+    #[test]
     fn every_part_is_verified() {
-        let cipher = Cipher::new(&KEY);
-        let (nonce, associated, mut text) = ([1; 12], [2; 8], *b"hello");
-        let tag = cipher.seal(nonce, associated, &mut text);
-        let open = |nonce, associated, mut text: [u8; 5], tag| cipher.open(nonce, associated, &mut text, tag);
-        assert_eq!(open(nonce, associated, text, &tag), Ok(()));
-        assert_eq!(open([0; 12], associated, text, &tag), Err(Forged));
-        assert_eq!(open(nonce, [0; 8], text, &tag), Err(Forged));
-        assert_eq!(open(nonce, associated, [0; 5], &tag), Err(Forged));
-        assert_eq!(open(nonce, associated, text, &[0; 16]), Err(Forged));
+        for suite in [1, 2].into_iter().filter_map(Suite::of) {
+            let cipher = Cipher::new(suite, &KEY);
+            let (nonce, associated, mut text) = ([1; 12], [2; 8], *b"hello");
+            let tag = cipher.seal(nonce, associated, &mut text);
+            let open =
+                |nonce, associated, mut text: [u8; 5], tag| cipher.open(nonce, associated, &mut text, tag);
+            assert_eq!(open(nonce, associated, text, &tag), Ok(()));
+            assert_eq!(open([0; 12], associated, text, &tag), Err(Forged));
+            assert_eq!(open(nonce, [0; 8], text, &tag), Err(Forged));
+            assert_eq!(open(nonce, associated, [0; 5], &tag), Err(Forged));
+            assert_eq!(open(nonce, associated, text, &[0; 16]), Err(Forged));
+        }
     }
 }

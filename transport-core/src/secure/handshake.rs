@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 0 | 1 | form, 1 |
 //! | 1 | 1 | number of session versions offered, n ≥ 1 |
-//! | 2 | 2n | the versions, big-endian |
+//! | 2 | 2n | the versions, big-endian, the joiner's best first |
 //! | 2 + 2n | | Noise message; its payload is the access asked for (u8) and the application's bytes |
 //!
 //! and the answer is one Noise message whose payload is `1`, version u16, access u8, application's
@@ -24,8 +24,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use snow::{Builder, HandshakeState};
 use zeroize::Zeroizing;
 
-pub use super::terms::{Access, Agreed, Answer, Binding, MAX_APP_BYTES, Request, VERSIONS};
+pub use super::terms::{Access, Agreed, Answer, Binding, MAX_APP_BYTES, Request, versions};
 use super::{
+    cipher::Suite,
     keys::{DirectionKeys, SessionKeys, ShortAuth},
     secret::{HostKey, HostPublicKey, SessionSecret},
     terms::{FORM, MAX_VERSIONS},
@@ -79,10 +80,11 @@ impl Initiator {
                 let version = u16::from_be_bytes(*version);
                 let (access, app) = rest.split_first().ok_or(HandshakeError::Malformed)?;
                 let access = Access::from_byte(*access).ok_or(HandshakeError::Malformed)?;
+                let suite = Suite::of(version).ok_or(HandshakeError::Malformed)?;
                 if !self.versions.contains(&version) || access > self.asked {
                     return Err(HandshakeError::Malformed);
                 }
-                let (keys, short_auth) = split(self.noise, true);
+                let (keys, short_auth) = split(self.noise, suite, true);
                 let app = Bytes::copy_from_slice(app);
                 Ok((Agreed { version, access, app, short_auth }, keys))
             }
@@ -142,6 +144,7 @@ impl Responder {
         app: &[u8],
     ) -> Result<(Bytes, Agreed, SessionKeys), HandshakeError> {
         let version = self.request.common_version().ok_or(HandshakeError::NoCommonVersion)?;
+        let suite = Suite::of(version).ok_or(HandshakeError::NoCommonVersion)?;
         if app.len() > MAX_APP_BYTES {
             return Err(HandshakeError::TooLong);
         }
@@ -151,7 +154,7 @@ impl Responder {
         payload.put_u8(access.to_byte());
         payload.put_slice(app);
         let message = write(&mut self.noise, &payload)?;
-        let (keys, short_auth) = split(self.noise, false);
+        let (keys, short_auth) = split(self.noise, suite, false);
         Ok((message.into(), Agreed { version, access, app: self.request.app, short_auth }, keys))
     }
 
@@ -255,13 +258,15 @@ fn split_offer(message: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Takes the two keys of the split, and nothing else, out of a finished handshake.
-fn split(mut noise: HandshakeState, initiator: bool) -> (SessionKeys, ShortAuth) {
+fn split(mut noise: HandshakeState, suite: Suite, initiator: bool) -> (SessionKeys, ShortAuth) {
     let hash = Zeroizing::new(noise.get_handshake_hash().to_vec());
     let (to_host, to_joiner) = noise.dangerously_get_raw_split();
     let (to_host, to_joiner) = (Zeroizing::new(to_host), Zeroizing::new(to_joiner));
     let (send, receive) = if initiator { (&to_host, &to_joiner) } else { (&to_joiner, &to_host) };
-    let keys =
-        SessionKeys { send: DirectionKeys::new(send, &hash), receive: DirectionKeys::new(receive, &hash) };
+    let keys = SessionKeys {
+        send: DirectionKeys::new(suite, send, &hash),
+        receive: DirectionKeys::new(suite, receive, &hash),
+    };
     (keys, ShortAuth::new(&hash))
 }
 

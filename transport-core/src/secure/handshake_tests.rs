@@ -46,8 +46,8 @@ fn both_sides_agree_on_keys_access_version_and_six_digits() {
     assert_eq!(responder.request(), &request());
     let (answer, on_host, mut host_keys) = responder.accept(Access::ReadOnly, b"welcome").unwrap();
     let (on_joiner, mut joiner_keys) = initiator.finish(&answer).unwrap();
-    assert_eq!((on_joiner.access, on_joiner.version), (Access::ReadOnly, 1));
-    assert_eq!((on_host.access, on_host.version), (Access::ReadOnly, 1));
+    assert_eq!((on_joiner.access, on_joiner.version), (Access::ReadOnly, versions()[0]));
+    assert_eq!((on_host.access, on_host.version), (Access::ReadOnly, versions()[0]));
     assert_eq!((&on_joiner.app[..], &on_host.app[..]), (&b"welcome"[..], &b"viewer 1.2"[..]));
     assert_eq!(on_joiner.short_auth, on_host.short_auth);
     assert_eq!(on_joiner.short_auth.to_string().len(), 7);
@@ -68,7 +68,7 @@ fn both_sides_agree_on_keys_access_version_and_six_digits() {
 }
 
 fn spare_chain() -> crate::secure::seal::Chain {
-    crate::secure::seal::Chain::new(&[0; 32], &[0; 32], b"spare")
+    crate::secure::seal::Chain::new(Suite::ChaCha20Poly1305, &[0; 32], &[0; 32], b"spare")
 }
 
 #[test]
@@ -174,6 +174,28 @@ fn a_peer_of_another_version_is_told_so() {
 }
 
 #[test]
+fn the_joiner_chooses_among_what_both_speak_and_the_seal_is_that_versions() {
+    let hello = Bytes::from_static(b"hello");
+    let mut seen = Vec::new();
+    for version in versions().iter().copied() {
+        let ask = Request { versions: vec![7, version, 1], ..request() };
+        let (initiator, message) = Initiator::start(&binding(), &secret(), key().public(), &ask).unwrap();
+        let (answer, on_host, host) =
+            read_with(&binding(), &message).unwrap().accept(Access::Full, b"").unwrap();
+        let (on_joiner, joiner) = initiator.finish(&answer).unwrap();
+        assert_eq!((on_host.version, on_joiner.version), (version, version));
+        let (now, rekey) = (std::time::Instant::now(), crate::secure::Rekey::default());
+        let mut sealer = crate::secure::seal::Sealer::new(host.send.reliable, true, rekey, now);
+        let sealed = sealer.seal(crate::secure::seal::Kind::Data, hello.clone()).into_parts().0;
+        let mut opener = crate::secure::seal::OrderedOpener::new(joiner.receive.reliable);
+        assert_eq!(opener.open(sealed).unwrap().1, hello);
+        seen.push(Suite::of(version).unwrap());
+    }
+    assert_eq!(seen.pop(), Some(Suite::ChaCha20Poly1305), "spoken everywhere, and the last choice");
+    assert!(!seen.contains(&Suite::ChaCha20Poly1305));
+}
+
+#[test]
 fn what_does_not_fit_is_refused_before_it_is_sent() {
     for (len, versions, good) in [(1_024, 16, true), (1_025, 1, false), (0, 0, false), (0, 17, false)] {
         let ask =
@@ -190,7 +212,7 @@ fn what_does_not_fit_is_refused_before_it_is_sent() {
 #[test]
 fn the_prologue_is_pinned() {
     let extra = Binding { extra: Bytes::from_static(b"ab"), ..binding() };
-    let prologue = extra.prologue(&request().offer());
+    let prologue = extra.prologue(&Request { versions: vec![1], ..request() }.offer());
     let expected = [
         "00000011",
         "62656163682f312f68616e647368616b65", // beach/1/handshake

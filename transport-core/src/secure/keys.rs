@@ -5,7 +5,7 @@ use std::fmt;
 use hkdf::Hkdf;
 use sha2::Sha256;
 
-use super::{seal::Chain, secret::expand};
+use super::{cipher::Suite, seal::Chain, secret::expand};
 
 /// The keys of one link. They are used up by the seal and cannot be looked at.
 pub struct SessionKeys {
@@ -26,11 +26,9 @@ pub(super) struct DirectionKeys {
 }
 
 impl DirectionKeys {
-    pub(super) fn new(split: &[u8; 32], handshake_hash: &[u8]) -> Self {
-        Self {
-            reliable: Chain::new(split, handshake_hash, b"beach/1/lane/reliable"),
-            datagram: Chain::new(split, handshake_hash, b"beach/1/lane/datagram"),
-        }
+    pub(super) fn new(suite: Suite, split: &[u8; 32], handshake_hash: &[u8]) -> Self {
+        let chain = |lane| Chain::new(suite, split, handshake_hash, lane);
+        Self { reliable: chain(b"beach/1/lane/reliable"), datagram: chain(b"beach/1/lane/datagram") }
     }
 }
 

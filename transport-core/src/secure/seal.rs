@@ -4,7 +4,7 @@
 //!
 //! | length | what |
 //! |---|---|
-//! | n + 1 | payload and kind byte, encrypted with ChaCha20-Poly1305 (RFC 8439) |
+//! | n + 1 | payload and kind byte, encrypted with the cipher of the session version |
 //! | 16 | tag |
 //! | 2 | epoch, big-endian |
 //! | 6 | counter within the epoch, big-endian |
@@ -14,6 +14,11 @@
 //! message; so no nonce ever repeats. On the reliable lane the associated data is the message's
 //! number, which is not sent: a message that is missing, doubled or out of order does not verify.
 //! Keys only go forward: the key of an epoch cannot be had from that of a later one.
+//!
+//! | session version | cipher |
+//! |---|---|
+//! | 1 | ChaCha20-Poly1305 (RFC 8439) |
+//! | 2 | AES-256-GCM (NIST SP 800-38D) |
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +27,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 
 use super::{
-    cipher::{Cipher, Forged, TAG},
+    cipher::{Cipher, Forged, Suite, TAG},
     secret::{Key, expand},
     window::ReplayWindow,
 };
@@ -34,7 +39,7 @@ pub const SEAL_OVERHEAD: usize = KIND + TAG + HEADER;
 ///
 /// # Defaults
 ///
-/// 1 GiB or 10 minutes, whichever comes first: far inside what the cipher allows, and short enough
+/// 1 GiB or 10 minutes, whichever comes first: far inside what either cipher allows, and short enough
 /// that a key found later opens little.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -281,20 +286,24 @@ impl WindowedOpener {
 
 /// The keys of one lane and direction from some epoch on. Stepping forward is easy, backward
 /// impossible.
-pub(super) struct Chain(Key);
+pub(super) struct Chain {
+    suite: Suite,
+    key: Key,
+}
 
 impl Chain {
     /// Derives the chain of one lane from a direction's key of the handshake's split.
-    pub(super) fn new(split: &[u8; 32], handshake_hash: &[u8], lane: &[u8]) -> Self {
-        Self(expand(&Hkdf::<Sha256>::new(Some(handshake_hash), split), lane))
+    pub(super) fn new(suite: Suite, split: &[u8; 32], handshake_hash: &[u8], lane: &[u8]) -> Self {
+        Self { suite, key: expand(&Hkdf::<Sha256>::new(Some(handshake_hash), split), lane) }
     }
 
     fn step(&self, epoch: u16) -> (EpochKey, Self) {
         // A derived key is as long as the hash, which is what HKDF asks of a pseudo-random key.
-        let hkdf = Hkdf::<Sha256>::from_prk(&*self.0).expect("32 bytes");
+        let hkdf = Hkdf::<Sha256>::from_prk(&*self.key).expect("32 bytes");
         let key = expand(&hkdf, b"beach/1/epoch-key");
-        let cipher = Cipher::new(&key);
-        (EpochKey { epoch, cipher }, Self(expand(&hkdf, b"beach/1/next-epoch")))
+        let cipher = Cipher::new(self.suite, &key);
+        let next = Self { suite: self.suite, key: expand(&hkdf, b"beach/1/next-epoch") };
+        (EpochKey { epoch, cipher }, next)
     }
 }
 

@@ -7,8 +7,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::secure::{testing::hex, window::WIDTH};
 
+const SUITE: Suite = Suite::ChaCha20Poly1305;
+
 fn chain() -> Chain {
-    Chain::new(&[1; 32], &[2; 32], b"beach/1/lane/reliable")
+    Chain::new(SUITE, &[1; 32], &[2; 32], b"beach/1/lane/reliable")
 }
 
 fn sealer(ordered: bool, now: Instant) -> Sealer {
@@ -147,9 +149,9 @@ fn another_lane_direction_or_handshake_does_not_open_it() {
     let now = Instant::now();
     let message = sealed(&mut sealer(false, now), now, "hello");
     for other in [
-        Chain::new(&[1; 32], &[2; 32], b"beach/1/lane/datagram"),
-        Chain::new(&[9; 32], &[2; 32], b"beach/1/lane/reliable"),
-        Chain::new(&[1; 32], &[9; 32], b"beach/1/lane/reliable"),
+        Chain::new(SUITE, &[1; 32], &[2; 32], b"beach/1/lane/datagram"),
+        Chain::new(SUITE, &[9; 32], &[2; 32], b"beach/1/lane/reliable"),
+        Chain::new(SUITE, &[1; 32], &[9; 32], b"beach/1/lane/reliable"),
     ] {
         assert_eq!(WindowedOpener::new(other).open(now, message.clone()), Err(Forged));
     }

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes};
 
-use super::keys::ShortAuth;
+use super::{cipher::has_aes_instructions, keys::ShortAuth};
 use crate::{
     close::CloseCode,
     ids::{Generation, PeerId, SessionId, TransportId},
@@ -101,14 +101,14 @@ pub struct Request {
 }
 
 impl Request {
-    /// Asks for `access`, in the versions this crate speaks.
+    /// Asks for `access`, in the versions this machine speaks.
     pub fn new(access: Access) -> Self {
-        Self { versions: VERSIONS.to_vec(), access, app: Bytes::new() }
+        Self { versions: versions().to_vec(), access, app: Bytes::new() }
     }
 
     /// Returns the version both sides speak, the joiner's best first.
     pub fn common_version(&self) -> Option<u16> {
-        self.versions.iter().copied().find(|version| VERSIONS.contains(version))
+        self.versions.iter().copied().find(|version| versions().contains(version))
     }
 
     pub(super) fn offer(&self) -> Vec<u8> {
@@ -151,8 +151,11 @@ pub struct Agreed {
     pub short_auth: ShortAuth,
 }
 
-/// The session versions this crate speaks, best first.
-pub const VERSIONS: [u16; 1] = [1];
+/// The session versions this machine speaks, best first: 2 seals with AES-256-GCM and is here where the processor has
+/// instructions for it and the build its library (feature `aws-lc`); 1 seals with ChaCha20-Poly1305. In all else they are the same.
+pub fn versions() -> &'static [u16] {
+    if has_aes_instructions() { &[2, 1] } else { &[1] }
+}
 
 /// Application's bytes in one handshake message: with everything else it fits the 1,200 bytes that
 /// every reliable lane takes.
