@@ -39,12 +39,11 @@ impl Link {
         Self { key, outbound: LaneQueue::new(outbound), inbound: LaneQueue::new(inbound), grant }
     }
 
-    /// Moves the window to `ahead` beyond what was read, if that is worth telling the peer: at the
-    /// opening, and then each time a quarter of it was read.
-    pub(crate) fn move_window(&self, ahead: u64) -> Option<Window> {
+    /// Moves the window to `ahead` beyond what was read, if that moves it by `step` at least.
+    pub(crate) fn move_window(&self, ahead: u64, step: u64) -> Option<Window> {
         let mut grant = self.grant.lock();
         let limit = grant.read + ahead;
-        (limit >= grant.announced + ahead / 4).then(|| {
+        (limit >= grant.announced + step).then(|| {
             grant.announced = limit;
             Window(limit)
         })

@@ -47,7 +47,7 @@ pub(crate) struct Links {
     urgent: VecDeque<Bytes>,
     /// Dials that hold the socket open before they have a link.
     dials: usize,
-    /// Window updates to send: at most one for each quarter of a window that was read.
+    /// Window updates to send: at most one for each half of a window that was read.
     windows: VecDeque<Bytes>,
     leave_at: Option<Instant>,
     held_until: Option<Instant>,
@@ -199,10 +199,16 @@ impl Links {
         if !self.open.contains_key(&link.key) {
             return false;
         }
-        let share = self.inbound.in_flight.get() / self.open.len();
-        let Some(window) = link.move_window(share.max(MIN_WINDOW.get()) as u64) else { return false };
+        let ahead = self.ahead();
+        let Some(window) = link.move_window(ahead, ahead / ALONE) else { return false };
         self.windows.push_back(window.frame(link.key.peer, link.key.link));
         true
+    }
+
+    /// How far each peer may be ahead of what was read.
+    fn ahead(&self) -> u64 {
+        let share = self.inbound.in_flight.get() / self.open.len().max(1);
+        share.max(MIN_WINDOW.get()) as u64
     }
 
     /// Ends a link from this side; the first end wins. Its queue has until `now + flush` to leave.
@@ -279,6 +285,12 @@ impl Links {
         }
         if !frames.is_empty() {
             self.heartbeat.on_sent(now);
+            let ahead = self.ahead();
+            let riding = self.open.values().filter_map(|entry| {
+                let window = entry.link.move_window(ahead, ahead / RIDING)?;
+                Some(window.frame(entry.link.key.peer, entry.link.key.link))
+            });
+            frames.extend(riding);
         }
         let done = frames.is_empty() && self.dials == 0 && self.open.is_empty();
         if done {
@@ -488,6 +500,11 @@ fn wire_lane(lane: Lane) -> WireLane {
 /// Bytes written before one flush: enough to make the system call cheap, little enough that a
 /// keystroke of another link waits for one batch only.
 const BATCH_BYTES: usize = 64 << 10;
+
+/// A window goes out by itself once this part of it was read …
+const ALONE: u64 = 2;
+/// … and with whatever is written anyway, an acknowledgement most of the time, once this part was.
+const RIDING: u64 = 8;
 
 /// The least a link may send ahead of its reader, however many links share the socket.
 const MIN_WINDOW: NonZeroUsize = NonZeroUsize::new(Window::LEAST.0 as usize).expect("not zero");
