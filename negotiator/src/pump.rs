@@ -1,9 +1,10 @@
 //! The task of one link: moves frames between a transport and the session until the transport ends.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
-use tokio::time::Instant;
-use transport_core::{Generation, Lane, Transport};
+use futures::FutureExt;
+use tokio::time::{Instant, sleep_until};
+use transport_core::{Generation, Inbound, Lane, Transport};
 
 use crate::shared::Shared;
 
@@ -25,10 +26,19 @@ pub(crate) async fn pump(
 ) {
     let mut attached = attach == Attach::ByDriver;
     let mut writable = true;
-    let closed = loop {
+    // A deadline moves with every message; the clock is set only for one that comes sooner, and one that has moved away
+    // costs a look at it.
+    let mut alarm = pin!(sleep_until(Instant::now()));
+    let mut armed = None;
+    let closed = 'link: loop {
         let kicked = shared.kicked();
         let wait = shared.flush(generation);
-        let deadline = wait.deadline.map(Instant::from_std);
+        if let Some(deadline) = wait.deadline.map(Instant::from_std)
+            && armed.is_none_or(|armed| deadline < armed)
+        {
+            alarm.as_mut().reset(deadline);
+            armed = Some(deadline);
+        }
         tokio::select! {
             inbound = link.recv() => match inbound {
                 Ok(inbound) => {
@@ -41,7 +51,20 @@ pub(crate) async fn pump(
                         }
                         attached = true;
                     }
+                    let mut handled = cost(&inbound);
                     shared.receive(generation, &*link, inbound);
+                    // What came with it is handled before anything is answered: one acknowledgement and one look at the
+                    // clock for all of it.
+                    while handled < AT_ONCE {
+                        match link.recv().now_or_never() {
+                            Some(Ok(inbound)) => {
+                                handled += cost(&inbound);
+                                shared.receive(generation, &*link, inbound);
+                            }
+                            Some(Err(closed)) => break 'link closed,
+                            None => break,
+                        }
+                    }
                 }
                 Err(closed) => break closed,
             },
@@ -53,10 +76,19 @@ pub(crate) async fn pump(
                 }
             }
             () = kicked => {}
-            () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+            () = &mut alarm, if armed.is_some() => {
+                armed = None;
                 shared.handle_timeout();
             }
         }
     };
     shared.link_ended(generation, closed);
 }
+
+/// What a message counts of [`AT_ONCE`]: its bytes, and what handling the smallest one takes.
+fn cost(inbound: &Inbound) -> usize {
+    inbound.payload.len().max(1024)
+}
+
+/// Bytes handled before anything is answered: what one acknowledgement covers.
+const AT_ONCE: usize = 64 * 1024;
