@@ -66,11 +66,10 @@ pub(crate) async fn throughput(target: &Target, settings: Settings) -> Result<Re
             // Kept open until the sender has said its last.
             (latency, received, receiver)
         };
-        // A sender that stands still when the time is over is let go after a moment.
-        running.spawn(async move {
-            let sending = async { timeout(lasting + PATIENCE, sending).await };
-            tokio::join!(receiving, sending)
-        });
+        // Each end in a task of its own, as in two programs. A sender that stands still when the time is over is let go
+        // after a moment.
+        let sending = tokio::spawn(timeout(lasting + PATIENCE, sending));
+        running.spawn(async move { (receiving.await, sending.await) });
     }
     sleep(lasting).await;
     let (after, took) = (Spent::read(target), began.elapsed());
@@ -79,7 +78,7 @@ pub(crate) async fn throughput(target: &Target, settings: Settings) -> Result<Re
         let Ok(((one, got, _), sent)) = done else { continue };
         latency.add(&one).map_err(|error| Failure(error.to_string()))?;
         received += got;
-        stopped += u64::from(!matches!(sent, Ok(Ok(_))));
+        stopped += u64::from(!matches!(sent, Ok(Ok(Ok(_)))));
     }
     let asked = format!(
         "throughput: {sessions} sessions, {in_flight} messages of {size} B in flight each, for {lasting:?}"
