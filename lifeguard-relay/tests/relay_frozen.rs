@@ -84,7 +84,7 @@ async fn p99(frozen: bool) -> Duration {
         let cut = cut.expect("it was never cut");
         eprintln!("cut after {cut:?}, at most {} KiB waited for it", most.load(Relaxed) / 1024);
         assert!(cut <= Duration::from_secs(7), "{cut:?}");
-        assert!(most.load(Relaxed) <= 272 * 1024, "{}", most.load(Relaxed));
+        assert!(most.load(Relaxed) <= 528 * 1024, "{}", most.load(Relaxed));
     }
     drop(stuck);
     rig.stop().await;

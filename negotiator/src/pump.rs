@@ -90,5 +90,5 @@ fn cost(inbound: &Inbound) -> usize {
     inbound.payload.len().max(1024)
 }
 
-/// Bytes handled before anything is answered: what one acknowledgement covers.
-const AT_ONCE: usize = 64 * 1024;
+/// Bytes handled before anything is answered, if so many have come: an acknowledgement covers that much at most.
+const AT_ONCE: usize = 128 * 1024;

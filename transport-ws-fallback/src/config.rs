@@ -15,7 +15,7 @@ use url::{Host, Url};
 /// | `relay_url` | none | the token's answer names the relay; else the control plane's host, `/v2/ws` |
 /// | `cohort` | `public` | the control plane's default |
 /// | `heartbeat` | none | the relay's hello says 15 s |
-/// | `reliable_bytes` | 256 KiB | the relay holds as much for the other side (`docs/defaults.md`) |
+/// | `reliable_bytes` | 512 KiB | the relay holds as much for the other side (`docs/defaults.md`) |
 /// | `datagram_bytes` | 64 KiB | the same |
 /// | `deadlines` | 5 s each, 10 s for the peer | one attempt fits the 10 s budget of a rung |
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ impl WsConfig {
             telemetry_opt_in: false,
             client_version: concat!("transport-ws-fallback ", env!("CARGO_PKG_VERSION")).to_owned(),
             heartbeat: None,
-            reliable_bytes: NonZeroUsize::new(256 << 10).expect("not zero"),
+            reliable_bytes: NonZeroUsize::new(512 << 10).expect("not zero"),
             datagram_bytes: NonZeroUsize::new(64 << 10).expect("not zero"),
             deadlines: Deadlines::default(),
         }

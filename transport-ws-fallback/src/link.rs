@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use transport_core::{Closed, Inbound, Lane, LaneQueue, Profile, Stats};
 
 /// Which link: the relay's address of the peer and the generation both agreed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) peer: PeerAddr,
     pub(crate) link: LinkId,

@@ -2,7 +2,7 @@
 //! Sans-IO: the socket's shell feeds it frames and time, and carries out what it says.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     num::NonZeroUsize,
     sync::Arc,
     time::Duration,
@@ -37,7 +37,8 @@ pub(crate) struct Links {
     /// A random number in 0..1, so that clients told to leave together do not.
     jitter: f64,
     peers: HashMap<Uuid, PeerAddr>,
-    open: HashMap<Key, Entry>,
+    /// A few: a tree finds them without hashing.
+    open: BTreeMap<Key, Entry>,
     /// Links with something to send, each once, served in turn.
     ready: VecDeque<Key>,
     early: EarlyLinks,
@@ -101,7 +102,7 @@ impl Links {
             heartbeat,
             jitter,
             peers: HashMap::new(),
-            open: HashMap::new(),
+            open: BTreeMap::new(),
             ready: VecDeque::new(),
             early: EarlyLinks::default(),
             ended: VecDeque::new(),

@@ -36,7 +36,7 @@ async fn both_lanes_carry_both_ways_and_say_what_they_are() {
         (profile.datagram.carriage, profile.reliable.carriage),
         (Carriage::Emulated, Carriage::Native)
     );
-    assert_eq!((profile.reliable.max_message.get(), profile.in_flight.get()), (65_524, 196_608));
+    assert_eq!((profile.reliable.max_message.get(), profile.in_flight.get()), (65_524, 393_216));
     let stats = near.stats();
     assert_eq!((stats.reliable.sent_messages, stats.reliable.received_messages), (1, 1));
 }

@@ -143,7 +143,7 @@ keys! {
     /// A peer that takes no byte for this long while some wait is closed as slow.
     write_deadline: Duration = "5s", "relay.write_deadline", ["BEACH_LIFEGUARD_WRITE_DEADLINE"];
     /// Reliable bytes that may wait for one peer; beyond it the peer is closed as slow.
-    reliable_budget: Bytes = "256KiB", "relay.reliable_budget", ["BEACH_LIFEGUARD_RELIABLE_BUDGET"];
+    reliable_budget: Bytes = "512KiB", "relay.reliable_budget", ["BEACH_LIFEGUARD_RELIABLE_BUDGET"];
     /// Datagram bytes that may wait for one peer; beyond it the oldest are dropped.
     datagram_budget: Bytes = "64KiB", "relay.datagram_budget", ["BEACH_LIFEGUARD_DATAGRAM_BUDGET"];
     /// Which code carries the bytes: "direct", the relay's own, or "reference", a library's, slower.

@@ -22,7 +22,7 @@ pub struct RelayConfig {
     pub max_peers: usize,
     /// Time from the upgrade to the hello. Default 5 s.
     pub hello_deadline: Duration,
-    /// Reliable bytes that may wait for one peer. Default 256 KiB. More forgives slower viewers and
+    /// Reliable bytes that may wait for one peer. Default 512 KiB. More forgives slower viewers and
     /// costs that much memory for each of them.
     pub reliable_budget: usize,
     /// Datagram bytes that may wait for one peer. Default 64 KiB; the oldest go first.
@@ -95,7 +95,7 @@ impl Default for RelayConfig {
             max_frame: MAX_FRAME_BYTES,
             max_peers: 1_024,
             hello_deadline: HELLO_DEADLINE,
-            reliable_budget: 256 * 1024,
+            reliable_budget: 512 * 1024,
             datagram_budget: 64 * 1024,
             data_path: DataPath::Direct,
             write_buffer: 16 * 1024,
@@ -168,5 +168,5 @@ impl From<PatienceConfig> for Patience {
     }
 }
 
-/// What the control frames of the relay may add to a full budget; 272 KiB in all.
+/// What the control frames of the relay may add to a full budget; 528 KiB in all.
 const V2_SLACK: usize = 16 * 1024;

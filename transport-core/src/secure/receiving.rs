@@ -54,17 +54,17 @@ impl<T: Transport> Secure<T> {
         &'a self,
         cx: &mut Context<'_>,
         opening: &mut Opening,
-        receiving: &mut Receiving<'a>,
+        receiving: &mut Option<Receiving<'a>>,
     ) -> Poll<Result<Inbound, Closed>> {
         for _ in 0..FORGERIES_PER_POLL {
             if opening.finished {
                 return Poll::Ready(Err(self.final_end()));
             }
-            let received = match receiving.as_mut().poll(cx) {
+            let received = match receiving.get_or_insert_with(|| self.inner.recv()).as_mut().poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(received) => received,
             };
-            *receiving = self.inner.recv();
+            *receiving = None;
             match received {
                 Ok(inbound) => {
                     if let Some(opened) = self.open(opening, inbound) {

@@ -200,7 +200,7 @@ impl<T: Transport> Transport for Secure<T> {
     }
 
     async fn recv(&self) -> Result<Inbound, Closed> {
-        let mut receiving = self.inner.recv();
+        let mut receiving = None;
         let mut moved = pin!(self.moved.notified());
         poll_fn(|cx| {
             loop {
@@ -247,7 +247,7 @@ impl<T: Transport> Transport for Secure<T> {
         }
         drop(below);
         // The sealed close may still wait among what arrived. Look for it, and keep the rest.
-        let mut receiving = self.inner.recv();
+        let mut receiving = None;
         let mut moved = pin!(self.moved.notified());
         poll_fn(|cx| {
             loop {

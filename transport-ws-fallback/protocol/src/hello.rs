@@ -135,13 +135,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 64 KiB frames, 256 KiB reliable, 64 KiB datagram, 192 KiB in flight (`docs/defaults.md`).
+    /// 64 KiB frames, 512 KiB reliable, 64 KiB datagram, 384 KiB in flight (`docs/defaults.md`).
     fn default() -> Self {
         Self {
             frame_bytes: 65_536,
-            reliable_bytes: 262_144,
+            reliable_bytes: 524_288,
             datagram_bytes: 65_536,
-            in_flight_bytes: 196_608,
+            in_flight_bytes: 393_216,
         }
     }
 }
