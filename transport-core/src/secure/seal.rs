@@ -4,7 +4,7 @@
 //!
 //! | length | what |
 //! |---|---|
-//! | n + 1 | payload and kind byte, encrypted with the cipher of the session version |
+//! | n + 1 | payload and kind byte, encrypted with the cipher of the session version (`cipher.rs`) |
 //! | 16 | tag |
 //! | 2 | epoch, big-endian |
 //! | 6 | counter within the epoch, big-endian |
@@ -14,11 +14,6 @@
 //! message; so no nonce ever repeats. On the reliable lane the associated data is the message's
 //! number, which is not sent: a message that is missing, doubled or out of order does not verify.
 //! Keys only go forward: the key of an epoch cannot be had from that of a later one.
-//!
-//! | session version | cipher |
-//! |---|---|
-//! | 1 | ChaCha20-Poly1305 (RFC 8439) |
-//! | 2 | AES-256-GCM (NIST SP 800-38D) |
 
 use std::time::{Duration, Instant};
 
