@@ -166,7 +166,7 @@ keys! {
     connection_messages: u32 = "50000", "limits.connection_messages",
         ["BEACH_LIFEGUARD_CONNECTION_MESSAGES"];
     /// Bytes per second from a read-only viewer: enough for its handshakes and acks, too little to stream.
-    read_only_bytes: u32 = "4096", "limits.read_only_bytes", ["BEACH_LIFEGUARD_READ_ONLY_BYTES"];
+    read_only_bytes: u32 = "16384", "limits.read_only_bytes", ["BEACH_LIFEGUARD_READ_ONLY_BYTES"];
     /// Bytes per second into one session, from all its peers.
     session_bytes: u32 = "134217728", "limits.session_bytes", ["BEACH_LIFEGUARD_SESSION_BYTES"];
     /// Bytes per second out of this relay: the bill.

@@ -64,7 +64,7 @@ pub struct LimitsConfig {
     /// Messages per second from one connection. Default 50,000, burst 10,000.
     pub connection_frames: Rate,
     /// Bytes per second from a connection with read-only access: handshakes and acks are small.
-    /// Default 4 KiB, burst 64 KiB.
+    /// Default 16 KiB, burst 64 KiB.
     pub read_only_bytes: Rate,
     /// Bytes per second into one session, from all its peers. Default 128 MiB, burst 32 MiB.
     pub session_bytes: Rate,
@@ -124,7 +124,7 @@ impl Default for LimitsConfig {
         Self {
             connection_bytes: Rate { per_second: 64 * MIB, burst: 16 * MIB },
             connection_frames: Rate { per_second: 50_000, burst: 10_000 },
-            read_only_bytes: Rate { per_second: 4 * 1024, burst: 64 * 1024 },
+            read_only_bytes: Rate { per_second: 16 * 1024, burst: 64 * 1024 },
             session_bytes: Rate { per_second: 128 * MIB, burst: 32 * MIB },
             egress_bytes: Rate::UNLIMITED,
             address_connections: Rate { per_second: 50, burst: 200 },
