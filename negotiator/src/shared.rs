@@ -131,7 +131,8 @@ impl Shared {
         let mut core = self.core.lock();
         let limit = core.pace.limit(payload.len());
         if core.resume.stats().current.is_some() && core.resume.pending_bytes() >= limit {
-            core.pace.held_back();
+            let acknowledged = core.acknowledged();
+            core.pace.held_back(now(), acknowledged);
             return Err(SendError::Full { payload });
         }
         self.accept(core, payload)
@@ -194,7 +195,7 @@ impl Shared {
         core.resume.close(code, reason);
         // Say goodbye on the links while they live.
         core.flush(now());
-        self.settle(now(), core);
+        self.settle(core);
     }
 
     /// Ends the session because the peer said goodbye where no link could carry it.
@@ -203,7 +204,7 @@ impl Shared {
         let end = SessionEnd::Closed(Closed::peer(CloseCode::GOING_AWAY, reason.to_owned()));
         core.resume.close(CloseCode::GOING_AWAY, "the peer left");
         self.end(&mut core, end);
-        self.settle(now(), core);
+        self.settle(core);
     }
 
     /// Ends the session because the peer kept it no longer.
@@ -212,7 +213,7 @@ impl Shared {
         let unacknowledged = core.resume.pending_bytes();
         core.resume.close(CloseCode::GAP, "the peer kept the session no longer");
         self.end(&mut core, SessionEnd::Expired { why: Expiry::PeerRestarted, unacknowledged });
-        self.settle(now(), core);
+        self.settle(core);
     }
 
     pub(crate) fn ended(&self) -> watch::Receiver<Option<SessionEnd>> {
@@ -262,7 +263,7 @@ impl Shared {
     pub(crate) fn handle_timeout(&self) {
         let mut core = self.core.lock();
         core.resume.handle_timeout(now());
-        self.settle(now(), core);
+        self.settle(core);
         self.transmit.notify_waiters();
     }
 
@@ -296,7 +297,7 @@ impl Shared {
             tracing::warn!(%generation, %error, "the peer broke the session protocol");
             link.close(CloseCode::PROTOCOL_ERROR, "session protocol");
         }
-        self.settle(now, core);
+        self.settle(core);
     }
 
     /// Says that a transport ended and everything it delivered was handled.
@@ -305,7 +306,7 @@ impl Shared {
         core.links.remove(&generation);
         core.resume.detach(now(), generation);
         core.reports.push_back(Report::LinkEnded(generation, closed));
-        self.settle(now(), core);
+        self.settle(core);
         self.reported.notify_one();
     }
 
@@ -323,7 +324,7 @@ impl Shared {
     }
 
     /// Hands out what the state has to tell, and wakes whom it concerns.
-    fn settle(&self, now: Instant, mut core: MutexGuard<'_, Core>) {
+    fn settle(&self, mut core: MutexGuard<'_, Core>) {
         let (mut arrived, mut reported, mut end) = (false, false, None);
         while let Some(event) = core.resume.poll_event() {
             match event {
@@ -355,8 +356,9 @@ impl Shared {
             }
             arrived = true;
         }
-        let acknowledged = core.accepted_bytes - core.resume.pending_bytes() as u64;
-        core.pace.acknowledged(now, acknowledged);
+        if core.resume.pending_bytes() == 0 {
+            core.pace.drained();
+        }
         let end = end.or_else(|| core.resume.ended().cloned().map(SessionEnd::Closed));
         if end.is_some_and(|end| self.end(&mut core, end)) {
             (arrived, reported) = (true, true);
@@ -395,6 +397,11 @@ impl Shared {
 }
 
 impl Core {
+    /// Payload of the reliable lane that the peer acknowledged.
+    fn acknowledged(&self) -> u64 {
+        self.accepted_bytes - self.resume.pending_bytes() as u64
+    }
+
     /// What pumps wait for: the next deadline, and so many links to be writable.
     fn waits(&self) -> (Option<Instant>, usize) {
         (self.resume.poll_timeout(), self.resume.blocked().count())

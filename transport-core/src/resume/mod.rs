@@ -47,6 +47,7 @@ pub use self::{
     config::ResumeConfig,
     error::{ProtocolError, StaleGeneration},
     event::{Event, Expiry, ResumeStats, Transmit},
+    receive::ACK_AT,
 };
 use crate::{
     close::{CloseCode, Closed},

@@ -223,6 +223,6 @@ impl Resume {
     }
 }
 
-/// Weight received at which an ack goes out by itself: 64 KiB, a third of what a relay path holds,
-/// so that a sender never stops for want of one.
-const ACK_AT: u64 = 64 * 1024;
+/// Weight received at which an ack goes out by itself, in bytes; a quarter of what the path holds if that is less. A
+/// sender that keeps its path busy has this much more under way than the path itself holds, which a key's echo waits for.
+pub const ACK_AT: u64 = 16 * 1024;
