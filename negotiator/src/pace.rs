@@ -19,6 +19,8 @@ pub(crate) struct Pace {
     fastest: f64,
     /// The path may carry much more than was tried.
     searching: bool,
+    /// When somebody was last held back.
+    held: Option<Instant>,
     window: Option<Window>,
 }
 
@@ -32,7 +34,7 @@ struct Window {
 
 impl Pace {
     pub(crate) fn new() -> Self {
-        Self { limit: START, base: None, fastest: 0.0, searching: true, window: None }
+        Self { limit: START, base: None, fastest: 0.0, searching: true, held: None, window: None }
     }
 
     /// Another path carries the session: nothing is known of it.
@@ -40,37 +42,55 @@ impl Pace {
         *self = Self::new();
     }
 
-    pub(crate) fn round_trip(&mut self, sample: Duration) {
+    /// An answer came, to what was asked so long ago.
+    pub(crate) fn round_trip(&mut self, now: Instant, sample: Duration) {
+        let queued = self.held.is_some_and(|held| held + sample >= now);
         self.base = Some(match self.base {
             None => sample,
             // Our own queue is part of it: only a shorter one is news.
-            Some(base) if self.window.is_some() => base.min(sample),
+            Some(base) if queued => base.min(sample),
             // A path has its ordinary jitter, which the shortest round trip of all would not cover. One that was very late
             // is not ordinary.
             Some(base) => (base * 3 + sample.min(base * 2)) / 4,
         });
     }
 
-    /// Everything has arrived: what follows is the application's speed until somebody waits again.
-    pub(crate) fn drained(&mut self) {
-        self.window = None;
-    }
-
     /// Somebody wants to send and must wait, while so many bytes of this session are acknowledged in all.
     pub(crate) fn held_back(&mut self, now: Instant, acknowledged: u64) {
+        self.held = Some(now);
         let window = self.window.get_or_insert(Window { began: now, from: acknowledged });
-        let (elapsed, base) = (now.saturating_duration_since(window.began), self.base.unwrap_or_default());
+        let elapsed = now.saturating_duration_since(window.began);
+        let bytes = acknowledged.saturating_sub(window.from);
         // A path that stands still is measured when it moves again.
-        if elapsed < WINDOW.max(base) || acknowledged <= window.from {
-            return;
+        if elapsed >= self.window_length() && bytes > 0 {
+            self.window = Some(Window { began: now, from: acknowledged });
+            self.measured(bytes, elapsed);
         }
-        let speed = (acknowledged - window.from) as f64 / elapsed.as_secs_f64();
+    }
+
+    /// Everything has arrived, so many bytes of this session in all: what follows is the application's speed, until somebody
+    /// waits again.
+    pub(crate) fn drained(&mut self, now: Instant, acknowledged: u64) {
+        let Some(window) = self.window.take() else { return };
+        let elapsed = now.saturating_duration_since(window.began);
+        if elapsed >= BURST.max(self.base.unwrap_or_default()) {
+            self.measured(acknowledged.saturating_sub(window.from), elapsed);
+        }
+    }
+
+    fn measured(&mut self, bytes: u64, elapsed: Duration) {
+        let speed = bytes as f64 / elapsed.as_secs_f64();
         self.searching &= speed > self.fastest * GAIN;
-        self.fastest = speed.max(self.fastest * FADE);
+        let windows = elapsed.div_duration_f64(self.window_length()).min(1.0);
+        self.fastest = speed.max(self.fastest * FADE.powf(windows));
         let gain = if self.searching { SEARCH_GAIN } else { GAIN };
-        let ahead = self.fastest * (base + AHEAD).as_secs_f64() * gain;
+        let round_trip = self.base.unwrap_or_default() + AHEAD;
+        let ahead = self.fastest * round_trip.as_secs_f64() * gain;
         self.limit = (ACK_AT as usize + ahead as usize).min(MOST);
-        self.window = Some(Window { began: now, from: acknowledged });
+    }
+
+    fn window_length(&self) -> Duration {
+        WINDOW.max(self.base.unwrap_or_default())
     }
 
     /// Bytes that may be unacknowledged before a message of this length waits. A key or its echo does not wait for the
@@ -80,8 +100,8 @@ impl Pace {
     }
 }
 
-/// At first: milliseconds of a path that carries 20 MB/s. A longer one is found by doubling.
-const START: usize = 64 * 1024;
+/// At first: some milliseconds of a path that carries 20 MB/s. A path that carries more is found by doubling.
+const START: usize = 128 * 1024;
 /// What a session holds at most.
 const MOST: usize = 1024 * 1024;
 /// What may wait beyond one round trip: a sender's task may be late by as much.
@@ -94,11 +114,13 @@ const SMALL_AHEAD: usize = 16 * 1024;
 const GAIN: f64 = 1.25;
 /// As long as each try carries more than the one before by [`GAIN`].
 const SEARCH_GAIN: f64 = 2.0;
-/// What is left of an old speed after each window. A relay lets a burst through at many times the speed that it keeps up:
+/// What is left of an old speed after a window. A relay lets a burst through at many times the speed that it keeps up:
 /// as long as that were remembered, its queue would be as much longer.
 const FADE: f64 = 0.5;
 /// The shortest measurement: some acknowledgements on a fast path.
 const WINDOW: Duration = Duration::from_millis(10);
+/// The shortest burst that says something about the path: a relay at its limit lets less through at any speed.
+const BURST: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
 mod tests {
@@ -108,7 +130,7 @@ mod tests {
     /// arrived a second.
     fn settle(pace: &mut Pace, round_trip: Duration, speed: f64, seconds: u32) -> (usize, f64) {
         let (start, step) = (Instant::now(), Duration::from_millis(1));
-        pace.round_trip(round_trip);
+        pace.round_trip(start, round_trip);
         let mut arrived = 0.0;
         for n in 1..=seconds * 1_000 {
             // A path carries what is ahead once in a round trip, and never more than its speed.
@@ -141,12 +163,11 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_that_is_over_is_forgotten_within_four_windows() {
+    fn the_speed_of_a_burst_is_forgotten_within_four_windows() {
         let mut pace = Pace::new();
-        let round_trip = Duration::from_micros(500);
-        let (burst, _) = settle(&mut pace, round_trip, 500e6, 1);
+        let (burst, _) = settle(&mut pace, Duration::from_micros(500), 500e6, 1);
         let start = Instant::now() + Duration::from_secs(10);
-        pace.drained();
+        pace.window = None;
         for n in 0..=40 {
             pace.held_back(start + Duration::from_millis(1) * n, 70_000 * u64::from(n));
         }
@@ -155,11 +176,26 @@ mod tests {
     }
 
     #[test]
+    fn bursts_that_drain_are_measured_unless_they_are_short() {
+        let (mut pace, ms) = (Pace::new(), Duration::from_millis);
+        let start = Instant::now();
+        pace.held_back(start, 0);
+        pace.drained(start + ms(1), 100_000);
+        assert_eq!(pace.limit(SMALL + 1), START);
+        pace.held_back(start + ms(100), 100_000);
+        pace.drained(start + ms(104), 500_000);
+        let limit = pace.limit(SMALL + 1);
+        assert!((100_000..150_000).contains(&limit), "{limit}: 100 MB/s, and the first try is doubled");
+        pace.drained(start + ms(500), 900_000);
+        assert_eq!(pace.limit(SMALL + 1), limit, "nobody waited");
+    }
+
+    #[test]
     fn a_path_that_stands_still_is_measured_when_it_moves_again() {
         let mut pace = Pace::new();
         let (limit, _) = settle(&mut pace, Duration::from_millis(5), 20e6, 1);
         let start = Instant::now() + Duration::from_secs(10);
-        pace.drained();
+        pace.window = None;
         for n in 0..=500 {
             pace.held_back(start + Duration::from_millis(1) * n, 0);
         }
@@ -170,17 +206,19 @@ mod tests {
 
     #[test]
     fn the_ordinary_round_trip_counts_and_a_queue_of_our_own_does_not() {
-        let (mut pace, ms) = (Pace::new(), Duration::from_millis);
-        pace.round_trip(ms(10));
-        pace.round_trip(ms(14));
+        let (mut pace, now, ms) = (Pace::new(), Instant::now(), Duration::from_millis);
+        pace.round_trip(now, ms(10));
+        pace.round_trip(now, ms(14));
         assert_eq!(pace.base, Some(ms(11)));
-        pace.round_trip(ms(5_000));
+        pace.round_trip(now, ms(5_000));
         assert_eq!(pace.base, Some(Duration::from_micros(13_750)), "one that was very late is not ordinary");
-        pace.held_back(Instant::now(), 0);
-        pace.round_trip(ms(50));
-        assert_eq!(pace.base, Some(Duration::from_micros(13_750)), "half of it is what waited before it");
-        pace.round_trip(ms(9));
+        pace.held_back(now, 0);
+        pace.round_trip(now + ms(50), ms(50));
+        assert_eq!(pace.base, Some(Duration::from_micros(13_750)), "a queue was part of it");
+        pace.round_trip(now + ms(9), ms(9));
         assert_eq!(pace.base, Some(ms(9)));
+        pace.round_trip(now + ms(30), ms(13));
+        assert_eq!(pace.base, Some(ms(10)), "asked after the last who waited");
     }
 
     #[test]
@@ -195,9 +233,9 @@ mod tests {
         let mut pace = Pace::new();
         let (limit, _) = settle(&mut pace, Duration::from_millis(1), 200e6, 1);
         let start = Instant::now() + Duration::from_secs(10);
+        pace.window = None;
         for n in 0..100 {
-            pace.drained();
-            pace.held_back(start + WINDOW * n, 1_000_000_000 + u64::from(n));
+            pace.drained(start + WINDOW * n, 1_000_000_000 + u64::from(n));
         }
         assert_eq!(pace.limit(SMALL + 1), limit);
         pace.moved();

@@ -350,14 +350,15 @@ impl Shared {
                     end = Some(SessionEnd::Closed(Closed::peer(code, reason)))
                 }
                 Event::RttSample(sample) => {
-                    core.pace.round_trip(sample);
+                    core.pace.round_trip(now(), sample);
                     continue;
                 }
             }
             arrived = true;
         }
         if core.resume.pending_bytes() == 0 {
-            core.pace.drained();
+            let acknowledged = core.acknowledged();
+            core.pace.drained(now(), acknowledged);
         }
         let end = end.or_else(|| core.resume.ended().cloned().map(SessionEnd::Closed));
         if end.is_some_and(|end| self.end(&mut core, end)) {
