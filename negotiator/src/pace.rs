@@ -119,7 +119,8 @@ const SEARCH_GAIN: f64 = 2.0;
 const FADE: f64 = 0.5;
 /// The shortest measurement: some acknowledgements on a fast path.
 const WINDOW: Duration = Duration::from_millis(10);
-/// The shortest burst that says something about the path: a relay at its limit lets less through at any speed.
+/// The shortest burst that says something about the path: a relay at its limit lets a shorter one through at
+/// any speed.
 const BURST: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
@@ -157,9 +158,11 @@ mod tests {
 
     #[test]
     fn a_long_path_is_filled_by_doubling() {
-        let mut pace = Pace::new();
-        let (limit, _) = settle(&mut pace, Duration::from_millis(100), 50e6, 1);
-        assert_eq!(limit, MOST, "within ten round trips: the path would carry more than a session holds");
+        let path = |seconds| settle(&mut Pace::new(), Duration::from_millis(100), 50e6, seconds);
+        assert_eq!(path(1).0, MOST, "within ten round trips: the path would carry more than a session holds");
+        let (limit, carried) = path(5);
+        assert_eq!(limit, MOST);
+        assert!(carried > 8e6, "{carried}: most of a mebibyte each round trip");
     }
 
     #[test]

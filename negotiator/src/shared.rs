@@ -195,7 +195,7 @@ impl Shared {
         core.resume.close(code, reason);
         // Say goodbye on the links while they live.
         core.flush(now());
-        self.settle(core);
+        self.settle(now(), core);
     }
 
     /// Ends the session because the peer said goodbye where no link could carry it.
@@ -204,7 +204,7 @@ impl Shared {
         let end = SessionEnd::Closed(Closed::peer(CloseCode::GOING_AWAY, reason.to_owned()));
         core.resume.close(CloseCode::GOING_AWAY, "the peer left");
         self.end(&mut core, end);
-        self.settle(core);
+        self.settle(now(), core);
     }
 
     /// Ends the session because the peer kept it no longer.
@@ -213,7 +213,7 @@ impl Shared {
         let unacknowledged = core.resume.pending_bytes();
         core.resume.close(CloseCode::GAP, "the peer kept the session no longer");
         self.end(&mut core, SessionEnd::Expired { why: Expiry::PeerRestarted, unacknowledged });
-        self.settle(core);
+        self.settle(now(), core);
     }
 
     pub(crate) fn ended(&self) -> watch::Receiver<Option<SessionEnd>> {
@@ -263,7 +263,7 @@ impl Shared {
     pub(crate) fn handle_timeout(&self) {
         let mut core = self.core.lock();
         core.resume.handle_timeout(now());
-        self.settle(core);
+        self.settle(now(), core);
         self.transmit.notify_waiters();
     }
 
@@ -297,7 +297,7 @@ impl Shared {
             tracing::warn!(%generation, %error, "the peer broke the session protocol");
             link.close(CloseCode::PROTOCOL_ERROR, "session protocol");
         }
-        self.settle(core);
+        self.settle(now, core);
     }
 
     /// Says that a transport ended and everything it delivered was handled.
@@ -306,7 +306,7 @@ impl Shared {
         core.links.remove(&generation);
         core.resume.detach(now(), generation);
         core.reports.push_back(Report::LinkEnded(generation, closed));
-        self.settle(core);
+        self.settle(now(), core);
         self.reported.notify_one();
     }
 
@@ -324,7 +324,7 @@ impl Shared {
     }
 
     /// Hands out what the state has to tell, and wakes whom it concerns.
-    fn settle(&self, mut core: MutexGuard<'_, Core>) {
+    fn settle(&self, now: Instant, mut core: MutexGuard<'_, Core>) {
         let (mut arrived, mut reported, mut end) = (false, false, None);
         while let Some(event) = core.resume.poll_event() {
             match event {
@@ -350,7 +350,7 @@ impl Shared {
                     end = Some(SessionEnd::Closed(Closed::peer(code, reason)))
                 }
                 Event::RttSample(sample) => {
-                    core.pace.round_trip(now(), sample);
+                    core.pace.round_trip(now, sample);
                     continue;
                 }
             }
@@ -358,7 +358,7 @@ impl Shared {
         }
         if core.resume.pending_bytes() == 0 {
             let acknowledged = core.acknowledged();
-            core.pace.drained(now(), acknowledged);
+            core.pace.drained(now, acknowledged);
         }
         let end = end.or_else(|| core.resume.ended().cloned().map(SessionEnd::Closed));
         if end.is_some_and(|end| self.end(&mut core, end)) {
