@@ -9,7 +9,8 @@
 mod ws;
 
 use libfuzzer_sys::fuzz_target;
-use ws::{Item, Reader, Violation};
+use beach_lifeguard_client::websocket::Violation;
+use ws::{Item, Reader};
 
 const MAX: usize = 4_096;
 

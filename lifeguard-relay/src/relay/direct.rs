@@ -12,7 +12,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use beach_lifeguard_client::Lane;
+use beach_lifeguard_client::{
+    Lane,
+    websocket::{HeadBytes, Opcode, Violation, close_payload},
+};
 use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -27,7 +30,7 @@ use super::{
     outbound::Outgoing,
     peer::{ANSWER_DEADLINE, CLOSE_DEADLINE, Ending, NoHello},
     pulse::Pulse,
-    ws::{Frame, Item, Opcode, Reader, ServerHead, Violation, close_frame},
+    ws::{Frame, Item, Reader},
 };
 use crate::listen::Socket;
 
@@ -114,7 +117,7 @@ impl Opening {
                 Item::Close(_) => return Err(NoHello::ClientClosed),
                 Item::Pong(_) => continue,
                 Item::Ping(payload) => {
-                    let pong = [ServerHead::new(Opcode::Pong, payload.len()).as_bytes(), payload].concat();
+                    let pong = [HeadBytes::server(Opcode::Pong, payload.len()).as_bytes(), payload].concat();
                     // A stranger who asks and does not read the answer need not be here.
                     match self.socket.write_now(&pong) {
                         Ok(sent) if sent == pong.len() => continue,
@@ -275,6 +278,11 @@ async fn farewell(socket: &mut Socket, reader: &mut Reader, rest: Vec<u8>, order
     if timeout(CLOSE_DEADLINE, say(socket, &last)).await.is_ok_and(|said| said.is_ok()) {
         let _ = timeout(ANSWER_DEADLINE, answered(socket, reader)).await;
     }
+}
+
+fn close_frame(code: Option<u16>, reason: &str) -> Vec<u8> {
+    let payload = close_payload(code, reason);
+    [HeadBytes::server(Opcode::Close, payload.len()).as_bytes(), &payload].concat()
 }
 
 async fn say(socket: &mut Socket, bytes: &[u8]) -> std::io::Result<()> {

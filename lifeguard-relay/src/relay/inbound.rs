@@ -10,6 +10,7 @@ use beach_lifeguard_client::{
     close::CloseFrame,
     control::Control,
     frame::{self, HEADER_BYTES},
+    websocket::HeadBytes,
 };
 use bytes::Bytes;
 
@@ -22,7 +23,7 @@ use super::{
     registry::{Session, Wire},
     run::Run,
     session::SessionShared,
-    ws::{Frame, ServerHead},
+    ws::Frame,
 };
 
 /// The way from one peer's socket to everybody else.
@@ -57,7 +58,7 @@ impl Inbound {
     ///
     /// The order to end the connection.
     pub(super) fn take(&mut self, message: &Outgoing) -> Result<(), Order> {
-        let head = ServerHead::new(message.opcode(), message.bytes().len());
+        let head = HeadBytes::server(message.opcode(), message.bytes().len());
         let mut bytes = [head.as_bytes(), message.bytes()].concat();
         let text = matches!(message, Outgoing::Text(_));
         let frame = Frame { text, start: 0, payload: head.as_bytes().len(), end: bytes.len() };

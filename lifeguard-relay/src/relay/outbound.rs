@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
+use beach_lifeguard_client::websocket::Opcode;
 use bytes::Bytes;
-
-use super::ws::Opcode;
 
 /// One WebSocket message on its way to a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]

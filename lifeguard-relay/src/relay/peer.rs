@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use beach_lifeguard_client::CloseCode;
+use beach_lifeguard_client::{CloseCode, websocket::Violation};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -16,7 +16,6 @@ use super::{
     outbound::Outgoing,
     pulse::Pulse,
     reference::{self, Peer},
-    ws::Violation,
 };
 use crate::listen::Socket;
 

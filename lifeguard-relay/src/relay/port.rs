@@ -9,12 +9,12 @@ use std::{
     io::{self, IoSlice},
 };
 
+use beach_lifeguard_client::websocket::HeadBytes;
 use bytes::Bytes;
 
 use super::{
     outbound::{Evicted, Outbound, Outgoing, Overflow},
     run::Run,
-    ws::ServerHead,
 };
 use crate::listen::Socket;
 
@@ -45,7 +45,7 @@ pub(crate) enum State {
 #[derive(Debug)]
 struct Piece {
     /// `None` for the rest of a frame.
-    head: Option<ServerHead>,
+    head: Option<HeadBytes>,
     payload: Bytes,
     /// Bytes of both that are gone.
     sent: usize,
@@ -53,7 +53,7 @@ struct Piece {
 
 impl Piece {
     fn parts(&self) -> [&[u8]; 2] {
-        let head = self.head.as_ref().map_or(&[][..], ServerHead::as_bytes);
+        let head = self.head.as_ref().map_or(&[][..], HeadBytes::as_bytes);
         let in_head = self.sent.min(head.len());
         [&head[in_head..], &self.payload[self.sent - in_head..]]
     }
@@ -217,7 +217,7 @@ impl Port {
 
 impl From<Outgoing> for Piece {
     fn from(message: Outgoing) -> Self {
-        let head = ServerHead::new(message.opcode(), message.bytes().len());
+        let head = HeadBytes::server(message.opcode(), message.bytes().len());
         Self { head: Some(head), payload: message.into_bytes(), sent: 0 }
     }
 }

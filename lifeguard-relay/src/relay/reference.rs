@@ -10,6 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use beach_lifeguard_client::websocket::Violation;
 use bytes::Bytes;
 use futures::{Sink, SinkExt, Stream, StreamExt};
 use tokio::{
@@ -32,7 +33,6 @@ use super::{
     outbound::Outgoing,
     peer::{ANSWER_DEADLINE, Buffers, CLOSE_DEADLINE, Ending, NoHello},
     pulse::{Metered, Pulse},
-    ws::Violation,
 };
 
 /// A WebSocket that belongs to the relay, before and after its hello.

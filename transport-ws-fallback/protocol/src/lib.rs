@@ -3,7 +3,7 @@
 //! [`hello`] opens a relay socket, [`frame`] and [`control`] are what it carries, [`close`] says how
 //! it ends; [`token`] is what admits an endpoint and [`membership`] what proves that it belongs to a
 //! session; [`api`] and [`signaling`] are the control plane's HTTP and WebSocket messages; [`v1`] is
-//! the wire of clients already deployed. `docs/wire.md` has the tables.
+//! the wire of clients already deployed; [`websocket`] is what lies below all of it. `docs/wire.md` has the tables.
 //!
 //! What it is not: a client, a server, a guardrail, a router. It opens no socket, reads no clock and
 //! draws no random number, so both sides and other languages can be tested against the same vectors.
@@ -32,6 +32,7 @@ pub mod reason;
 pub mod signaling;
 pub mod token;
 pub mod v1;
+pub mod websocket;
 
 pub use close::{CloseCode, RetryClass};
 pub use frame::{Header, Kind, Lane, LinkId, PeerAddr};

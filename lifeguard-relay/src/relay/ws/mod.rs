@@ -4,10 +4,6 @@
 //! that is sent in the memory it was read into: unmasked in place, its header moved up by four bytes. Several frames
 //! of one read are packed together, and leave with one write.
 
-mod frame;
 mod reader;
 
-pub(crate) use self::{
-    frame::{Opcode, ServerHead, close_frame},
-    reader::{Frame, Item, Reader, Violation},
-};
+pub(crate) use self::reader::{Frame, Item, Reader};

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::frame::{Head, MASK_BYTES, MAX_SERVER_HEAD, Opcode, ServerHead, unmask};
+use beach_lifeguard_client::websocket::{
+    Head, HeadBytes, MASK_BYTES, MAX_SERVER_HEAD, Opcode, Sender, Violation, apply_mask, read_close,
+};
 
 /// A data message in a buffer, in the form in which a server sends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,14 +36,6 @@ pub(crate) enum Item {
     Pong(usize),
     /// The peer's goodbye, with its code when it gave one. Nothing comes behind it.
     Close(Option<u16>),
-}
-
-/// The peer broke the rules; the connection must end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Violation {
-    Protocol,
-    TooBig,
-    Utf8,
 }
 
 /// The state between two reads. Owns memory only while a frame or a message is incomplete.
@@ -80,13 +74,14 @@ impl Reader {
                 break;
             }
             let payload = at + head.header..end;
-            unmask(&mut bytes[payload.clone()], head.mask);
+            apply_mask(&mut bytes[payload.clone()], head.mask);
             at = end;
             match head.opcode {
                 Opcode::Ping => items.push(Item::Ping(bytes[payload].to_vec())),
                 Opcode::Pong => items.push(Item::Pong(head.payload)),
                 Opcode::Close => {
-                    items.push(Item::Close(close_code(&bytes[payload])?));
+                    let close = read_close(&bytes[payload])?;
+                    items.push(Item::Close(close.map(|(code, _)| code)));
                     return Ok(bytes.len());
                 }
                 Opcode::Text | Opcode::Binary if head.fin => {
@@ -173,7 +168,7 @@ impl Reader {
 
     /// The next header, judged by what came before.
     fn head(&self, bytes: &[u8]) -> Result<Option<Head>, Violation> {
-        let Some(head) = Head::read(bytes)? else { return Ok(None) };
+        let Some(head) = Head::read(bytes, Sender::Client)? else { return Ok(None) };
         let so_far = match (&self.message, head.opcode) {
             (_, opcode) if opcode.is_control() => 0,
             (Some((_, message)), Opcode::Continuation) => message.len() - MAX_SERVER_HEAD,
@@ -208,7 +203,7 @@ fn pack(bytes: &mut [u8], packed: usize, payload: Range<usize>, text: bool) -> F
         return head_before(bytes, payload, text);
     }
     let len = payload.len();
-    let head = ServerHead::new(opcode(text), len);
+    let head = HeadBytes::server(opcode(text), len);
     let at = packed + head.as_bytes().len();
     bytes.copy_within(payload, at);
     head_before(bytes, at..at + len, text)
@@ -216,7 +211,7 @@ fn pack(bytes: &mut [u8], packed: usize, payload: Range<usize>, text: bool) -> F
 
 /// Writes a server's header right before a payload. A client's is longer by its mask, so there is room.
 fn head_before(bytes: &mut [u8], payload: Range<usize>, text: bool) -> Frame {
-    let head = ServerHead::new(opcode(text), payload.len());
+    let head = HeadBytes::server(opcode(text), payload.len());
     let start = payload.start - head.as_bytes().len();
     bytes[start..payload.start].copy_from_slice(head.as_bytes());
     Frame { text, start, payload: payload.start, end: payload.end }
@@ -228,17 +223,6 @@ fn opcode(text: bool) -> Opcode {
 
 fn check(text: bool, payload: &[u8]) -> Result<(), Violation> {
     if text && std::str::from_utf8(payload).is_err() { Err(Violation::Utf8) } else { Ok(()) }
-}
-
-/// RFC 6455 §5.5.1 and §7.4: no payload, or a code that may be sent and a reason in UTF-8.
-fn close_code(payload: &[u8]) -> Result<Option<u16>, Violation> {
-    let Some((code, reason)) = payload.split_first_chunk() else {
-        return if payload.is_empty() { Ok(None) } else { Err(Violation::Protocol) };
-    };
-    match u16::from_be_bytes(*code) {
-        code @ (1000..=1003 | 1007..=1014 | 3000..=4999) => check(true, reason).map(|()| Some(code)),
-        _ => Err(Violation::Protocol),
-    }
 }
 
 /// A client's frame is longer than a server's by exactly this, which is what packing stands on.

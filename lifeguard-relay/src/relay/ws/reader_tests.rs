@@ -5,7 +5,7 @@ use super::*;
 const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 
 fn client(opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
-    let head = ServerHead::new(opcode, payload.len());
+    let head = HeadBytes::server(opcode, payload.len());
     let mut frame = head.as_bytes().to_vec();
     frame[0] = u8::from(fin) << 7 | opcode as u8;
     frame[1] |= 0x80;
@@ -96,11 +96,11 @@ fn frames_of_one_read_are_packed_as_a_server_sends_them() {
     assert!(frames.windows(2).all(|pair| pair[0].end == pair[1].start), "{frames:?}");
     let packed = &bytes[frames[0].start..frames[2].end];
     let expected = [
-        ServerHead::new(Opcode::Binary, 300).as_bytes(),
+        HeadBytes::server(Opcode::Binary, 300).as_bytes(),
         &[1; 300],
-        ServerHead::new(Opcode::Text, 2).as_bytes(),
+        HeadBytes::server(Opcode::Text, 2).as_bytes(),
         "ä".as_bytes(),
-        ServerHead::new(Opcode::Binary, 0).as_bytes(),
+        HeadBytes::server(Opcode::Binary, 0).as_bytes(),
     ]
     .concat();
     assert_eq!(packed, expected);
