@@ -2,32 +2,27 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use beach_lifeguard_client::{
-    ClientHello, SUBPROTOCOL, ServerHello,
-    hello::{HelloError, MAX_SERVER_HELLO_BYTES},
-};
-use futures::{SinkExt, StreamExt, stream::FuturesUnordered};
+use beach_lifeguard_client::{ClientHello, ServerHello, hello::HelloError, websocket::Opcode};
+use futures::{StreamExt, stream::FuturesUnordered};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     net::{TcpStream, lookup_host},
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsConnector;
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, client_async_with_config,
-    tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue, protocol::WebSocketConfig},
-};
-use transport_core::{Closed, ConnectError, ConnectErrorKind as Kind, Progress};
+use tokio_tungstenite::MaybeTlsStream;
+use transport_core::{ConnectError, ConnectErrorKind as Kind, Progress};
 use url::Url;
 
 use crate::{
     config::Deadlines,
     error::{UpgradeRefused, because, closed_at, failed, stage},
     socket::closed_by_relay,
+    ws::{BadUpgrade, Item, Lost, WebSocket, upgrade},
 };
 
 /// A WebSocket to the relay, plain on loopback, TLS elsewhere.
-pub(crate) type RelayStream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type RelayStream = WebSocket<MaybeTlsStream<TcpStream>>;
 
 /// Opens the WebSocket: stages `dial` and `upgrade`. `progress` learns when a TCP handshake was answered.
 pub(crate) async fn open(
@@ -43,6 +38,7 @@ pub(crate) async fn open(
     timeout(deadlines.upgrade, upgrade(url, stream))
         .await
         .map_err(|_| failed(stage::UPGRADE, Kind::TimedOut))?
+        .map_err(refused)
 }
 
 /// Exchanges the hellos: stage `hello`.
@@ -108,41 +104,43 @@ fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-async fn upgrade(url: &Url, stream: MaybeTlsStream<TcpStream>) -> Result<RelayStream, ConnectError> {
-    let mut request =
-        url.as_str().into_client_request().map_err(|error| because(stage::UPGRADE, Kind::Misuse, error))?;
-    request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(SUBPROTOCOL));
-    match client_async_with_config(request, stream, Some(socket_config())).await {
-        Ok((stream, _)) => Ok(stream),
-        Err(tungstenite::Error::Http(response)) => {
-            let refused = UpgradeRefused { status: response.status().as_u16() };
-            Err(because(stage::UPGRADE, refused.kind(), refused))
+fn refused(error: BadUpgrade) -> ConnectError {
+    let kind = match &error {
+        BadUpgrade::Status(status) => {
+            let refused = UpgradeRefused { status: status.as_u16() };
+            return because(stage::UPGRADE, refused.kind(), refused);
         }
-        Err(error @ tungstenite::Error::Io(_)) => Err(because(stage::UPGRADE, Kind::Unreachable, error)),
-        Err(error) => Err(because(stage::UPGRADE, Kind::Incompatible, error)),
-    }
+        // What answers is no web server.
+        BadUpgrade::Http(error) if error.is_parse() || error.is_parse_too_large() => Kind::Incompatible,
+        BadUpgrade::Http(_) => Kind::Unreachable,
+        BadUpgrade::Answer(_) => Kind::Incompatible,
+        BadUpgrade::Url(_) => Kind::Misuse,
+    };
+    because(stage::UPGRADE, kind, error)
 }
 
 async fn exchange(stream: &mut RelayStream, hello: &ClientHello) -> Result<ServerHello, ConnectError> {
+    stream.sink.put(Opcode::Text, &[hello.encode().as_bytes()]);
     // When sending fails the relay's close, with its reason, may still be there to read.
-    let sent = stream.send(Message::Text(hello.encode().into())).await;
+    let sent = stream.sink.flush().await;
     loop {
-        let text = match stream.next().await {
-            Some(Ok(Message::Text(text))) => text,
-            Some(Ok(Message::Close(frame))) => return Err(closed_at(stage::HELLO, closed_by_relay(frame))),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-            Some(Ok(_)) => return Err(unreadable(HelloError::InvalidPayload)),
-            Some(Err(error)) => return Err(because(stage::HELLO, Kind::Unreachable, error)),
-            None => {
-                let closed = Closed::network("the relay hung up before its hello");
-                let error = failed(stage::HELLO, Kind::Unreachable);
-                return Err(match sent {
-                    Err(cause) => error.because(cause),
-                    Ok(()) => error.because(closed),
-                });
+        let text = match stream.source.next().await {
+            Ok(Item::Text(text)) => text,
+            Ok(Item::Close(goodbye)) => return Err(closed_at(stage::HELLO, closed_by_relay(goodbye))),
+            Ok(Item::Ping(payload)) => {
+                stream.sink.put(Opcode::Pong, &[&payload]);
+                let _ = stream.sink.flush().await;
+                continue;
+            }
+            Ok(Item::Pong) => continue,
+            Ok(Item::Binary(_)) => return Err(unreadable(HelloError::InvalidPayload)),
+            Err(error @ Lost::Violation(_)) => return Err(because(stage::HELLO, Kind::Incompatible, error)),
+            Err(error) => {
+                let error = sent.err().map_or(error, Lost::Io);
+                return Err(because(stage::HELLO, Kind::Unreachable, error));
             }
         };
-        let answer = ServerHello::decode(text.as_bytes()).map_err(unreadable)?;
+        let answer = ServerHello::decode(&text).map_err(unreadable)?;
         if answer.client_nonce != hello.client_nonce {
             return Err(unreadable(HelloError::InvalidPayload));
         }
@@ -152,16 +150,6 @@ async fn exchange(stream: &mut RelayStream, hello: &ClientHello) -> Result<Serve
 
 fn unreadable(error: HelloError) -> ConnectError {
     because(stage::HELLO, Kind::Incompatible, error)
-}
-
-/// Explicit sizes: the library's defaults take 128 KiB each, and messages of 64 MiB.
-fn socket_config() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(16 << 10)
-        .write_buffer_size(64 << 10)
-        .max_write_buffer_size(512 << 10)
-        .max_message_size(Some(MAX_SERVER_HELLO_BYTES))
-        .max_frame_size(Some(MAX_SERVER_HELLO_BYTES))
 }
 
 /// Between two attempts of a race (RFC 8305 §5).

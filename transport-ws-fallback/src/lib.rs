@@ -44,6 +44,7 @@ mod socket;
 mod tls;
 mod token;
 mod transport;
+mod ws;
 
 pub use config::{ConfigError, Deadlines, EntitlementProof, Membership, WsConfig};
 pub use connector::WsFallbackConnector;

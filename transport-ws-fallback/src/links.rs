@@ -12,7 +12,7 @@ use beach_lifeguard_client::{
     Header, Kind, Lane as WireLane, LinkId, PeerAddr,
     close::{CloseFrame, cut},
     control::Control,
-    frame::Window,
+    frame::{HEADER_BYTES, Window},
 };
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -44,8 +44,8 @@ pub(crate) struct Links {
     early: EarlyLinks,
     /// The last links that ended: their late frames are discarded, not kept as early ones.
     ended: VecDeque<Key>,
-    /// Frames that wait for no turn: heartbeats, and closes of links that never opened.
-    urgent: VecDeque<Bytes>,
+    /// What waits for no turn: heartbeats, pongs, and closes of links that never opened.
+    urgent: VecDeque<Outgoing>,
     /// Dials that hold the socket open before they have a link.
     dials: usize,
     /// Window updates to send: at most one for each half of a window that was read.
@@ -65,11 +65,22 @@ pub(crate) struct Arrival {
     pub(crate) changed: bool,
 }
 
+/// One WebSocket message on its way to the relay.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outgoing {
+    /// A message of a link. Joined only where it is sent: it may be large.
+    Data(Header, Bytes),
+    /// Any other frame, whole.
+    Frame(Bytes),
+    /// The answer to a WebSocket ping.
+    Pong(Bytes),
+}
+
 /// What the writer does next.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    /// Frames to write, then to flush once.
-    pub(crate) frames: Vec<Bytes>,
+    /// What to write, then to flush once.
+    pub(crate) frames: Vec<Outgoing>,
     /// Nobody uses the socket any more and everything was said: close it.
     pub(crate) done: bool,
     /// The relay asked for a pause until then.
@@ -87,6 +98,16 @@ pub(crate) enum Tick {
         /// The writer has something to do.
         write: bool,
     },
+}
+
+impl Outgoing {
+    /// Bytes of its payload, the relay's header included.
+    fn len(&self) -> usize {
+        match self {
+            Self::Data(_, payload) => HEADER_BYTES + payload.len(),
+            Self::Frame(bytes) | Self::Pong(bytes) => bytes.len(),
+        }
+    }
 }
 
 impl Links {
@@ -237,7 +258,7 @@ impl Links {
     ///
     /// The end of the socket, when the relay speaks what nobody understands.
     pub(crate) fn on_frame(&mut self, frame: Bytes, now: Instant) -> Result<Arrival, Closed> {
-        self.on_life(now);
+        self.heartbeat.on_received(now);
         let broken = || Closed::local(CloseCode::BAD_FRAME, "the relay sent an unreadable frame");
         let window = Window::read(&frame).map_err(|_| broken())?;
         let (header, payload) = Header::split(frame).map_err(|_| broken())?;
@@ -260,7 +281,7 @@ impl Links {
             }
             (Kind::Heartbeat, _) => {
                 if self.heartbeat.on_heartbeat() {
-                    self.urge(Header::relay(Kind::Heartbeat).frame(&[]));
+                    self.urge(heartbeat());
                     arrival.changed = true;
                 }
             }
@@ -269,14 +290,23 @@ impl Links {
         Ok(arrival)
     }
 
-    /// Notes that anything arrived, WebSocket pings and pongs included.
-    pub(crate) fn on_life(&mut self, now: Instant) {
+    /// Takes a WebSocket ping, which is answered.
+    pub(crate) fn on_ping(&mut self, payload: Bytes, now: Instant) -> Arrival {
         self.heartbeat.on_received(now);
+        self.urge(Outgoing::Pong(payload));
+        Arrival { deliver: None, changed: true }
+    }
+
+    /// Takes a WebSocket pong: a sign of life.
+    pub(crate) fn on_pong(&mut self, now: Instant) -> Arrival {
+        self.heartbeat.on_received(now);
+        Arrival::default()
     }
 
     /// Collects what is to be written: urgent frames first, then one message of each link in turn.
     pub(crate) fn next_batch(&mut self, now: Instant) -> Batch {
-        let mut frames: Vec<Bytes> = self.urgent.drain(..).chain(self.windows.drain(..)).collect();
+        let windows = self.windows.drain(..).map(Outgoing::Frame);
+        let mut frames: Vec<Outgoing> = self.urgent.drain(..).chain(windows).collect();
         let held = self.held_until.filter(|until| now < *until);
         let mut bytes = 0;
         while held.is_none() && bytes < BATCH_BYTES {
@@ -289,7 +319,7 @@ impl Links {
             let ahead = self.ahead();
             let riding = self.open.values().filter_map(|entry| {
                 let window = entry.link.move_window(ahead, ahead / RIDING)?;
-                Some(window.frame(entry.link.key.peer, entry.link.key.link))
+                Some(Outgoing::Frame(window.frame(entry.link.key.peer, entry.link.key.link)))
             });
             frames.extend(riding);
         }
@@ -327,7 +357,7 @@ impl Links {
         }
         let mut beat = self.heartbeat.poll(now);
         if beat == Beat::Send {
-            self.urge(Header::relay(Kind::Heartbeat).frame(&[]));
+            self.urge(heartbeat());
             beat = self.heartbeat.poll(now);
         }
         let Beat::Wait(beat) = beat else {
@@ -365,14 +395,14 @@ impl Links {
         }
     }
 
-    fn next_frame(&mut self, now: Instant) -> Option<Bytes> {
+    fn next_frame(&mut self, now: Instant) -> Option<Outgoing> {
         loop {
             let key = self.ready.pop_front()?;
             let Some(entry) = self.open.get_mut(&key) else { continue };
             let overdue = entry.ending.as_ref().is_some_and(|ending| ending.until <= now);
             if let Some(Inbound { lane, payload }) = if overdue { None } else { entry.next_message() } {
                 self.ready.push_back(key);
-                return Some(Header::data(wire_lane(lane), key.peer, key.link).frame(&payload));
+                return Some(Outgoing::Data(Header::data(wire_lane(lane), key.peer, key.link), payload));
             }
             entry.ready = false;
             if entry.is_blocked() && !overdue {
@@ -381,7 +411,8 @@ impl Links {
             if let Some(ending) = entry.ending.take() {
                 self.open.remove(&key);
                 self.remember_ended(key);
-                return Some(Header::close(key.peer, key.link).frame(&ending.close.encode()));
+                let close = Header::close(key.peer, key.link).frame(&ending.close.encode());
+                return Some(Outgoing::Frame(close));
             }
         }
     }
@@ -449,10 +480,10 @@ impl Links {
     fn abandon(&mut self, key: Key, reason: &str) {
         self.remember_ended(key);
         let close = CloseFrame::new(to_wire(CloseCode::GOING_AWAY), reason);
-        self.urge(Header::close(key.peer, key.link).frame(&close.encode()));
+        self.urge(Outgoing::Frame(Header::close(key.peer, key.link).frame(&close.encode())));
     }
 
-    fn urge(&mut self, frame: Bytes) {
+    fn urge(&mut self, frame: Outgoing) {
         if self.urgent.len() < MAX_URGENT {
             self.urgent.push_back(frame);
         }
@@ -478,6 +509,10 @@ impl Links {
 
 pub(crate) fn key(peer: PeerAddr, link: u32) -> Key {
     Key { peer, link: LinkId(link) }
+}
+
+fn heartbeat() -> Outgoing {
+    Outgoing::Frame(Header::relay(Kind::Heartbeat).frame(&[]))
 }
 
 fn drained() -> Closed {

@@ -31,14 +31,23 @@ fn received(link: &Link) -> Result<Bytes, Closed> {
     link.recv().now_or_never().expect("something to receive").map(|inbound| inbound.payload)
 }
 
-fn read(frame: &Bytes) -> (Header, Bytes) {
-    Header::split(frame.clone()).unwrap()
+/// The frame as the peer's relay gets it.
+fn wire(message: Outgoing) -> Bytes {
+    match message {
+        Outgoing::Data(header, payload) => header.frame(&payload),
+        Outgoing::Frame(frame) => frame,
+        Outgoing::Pong(_) => panic!("no frame: {message:?}"),
+    }
+}
+
+fn wired(links: &mut Links, now: Instant) -> impl Iterator<Item = Bytes> {
+    links.next_batch(now).frames.into_iter().map(wire)
 }
 
 /// The frames of the next batch that are no window updates.
 fn batch(links: &mut Links, now: Instant) -> Vec<(Header, Bytes)> {
-    let frames = links.next_batch(now).frames;
-    frames.iter().filter(|frame| Window::read(frame) == Ok(None)).map(read).collect()
+    let frames = wired(links, now).filter(|frame| Window::read(frame) == Ok(None));
+    frames.map(|frame| Header::split(frame).unwrap()).collect()
 }
 
 fn send(links: &mut Links, link: &Link, payload: &'static [u8]) {
@@ -213,7 +222,7 @@ fn a_sender_stops_at_the_window_and_goes_on_when_the_reader_does() {
     let (out, into) = (near.open(key(PEER, 1)).unwrap(), far.open(key(PEER, 1)).unwrap());
     let large: &'static [u8] = &[7; 60_000];
     let carry = |near: &mut Links, far: &mut Links| {
-        let frames = near.next_batch(now).frames;
+        let frames: Vec<Bytes> = wired(near, now).collect();
         let count = frames.len();
         for frame in frames {
             if let Some((link, inbound)) = far.on_frame(frame, now).unwrap().deliver {
@@ -276,10 +285,8 @@ fn links_of_one_endpoint_share_what_the_relay_holds_for_it() {
     let mut granted = 0;
     for link in 0..4 {
         links.open(key(PEER, link)).unwrap();
-        let frames = links.next_batch(now).frames;
-        granted += frames
-            .iter()
-            .filter_map(|frame| Window::read(frame).unwrap())
+        granted += wired(&mut links, now)
+            .filter_map(|frame| Window::read(&frame).unwrap())
             .map(|window| window.0)
             .sum::<u64>();
     }
@@ -287,11 +294,22 @@ fn links_of_one_endpoint_share_what_the_relay_holds_for_it() {
 }
 
 #[test]
+fn a_ping_is_answered_once_and_is_a_sign_of_life_as_a_pong_is() {
+    let now = Instant::now();
+    let mut links = links(now);
+    assert!(links.on_ping("there?".into(), now + 2 * INTERVAL).changed);
+    assert_eq!(links.next_batch(now).frames, [Outgoing::Pong("there?".into())]);
+    assert!(!links.on_pong(now + 3 * INTERVAL).changed);
+    assert!(matches!(links.tick(now + 5 * INTERVAL), Tick::Wait { .. }));
+    assert!(matches!(links.tick(now + 6 * INTERVAL), Tick::End(_)));
+}
+
+#[test]
 fn a_silent_relay_is_asked_and_then_given_up() {
     let now = Instant::now();
     let mut links = links(now);
     assert!(matches!(links.tick(now + INTERVAL), Tick::Wait { write: true, .. }));
-    assert_eq!(read(&links.next_batch(now + INTERVAL).frames[0]).0.kind, Kind::Heartbeat);
+    assert_eq!(batch(&mut links, now + INTERVAL)[0].0.kind, Kind::Heartbeat);
     let Tick::End(closed) = links.tick(now + 3 * INTERVAL) else { panic!("still patient") };
     assert_eq!((closed.initiator, closed.code), (Initiator::Network, CloseCode::CONNECTION_LOST));
 }

@@ -2,15 +2,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures::{Sink, SinkExt, Stream, StreamExt};
+use beach_lifeguard_client::websocket::{Opcode, Violation};
 use parking_lot::Mutex;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     sync::{Notify, watch},
     time::{Instant, sleep, sleep_until, timeout},
-};
-use tokio_tungstenite::tungstenite::{
-    self, Message,
-    protocol::{CloseFrame, frame::coding::CloseCode as WsCode},
 };
 use transport_core::{CloseCode, Closed, Inbound, Initiator, PeerId, Refusal};
 
@@ -18,9 +15,10 @@ use crate::{
     dial::RelayStream,
     error::from_wire,
     link::Link,
-    links::{Batch, CLOSING, Links, Tick, key},
+    links::{Batch, CLOSING, Links, Outgoing, Tick, key},
     token::uuid,
     transport::WsTransport,
+    ws::{Goodbye, Item, Lost, Sink, Source},
 };
 
 /// A socket that lives while somebody holds it ([`Hold`]) or a link is open on it.
@@ -99,59 +97,52 @@ impl Socket {
     }
 
     async fn run(&self, mut stream: RelayStream) {
-        let closed = {
-            let (mut sink, mut source) = (&mut stream).split();
-            tokio::select! {
-                closed = self.read(&mut source) => closed,
-                closed = self.write(&mut sink) => closed,
-                closed = self.watch() => closed,
-            }
+        let mut answer = None;
+        let closed = tokio::select! {
+            closed = self.read(&mut stream.source, &mut answer) => closed,
+            closed = self.write(&mut stream.sink) => closed,
+            closed = self.watch() => closed,
         };
         tracing::debug!(code = closed.code.label(), initiator = %closed.initiator, "relay socket closed");
-        // Only a path that still stands is told; the relay's own close was answered by the reader.
+        // Only a path that still stands is told.
         let farewell = match (closed.initiator, closed.code) {
-            (Initiator::Local, code) => Some(WsCode::from(code.get())),
-            (Initiator::Peer, CloseCode::DRAIN) => Some(WsCode::Away),
+            _ if answer.is_some() => answer,
+            (Initiator::Local, code) => Some(Some(code.get())),
+            (Initiator::Peer, CloseCode::DRAIN) => Some(Some(CloseCode::GOING_AWAY.get())),
             _ => None,
         };
         self.links.lock().end(closed, Instant::now());
         self.wake_all();
         if let Some(code) = farewell {
-            let _ = timeout(CLOSING, say_goodbye(&mut stream, code)).await;
+            let _ = timeout(CLOSING, stream.close(code)).await;
         }
     }
 
-    async fn read(&self, source: &mut (impl Stream<Item = tungstenite::Result<Message>> + Unpin)) -> Closed {
+    /// Reads until the socket ends. `answer` becomes what the relay's goodbye is answered with: its code (RFC 6455
+    /// §5.5.1), when it has one.
+    async fn read(&self, source: &mut Source<impl AsyncRead>, answer: &mut Option<Option<u16>>) -> Closed {
         loop {
-            let message = match source.next().await {
-                None => return Closed::network("the relay hung up"),
-                Some(Err(error)) => return lost(&error),
-                Some(Ok(message)) => message,
-            };
-            match message {
-                Message::Binary(frame) => {
-                    let arrival = match self.links.lock().on_frame(frame, Instant::now()) {
-                        Err(closed) => return closed,
-                        Ok(arrival) => arrival,
-                    };
-                    if arrival.changed {
-                        self.wake_all();
-                    }
-                    if let Some((link, inbound)) = arrival.deliver {
-                        self.deliver(&link, inbound);
-                    }
+            let arrival = match source.next().await {
+                Err(lost) => return closed_by_path(&lost),
+                Ok(Item::Close(goodbye)) => {
+                    *answer = Some(goodbye.as_ref().map(|goodbye| goodbye.code));
+                    return closed_by_relay(goodbye);
                 }
-                Message::Close(frame) => {
-                    // Lets the answer leave; the relay waits for it before it hangs up.
-                    let _ = timeout(CLOSING, source.next()).await;
-                    return closed_by_relay(frame);
-                }
-                Message::Text(_) => {
+                Ok(Item::Text(_)) => {
                     return Closed::local(CloseCode::BAD_FRAME, "the relay sent text after its hello");
                 }
-                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
-                    self.links.lock().on_life(Instant::now());
-                }
+                Ok(Item::Ping(payload)) => self.links.lock().on_ping(payload, source.read_at()),
+                Ok(Item::Pong) => self.links.lock().on_pong(source.read_at()),
+                Ok(Item::Binary(frame)) => match self.links.lock().on_frame(frame, source.read_at()) {
+                    Err(closed) => return closed,
+                    Ok(arrival) => arrival,
+                },
+            };
+            if arrival.changed {
+                self.wake_all();
+            }
+            if let Some((link, inbound)) = arrival.deliver {
+                self.deliver(&link, inbound);
             }
         }
     }
@@ -172,7 +163,7 @@ impl Socket {
         }
     }
 
-    async fn write(&self, sink: &mut (impl Sink<Message, Error = tungstenite::Error> + Unpin)) -> Closed {
+    async fn write(&self, sink: &mut Sink<impl AsyncWrite>) -> Closed {
         loop {
             let woken = self.outgoing.notified();
             let Batch { frames, done, resume_at } = self.links.lock().next_batch(Instant::now());
@@ -190,10 +181,17 @@ impl Socket {
                 }
                 continue;
             }
-            if let Err(error) = send_all(sink, frames).await {
+            for frame in frames {
+                match frame {
+                    Outgoing::Data(head, payload) => sink.put(Opcode::Binary, &[&head.encode(), &payload]),
+                    Outgoing::Frame(frame) => sink.put(Opcode::Binary, &[&frame]),
+                    Outgoing::Pong(payload) => sink.put(Opcode::Pong, &[&payload]),
+                }
+            }
+            if let Err(error) = sink.flush().await {
                 // The relay's close, with its code, may be waiting to be read: the reader goes first.
                 sleep(CLOSING).await;
-                return lost(&error);
+                return closed_by_path(&error.into());
             }
         }
     }
@@ -294,30 +292,21 @@ impl Drop for OpenSocket {
     }
 }
 
-async fn send_all(
-    sink: &mut (impl Sink<Message, Error = tungstenite::Error> + Unpin),
-    frames: Vec<bytes::Bytes>,
-) -> tungstenite::Result<()> {
-    for frame in frames {
-        sink.feed(Message::Binary(frame)).await?;
-    }
-    sink.flush().await
-}
-
-/// Closes, and reads until the relay hung up: unread bytes would turn our close into a reset.
-async fn say_goodbye(stream: &mut RelayStream, code: WsCode) {
-    if stream.close(Some(CloseFrame { code, reason: "".into() })).await.is_ok() {
-        while let Some(Ok(_)) = stream.next().await {}
-    }
-}
-
 /// The end as the relay told it.
-pub(crate) fn closed_by_relay(frame: Option<CloseFrame>) -> Closed {
-    let Some(frame) = frame else { return Closed::network("the relay closed without a reason") };
-    let code = beach_lifeguard_client::CloseCode::from_wire(frame.code.into());
-    Closed::peer(code.map_or(CloseCode::CONNECTION_LOST, from_wire), frame.reason.as_str().to_owned())
+pub(crate) fn closed_by_relay(goodbye: Option<Goodbye>) -> Closed {
+    let Some(Goodbye { code, reason }) = goodbye else {
+        return Closed::network("the relay closed without a reason");
+    };
+    let code = beach_lifeguard_client::CloseCode::from_wire(code);
+    Closed::peer(code.map_or(CloseCode::CONNECTION_LOST, from_wire), reason)
 }
 
-fn lost(error: &tungstenite::Error) -> Closed {
-    Closed::network(format!("the relay socket failed: {error}"))
+/// The end as it looks from here.
+fn closed_by_path(lost: &Lost) -> Closed {
+    let code = match lost {
+        Lost::HungUp | Lost::Io(_) => return Closed::network(lost.to_string()),
+        Lost::Violation(Violation::TooBig) => CloseCode::TOO_BIG,
+        Lost::Violation(Violation::Protocol | Violation::Utf8) => CloseCode::PROTOCOL_ERROR,
+    };
+    Closed::local(code, lost.to_string())
 }

@@ -1,0 +1,116 @@
+//! The client's half of WebSocket (RFC 6455): one read for what came together, one copy for what leaves.
+//!
+//! [`Reader`](reader::Reader) and [`Writer`](writer::Writer) are sans-IO; [`WebSocket`] moves their bytes. A message
+//! that arrives is a slice of what was read, one that leaves is written under its mask straight into what is sent
+//! (`docs/adr/0013-the-clients-own-websocket.md`).
+
+mod reader;
+mod upgrade;
+mod writer;
+
+use std::io;
+
+use beach_lifeguard_client::websocket::{Opcode, Violation, close_payload};
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split},
+    time::Instant,
+};
+
+use self::{reader::Reader, writer::Writer};
+pub(crate) use self::{
+    reader::{Goodbye, Item},
+    upgrade::{BadUpgrade, upgrade},
+};
+
+/// A WebSocket. Its halves are used side by side.
+pub(crate) struct WebSocket<S> {
+    pub(crate) source: Source<S>,
+    pub(crate) sink: Sink<S>,
+}
+
+/// The half that reads.
+pub(crate) struct Source<S> {
+    io: ReadHalf<S>,
+    reader: Reader,
+    read_at: Instant,
+}
+
+/// The half that writes.
+pub(crate) struct Sink<S> {
+    io: WriteHalf<S>,
+    writer: Writer,
+}
+
+/// Nothing more can be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Lost {
+    #[error("the relay hung up")]
+    HungUp,
+    #[error("the relay socket failed: {0}")]
+    Io(#[from] io::Error),
+    #[error("the relay sent {0}")]
+    Violation(#[from] Violation),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// Takes over a connection after its upgrade, with what was read `ahead`. Messages have up to `max` bytes.
+    pub(crate) fn new(io: S, ahead: BytesMut, max: usize) -> Self {
+        let (from, to) = split(io);
+        Self {
+            source: Source { io: from, reader: Reader::new(ahead, max), read_at: Instant::now() },
+            sink: Sink { io: to, writer: Writer::default() },
+        }
+    }
+
+    /// Says goodbye behind what was put, and reads until the other side has hung up: unread bytes would turn our
+    /// close into a reset.
+    pub(crate) async fn close(&mut self, code: Option<u16>) -> io::Result<()> {
+        self.sink.put(Opcode::Close, &[&close_payload(code, "")]);
+        self.sink.flush().await?;
+        let mut unread = [0; 1_024];
+        while self.source.io.read(&mut unread).await? > 0 {}
+        Ok(())
+    }
+}
+
+impl<S: AsyncRead> Source<S> {
+    /// Waits for the next item. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Result<Item, Lost> {
+        loop {
+            if let Some(item) = self.reader.next()? {
+                return Ok(item);
+            }
+            if self.io.read_buf(self.reader.room()).await? == 0 {
+                return Err(Lost::HungUp);
+            }
+            self.read_at = Instant::now();
+        }
+    }
+
+    /// When the last bytes came.
+    pub(crate) fn read_at(&self) -> Instant {
+        self.read_at
+    }
+}
+
+impl<S: AsyncWrite> Sink<S> {
+    /// Puts a message of `parts` behind what is to be sent.
+    pub(crate) fn put(&mut self, opcode: Opcode, parts: &[&[u8]]) {
+        self.writer.put(opcode, parts, rand::random());
+    }
+
+    /// Sends what was put. Cancel safe: what is left is sent by the next call.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        while !self.writer.pending().is_empty() {
+            match self.io.write(self.writer.pending()).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                sent => self.writer.sent(sent),
+            }
+        }
+        self.io.flush().await
+    }
+}
+
+#[cfg(test)]
+mod tests;

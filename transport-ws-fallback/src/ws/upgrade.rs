@@ -1,0 +1,90 @@
+//! From a connection to a WebSocket: the opening handshake (RFC 6455 §4.1), by `hyper`.
+
+use beach_lifeguard_client::{SUBPROTOCOL, hello::MAX_SERVER_HELLO_BYTES};
+use bytes::BytesMut;
+use hyper::{
+    HeaderMap, Request, StatusCode,
+    client::conn::http1,
+    header::{
+        CONNECTION, HOST, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    },
+};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
+use url::{Position, Url};
+
+use super::WebSocket;
+
+/// No WebSocket came of it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadUpgrade {
+    /// The connection failed, or what came is no HTTP.
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    /// The answer promises something else than was asked for.
+    #[error("the answer to the upgrade has the wrong {0}")]
+    Answer(HeaderName),
+    /// Another status than 101.
+    #[error("the answer to the upgrade is HTTP {0}")]
+    Status(StatusCode),
+    /// A URL that fits into no request.
+    #[error(transparent)]
+    Url(#[from] hyper::http::Error),
+}
+
+/// Asks for a WebSocket of the relay's subprotocol.
+pub(crate) async fn upgrade<S>(url: &Url, io: S) -> Result<WebSocket<S>, BadUpgrade>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let key = generate_key();
+    let request = Request::get(&url[Position::BeforePath..Position::AfterQuery])
+        .header(HOST, &url[Position::BeforeHost..Position::AfterPort])
+        .header(CONNECTION, "Upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_VERSION, "13")
+        .header(SEC_WEBSOCKET_KEY, &key)
+        .header(SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL)
+        .body(String::new())?;
+    let (mut requests, connection) =
+        http1::Builder::new().max_buf_size(MAX_ANSWER).handshake(TokioIo::new(io)).await?;
+    let answered = async {
+        let answer = requests.send_request(request).await?;
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(BadUpgrade::Status(answer.status()));
+        }
+        check(answer.headers(), &key)?;
+        Ok(hyper::upgrade::on(answer).await?)
+    };
+    tokio::pin!(answered);
+    let upgraded = tokio::select! {
+        upgraded = &mut answered => upgraded,
+        // It is over, well or badly: the answer knows.
+        _ = connection.with_upgrades() => answered.await,
+    }?;
+    let parts = upgraded.downcast::<TokioIo<S>>().expect("what was put into the connection");
+    Ok(WebSocket::new(parts.io.into_inner(), BytesMut::from(parts.read_buf), MAX_SERVER_HELLO_BYTES))
+}
+
+fn check(headers: &HeaderMap, key: &str) -> Result<(), BadUpgrade> {
+    let has = |name: HeaderName, wanted: &str| {
+        let values = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok());
+        let found =
+            values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(wanted));
+        if found { Ok(()) } else { Err(BadUpgrade::Answer(name)) }
+    };
+    let is = |name: HeaderName, wanted: Option<&str>| {
+        let value = headers.get(&name).map(|value| value.as_bytes());
+        if value == wanted.map(str::as_bytes) { Ok(()) } else { Err(BadUpgrade::Answer(name)) }
+    };
+    has(CONNECTION, "upgrade")?;
+    has(UPGRADE, "websocket")?;
+    is(SEC_WEBSOCKET_ACCEPT, Some(&derive_accept_key(key.as_bytes())))?;
+    is(SEC_WEBSOCKET_PROTOCOL, Some(SUBPROTOCOL))?;
+    is(SEC_WEBSOCKET_EXTENSIONS, None)
+}
+
+/// Bytes of the answer's head at most.
+const MAX_ANSWER: usize = 16 << 10;
