@@ -56,6 +56,8 @@ pub(super) struct Forged;
 mod aws_lc {
     use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
+    use bytes::BytesMut;
+
     use super::{Forged, Suite, TAG};
 
     /// Wipes its key when dropped.
@@ -95,11 +97,25 @@ mod aws_lc {
             let opened = self.0.open_in_place_separate_tag(nonce, Aad::from(associated), tag, text);
             opened.map(drop).map_err(|_| Forged)
         }
+
+        /// Decrypts into new memory, in one pass.
+        pub(in super::super) fn open_shared(
+            &self,
+            nonce: [u8; 12],
+            associated: [u8; 8],
+            sealed: &[u8],
+            tag: &[u8; TAG],
+        ) -> Result<BytesMut, Forged> {
+            let (nonce, mut text) = (Nonce::assume_unique_for_key(nonce), BytesMut::zeroed(sealed.len()));
+            let opened = self.0.open_separate_gather(nonce, Aad::from(associated), sealed, tag, &mut text);
+            opened.map(|()| text).map_err(|_| Forged)
+        }
     }
 }
 
 #[cfg(not(feature = "aws-lc"))]
 mod portable {
+    use bytes::BytesMut;
     use chacha20poly1305::{AeadInPlace, ChaCha20Poly1305, KeyInit};
 
     use super::{Forged, Suite, TAG};
@@ -135,6 +151,18 @@ mod portable {
             let opened = self.0.decrypt_in_place_detached(&nonce.into(), &associated, text, tag.into());
             opened.map_err(|_| Forged)
         }
+
+        /// Decrypts into new memory.
+        pub(in super::super) fn open_shared(
+            &self,
+            nonce: [u8; 12],
+            associated: [u8; 8],
+            sealed: &[u8],
+            tag: &[u8; TAG],
+        ) -> Result<BytesMut, Forged> {
+            let mut text = BytesMut::from(sealed);
+            self.open(nonce, associated, &mut text, tag).map(|()| text)
+        }
     }
 }
 
@@ -159,6 +187,7 @@ mod tests {
             let tag = ours.seal(nonce, associated, &mut by_us);
             let others = other.encrypt_in_place_detached(&nonce.into(), &associated, &mut by_other).unwrap();
             assert_eq!((&by_us, &tag[..]), (&by_other, &others[..]), "{len} bytes");
+            assert_eq!(ours.open_shared(nonce, associated, &by_other, &tag).as_deref(), Ok(&text[..]));
             assert_eq!(ours.open(nonce, associated, &mut by_other, &tag), Ok(()));
             assert_eq!(by_other, text);
         }
@@ -180,8 +209,12 @@ mod tests {
             let cipher = Cipher::new(suite, &KEY);
             let (nonce, associated, mut text) = ([1; 12], [2; 8], *b"hello");
             let tag = cipher.seal(nonce, associated, &mut text);
-            let open =
-                |nonce, associated, mut text: [u8; 5], tag| cipher.open(nonce, associated, &mut text, tag);
+            let open = |nonce, associated, mut text: [u8; 5], tag| {
+                let shared = cipher.open_shared(nonce, associated, &text, tag).map(drop);
+                let opened = cipher.open(nonce, associated, &mut text, tag);
+                assert_eq!(shared, opened);
+                opened
+            };
             assert_eq!(open(nonce, associated, text, &tag), Ok(()));
             assert_eq!(open([0; 12], associated, text, &tag), Err(Forged));
             assert_eq!(open(nonce, [0; 8], text, &tag), Err(Forged));

@@ -310,10 +310,16 @@ struct EpochKey {
 impl EpochKey {
     fn open(&self, message: Bytes, counter: u64, number: Option<u64>) -> Result<(Kind, Bytes), Forged> {
         let text = message.len().checked_sub(TAG + HEADER).filter(|text| *text >= KIND).ok_or(Forged)?;
-        let mut buffer = message.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-        let tag = *buffer[text..].first_chunk::<TAG>().ok_or(Forged)?;
-        buffer.truncate(text);
-        self.cipher.open(nonce(header(self.epoch, counter)), associated(number), &mut buffer, &tag)?;
+        let tag = *message[text..].first_chunk::<TAG>().ok_or(Forged)?;
+        let (nonce, associated) = (nonce(header(self.epoch, counter)), associated(number));
+        let mut buffer = match message.try_into_mut() {
+            Ok(mut own) => {
+                own.truncate(text);
+                self.cipher.open(nonce, associated, &mut own, &tag)?;
+                own
+            }
+            Err(shared) => self.cipher.open_shared(nonce, associated, &shared[..text], &tag)?,
+        };
         let kind = buffer.last().copied().and_then(Kind::from_byte).ok_or(Forged)?;
         buffer.truncate(text - KIND);
         Ok((kind, buffer.freeze()))
