@@ -39,6 +39,7 @@ mod error;
 mod heartbeat;
 mod link;
 mod links;
+mod outcome;
 mod prefetch;
 mod socket;
 mod tls;

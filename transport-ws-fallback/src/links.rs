@@ -12,7 +12,7 @@ use beach_lifeguard_client::{
     Header, Kind, Lane as WireLane, LinkId, PeerAddr,
     close::{CloseFrame, cut},
     control::Control,
-    frame::{HEADER_BYTES, Window},
+    frame::Window,
 };
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -25,6 +25,7 @@ use crate::{
     error::{from_wire, to_wire},
     heartbeat::{Beat, Heartbeat},
     link::{Key, Link},
+    outcome::{Arrival, Batch, Outgoing, Tick},
 };
 
 /// The state of one socket.
@@ -54,60 +55,6 @@ pub(crate) struct Links {
     held_until: Option<Instant>,
     retired_at: Option<Instant>,
     end: Option<(Closed, Instant)>,
-}
-
-/// What a frame led to.
-#[derive(Debug, Default)]
-pub(crate) struct Arrival {
-    /// A message for an open link.
-    pub(crate) deliver: Option<(Arc<Link>, Inbound)>,
-    /// Something else changed: the writer, the watch and the waiting dials should look again.
-    pub(crate) changed: bool,
-}
-
-/// One WebSocket message on its way to the relay.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outgoing {
-    /// A message of a link. Joined only where it is sent: it may be large.
-    Data(Header, Bytes),
-    /// Any other frame, whole.
-    Frame(Bytes),
-    /// The answer to a WebSocket ping.
-    Pong(Bytes),
-}
-
-/// What the writer does next.
-#[derive(Debug)]
-pub(crate) struct Batch {
-    /// What to write, then to flush once.
-    pub(crate) frames: Vec<Outgoing>,
-    /// Nobody uses the socket any more and everything was said: close it.
-    pub(crate) done: bool,
-    /// The relay asked for a pause until then.
-    pub(crate) resume_at: Option<Instant>,
-}
-
-/// What the clock led to.
-#[derive(Debug)]
-pub(crate) enum Tick {
-    /// The socket's time is over.
-    End(Closed),
-    /// Look again then, or when something changed.
-    Wait {
-        until: Instant,
-        /// The writer has something to do.
-        write: bool,
-    },
-}
-
-impl Outgoing {
-    /// Bytes of its payload, the relay's header included.
-    fn len(&self) -> usize {
-        match self {
-            Self::Data(_, payload) => HEADER_BYTES + payload.len(),
-            Self::Frame(bytes) | Self::Pong(bytes) => bytes.len(),
-        }
-    }
 }
 
 impl Links {
@@ -281,7 +228,7 @@ impl Links {
             }
             (Kind::Heartbeat, _) => {
                 if self.heartbeat.on_heartbeat() {
-                    self.urge(heartbeat());
+                    self.urge(Outgoing::heartbeat());
                     arrival.changed = true;
                 }
             }
@@ -357,7 +304,7 @@ impl Links {
         }
         let mut beat = self.heartbeat.poll(now);
         if beat == Beat::Send {
-            self.urge(heartbeat());
+            self.urge(Outgoing::heartbeat());
             beat = self.heartbeat.poll(now);
         }
         let Beat::Wait(beat) = beat else {
@@ -509,10 +456,6 @@ impl Links {
 
 pub(crate) fn key(peer: PeerAddr, link: u32) -> Key {
     Key { peer, link: LinkId(link) }
-}
-
-fn heartbeat() -> Outgoing {
-    Outgoing::Frame(Header::relay(Kind::Heartbeat).frame(&[]))
 }
 
 fn drained() -> Closed {
