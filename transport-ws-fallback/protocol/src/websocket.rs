@@ -252,6 +252,18 @@ mod tests {
     }
 
     #[test]
+    fn every_opcode_is_read_as_it_was_written() {
+        use Opcode::{Binary, Close, Continuation, Ping, Pong, Text};
+        for (opcode, wire) in [(Continuation, 0), (Text, 1), (Binary, 2), (Close, 8), (Ping, 9), (Pong, 10)] {
+            // The longest payload that a control frame may have.
+            let head = HeadBytes::server(opcode, 125);
+            assert_eq!(head.as_bytes(), [0x80 | wire, 125]);
+            let read = Head::read(head.as_bytes(), Sender::Server).unwrap().unwrap();
+            assert_eq!((read.opcode, read.opcode.is_control()), (opcode, wire >= 8));
+        }
+    }
+
+    #[test]
     fn what_nobody_may_send() {
         let (client, server) = (Sender::Client, Sender::Server);
         for (bad, sender) in [
