@@ -121,6 +121,21 @@ fn links_take_turns_and_heartbeats_none() {
 }
 
 #[test]
+fn a_batch_is_bounded_so_that_another_links_key_waits_for_one_only() {
+    let now = Instant::now();
+    let mut links = links(now);
+    let link = met(&mut links, PEER, 1, now);
+    for _ in 0..6 {
+        send(&mut links, &link, &[7; 30_000]);
+    }
+    assert_eq!(
+        [(); 3].map(|()| batch(&mut links, now).len()),
+        [3, 3, 0],
+        "65,536 bytes are reached with the third"
+    );
+}
+
+#[test]
 fn a_close_leaves_after_what_was_accepted_before_it_unless_its_time_is_over() {
     let now = Instant::now();
     for (flush, payloads) in [(Duration::from_secs(2), 2), (Duration::ZERO, 0)] {

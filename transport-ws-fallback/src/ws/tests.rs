@@ -83,6 +83,17 @@ async fn goodbyes_are_understood_both_ways() {
 }
 
 #[tokio::test]
+async fn a_goodbye_waits_until_the_other_side_has_hung_up() {
+    let (mut ws, mut server) = pair(100).await;
+    let closing = tokio::spawn(async move { ws.close(Some(1000)).await });
+    server.send(Message::Binary(vec![1; 5_000].into())).await.unwrap();
+    assert!(matches!(server.next().await, Some(Ok(Message::Close(_)))));
+    assert!(!closing.is_finished());
+    drop(server);
+    closing.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_flush_that_was_dropped_is_taken_up_where_it_stopped() {
     let (mut ws, mut server) = pair(7).await;
     ws.sink.put(Opcode::Binary, &[&[9; 50]]);
