@@ -8,8 +8,8 @@
 #[path = "../../../lifeguard-relay/src/relay/ws/mod.rs"]
 mod ws;
 
-use libfuzzer_sys::fuzz_target;
 use beach_lifeguard_client::websocket::Violation;
+use libfuzzer_sys::fuzz_target;
 use ws::{Item, Reader};
 
 const MAX: usize = 4_096;

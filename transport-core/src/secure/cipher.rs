@@ -55,7 +55,6 @@ pub(super) struct Forged;
 #[cfg(feature = "aws-lc")]
 mod aws_lc {
     use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
-
     use bytes::BytesMut;
 
     use super::{Forged, Suite, TAG};

@@ -106,6 +106,31 @@ impl Head {
         let Some(mask) = rest.get(extended..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
         Ok(Some(Self { fin, opcode, mask: *mask, header: 2 + extended + MASK_BYTES, payload }))
     }
+
+    /// Reads a head and judges it by what came before: `begun` are the bytes of a message whose last part has not come,
+    /// `max` those of the largest message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Head::read`]; [`Violation::Protocol`] for parts out of order, [`Violation::TooBig`] beyond `max`.
+    pub fn read_next(
+        bytes: &[u8],
+        sender: Sender,
+        begun: Option<usize>,
+        max: usize,
+    ) -> Result<Option<Self>, Violation> {
+        let Some(head) = Self::read(bytes, sender)? else { return Ok(None) };
+        let so_far = match (begun, head.opcode) {
+            (_, opcode) if opcode.is_control() => 0,
+            (Some(begun), Opcode::Continuation) => begun,
+            (None, Opcode::Text | Opcode::Binary) => 0,
+            _ => return Err(Violation::Protocol),
+        };
+        if head.payload > max.saturating_sub(so_far) {
+            return Err(Violation::TooBig);
+        }
+        Ok(Some(head))
+    }
 }
 
 /// The head of a frame to be sent, which is a whole message.

@@ -40,8 +40,7 @@ impl Reader {
 
     /// Where the next read goes: at least as much room as the frame lacks that has begun.
     pub(crate) fn room(&mut self) -> &mut BytesMut {
-        let begun = Head::read(&self.buffer, Sender::Server).ok().flatten();
-        let frame = begun.map_or(0, |head| head.header + head.payload);
+        let frame = self.head().ok().flatten().map_or(0, |head| head.header + head.payload);
         let (len, room) = (self.buffer.len(), self.buffer.capacity() - self.buffer.len());
         if room < LEAST_ROOM.max(frame.saturating_sub(len)) {
             // As much as it had, and no more: then its memory is used again once its slices are gone.
@@ -86,17 +85,8 @@ impl Reader {
 
     /// The next head, judged by what came before.
     fn head(&self) -> Result<Option<Head>, Violation> {
-        let Some(head) = Head::read(&self.buffer, Sender::Server)? else { return Ok(None) };
-        let so_far = match (&self.message, head.opcode) {
-            (_, opcode) if opcode.is_control() => 0,
-            (Some((_, message)), Opcode::Continuation) => message.len(),
-            (None, Opcode::Text | Opcode::Binary) => 0,
-            _ => return Err(Violation::Protocol),
-        };
-        if head.payload > self.max.saturating_sub(so_far) {
-            return Err(Violation::TooBig);
-        }
-        Ok(Some(head))
+        let begun = self.message.as_ref().map(|(_, message)| message.len());
+        Head::read_next(&self.buffer, Sender::Server, begun, self.max)
     }
 }
 

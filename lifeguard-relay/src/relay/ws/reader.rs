@@ -168,17 +168,8 @@ impl Reader {
 
     /// The next header, judged by what came before.
     fn head(&self, bytes: &[u8]) -> Result<Option<Head>, Violation> {
-        let Some(head) = Head::read(bytes, Sender::Client)? else { return Ok(None) };
-        let so_far = match (&self.message, head.opcode) {
-            (_, opcode) if opcode.is_control() => 0,
-            (Some((_, message)), Opcode::Continuation) => message.len() - MAX_SERVER_HEAD,
-            (None, Opcode::Text | Opcode::Binary) => 0,
-            _ => return Err(Violation::Protocol),
-        };
-        if head.payload > self.max - so_far.min(self.max) {
-            return Err(Violation::TooBig);
-        }
-        Ok(Some(head))
+        let begun = self.message.as_ref().map(|(_, message)| message.len() - MAX_SERVER_HEAD);
+        Head::read_next(bytes, Sender::Client, begun, self.max)
     }
 
     fn assemble(&mut self, head: Head, payload: &[u8]) -> Result<Option<Item>, Violation> {
