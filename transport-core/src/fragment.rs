@@ -11,13 +11,11 @@
 //! Fragments may arrive in any order, twice, or not at all; a message that stays incomplete is
 //! evicted and counted, never handed out in part.
 
-use std::{
-    collections::BTreeMap,
-    num::NonZeroUsize,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::time::{Duration, Instant};
 
 /// Bytes in front of each fragment's piece of the message.
 pub const FRAGMENT_HEADER: usize = 8;

@@ -22,6 +22,7 @@ pub mod resume;
 pub mod secure;
 pub mod signaling;
 pub mod stats;
+pub mod time;
 pub mod transport;
 
 pub use close::{CloseCode, Closed, Initiator, RetryClass};

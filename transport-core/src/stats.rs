@@ -1,6 +1,6 @@
 //! What a live transport knows about itself.
 
-use std::time::Duration;
+use crate::time::Duration;
 
 /// A snapshot of one transport. Counters are cumulative since the link opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

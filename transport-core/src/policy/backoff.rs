@@ -1,10 +1,9 @@
 //! The jittered schedule of retries.
 
-use std::time::Duration;
-
 use rand::Rng;
 
 use super::config::{ConfigError, ensure};
+use crate::time::Duration;
 
 /// How long to wait between attempts.
 ///

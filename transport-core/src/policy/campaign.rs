@@ -1,12 +1,11 @@
 //! The search for a path: dials, their deadlines, and when to try again.
 
-use std::time::{Duration, Instant};
-
 use rand::Rng;
 
 use crate::{
     error::{ConnectErrorKind, Verdict},
     ids::Generation,
+    time::{Duration, Instant},
 };
 
 use super::{

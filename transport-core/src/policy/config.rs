@@ -1,7 +1,5 @@
 //! Everything about the policy that can be set.
 
-use std::time::Duration;
-
 use super::{
     backoff::BackoffConfig,
     flap::RestoreConfig,
@@ -10,6 +8,7 @@ use super::{
     ladder::Rung,
     quorum::KEPT,
 };
+use crate::time::Duration;
 
 /// The settings of a [`FallbackPolicy`](super::FallbackPolicy). Its constructor checks them.
 ///

@@ -4,9 +4,7 @@
 //! path, and the moment the fallback connects is the moment the network is back. So a fallback that
 //! connected late, or while a primary was just answering, waits in reserve for one more fair race.
 
-use std::time::Instant;
-
-use crate::ids::Generation;
+use crate::{ids::Generation, time::Instant};
 
 use super::{
     Action, FallbackPolicy,

@@ -1,11 +1,12 @@
 //! What the policy is told, and what it asks for.
 
-use std::{fmt, time::Instant};
+use std::fmt;
 
 use crate::{
     close::{CloseCode, Closed, Initiator, RetryClass},
     error::ConnectErrorKind,
     ids::{Generation, TransportId},
+    time::Instant,
 };
 
 use super::{

@@ -1,11 +1,9 @@
 //! Dwell and flap budget: how often a session may move.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
 
 use super::config::{ConfigError, ensure};
+use crate::time::{Duration, Instant};
 
 /// When a session on the fallback looks for the direct path, and how sure it must be to go back.
 ///

@@ -1,11 +1,11 @@
 //! "Up but dead": judges a live link by quorum of samples, lane by lane. Idle is never dead.
 
-use std::{
-    collections::VecDeque,
+use std::collections::VecDeque;
+
+use crate::{
+    lane::Lane,
     time::{Duration, Instant},
 };
-
-use crate::lane::Lane;
 
 use super::{
     config::{ConfigError, ensure},

@@ -1,7 +1,5 @@
 //! The verdict: whether a quorum stands, whether the gates are open, and what to do about it.
 
-use std::time::Instant;
-
 use super::{
     Action, FallbackPolicy,
     campaign::Purpose,
@@ -11,6 +9,7 @@ use super::{
     reason::Reason,
     snapshot::TokenState,
 };
+use crate::time::Instant;
 
 impl FallbackPolicy {
     /// Says whether a quorum of failures stands on a rung: proven impossible or unable to sustain,

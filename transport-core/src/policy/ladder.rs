@@ -1,11 +1,11 @@
 //! The rungs in their order, and what is known about each on this network.
 
-use std::{
-    collections::BTreeMap,
+use std::collections::BTreeMap;
+
+use crate::{
+    ids::TransportId,
     time::{Duration, Instant},
 };
-
-use crate::ids::TransportId;
 
 use super::{backoff::Backoff, gate::Override, quorum::FailureWindow};
 

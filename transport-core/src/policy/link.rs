@@ -1,8 +1,6 @@
 //! Live links: taking one into use, losing it, and judging its health.
 
-use std::time::Instant;
-
-use crate::ids::Generation;
+use crate::{ids::Generation, time::Instant};
 
 use super::{
     Action, FallbackPolicy,

@@ -12,7 +12,7 @@
 //! `docs/architecture.md`, the schedule of the first connect in `docs/adr/0004-first-connect-schedule.md`.
 //!
 //! ```
-//! use std::time::Instant;
+//! use transport_core::time::Instant;
 //! use transport_core::{TransportId, policy::*};
 //!
 //! let config = PolicyConfig::new(vec![
@@ -46,10 +46,9 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Instant,
-};
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::time::Instant;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

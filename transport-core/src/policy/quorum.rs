@@ -1,9 +1,8 @@
 //! Failures within a sliding window.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
+
+use crate::time::{Duration, Instant};
 
 /// The failures of one rung, as they were noted. Remembers at most [`KEPT`] of them.
 #[derive(Debug, Clone, Default)]

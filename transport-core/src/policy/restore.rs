@@ -1,10 +1,11 @@
 //! The way back: looking for the direct path while on the fallback, and moving to it in good time.
 
-use std::time::{Duration, Instant};
-
 use rand::Rng;
 
-use crate::ids::Generation;
+use crate::{
+    ids::Generation,
+    time::{Duration, Instant},
+};
 
 use super::{
     Action, FallbackPolicy,

@@ -1,8 +1,9 @@
 //! What `explain()` is made of, and the list of what comes next.
 
-use std::time::Instant;
-
-use crate::ids::{Generation, TransportId};
+use crate::{
+    ids::{Generation, TransportId},
+    time::Instant,
+};
 
 use super::{
     FallbackPolicy,

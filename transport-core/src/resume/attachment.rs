@@ -1,6 +1,6 @@
 //! One generation as a resume machine sees it.
 
-use std::{collections::VecDeque, num::NonZeroUsize, time::Instant};
+use std::{collections::VecDeque, num::NonZeroUsize};
 
 use bytes::{Bytes, BytesMut};
 
@@ -10,7 +10,7 @@ use super::{
     event::Transmit,
     frame::{DATA_OVERHEAD, Data, End},
 };
-use crate::lane::Profile;
+use crate::{lane::Profile, time::Instant};
 
 /// What is known about one attached transport.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! How a resume machine behaves.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::num::NonZeroUsize;
 
 use super::MAX_MESSAGE;
-use crate::fragment::JoinLimits;
+use crate::{fragment::JoinLimits, time::Duration};
 
 /// How a [`Resume`](super::Resume) behaves.
 ///

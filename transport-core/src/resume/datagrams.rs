@@ -1,11 +1,14 @@
 //! Datagrams on their way out and in: bounded, split and joined, never replayed.
 
-use std::{collections::VecDeque, num::NonZeroUsize, time::Instant};
+use std::{collections::VecDeque, num::NonZeroUsize};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::frame::{KIND_DATAGRAM, ROOM_FOR_SEAL};
-use crate::fragment::{BadFragment, Fragments, JoinLimits, Joiner, Splitter};
+use crate::{
+    fragment::{BadFragment, Fragments, JoinLimits, Joiner, Splitter},
+    time::Instant,
+};
 
 /// Both directions of a session's datagrams.
 #[derive(Debug)]

@@ -1,10 +1,8 @@
 //! What a resume machine tells its owner.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
-use crate::{close::CloseCode, ids::Generation, lane::Lane};
+use crate::{close::CloseCode, ids::Generation, lane::Lane, time::Duration};
 
 /// Something the owner must know. Taken with [`Resume::poll_event`](super::Resume::poll_event).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,11 @@
 //! Pings: when the next is due, what came back, and since when nothing was heard.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+use crate::time::{Duration, Instant};
 
 /// The pinger of one session. It starts anew with each generation.
 #[derive(Debug)]

@@ -35,8 +35,9 @@ mod tests;
 use std::{
     collections::{BTreeMap, VecDeque},
     num::NonZeroUsize,
-    time::{Duration, Instant},
 };
+
+use crate::time::{Duration, Instant};
 
 use bytes::Bytes;
 

@@ -1,11 +1,14 @@
 //! What was accepted from the application and is not yet acknowledged.
 
-use std::{collections::VecDeque, num::NonZeroUsize, time::Instant};
+use std::{collections::VecDeque, num::NonZeroUsize};
 
 use bytes::Bytes;
 
 use super::{MAX_MESSAGE, SEGMENT, frame::End, weight};
-use crate::error::{Refusal, Refused};
+use crate::{
+    error::{Refusal, Refused},
+    time::Instant,
+};
 
 /// Unacknowledged segments in order of their numbers, and the place up to which they were handed
 /// to the present generation.

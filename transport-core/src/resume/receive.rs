@@ -1,7 +1,5 @@
 //! What arrived, and what follows from it.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 
 use super::{
@@ -12,7 +10,7 @@ use super::{
     inbox::Accepted,
     weight,
 };
-use crate::{close::Closed, ids::Generation, lane::Lane};
+use crate::{close::Closed, ids::Generation, lane::Lane, time::Instant};
 
 impl Resume {
     /// Handles a frame that arrived on the transport of `generation`. After the end of the session

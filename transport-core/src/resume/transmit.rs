@@ -1,14 +1,12 @@
 //! What goes out next, and on which generation.
 
-use std::time::Instant;
-
 use super::{
     Acks, Resume,
     event::Transmit,
     frame::{Ack, Attach, Data, Frame, VERSION},
     outbox::Piece,
 };
-use crate::{close::Initiator, ids::Generation, lane::Lane};
+use crate::{close::Initiator, ids::Generation, lane::Lane, time::Instant};
 
 impl Resume {
     /// Hands out the next frame to send, or `None` when there is nothing to say, no credit, or no

@@ -52,7 +52,7 @@ fn both_sides_agree_on_keys_access_version_and_six_digits() {
     assert_eq!(on_joiner.short_auth, on_host.short_auth);
     assert_eq!(on_joiner.short_auth.to_string().len(), 7);
     // Each direction and lane: what one side seals, only the other's opposite opens.
-    let now = std::time::Instant::now();
+    let now = crate::time::Instant::now();
     let rekey = crate::secure::Rekey::default();
     for (send, receive) in
         [(&mut joiner_keys.send, &mut host_keys.receive), (&mut host_keys.send, &mut joiner_keys.receive)]
@@ -184,7 +184,7 @@ fn the_joiner_chooses_among_what_both_speak_and_the_seal_is_that_versions() {
             read_with(&binding(), &message).unwrap().accept(Access::Full, b"").unwrap();
         let (on_joiner, joiner) = initiator.finish(&answer).unwrap();
         assert_eq!((on_host.version, on_joiner.version), (version, version));
-        let (now, rekey) = (std::time::Instant::now(), crate::secure::Rekey::default());
+        let (now, rekey) = (crate::time::Instant::now(), crate::secure::Rekey::default());
         let mut sealer = crate::secure::seal::Sealer::new(host.send.reliable, true, rekey, now);
         let sealed = sealer.seal(crate::secure::seal::Kind::Data, hello.clone()).into_parts().0;
         let mut opener = crate::secure::seal::OrderedOpener::new(joiner.receive.reliable);

@@ -24,7 +24,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-use std::time::Instant;
+use crate::time::Instant;
 
 pub use self::{
     establish::{SecureConfig, SecureError},

@@ -15,8 +15,6 @@
 //! number, which is not sent: a message that is missing, doubled or out of order does not verify.
 //! Keys only go forward: the key of an epoch cannot be had from that of a later one.
 
-use std::time::{Duration, Instant};
-
 use bytes::{BufMut, Bytes, BytesMut};
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -26,6 +24,7 @@ use super::{
     secret::{Key, expand},
     window::ReplayWindow,
 };
+use crate::time::{Duration, Instant};
 
 /// What a seal adds to a payload, in bytes.
 pub const SEAL_OVERHEAD: usize = KIND + TAG + HEADER;

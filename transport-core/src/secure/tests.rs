@@ -1,11 +1,8 @@
 //! The whole decorator over memory transports, with somebody in the middle where it matters.
 
-use std::{
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use bytes::Bytes;
@@ -16,6 +13,7 @@ use crate::{
     CloseCode, Closed, Generation, Inbound, Initiator, Lane, PeerId, Refusal, SessionId, Transport,
     TransportExt, TransportId,
     memory::{self, MemoryTransport},
+    time::{Duration, Instant},
 };
 
 type Memory = Secure<MemoryTransport>;

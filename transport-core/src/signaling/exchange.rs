@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{Arc, Weak},
-    time::SystemTime,
 };
 
 use parking_lot::Mutex;
@@ -14,6 +13,7 @@ use super::{Message, SealError, Sealer, Signaling, SignalingError, SignalingEven
 use crate::{
     connector::Target,
     ids::{Generation, PeerId, TransportId},
+    time::SystemTime,
 };
 
 /// One endpoint's side of all its conversations over one [`Signaling`].

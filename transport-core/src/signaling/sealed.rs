@@ -3,7 +3,6 @@
 use std::{
     collections::{HashSet, VecDeque},
     fmt,
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -13,7 +12,10 @@ use chacha20poly1305::{
 };
 use zeroize::Zeroizing;
 
-use crate::ids::{PeerId, SessionId};
+use crate::{
+    ids::{PeerId, SessionId},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// Largest sealed envelope in bytes: an SDP with its candidates is 2–4 KiB.
 pub const MAX_ENVELOPE: usize = 32 * 1024;

@@ -1,12 +1,11 @@
 //! The first connect: the long ladder.
 
-use std::time::Duration;
-
 use super::harness::*;
 use crate::{
     error::ConnectErrorKind,
     ids::{Generation, TransportId},
     policy::*,
+    time::Duration,
 };
 
 #[test]

@@ -1,15 +1,13 @@
 //! A policy on a hand-driven clock, with a network that answers dials by a script.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
 
 use crate::{
     error::ConnectErrorKind,
     ids::{Generation, TransportId},
     lane::Lane,
     policy::*,
+    time::{Duration, Instant},
 };
 
 pub(super) const WEBRTC: TransportId = TransportId::from_static("webrtc");

@@ -241,7 +241,7 @@ fn a_held_session_soon_dials_again_where_no_dial_is_open_and_nowhere_else() {
 #[test]
 fn a_relay_that_refused_is_left_alone_for_half_a_minute_though_nobody_wanted_it_in_between() {
     let mut config = config(&[WEBRTC, RELAY]);
-    (config.attempts, config.window) = (1, std::time::Duration::from_secs(3));
+    (config.attempts, config.window) = (1, crate::time::Duration::from_secs(3));
     config.backoff.cap = config.backoff.base;
     let mut drive = Drive::with(config);
     drive.fate(WEBRTC, Fate::Fails(0.1, ConnectErrorKind::Unreachable));

@@ -285,7 +285,7 @@ fn a_refused_attempt_says_nothing_while_another_is_open() {
 #[test]
 fn patience_is_for_a_session_without_any_path() {
     let mut config = config(&[WEBRTC, RELAY]);
-    config.give_up_after = Some(std::time::Duration::from_secs(20));
+    config.give_up_after = Some(crate::time::Duration::from_secs(20));
     let mut drive = Drive::with(config);
     drive.gate(Gate::Budget, GateState::Closed).start().until(100.0).sampling(160.0, |_| flowing(0.3));
     assert_eq!(*drive.policy.standing(), Standing::Held { why: Reason::GateBudget });

@@ -8,10 +8,8 @@ mod live;
 mod properties;
 mod returning;
 
-use std::time::Duration;
-
 use super::{FallbackPolicy, PolicyConfig, Rung, config::ConfigError};
-use crate::TransportId;
+use crate::{TransportId, time::Duration};
 use harness::*;
 
 /// A change that makes one setting legal to the last bit, or illegal by one.

@@ -3,15 +3,18 @@
 //!
 //! The oracle keeps its own books from events and actions alone; it shares no code with the policy.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::harness::*;
-use crate::{error::ConnectErrorKind, ids::Generation, lane::Lane, policy::*};
+use crate::{
+    error::ConnectErrorKind,
+    ids::Generation,
+    lane::Lane,
+    policy::*,
+    time::{Duration, Instant},
+};
 
 /// One thing the world does. Indices are taken modulo what is there.
 #[derive(Debug, Clone)]

@@ -8,8 +8,6 @@ mod pipes;
 mod switches;
 mod timing;
 
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 
 use self::pipes::{Pair, Side};
@@ -17,7 +15,12 @@ use super::{
     Event, MAX_MESSAGE, Resume, ResumeConfig, SEGMENT, Transmit,
     frame::{Ack, Attach, Data, End, Frame, VERSION},
 };
-use crate::{ids::Generation, lane::Lane, memory};
+use crate::{
+    ids::Generation,
+    lane::Lane,
+    memory,
+    time::{Duration, Instant},
+};
 
 fn resume() -> Resume {
     Resume::new(ResumeConfig::default(), 1, 1)

@@ -1,14 +1,17 @@
 //! Two resume machines, and links between them that can be cut anywhere.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
 use super::super::{Event, Resume, ResumeConfig};
-use crate::{ids::Generation, lane::Lane, lane::Profile, memory};
+use crate::{
+    ids::Generation,
+    lane::Lane,
+    lane::Profile,
+    memory,
+    time::{Duration, Instant},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
