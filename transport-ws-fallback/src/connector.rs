@@ -1,10 +1,6 @@
 //! Token, dial, upgrade, hello, peer: one socket for all links of an endpoint.
 
-use std::{
-    num::NonZeroUsize,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{num::NonZeroUsize, sync::Arc};
 
 use async_trait::async_trait;
 use beach_lifeguard_client::{
@@ -14,10 +10,7 @@ use beach_lifeguard_client::{
 };
 use bytes::Bytes;
 use rustls::ClientConfig;
-use tokio::{
-    sync::{Mutex, watch},
-    time::{Instant, timeout},
-};
+use tokio::sync::{Mutex, watch};
 use transport_core::{
     Carriage, CloseCode, Closed, ConnectError, ConnectErrorKind as Kind, Connector, Initiator, LaneProfile,
     PeerId, Profile, RetryClass, SessionId, Target, Transport, TransportId, lane::MIN_RELIABLE_MESSAGE,
@@ -32,6 +25,7 @@ use crate::{
     heartbeat::Heartbeat,
     links::Links,
     prefetch::Prefetched,
+    runtime::{Duration, now, timeout, wall_clock},
     socket::{Hold, OpenSocket, Socket},
     tls,
     token::{Grant, HttpTokenProvider, TokenFailure, TokenFor, TokenProvider, uuid},
@@ -89,9 +83,9 @@ impl WsFallbackConnector {
     /// [`TokenRefused`](crate::TokenRefused).
     pub async fn prefetch(&self, session: SessionId, local: PeerId) -> Result<(), ConnectError> {
         let whom = TokenFor { session, peer: local };
-        if !self.prefetched.holds(whom, Instant::now()) {
+        if !self.prefetched.holds(whom, now()) {
             let grant = self.fetch(whom).await?;
-            self.prefetched.keep(whom, grant, SystemTime::now(), Instant::now());
+            self.prefetched.keep(whom, grant, wall_clock(), now());
         }
         Ok(())
     }
@@ -138,7 +132,7 @@ impl WsFallbackConnector {
         whom: TokenFor,
         target: &Target,
     ) -> Result<(Arc<Socket>, Hold), ConnectError> {
-        let grant = match self.prefetched.take(whom, Instant::now()) {
+        let grant = match self.prefetched.take(whom, now()) {
             Some(grant) => grant,
             None => self.fetch(whom).await?,
         };
@@ -151,7 +145,7 @@ impl WsFallbackConnector {
         let profile = self.profile(&url, &answer)?;
         let jitter = rand::random();
         let interval = self.config.heartbeat.unwrap_or(answer.heartbeat).max(MIN_HEARTBEAT);
-        let heartbeat = Heartbeat::new(interval, jitter, Instant::now());
+        let heartbeat = Heartbeat::new(interval, jitter, now());
         let mut links = Links::new(profile, heartbeat, jitter);
         for presence in answer.peers {
             links.peer_joined(presence.peer_id, presence.peer);

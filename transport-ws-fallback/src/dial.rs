@@ -1,14 +1,11 @@
 //! From a URL to a greeted relay socket, stage by stage.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use beach_lifeguard_client::{ClientHello, ServerHello, hello::HelloError, websocket::Opcode};
 use futures::{StreamExt, stream::FuturesUnordered};
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::{sleep, timeout},
-};
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::MaybeTlsStream;
 use transport_core::{ConnectError, ConnectErrorKind as Kind, Progress};
@@ -17,6 +14,7 @@ use url::Url;
 use crate::{
     config::Deadlines,
     error::{UpgradeRefused, because, closed_at, failed, stage},
+    runtime::{Duration, sleep, timeout},
     socket::closed_by_relay,
     ws::{BadUpgrade, Item, Lost, WebSocket, upgrade},
 };

@@ -1,11 +1,13 @@
 //! What is known of links that this side has not opened yet. Sans-IO.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use beach_lifeguard_client::{PeerAddr, close::CloseFrame, frame::Window};
-use tokio::time::Instant;
 
-use crate::link::Key;
+use crate::{
+    link::Key,
+    runtime::{Duration, Instant},
+};
 
 /// The two sides of a link open it at different moments; what the quicker one says meanwhile waits
 /// here, bounded in number and time.
@@ -85,6 +87,7 @@ mod tests {
     use beach_lifeguard_client::{CloseCode, LinkId};
 
     use super::*;
+    use crate::runtime::now;
 
     fn key(link: u32) -> Key {
         Key { peer: PeerAddr::new(1, 1), link: LinkId(link) }
@@ -92,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_largest_window_counts_and_a_close_is_the_last_word() {
-        let (mut early, now) = (EarlyLinks::default(), Instant::now());
+        let (mut early, now) = (EarlyLinks::default(), now());
         for window in [5, 9, 7] {
             assert!(early.keep(key(1), Early::Opened(Window(window)), now));
         }
@@ -107,7 +110,7 @@ mod tests {
 
     #[test]
     fn number_and_time_are_bounded() {
-        let (mut early, now) = (EarlyLinks::default(), Instant::now());
+        let (mut early, now) = (EarlyLinks::default(), now());
         for link in 0..MAX_LINKS as u32 {
             assert!(early.keep(key(link), Early::Opened(Window(1)), now));
         }

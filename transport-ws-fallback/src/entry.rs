@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use beach_lifeguard_client::{close::CloseFrame, frame::Window};
-use tokio::time::Instant;
 use transport_core::{Inbound, Lane};
 
-use crate::link::Link;
+use crate::{link::Link, runtime::Instant};
 
 /// An open link, and how far its sending is.
 #[derive(Debug)]

@@ -1,8 +1,6 @@
 //! When to show life, and when to give up waiting for it. Sans-IO.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
+use crate::runtime::{Duration, Instant};
 
 /// Keeps one socket's heart. Everything that moves counts: frames, pings, pongs, either way.
 #[derive(Debug)]
@@ -78,6 +76,7 @@ const MISSED: u32 = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::now;
 
     const INTERVAL: Duration = Duration::from_secs(15);
 
@@ -87,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_silent_path_is_asked_three_times_and_then_dead() {
-        let start = Instant::now();
+        let start = now();
         let mut heart = Heartbeat::new(INTERVAL, 0.5, start);
         assert_eq!(heart.poll(start), Beat::Wait(at(start, 15.0)));
         assert_eq!(heart.poll(at(start, 15.0)), Beat::Send);
@@ -101,7 +100,7 @@ mod tests {
 
     #[test]
     fn anything_received_is_life_and_sending_alone_is_not() {
-        let start = Instant::now();
+        let start = now();
         let mut heart = Heartbeat::new(INTERVAL, 0.5, start);
         heart.on_received(at(start, 44.0));
         heart.on_sent(at(start, 44.0));
@@ -115,7 +114,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_not_answered_and_a_question_is() {
-        let start = Instant::now();
+        let start = now();
         let mut heart = Heartbeat::new(INTERVAL, 0.0, start);
         assert!(heart.on_heartbeat());
         assert_eq!(heart.poll(at(start, 13.5)), Beat::Send);
@@ -125,7 +124,7 @@ mod tests {
 
     #[test]
     fn jitter_moves_the_beat_by_a_tenth() {
-        let start = Instant::now();
+        let start = now();
         for (jitter, due) in [(0.0, 13.5), (1.0, 16.5)] {
             assert_eq!(Heartbeat::new(INTERVAL, jitter, start).poll(start), Beat::Wait(at(start, due)));
         }

@@ -41,6 +41,7 @@ mod link;
 mod links;
 mod outcome;
 mod prefetch;
+mod runtime;
 mod socket;
 mod tls;
 mod token;

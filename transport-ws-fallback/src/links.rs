@@ -5,7 +5,6 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     num::NonZeroUsize,
     sync::Arc,
-    time::Duration,
 };
 
 use beach_lifeguard_client::{
@@ -15,7 +14,6 @@ use beach_lifeguard_client::{
     frame::Window,
 };
 use bytes::Bytes;
-use tokio::time::Instant;
 use transport_core::{CloseCode, Closed, Inbound, Lane, Profile};
 use uuid::Uuid;
 
@@ -26,6 +24,7 @@ use crate::{
     heartbeat::{Beat, Heartbeat},
     link::{Key, Link},
     outcome::{Arrival, Batch, Outgoing, Tick},
+    runtime::{Duration, Instant},
 };
 
 /// The state of one socket.

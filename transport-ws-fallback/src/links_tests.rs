@@ -4,6 +4,7 @@ use proptest::{collection::vec, prelude::*};
 use transport_core::{Initiator, memory};
 
 use super::*;
+use crate::runtime::now;
 
 const PEER: PeerAddr = PeerAddr::new(1, 1);
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -57,7 +58,7 @@ fn send(links: &mut Links, link: &Link, payload: &'static [u8]) {
 
 #[test]
 fn what_comes_before_the_link_is_opened_counts_when_it_is() {
-    let now = Instant::now();
+    let now = now();
     let mut links = links(now);
     links.on_frame(Window(100_000).frame(PEER, LinkId(1)), now).unwrap();
     let link = links.open(key(PEER, 1)).unwrap();
@@ -74,7 +75,7 @@ fn what_comes_before_the_link_is_opened_counts_when_it_is() {
 
 #[test]
 fn nothing_leaves_before_the_peer_has_opened_the_link_and_strays_are_told_so() {
-    let now = Instant::now();
+    let now = now();
     let mut links = links(now);
     let link = links.open(key(PEER, 1)).unwrap();
     send(&mut links, &link, b"soon");
@@ -89,7 +90,7 @@ fn nothing_leaves_before_the_peer_has_opened_the_link_and_strays_are_told_so() {
 
 #[test]
 fn an_open_link_gets_its_frames_and_an_ended_one_keeps_none() {
-    let now = Instant::now();
+    let now = now();
     let mut links = links(now);
     let link = met(&mut links, PEER, 1, now);
     assert!(links.open(key(PEER, 1)).is_none());
@@ -103,7 +104,7 @@ fn an_open_link_gets_its_frames_and_an_ended_one_keeps_none() {
 
 #[test]
 fn links_take_turns_and_heartbeats_none() {
-    let now = Instant::now();
+    let now = now();
     let mut links = links(now);
     let (bulk, key_press) = (met(&mut links, PEER, 1, now), met(&mut links, PEER, 2, now));
     for _ in 0..3 {
@@ -122,7 +123,7 @@ fn links_take_turns_and_heartbeats_none() {
 
 #[test]
 fn a_batch_is_bounded_so_that_another_links_key_waits_for_one_only() {
-    let now = Instant::now();
+    let now = now();
     let mut links = links(now);
     let link = met(&mut links, PEER, 1, now);
     for _ in 0..6 {
@@ -137,7 +138,7 @@ fn a_batch_is_bounded_so_that_another_links_key_waits_for_one_only() {
 
 #[test]
 fn a_close_leaves_after_what_was_accepted_before_it_unless_its_time_is_over() {
-    let now = Instant::now();
+    let now = now();
     for (flush, payloads) in [(Duration::from_secs(2), 2), (Duration::ZERO, 0)] {
         let mut links = links(now);
         let link = met(&mut links, PEER, 1, now);
@@ -156,7 +157,7 @@ fn a_close_leaves_after_what_was_accepted_before_it_unless_its_time_is_over() {
 
 #[test]
 fn the_socket_is_done_when_the_last_link_and_the_last_dial_are() {
-    let now = Instant::now();
+    let now = now();
     let mut links = links(now);
     let link = met(&mut links, PEER, 1, now);
     links.release();
@@ -173,7 +174,7 @@ fn the_socket_is_done_when_the_last_link_and_the_last_dial_are() {
 
 #[test]
 fn a_path_that_takes_nothing_does_not_keep_a_closed_link_for_ever() {
-    let now = Instant::now();
+    let now = now();
     let mut links = links(now);
     let link = links.open(key(PEER, 1)).unwrap();
     links.release();
@@ -186,7 +187,7 @@ fn a_path_that_takes_nothing_does_not_keep_a_closed_link_for_ever() {
 
 #[test]
 fn a_peer_that_leaves_takes_its_links_along_and_no_others() {
-    let now = Instant::now();
+    let now = now();
     let mut links = links(now);
     let (peer_id, newer) = (Uuid::from_u128(1), PeerAddr::new(2, 1));
     links.peer_joined(peer_id, PEER);
@@ -202,7 +203,7 @@ fn a_peer_that_leaves_takes_its_links_along_and_no_others() {
 
 #[test]
 fn a_drain_ends_everything_at_a_moment_drawn_from_its_spread_and_takes_no_new_dial() {
-    let now = Instant::now();
+    let now = now();
     let mut links = links(now);
     let link = links.open(key(PEER, 1)).unwrap();
     let drain = Control::Drain { after: Duration::from_secs(2), spread: Duration::from_secs(4) };
@@ -219,7 +220,7 @@ fn a_drain_ends_everything_at_a_moment_drawn_from_its_spread_and_takes_no_new_di
 
 #[test]
 fn a_told_pause_holds_data_and_not_heartbeats_and_is_capped() {
-    let now = Instant::now();
+    let now = now();
     let mut links = links(now);
     let link = met(&mut links, PEER, 1, now);
     assert!(batch(&mut links, now).is_empty());
@@ -232,7 +233,7 @@ fn a_told_pause_holds_data_and_not_heartbeats_and_is_capped() {
 
 #[test]
 fn a_sender_stops_at_the_window_and_goes_on_when_the_reader_does() {
-    let now = Instant::now();
+    let now = now();
     let (mut near, mut far) = (links(now), links(now));
     let (out, into) = (near.open(key(PEER, 1)).unwrap(), far.open(key(PEER, 1)).unwrap());
     let large: &'static [u8] = &[7; 60_000];
@@ -277,7 +278,7 @@ fn a_sender_stops_at_the_window_and_goes_on_when_the_reader_does() {
 
 #[test]
 fn a_close_that_the_window_blocks_ends_in_time() {
-    let now = Instant::now();
+    let now = now();
     let mut links = links(now);
     links.on_frame(Window(100_000).frame(PEER, LinkId(1)), now).unwrap();
     links.on_frame(Window(50_000).frame(PEER, LinkId(1)), now).unwrap();
@@ -295,7 +296,7 @@ fn a_close_that_the_window_blocks_ends_in_time() {
 
 #[test]
 fn links_of_one_endpoint_share_what_the_relay_holds_for_it() {
-    let now = Instant::now();
+    let now = now();
     let mut links = links(now);
     let mut granted = 0;
     for link in 0..4 {
@@ -310,7 +311,7 @@ fn links_of_one_endpoint_share_what_the_relay_holds_for_it() {
 
 #[test]
 fn a_ping_is_answered_once_and_is_a_sign_of_life_as_a_pong_is() {
-    let now = Instant::now();
+    let now = now();
     let mut links = links(now);
     assert!(links.on_ping("there?".into(), now + 2 * INTERVAL).changed);
     assert_eq!(links.next_batch(now).frames, [Outgoing::Pong("there?".into())]);
@@ -321,7 +322,7 @@ fn a_ping_is_answered_once_and_is_a_sign_of_life_as_a_pong_is() {
 
 #[test]
 fn a_silent_relay_is_asked_and_then_given_up() {
-    let now = Instant::now();
+    let now = now();
     let mut links = links(now);
     assert!(matches!(links.tick(now + INTERVAL), Tick::Wait { write: true, .. }));
     assert_eq!(batch(&mut links, now + INTERVAL)[0].0.kind, Kind::Heartbeat);
@@ -334,7 +335,7 @@ proptest! {
     fn arbitrary_frames_never_panic_and_stay_bounded(
         frames in vec((0..5u8, 0..3u32, 0..3u32, vec(any::<u8>(), 0..80)), 0..300)
     ) {
-        let now = Instant::now();
+        let now = now();
         let mut links = links(now);
         let open = links.open(key(PeerAddr::from_wire(1), 1)).unwrap();
         for (kind, peer, link, payload) in frames {

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use beach_lifeguard_client::{Header, Kind, frame::HEADER_BYTES};
 use bytes::Bytes;
-use tokio::time::Instant;
 use transport_core::{Closed, Inbound};
 
-use crate::link::Link;
+use crate::{link::Link, runtime::Instant};
 
 /// What a frame led to.
 #[derive(Debug, Default)]

@@ -1,11 +1,11 @@
 //! An unspent token, kept until it is needed or expires.
 
-use std::time::{Duration, SystemTime};
-
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
-use crate::token::{Grant, TokenFor};
+use crate::{
+    runtime::{Duration, Instant, SystemTime},
+    token::{Grant, TokenFor},
+};
 
 /// At most one grant, for one endpoint. Fetching ahead saves a round trip when the direct path dies;
 /// it opens no relay socket.
@@ -48,12 +48,13 @@ mod tests {
     use transport_core::{PeerId, SessionId};
 
     use super::*;
+    use crate::runtime::{now, wall_clock};
 
     #[tokio::test(start_paused = true)]
     async fn a_grant_is_spent_once_by_its_owner_within_its_life() {
         let whom = TokenFor { session: SessionId::from_bytes([1; 16]), peer: PeerId::from_bytes([2; 16]) };
         let other = TokenFor { peer: PeerId::from_bytes([3; 16]), ..whom };
-        let (wall, now) = (SystemTime::now(), Instant::now());
+        let (wall, now) = (wall_clock(), now());
         let grant = |life| Grant {
             token: FallbackToken::new("t"),
             expires_at: wall + Duration::from_secs(life),

@@ -1,13 +1,12 @@
 //! The one relay socket of a connector: the shell around [`Links`].
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use beach_lifeguard_client::websocket::{Opcode, Violation};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{Notify, watch},
-    time::{Instant, sleep, sleep_until, timeout},
 };
 use transport_core::{CloseCode, Closed, Inbound, Initiator, PeerId, Refusal};
 
@@ -17,6 +16,7 @@ use crate::{
     link::Link,
     links::{CLOSING, Links, key},
     outcome::{Batch, Outgoing, Tick},
+    runtime::{Duration, Instant, now, sleep, sleep_until, spawn, timeout},
     token::uuid,
     transport::WsTransport,
     ws::{Goodbye, Item, Lost, Sink, Source},
@@ -47,7 +47,7 @@ impl Socket {
             changed: Notify::new(),
         });
         let running = socket.clone();
-        tokio::spawn(async move {
+        spawn(async move {
             running.run(stream).await;
             drop(open);
         });
@@ -62,7 +62,7 @@ impl Socket {
 
     /// Ends a draining socket, so that the next one does not have to supersede it.
     pub(crate) fn leave_if_draining(&self) {
-        self.links.lock().leave_if_draining(Instant::now());
+        self.links.lock().leave_if_draining(now());
         self.wake_all();
     }
 
@@ -92,7 +92,7 @@ impl Socket {
 
     /// Ends `link` from this side, with `flush` for what was accepted.
     pub(crate) fn close(&self, link: &Link, code: CloseCode, detail: &str, flush: Duration) {
-        self.links.lock().close(link, code, detail, flush, Instant::now());
+        self.links.lock().close(link, code, detail, flush, now());
         self.outgoing.notify_one();
         self.rescheduled.notify_one();
     }
@@ -112,7 +112,7 @@ impl Socket {
             (Initiator::Peer, CloseCode::DRAIN) => Some(Some(CloseCode::GOING_AWAY.get())),
             _ => None,
         };
-        self.links.lock().end(closed, Instant::now());
+        self.links.lock().end(closed, now());
         self.wake_all();
         if let Some(code) = farewell {
             let _ = timeout(CLOSING, stream.close(code)).await;
@@ -167,7 +167,7 @@ impl Socket {
     async fn write(&self, sink: &mut Sink<impl AsyncWrite>) -> Closed {
         loop {
             let woken = self.outgoing.notified();
-            let Batch { frames, done, resume_at } = self.links.lock().next_batch(Instant::now());
+            let Batch { frames, done, resume_at } = self.links.lock().next_batch(now());
             if done {
                 self.rescheduled.notify_one();
                 return Closed::local(CloseCode::NORMAL, "nobody uses it any more");
@@ -200,7 +200,7 @@ impl Socket {
     async fn watch(&self) -> Closed {
         loop {
             let moved = self.rescheduled.notified();
-            let tick = self.links.lock().tick(Instant::now());
+            let tick = self.links.lock().tick(now());
             let (until, write) = match tick {
                 Tick::End(closed) => return closed,
                 Tick::Wait { until, write } => (until, write),

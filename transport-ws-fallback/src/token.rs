@@ -1,6 +1,6 @@
 //! Where tokens come from, and what a refusal means to a person.
 
-use std::{error::Error, fmt, time::SystemTime};
+use std::{error::Error, fmt};
 
 use async_trait::async_trait;
 use beach_lifeguard_client::{
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     config::{ConfigError, WsConfig},
+    runtime::{SystemTime, wall_clock},
     tls,
 };
 
@@ -146,7 +147,7 @@ impl HttpTokenProvider {
         let session = uuid(whom.session.as_bytes());
         let member = Member { peer_id: uuid(whom.peer.as_bytes()), role: self.config.membership.role };
         let verifier = &self.config.membership.verifier;
-        let proof = verifier.prove(Purpose::Token, session, member, SystemTime::now(), rand::random());
+        let proof = verifier.prove(Purpose::Token, session, member, wall_clock(), rand::random());
         TokenRequest {
             session_id: session.to_string(),
             cohort_id: self.config.cohort.clone(),

@@ -12,16 +12,14 @@ use std::io;
 
 use beach_lifeguard_client::websocket::{Opcode, Violation, close_payload};
 use bytes::BytesMut;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split},
-    time::Instant,
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 
 use self::{reader::Reader, writer::Writer};
 pub(crate) use self::{
     reader::{Goodbye, Item},
     upgrade::{BadUpgrade, upgrade},
 };
+use crate::runtime::{Instant, now};
 
 /// A WebSocket. Its halves are used side by side.
 pub(crate) struct WebSocket<S> {
@@ -58,7 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     pub(crate) fn new(io: S, ahead: BytesMut, max: usize) -> Self {
         let (from, to) = split(io);
         Self {
-            source: Source { io: from, reader: Reader::new(ahead, max), read_at: Instant::now() },
+            source: Source { io: from, reader: Reader::new(ahead, max), read_at: now() },
             sink: Sink { io: to, writer: Writer::default() },
         }
     }
@@ -84,7 +82,7 @@ impl<S: AsyncRead> Source<S> {
             if self.io.read_buf(self.reader.room()).await? == 0 {
                 return Err(Lost::HungUp);
             }
-            self.read_at = Instant::now();
+            self.read_at = now();
         }
     }
 
