@@ -1,6 +1,6 @@
 //! A session for synchronous callers, in the shape of Beach's own `Transport` trait.
 
-use std::{io, time::Duration};
+use std::io;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::runtime::{Handle, Runtime};
@@ -10,6 +10,7 @@ use crate::{
     error::{JoinError, SendError, SessionEnd},
     link::JoinLink,
     negotiator::Negotiator,
+    runtime::{self, Duration},
     session::{Received, Session},
 };
 
@@ -92,7 +93,7 @@ impl BlockingSession {
     /// [`RecvError`].
     pub fn recv(&self, timeout: Duration) -> Result<TransportMessage, RecvError> {
         self.runtime.block_on(async {
-            tokio::time::timeout(timeout, self.next()).await.unwrap_or(Err(RecvError::TimedOut))
+            runtime::timeout(timeout, self.next()).await.unwrap_or(Err(RecvError::TimedOut))
         })
     }
 

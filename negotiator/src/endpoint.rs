@@ -1,6 +1,6 @@
 //! Who this side is, whom it talks to, and by which transports.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use transport_core::{
@@ -13,7 +13,7 @@ use transport_core::{
     },
 };
 
-use crate::shared::now;
+use crate::runtime::{Duration, now, timeout};
 
 /// What both sides of a session know, and which of the two this is.
 #[derive(Debug, Clone)]
@@ -107,7 +107,7 @@ impl Endpoint {
         let fail = |kind| ConnectError::new(id.clone(), "seal", kind);
         let link = way.connector.connect(target).await?;
         target.progress.mark_answered();
-        match tokio::time::timeout(SEAL_DEADLINE, self.seal(link, target)).await {
+        match timeout(SEAL_DEADLINE, self.seal(link, target)).await {
             Ok(Ok(secure)) => Ok(Sealed { agreed: secure.agreed().clone(), link: Arc::new(secure) }),
             Ok(Err(error)) => {
                 let kind = match &error {

@@ -1,6 +1,6 @@
 //! Every decision, told once, with its reason.
 
-use std::{fmt, time::SystemTime};
+use std::fmt;
 
 use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
@@ -8,6 +8,8 @@ use transport_core::{
     Generation, PeerId, TransportId,
     policy::{Reason, TransitionKind},
 };
+
+use crate::runtime::SystemTime;
 
 /// One change of a session's path, or a reason why it did not change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,10 +1,6 @@
 //! Which path, since when, why, what was tried, what happens next: as data and as text.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 use transport_core::{
@@ -16,7 +12,8 @@ use transport_core::{
 use crate::{
     config::FallbackMode,
     rendezvous::Missing,
-    shared::{Shared, now},
+    runtime::{Duration, Instant, now},
+    shared::Shared,
 };
 
 /// Where a session stands, as its driver last saw it.

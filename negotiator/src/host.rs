@@ -1,17 +1,8 @@
 //! The sharing side: makes a session known, and gives each viewer its own [`Session`].
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use tokio::{
-    sync::{Mutex, mpsc},
-    task::{JoinHandle, JoinSet},
-    time::timeout,
-};
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use transport_core::{
     CloseCode, PeerId, SessionId,
@@ -28,6 +19,7 @@ use crate::{
     link::{JoinLink, host_peer, parse_control_plane},
     negotiator::assemble,
     rendezvous::{FORGOTTEN, Missing, Rendezvous, Seat, Side, inside},
+    runtime::{Duration, JoinHandle, JoinSet, UNIX_EPOCH, spawn, timeout, wall_clock},
     session::Session,
     shared::Shared,
 };
@@ -90,7 +82,7 @@ impl Host {
         };
         let signaling = rendezvous.enter(&seat).await?;
         let sealer = Sealer::new(&secret.signaling_seal(), seat.session, seat.local);
-        let exchange = Exchange::new(signaling, sealer, SystemTime::now);
+        let exchange = Exchange::new(signaling, sealer, wall_clock);
         inside(&exchange).await?;
         // Only now is the session known to whoever admits.
         let missing = rendezvous.prepare(&seat).await.into();
@@ -114,7 +106,7 @@ impl Host {
             viewers: BTreeMap::new(),
             drivers: JoinSet::new(),
         };
-        let task = tokio::spawn(reception.run(stop.clone()));
+        let task = spawn(reception.run(stop.clone()));
         Ok(Self { link, arrivals: Mutex::new(arrivals), stop, task: Mutex::new(Some(task)) })
     }
 
@@ -246,7 +238,7 @@ impl Reception {
         let arrived = self.arrived.clone();
         self.drivers.spawn(async move {
             let introduce = async {
-                if timeout(INTRODUCE, usable(&session)).await == Ok(true) {
+                if timeout(INTRODUCE, usable(&session)).await.is_ok_and(|usable| usable) {
                     let _ = arrived.send(session).await;
                 }
                 // Dropping the only handle of a viewer that never came ends its driver.
@@ -272,7 +264,7 @@ async fn usable(session: &Session) -> bool {
 }
 
 fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    wall_clock().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// How long a viewer that knocked may take to become usable.

@@ -37,6 +37,7 @@ mod negotiator;
 mod pace;
 mod pump;
 mod rendezvous;
+mod runtime;
 mod session;
 mod shared;
 #[cfg(feature = "webrtc")]

@@ -1,14 +1,8 @@
 //! The joining side: meets the host and leads the session.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
-use tokio::{
-    sync::{broadcast, mpsc, watch},
-    time::{Instant, timeout},
-};
+use tokio::sync::{broadcast, mpsc, watch};
 use transport_core::{
     PeerId, TransportId,
     resume::{Resume, ResumeConfig},
@@ -25,6 +19,7 @@ use crate::{
     explain::Outlook,
     link::{JoinLink, host_peer},
     rendezvous::{Missing, Rendezvous, Seat, Side, inside},
+    runtime::{Duration, Instant, UNIX_EPOCH, interval, now, sleep_until, spawn, timeout, wall_clock},
     session::{Command, Session},
     shared::Shared,
 };
@@ -68,8 +63,8 @@ impl Negotiator {
     /// Dropping the future gives up and leaves nothing running.
     pub async fn connect(self) -> Result<Session, JoinError> {
         let Self { link, config, access, rendezvous } = self;
-        let deadline = Instant::now() + config.connect_timeout;
-        let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let deadline = now() + config.connect_timeout;
+        let unix_now = wall_clock().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         link.check_expiry(unix_now).map_err(crate::link::BadJoinLink::from)?;
         let rendezvous = match rendezvous {
             Some(rendezvous) => rendezvous,
@@ -85,7 +80,7 @@ impl Negotiator {
         let host = host_peer(&link.host_key());
         let signaling = rendezvous.enter(&seat).await?;
         let sealer = Sealer::new(&link.secret().signaling_seal(), seat.session, seat.local);
-        let exchange = Exchange::new(signaling, sealer, SystemTime::now);
+        let exchange = Exchange::new(signaling, sealer, wall_clock);
         let (entered, mut missing) = tokio::join!(inside(&exchange), rendezvous.prepare(&seat));
         entered?;
         let mut ways = rendezvous.ways(&seat, &exchange).map_err(JoinError::Misconfigured)?;
@@ -111,7 +106,7 @@ impl Negotiator {
         let (session, parts, inbox) =
             assemble(Arc::new(endpoint), ways, missing.into(), host, exchange.clone(), true, &config);
         let (shared, commands) = (parts.shared.clone(), session.weak_commands());
-        tokio::spawn(async move {
+        spawn(async move {
             let driver = Driver::lead(parts, config.mode, lead).run();
             tokio::select! {
                 () = driver => {}
@@ -132,7 +127,7 @@ async fn meet(
     host: PeerId,
     transports: Vec<TransportId>,
 ) -> Result<Vec<TransportId>, JoinError> {
-    let mut knock = tokio::time::interval(KNOCK);
+    let mut knock = interval(KNOCK);
     loop {
         tokio::select! {
             _ = knock.tick() => {
@@ -201,7 +196,7 @@ async fn usable(session: &Session, deadline: Instant) -> Result<(), JoinError> {
         tokio::select! {
             () = changed => continue,
             _ = session.ended() => {}
-            () = tokio::time::sleep_until(deadline) => {}
+            () = sleep_until(deadline) => {}
         }
         return Err(JoinError::NoPath { explanation: Box::new(session.explain()) });
     }
@@ -266,7 +261,7 @@ mod tests {
         let secret = SessionSecret::random().unwrap();
         let [ours, theirs] = ids.map(|id| {
             let sealer = Sealer::new(&secret.signaling_seal(), session, id);
-            Exchange::new(Arc::new(room.join(id)), sealer, SystemTime::now)
+            Exchange::new(Arc::new(room.join(id)), sealer, wall_clock)
         });
         let newer = async {
             loop {

@@ -5,7 +5,7 @@
 //! waits for room is let in only while what is unacknowledged is what the path carries in one round trip and a little
 //! more: enough to keep it busy. Without a path nothing is arriving, and all of the room is there for the outage.
 
-use std::time::{Duration, Instant};
+use crate::runtime::{Duration, Instant};
 
 use transport_core::resume::ACK_AT;
 
@@ -126,11 +126,12 @@ const BURST: Duration = Duration::from_millis(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::now;
 
     /// A sender that always has more, on a path with this round trip and speed; returns the limit in the end and what
     /// arrived a second.
     fn settle(pace: &mut Pace, round_trip: Duration, speed: f64, seconds: u32) -> (usize, f64) {
-        let (start, step) = (Instant::now(), Duration::from_millis(1));
+        let (start, step) = (now(), Duration::from_millis(1));
         pace.round_trip(start, round_trip);
         let mut arrived = 0.0;
         for n in 1..=seconds * 1_000 {
@@ -169,7 +170,7 @@ mod tests {
     fn the_speed_of_a_burst_is_forgotten_within_four_windows() {
         let mut pace = Pace::new();
         let (burst, _) = settle(&mut pace, Duration::from_micros(500), 500e6, 1);
-        let start = Instant::now() + Duration::from_secs(10);
+        let start = now() + Duration::from_secs(10);
         pace.window = None;
         for n in 0..=40 {
             pace.held_back(start + Duration::from_millis(1) * n, 70_000 * u64::from(n));
@@ -181,7 +182,7 @@ mod tests {
     #[test]
     fn bursts_that_drain_are_measured_unless_they_are_short() {
         let (mut pace, ms) = (Pace::new(), Duration::from_millis);
-        let start = Instant::now();
+        let start = now();
         pace.held_back(start, 0);
         pace.drained(start + ms(1), 100_000);
         assert_eq!(pace.limit(SMALL + 1), START);
@@ -197,7 +198,7 @@ mod tests {
     fn a_path_that_stands_still_is_measured_when_it_moves_again() {
         let mut pace = Pace::new();
         let (limit, _) = settle(&mut pace, Duration::from_millis(5), 20e6, 1);
-        let start = Instant::now() + Duration::from_secs(10);
+        let start = now() + Duration::from_secs(10);
         pace.window = None;
         for n in 0..=500 {
             pace.held_back(start + Duration::from_millis(1) * n, 0);
@@ -209,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_ordinary_round_trip_counts_and_a_queue_of_our_own_does_not() {
-        let (mut pace, now, ms) = (Pace::new(), Instant::now(), Duration::from_millis);
+        let (mut pace, now, ms) = (Pace::new(), now(), Duration::from_millis);
         pace.round_trip(now, ms(10));
         pace.round_trip(now, ms(14));
         assert_eq!(pace.base, Some(ms(11)));
@@ -235,7 +236,7 @@ mod tests {
     fn what_the_application_does_not_send_says_nothing_about_the_path() {
         let mut pace = Pace::new();
         let (limit, _) = settle(&mut pace, Duration::from_millis(1), 200e6, 1);
-        let start = Instant::now() + Duration::from_secs(10);
+        let start = now() + Duration::from_secs(10);
         pace.window = None;
         for n in 0..100 {
             pace.drained(start + WINDOW * n, 1_000_000_000 + u64::from(n));

@@ -3,10 +3,12 @@
 use std::{pin::pin, sync::Arc};
 
 use futures::FutureExt;
-use tokio::time::{Instant, sleep_until};
 use transport_core::{Generation, Inbound, Lane, Transport};
 
-use crate::shared::Shared;
+use crate::{
+    runtime::{now, sleep_until},
+    shared::Shared,
+};
 
 /// Whether a link waits for the leader's first frame before it is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,15 +30,15 @@ pub(crate) async fn pump(
     let mut writable = true;
     // A deadline moves with every message; the clock is set only for one that comes sooner, and one that has moved away
     // costs a look at it.
-    let mut alarm = pin!(sleep_until(Instant::now()));
+    let mut alarm = pin!(sleep_until(now()));
     let mut armed = None;
     let closed = 'link: loop {
         let kicked = shared.kicked();
         let wait = shared.flush(generation);
-        if let Some(deadline) = wait.deadline.map(Instant::from_std)
+        if let Some(deadline) = wait.deadline
             && armed.is_none_or(|armed| deadline < armed)
         {
-            alarm.as_mut().reset(deadline);
+            alarm.as_mut().reset(deadline.into());
             armed = Some(deadline);
         }
         tokio::select! {

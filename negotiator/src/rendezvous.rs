@@ -1,17 +1,19 @@
 //! Where the two sides of a session meet, and by which transports they connect.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use serde::Serialize;
-use tokio::time::timeout;
 use transport_core::{
     PeerId, SessionId, TransportId,
     secure::{Access, Key},
     signaling::{Exchange, ExchangeEvent, Signaling, SignalingError},
 };
 
-use crate::endpoint::Way;
+use crate::{
+    endpoint::Way,
+    runtime::{Duration, timeout},
+};
 
 /// A way to meet, and the ladder of transports from there. The default is the control plane with
 /// WebRTC and the relay; a program with its own signaling or transports implements this.

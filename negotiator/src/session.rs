@@ -1,6 +1,6 @@
 //! The handle an application holds. It survives every change of path.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -12,6 +12,7 @@ use crate::{
     event::{EventStream, NegotiationEvent},
     explain::{Explanation, Outlook, Status},
     rendezvous::Missing,
+    runtime::{Duration, timeout},
     shared::Shared,
 };
 
@@ -178,11 +179,11 @@ impl Session {
     /// Closes the session once everything sent was acknowledged, or after 5 s of trying, and tells the peer.
     pub async fn close(&self) {
         self.finish();
-        let _ = tokio::time::timeout(LINGER, self.flushed()).await;
+        let _ = timeout(LINGER, self.flushed()).await;
         self.0.shared.close(CloseCode::NORMAL, "done");
         // The driver says goodbye on every path; a program may exit right after this.
         let mut outlook = self.0.outlook.clone();
-        let _ = tokio::time::timeout(GOODBYE, async { while outlook.changed().await.is_ok() {} }).await;
+        let _ = timeout(GOODBYE, async { while outlook.changed().await.is_ok() {} }).await;
     }
 
     /// Ends the session at once, for the reason given. What is unacknowledged is given up.

@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use transport_core::{
 use crate::{
     error::{SendError, SessionEnd},
     pace::Pace,
+    runtime::{Duration, Instant, now},
     session::Received,
 };
 
@@ -431,9 +431,4 @@ fn send_error(Refused { payload, why }: Refused) -> SendError {
         Refusal::Full => SendError::Full { payload },
         Refusal::Empty | Refusal::TooLarge { .. } => SendError::Size { payload },
     }
-}
-
-/// The runtime's clock, so that paused clocks work, as the sans-IO code takes it.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }

@@ -1,9 +1,6 @@
 //! The default rendezvous: a beach control plane for meeting, WebRTC and its relay for connecting.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::SystemTime,
-};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use beach_lifeguard_client::{
@@ -22,6 +19,7 @@ use crate::{
     config::NetworkConfig,
     endpoint::Way,
     rendezvous::{Missing, Rendezvous, Seat, Side},
+    runtime::wall_clock,
     turn::{TurnConnector, TurnSource},
 };
 
@@ -52,7 +50,7 @@ impl Rendezvous for ControlPlane {
         let member = member(seat);
         let prove = move || {
             let nonce = rand::random();
-            let proof = verifier.prove(Purpose::Signaling, session, member, SystemTime::now(), nonce);
+            let proof = verifier.prove(Purpose::Signaling, session, member, wall_clock(), nonce);
             serde_json::to_value(proof).unwrap_or_default()
         };
         let mut config =

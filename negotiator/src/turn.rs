@@ -1,8 +1,7 @@
 //! The TURN rung with credentials of the control plane: fetched when a session negotiates, kept while they
 //! hold, fetched anew for a later dial. Nothing is fetched while nobody dials.
 
-use std::time::SystemTime;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use beach_lifeguard_client::{
@@ -13,10 +12,7 @@ use beach_lifeguard_client::{
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::CertificateDer;
 use serde::Serialize;
-use tokio::{
-    sync::Mutex,
-    time::{Instant, timeout},
-};
+use tokio::sync::Mutex;
 use transport_core::{
     ConnectError, ConnectErrorKind, Connector, Target, Transport, TransportId, signaling::Exchange,
 };
@@ -24,7 +20,11 @@ use transport_webrtc::{IceServer, TURN_ID, WebRtcConfig, WebRtcConnector};
 use url::Url;
 use uuid::Uuid;
 
-use crate::{config::NetworkConfig, rendezvous::Seat};
+use crate::{
+    config::NetworkConfig,
+    rendezvous::Seat,
+    runtime::{Duration, Instant, now, timeout, wall_clock},
+};
 
 /// Asks the control plane for TURN servers on behalf of one peer of one session.
 pub(crate) struct TurnSource {
@@ -124,10 +124,10 @@ impl TurnSource {
     /// Cancel safe; dials that race wait for one answer.
     async fn server(&self) -> Result<IceServer, NoTurn> {
         let mut kept = self.kept.lock().await;
-        if let Some(kept) = kept.as_ref().filter(|kept| Instant::now() < kept.until) {
+        if let Some(kept) = kept.as_ref().filter(|kept| now() < kept.until) {
             return Ok(kept.server.clone());
         }
-        let asked = Instant::now();
+        let asked = now();
         let (server, ttl) = servers(self.ask().await?)?;
         *kept = Some(Kept { server: server.clone(), until: asked + worth(ttl) });
         Ok(server)
@@ -135,7 +135,7 @@ impl TurnSource {
 
     async fn ask(&self) -> Result<TurnCredentials, NoTurn> {
         let proof =
-            self.verifier.prove(Purpose::Token, self.session, self.member, SystemTime::now(), rand::random());
+            self.verifier.prove(Purpose::Token, self.session, self.member, wall_clock(), rand::random());
         let body = Body {
             request: TurnRequest { session_id: self.session, proof },
             entitlement_proof: self.entitlement_proof.as_deref(),

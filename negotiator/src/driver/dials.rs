@@ -1,17 +1,16 @@
 //! The dials of one session that are under way.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::{
-    sync::mpsc,
-    task::{AbortHandle, JoinSet},
-    time::Instant,
-};
+use tokio::sync::mpsc;
 use transport_core::{
     ConnectError, ConnectErrorKind, DialRole, Generation, PeerId, Target, TransportId, Verdict, policy::Class,
 };
 
-use crate::endpoint::{Endpoint, Sealed, Way};
+use crate::{
+    endpoint::{Endpoint, Sealed, Way},
+    runtime::{AbortHandle, Duration, Instant, JoinSet, reap, sleep, sleep_until},
+};
 
 /// Dials, each in its own task, aborted by dropping it.
 #[derive(Debug)]
@@ -93,7 +92,7 @@ impl Dials {
         loop {
             // `report` is held here, so the channel stays open.
             let Some(report) = self.reports.recv().await else { std::future::pending().await };
-            while self.tasks.try_join_next().is_some() {}
+            reap(&mut self.tasks);
             let known = self.running.contains_key(&report.generation);
             if !matches!(report.news, DialNews::Again(_) | DialNews::Answered) {
                 self.running.remove(&report.generation);
@@ -127,7 +126,7 @@ impl Attempt {
                     answered = true;
                     self.tell(DialNews::Answered).await;
                 }
-                () = tokio::time::sleep_until(deadline) => {
+                () = sleep_until(deadline) => {
                     let id = self.way.rung.transport.clone();
                     break Err(ConnectError::new(id, "dial", ConnectErrorKind::TimedOut));
                 }
@@ -142,7 +141,7 @@ impl Attempt {
             match self.endpoint.dial(&self.way, &self.target).await {
                 Err(error) if self.patient && error.kind.verdict() == Verdict::CountAndRetry => {
                     self.tell(DialNews::Again(error)).await;
-                    tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+                    sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
                     // Whoever is overloaded or limits rates says the same as one that is away.
                     pause = pause.mul_f64(1.2);
                 }
@@ -173,6 +172,7 @@ mod tests {
 
     use super::*;
     use crate::endpoint::Party;
+    use crate::runtime::now;
 
     /// Fails every time, in the same way.
     #[derive(Debug)]
@@ -201,7 +201,7 @@ mod tests {
             secret: SessionSecret::from_bytes([4; 32]),
             party: Party::Host { key: HostKey::from_bytes([5; 32]), access: Access::Full },
         };
-        let deadline = Instant::now() + Duration::from_secs(12);
+        let deadline = now() + Duration::from_secs(12);
         dials.start(Arc::new(endpoint), way.clone(), peer, role, Generation(generation), deadline);
     }
 

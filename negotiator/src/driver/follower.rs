@@ -1,9 +1,9 @@
 //! The following side's judgement: which dials to take part in, and when to tell the leader that the
 //! path looks dead from here. Sans-IO.
 
-use std::time::{Duration, Instant};
-
 use transport_core::{Generation, policy::Reason};
+
+use crate::runtime::{Duration, Instant};
 
 /// What the follower knows.
 #[derive(Debug, Default)]
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn it_complains_at_four_seconds_and_again_after_two() {
-        let (mut follower, start) = (Follower::default(), std::time::Instant::now());
+        let (mut follower, start) = (Follower::default(), crate::runtime::now());
         let at = |ms| start + Duration::from_millis(ms);
         let age = Duration::from_millis;
         assert!(!follower.complains(at(0), Generation(1), age(3_999)));

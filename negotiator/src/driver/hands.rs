@@ -1,16 +1,8 @@
 //! What both judges have done: dials, links, words to the peer, events.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant as StdInstant, SystemTime},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::{
-    sync::{broadcast, mpsc, watch},
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::sync::{broadcast, mpsc, watch};
 use transport_core::{
     CloseCode, DialRole, Generation, PeerId, TransportId,
     policy::{Class, Reach, Reason, TransitionKind},
@@ -24,8 +16,9 @@ use crate::{
     event::NegotiationEvent,
     explain::{LastError, Outlook, Path},
     pump::{Attach, pump},
+    runtime::{AbortOnDropHandle, Duration, Instant, JoinSet, now, reap, sleep, spawn, timeout, wall_clock},
     session::Command,
-    shared::{Shared, now},
+    shared::Shared,
 };
 
 /// What both judges can have done.
@@ -46,16 +39,16 @@ pub(super) struct Hands {
     pub(super) events: broadcast::Sender<NegotiationEvent>,
     /// The last error of each transport, for `explain`.
     pub(super) errors: BTreeMap<TransportId, LastError>,
-    _voice: tokio_util::task::AbortOnDropHandle<()>,
+    _voice: AbortOnDropHandle<()>,
 }
 
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) sealed: Sealed,
     pub(super) transport: TransportId,
-    pub(super) since: StdInstant,
+    pub(super) since: Instant,
     /// When it is closed although it was never drained.
-    pub(super) retire: Option<StdInstant>,
+    pub(super) retire: Option<Instant>,
 }
 
 impl Hands {
@@ -65,7 +58,7 @@ impl Hands {
         mode: FallbackMode,
     ) -> (Self, mpsc::Receiver<Message>, mpsc::Receiver<Command>) {
         let (say, words) = mpsc::channel(WORDS);
-        let voice = tokio::spawn(speak(parts.exchange.clone(), parts.peer, words));
+        let voice = spawn(speak(parts.exchange.clone(), parts.peer, words));
         let hands = Self {
             endpoint: parts.endpoint,
             ways: parts.ways,
@@ -81,7 +74,7 @@ impl Hands {
             outlook: parts.outlook,
             events: parts.events,
             errors: BTreeMap::new(),
-            _voice: tokio_util::task::AbortOnDropHandle::new(voice),
+            _voice: AbortOnDropHandle::new(voice),
         };
         (hands, parts.inbox, parts.commands)
     }
@@ -132,7 +125,7 @@ impl Hands {
         let link = sealed.link.clone();
         self.pumps.spawn(pump(self.shared.clone(), generation, link, attach));
         self.links.insert(generation, Link { sealed, transport, since: now(), retire: None });
-        while self.pumps.try_join_next().is_some() {}
+        reap(&mut self.pumps);
     }
 
     pub(super) fn close(&mut self, generation: Generation, code: CloseCode, detail: &str) {
@@ -149,7 +142,7 @@ impl Hands {
         }
     }
 
-    pub(super) fn close_retired(&mut self, now: StdInstant) {
+    pub(super) fn close_retired(&mut self, now: Instant) {
         let due = |link: &Link| link.retire.is_some_and(|at| at <= now);
         for link in self.links.values().filter(|link| due(link)) {
             link.sealed.link.close(CloseCode::NORMAL, "moved");
@@ -173,7 +166,7 @@ impl Hands {
         detail: String,
     ) {
         let event = NegotiationEvent {
-            at: SystemTime::now(),
+            at: wall_clock(),
             peer: self.peer,
             name,
             reason,
@@ -217,12 +210,12 @@ async fn speak(exchange: Arc<Exchange>, peer: PeerId, mut words: mpsc::Receiver<
         let said = async {
             loop {
                 match exchange.send(peer, &message).await {
-                    Err(SignalingError::Unreachable { .. }) => tokio::time::sleep(AGAIN).await,
+                    Err(SignalingError::Unreachable { .. }) => sleep(AGAIN).await,
                     other => return other,
                 }
             }
         };
-        match tokio::time::timeout(WORD, said).await {
+        match timeout(WORD, said).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "a signaling message was not sent"),
             Err(_) => tracing::debug!("signaling took too long; a message was dropped"),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
 use transport_core::{
     CloseCode, Closed, ConnectErrorKind, DialRole, Generation, TransportId,
     policy::{
@@ -18,7 +17,7 @@ use crate::{
     endpoint::Ways,
     explain::{Next, Outlook, Tried},
     gate::FallbackGate,
-    shared::now,
+    runtime::now,
 };
 
 /// The policy of one session, and what it does not know about its surroundings.
@@ -83,7 +82,7 @@ impl Lead {
                     self.announced.retain(|(generation, _)| hands.dials.is_running(*generation));
                     self.announced.push((generation, announcement.clone()));
                     hands.say(announcement);
-                    hands.dial(&transport, generation, DialRole::Offerer, Instant::from_std(deadline));
+                    hands.dial(&transport, generation, DialRole::Offerer, deadline);
                 }
                 Action::Drain { generation } => self.drain(hands, generation),
                 Action::Emit(transition) => emit(hands, transition),

@@ -10,15 +10,9 @@ pub(crate) mod lead;
 mod network;
 mod sampler;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant as StdInstant, SystemTime},
-};
+use std::sync::Arc;
 
-use tokio::{
-    sync::{broadcast, mpsc, watch},
-    time::{Instant, MissedTickBehavior},
-};
+use tokio::sync::{broadcast, mpsc, watch};
 use transport_core::{
     CloseCode, DialRole, PeerId,
     policy::{Reason, TransitionKind},
@@ -40,8 +34,12 @@ use crate::{
     explain::{LastError, Outlook},
     pump::Attach,
     rendezvous::FORGOTTEN,
+    runtime::{
+        Duration, Instant, MissedTickBehavior, SystemTime, interval, now, sleep, sleep_until, timeout,
+        wall_clock,
+    },
     session::Command,
-    shared::{Report, Shared, now},
+    shared::{Report, Shared},
 };
 
 /// Everything a driver is made of.
@@ -96,9 +94,9 @@ impl Driver {
 
     /// Runs until the session has ended and its links are closed.
     pub(crate) async fn run(mut self) {
-        let mut tick = tokio::time::interval(SAMPLE);
+        let mut tick = interval(SAMPLE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut clocks, mut looked) = ((SystemTime::now(), now()), now());
+        let (mut clocks, mut looked) = ((wall_clock(), now()), now());
         let mut signaling = true;
         let gate = match &self.judge {
             Judge::Lead(lead) => lead.gate(),
@@ -114,7 +112,7 @@ impl Driver {
                 self.report(report);
             }
             self.decide();
-            let timeout = self.timeout().map(Instant::from_std);
+            let timeout = self.timeout();
             tokio::select! {
                 () = reported => {}
                 message = self.inbox.recv(), if signaling => match message {
@@ -147,7 +145,7 @@ impl Driver {
                     }
                     self.sample();
                 }
-                () = tokio::time::sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => {
+                () = sleep_until(timeout.unwrap_or_else(now)), if timeout.is_some() => {
                     if let Judge::Lead(lead) = &mut self.judge {
                         lead.policy.handle_timeout(now());
                     }
@@ -156,7 +154,7 @@ impl Driver {
         }
     }
 
-    fn timeout(&self) -> Option<StdInstant> {
+    fn timeout(&self) -> Option<Instant> {
         match &self.judge {
             Judge::Lead(lead) => lead.policy.poll_timeout(),
             Judge::Follow(_) => None,
@@ -248,7 +246,7 @@ impl Driver {
                 }
                 match self.hands.allowed(&transport) {
                     Ok(()) => {
-                        let deadline = Instant::now() + FOLLOW;
+                        let deadline = now() + FOLLOW;
                         self.hands.dial(&transport, generation, DialRole::Answerer, deadline);
                     }
                     Err(reason) => {
@@ -388,16 +386,16 @@ impl Driver {
             let capacity = self.hands.say.max_capacity();
             let _all = self.hands.say.reserve_many(capacity).await;
         };
-        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+        let _ = timeout(GOODBYE, goodbye).await;
         // Transports send their last bytes in tasks of their own and tell nobody when those have left: a
         // program that exits as soon as its session is closed must not cut them off.
-        tokio::time::sleep(FAREWELL).await;
+        sleep(FAREWELL).await;
     }
 }
 
 /// Whether the wall clock ran ahead of the monotonic one, which stands still while a machine sleeps.
-fn slept(clocks: &mut (SystemTime, StdInstant)) -> bool {
-    let (wall, monotonic) = (SystemTime::now(), now());
+fn slept(clocks: &mut (SystemTime, Instant)) -> bool {
+    let (wall, monotonic) = (wall_clock(), now());
     let (wall_before, monotonic_before) = std::mem::replace(clocks, (wall, monotonic));
     let wall_passed = wall.duration_since(wall_before).unwrap_or_default();
     wall_passed > monotonic.saturating_duration_since(monotonic_before) + SLEPT

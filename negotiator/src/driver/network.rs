@@ -1,8 +1,10 @@
 //! Which network this is, and that it is another one, by the address this machine would send from.
 
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
+    net::IpAddr,
 };
 
 use transport_core::policy::NetworkId;
@@ -47,13 +49,22 @@ impl Watch {
     }
 }
 
+/// A browser does not say which network it is on: it is always the same one, nothing is known of a place, and the
+/// session learns of a move from its links alone.
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+fn outbound() -> Option<IpAddr> {
+    None
+}
+
 /// Asks the kernel which of our addresses the way to the outside begins with.
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 fn outbound() -> Option<IpAddr> {
     // Addresses for documentation (RFC 5737, RFC 3849): they take the default route and belong to nobody.
     let v4 = from(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into());
     v4.or_else(|| from(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()))
 }
 
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 fn from(local: IpAddr, to: IpAddr) -> Option<IpAddr> {
     let socket = UdpSocket::bind((local, 0)).ok()?;
     // For UDP this looks a route up and does nothing else.

@@ -1,10 +1,11 @@
 //! Measures the lanes of a session's links twice a second, for the policy to judge.
 
-use std::time::{Duration, Instant};
-
 use transport_core::{Lane, Stats, policy::HealthSample};
 
-use crate::shared::Traffic;
+use crate::{
+    runtime::{Duration, Instant},
+    shared::Traffic,
+};
 
 /// Remembers the last measurement, to turn counters into rates.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ mod tests {
 
     #[test]
     fn rates_are_between_two_samples() {
-        let (mut sampler, start) = (Sampler::new(), Instant::now());
+        let (mut sampler, start) = (Sampler::new(), crate::runtime::now());
         let mut traffic = Traffic { accepted_bytes: 1_000, ..Traffic::default() };
         let [first, _] = sampler.carrying(start, traffic, Stats::default());
         assert_eq!((first.demand, first.goodput), (0, 0));
