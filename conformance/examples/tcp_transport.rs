@@ -19,8 +19,8 @@ use tokio::{
     time::timeout,
 };
 use transport_core::{
-    Carriage, CloseCode, Closed, ConnectError, ConnectErrorKind, Connector, DialRole, Inbound, Initiator,
-    Lane, LaneProfile, LaneQueue, PeerId, Profile, Refused, SessionId, Stats, Target, Transport, TransportId,
+    CloseCode, Closed, ConnectError, ConnectErrorKind, Connector, DialRole, Inbound, Initiator, Lane,
+    LaneProfile, LaneQueue, PeerId, Profile, Refused, SessionId, Stats, Target, Transport, TransportId,
     signaling::Exchange,
 };
 
@@ -99,15 +99,9 @@ struct Shared {
 impl TcpTransport {
     /// Takes over a connected stream. Needs a Tokio runtime.
     pub fn over(stream: TcpStream) -> Self {
-        let lane = |carriage| LaneProfile { carriage, max_message: MAX_MESSAGE, queue_bytes: QUEUE };
-        let profile = Profile {
-            transport: ID,
-            path: "plain tcp".into(),
-            channel_binding: Bytes::new(),
-            datagram: lane(Carriage::Emulated),
-            reliable: lane(Carriage::Native),
-            in_flight: QUEUE,
-        };
+        let datagram = LaneProfile::emulated(MAX_MESSAGE, QUEUE);
+        let reliable = LaneProfile::native(MAX_MESSAGE, QUEUE);
+        let profile = Profile::new(ID, "plain tcp", datagram, reliable);
         let shared =
             Arc::new(Shared { outbound: LaneQueue::new(&profile), inbound: LaneQueue::new(&profile) });
         // A delayed small write is slower, nothing worse.

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use transport_core::{
     CloseCode, PeerId, SessionId,
     policy::Class,
-    secure::{Access, HostKey, JoinLink as Fragment, SessionSecret},
+    secure::{Access, HostKey, JoinFragment as Fragment, SessionSecret},
     signaling::{Exchange, ExchangeEvent, Message, Sealer},
 };
 
@@ -202,13 +202,13 @@ impl Reception {
                 let _ = viewer.inbox.try_send(message);
             } else if matches!(message, Message::Dial { .. }) {
                 // It was away for longer than its session was kept, and must not dial for ever.
-                self.answer(from, &Message::Bye { reason: FORGOTTEN.to_owned() }).await;
+                self.answer(from, &Message::Bye { reason: FORGOTTEN.into() }).await;
             }
             return;
         };
         let answer =
             if version == Message::VERSION && !self.viewers.contains_key(&from) && self.is_closed_to_new() {
-                Message::Bye { reason: "full".to_owned() }
+                Message::Bye { reason: "full".into() }
             } else {
                 if version == Message::VERSION && !self.viewers.contains_key(&from) {
                     self.admit(from);

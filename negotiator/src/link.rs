@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use sha2::{Digest, Sha256};
 use transport_core::{
     PeerId, SessionId,
-    secure::{BadLink, HostPublicKey, JoinLink as Fragment, SessionSecret},
+    secure::{BadJoinFragment, HostPublicKey, JoinFragment as Fragment, SessionSecret},
 };
 use url::Url;
 
@@ -52,8 +52,8 @@ impl JoinLink {
     ///
     /// # Errors
     ///
-    /// [`BadLink::Expired`].
-    pub fn check_expiry(&self, unix_now: u64) -> Result<(), BadLink> {
+    /// [`BadJoinFragment::Expired`].
+    pub fn check_expiry(&self, unix_now: u64) -> Result<(), BadJoinFragment> {
         self.fragment.check_expiry(unix_now)
     }
 
@@ -91,7 +91,7 @@ pub enum BadJoinLink {
     Address,
     /// The fragment is damaged, expired or of another version.
     #[error(transparent)]
-    Fragment(#[from] BadLink),
+    Fragment(#[from] BadJoinFragment),
     /// No `#`: shells and chat programs cut there.
     #[error("the part behind # is missing: copy the whole link, and quote it in a shell")]
     NoFragment,
@@ -151,7 +151,7 @@ mod tests {
             ("https://beach.example/s", BadJoinLink::NoFragment),
             ("ftp://beach.example/s#x", BadJoinLink::Address),
             ("#AQ", BadJoinLink::Address),
-            ("https://beach.example/s#AQ", BadJoinLink::Fragment(BadLink::Length)),
+            ("https://beach.example/s#AQ", BadJoinLink::Fragment(BadJoinFragment::Length)),
         ] {
             assert_eq!(text.parse::<JoinLink>(), Err(why), "{text}");
         }

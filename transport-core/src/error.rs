@@ -9,6 +9,7 @@ use crate::{close::Closed, ids::TransportId};
 /// A dial that did not produce a transport.
 #[derive(Debug, thiserror::Error)]
 #[error("{transport} failed at {stage}: {kind}")]
+#[non_exhaustive]
 pub struct ConnectError {
     /// Which connector failed.
     pub transport: TransportId,

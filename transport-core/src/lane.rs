@@ -2,25 +2,10 @@
 
 use std::{borrow::Cow, num::NonZeroUsize};
 
+pub use beach_terms::Lane;
 use bytes::Bytes;
 
 use crate::ids::TransportId;
-
-/// One of the two lanes every transport carries.
-///
-/// Complete on purpose: each transport must answer for both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Lane {
-    /// At most once, in no order, never waits. The oldest unsent message is evicted and counted.
-    Datagram,
-    /// Ordered, complete, never truncated or duplicated while the link lives.
-    Reliable,
-}
-
-impl Lane {
-    /// Both lanes, for loops that must not forget one.
-    pub const ALL: [Lane; 2] = [Lane::Datagram, Lane::Reliable];
-}
 
 /// Whether a lane's promise is the path's own or acted out on top of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +18,7 @@ pub enum Carriage {
 
 /// What one lane of a transport can do.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LaneProfile {
     /// Native or emulated.
     pub carriage: Carriage,
@@ -45,6 +31,7 @@ pub struct LaneProfile {
 
 /// What a live transport is and how much it holds. Fixed for the life of the link.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Profile {
     /// The registered name of the transport, as in `docs/TRANSPORTS.md`.
     pub transport: TransportId,
@@ -63,7 +50,44 @@ pub struct Profile {
     pub in_flight: NonZeroUsize,
 }
 
+impl LaneProfile {
+    /// Describes a lane of which the path itself keeps the promise.
+    pub const fn native(max_message: NonZeroUsize, queue_bytes: NonZeroUsize) -> Self {
+        Self { carriage: Carriage::Native, max_message, queue_bytes }
+    }
+
+    /// Describes a lane that is acted out on top of another.
+    pub const fn emulated(max_message: NonZeroUsize, queue_bytes: NonZeroUsize) -> Self {
+        Self { carriage: Carriage::Emulated, max_message, queue_bytes }
+    }
+}
+
 impl Profile {
+    /// Describes a transport whose path has no keys of its own and holds no more than its reliable lane.
+    pub fn new(
+        transport: TransportId,
+        path: impl Into<Cow<'static, str>>,
+        datagram: LaneProfile,
+        reliable: LaneProfile,
+    ) -> Self {
+        let in_flight = reliable.queue_bytes;
+        Self { transport, path: path.into(), channel_binding: Bytes::new(), datagram, reliable, in_flight }
+    }
+
+    /// Sets how many unacknowledged bytes the whole path holds.
+    #[must_use]
+    pub fn holding(mut self, in_flight: NonZeroUsize) -> Self {
+        self.in_flight = in_flight;
+        self
+    }
+
+    /// Sets what tells this very path from any other.
+    #[must_use]
+    pub fn bound_to(mut self, channel_binding: Bytes) -> Self {
+        self.channel_binding = channel_binding;
+        self
+    }
+
     /// Returns the profile of one lane.
     pub fn lane(&self, lane: Lane) -> &LaneProfile {
         match lane {

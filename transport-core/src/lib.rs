@@ -25,7 +25,8 @@ pub mod stats;
 pub mod time;
 pub mod transport;
 
-pub use close::{CloseCode, Closed, Initiator, RetryClass};
+pub use beach_terms::Role;
+pub use close::{CloseCode, Closed, Initiator, RetryClass, Text};
 pub use connector::{Connector, DialRole, Progress, Target};
 pub use error::{ConnectError, ConnectErrorKind, Refusal, Refused, Verdict};
 pub use ids::{Generation, PeerId, SessionId, TransportId};

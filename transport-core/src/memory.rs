@@ -1,6 +1,6 @@
 //! A pair of transports in memory: the reference implementation of the contract, with faults.
 
-use std::{borrow::Cow, num::NonZeroUsize, sync::Arc};
+use std::{num::NonZeroUsize, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use crate::{
     close::{CloseCode, Closed},
     error::{Refusal, Refused},
     ids::TransportId,
-    lane::{Carriage, Lane, LaneProfile, Profile},
+    lane::{Lane, LaneProfile, Profile},
     queue::LaneQueue,
     stats::Stats,
     transport::{Inbound, Transport},
@@ -31,15 +31,8 @@ pub const ID: TransportId = TransportId::from_static("memory");
 pub fn profile(queue_bytes: usize, max_message: usize) -> Profile {
     let queue_bytes = NonZeroUsize::new(queue_bytes).expect("a queue holds at least one byte");
     let max_message = NonZeroUsize::new(max_message).expect("a message has at least one byte");
-    let lane = LaneProfile { carriage: Carriage::Native, max_message, queue_bytes };
-    Profile {
-        transport: ID,
-        path: Cow::Borrowed("memory"),
-        channel_binding: Bytes::new(),
-        datagram: lane.clone(),
-        reliable: lane,
-        in_flight: queue_bytes,
-    }
+    let lane = LaneProfile::native(max_message, queue_bytes);
+    Profile::new(ID, "memory", lane.clone(), lane)
 }
 
 /// Connects two ends, and returns the link between them, on which faults are injected.

@@ -184,7 +184,7 @@ async fn goodbye(link: &mut Link, mut senders: JoinSet<()>, closed: &Closed) {
     let last_words = async {
         // The sender ends once the closed queue is empty.
         senders.join_next().await;
-        let close = Frame::Close { code: closed.code, reason: closed.detail.to_string() };
+        let close = Frame::Close { code: closed.code, reason: closed.detail.clone() };
         if link.reliable.send(&close).await.is_ok() {
             // The peer hangs up when it has read everything up to here.
             link.reader.join_next().await;

@@ -228,15 +228,11 @@ impl Drop for WebRtcTransport {
 fn profile(config: &WebRtcConfig, max_message: usize, datagrams: Carriage, path: &'static str) -> Profile {
     // The configuration was validated: a chunk is at least 1,201 bytes.
     let max_message = NonZeroUsize::new(max_message).unwrap_or(NonZeroUsize::MIN);
-    let lane = |carriage, queue_bytes| LaneProfile { carriage, max_message, queue_bytes };
-    Profile {
-        transport: config.id(),
-        path: path.into(),
-        channel_binding: Bytes::new(),
-        datagram: lane(datagrams, config.datagram_queue),
-        reliable: lane(Carriage::Native, config.reliable_queue),
-        in_flight: config.send_buffer.saturating_add(config.reliable_queue.get()),
-    }
+    let mut datagram = LaneProfile::native(max_message, config.datagram_queue);
+    datagram.carriage = datagrams;
+    let reliable = LaneProfile::native(max_message, config.reliable_queue);
+    Profile::new(config.id(), path, datagram, reliable)
+        .holding(config.send_buffer.saturating_add(config.reliable_queue.get()))
 }
 
 /// The place of a lane in a pair.

@@ -8,12 +8,11 @@ use beach_lifeguard_client::{
     frame::{HEADER_BYTES, MAX_FRAME_BYTES},
     hello::{Compression, PROTOCOL_VERSION},
 };
-use bytes::Bytes;
 use rustls::ClientConfig;
 use tokio::sync::{Mutex, watch};
 use transport_core::{
-    Carriage, CloseCode, Closed, ConnectError, ConnectErrorKind as Kind, Connector, Initiator, LaneProfile,
-    PeerId, Profile, RetryClass, SessionId, Target, Transport, TransportId, lane::MIN_RELIABLE_MESSAGE,
+    CloseCode, Closed, ConnectError, ConnectErrorKind as Kind, Connector, Initiator, LaneProfile, PeerId,
+    Profile, RetryClass, SessionId, Target, Transport, TransportId, lane::MIN_RELIABLE_MESSAGE,
 };
 use url::Url;
 
@@ -26,7 +25,7 @@ use crate::{
     links::Links,
     prefetch::Prefetched,
     runtime::{Duration, now, timeout, wall_clock},
-    socket::{Hold, OpenSocket, Socket},
+    socket::{DialGuard, OpenSocket, Socket},
     tls,
     token::{Grant, HttpTokenProvider, TokenFailure, TokenFor, TokenProvider, uuid},
 };
@@ -106,7 +105,7 @@ impl WsFallbackConnector {
         let _ = self.open.subscribe().wait_for(|sockets| *sockets == 0).await;
     }
 
-    async fn hold(&self, target: &Target) -> Result<Hold, ConnectError> {
+    async fn hold(&self, target: &Target) -> Result<DialGuard, ConnectError> {
         let whom = TokenFor { session: target.session, peer: target.local };
         let mut current = self.current.lock().await;
         if let Some(Current { whom: user, socket }) = &*current {
@@ -131,7 +130,7 @@ impl WsFallbackConnector {
         &self,
         whom: TokenFor,
         target: &Target,
-    ) -> Result<(Arc<Socket>, Hold), ConnectError> {
+    ) -> Result<(Arc<Socket>, DialGuard), ConnectError> {
         let grant = match self.prefetched.take(whom, now()) {
             Some(grant) => grant,
             None => self.fetch(whom).await?,
@@ -200,16 +199,11 @@ impl WsFallbackConnector {
         let max_message = NonZeroUsize::new(frame.saturating_sub(HEADER_BYTES))
             .filter(|max| max.get() >= MIN_RELIABLE_MESSAGE)
             .ok_or_else(|| because(stage::HELLO, Kind::Incompatible, "the relay's frames are too small"))?;
-        let lane = |carriage, queue_bytes| LaneProfile { carriage, max_message, queue_bytes };
         let in_flight = NonZeroUsize::new(answer.limits.in_flight_bytes as usize).unwrap_or(max_message);
-        Ok(Profile {
-            transport: ID,
-            path: format!("websocket through the relay at {}", url.host_str().unwrap_or("?")).into(),
-            channel_binding: Bytes::new(),
-            datagram: lane(Carriage::Emulated, self.config.datagram_bytes),
-            reliable: lane(Carriage::Native, self.config.reliable_bytes),
-            in_flight: in_flight.max(max_message),
-        })
+        let path = format!("websocket through the relay at {}", url.host_str().unwrap_or("?"));
+        let datagram = LaneProfile::emulated(max_message, self.config.datagram_bytes);
+        let reliable = LaneProfile::native(max_message, self.config.reliable_bytes);
+        Ok(Profile::new(ID, path, datagram, reliable).holding(in_flight.max(max_message)))
     }
 }
 

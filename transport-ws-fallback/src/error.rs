@@ -2,7 +2,6 @@
 
 use std::error::Error;
 
-use beach_lifeguard_client::close::CloseCode as WireCode;
 use transport_core::{CloseCode, Closed, ConnectError, ConnectErrorKind, RetryClass};
 
 use crate::ID;
@@ -71,31 +70,9 @@ pub(crate) fn closed_at(stage: &'static str, closed: Closed) -> ConnectError {
     because(stage, refused.kind(), refused)
 }
 
-/// Both crates keep the same table; a test compares them.
-pub(crate) fn from_wire(code: WireCode) -> CloseCode {
-    CloseCode::from_wire(code.get()).unwrap_or(CloseCode::PROTOCOL_ERROR)
-}
-
-/// See [`from_wire`].
-pub(crate) fn to_wire(code: CloseCode) -> WireCode {
-    WireCode::from_wire(code.get()).unwrap_or(WireCode::PROTOCOL_ERROR)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_wire_and_the_seam_keep_one_table_of_close_codes() {
-        for code in 0..=u16::MAX {
-            let (wire, seam) = (WireCode::from_wire(code), CloseCode::from_wire(code));
-            assert_eq!(wire.map(WireCode::get), seam.map(CloseCode::get));
-            let (Some(wire), Some(seam)) = (wire, seam) else { continue };
-            assert_eq!(wire.label(), seam.label());
-            assert_eq!(format!("{:?}", wire.retry_class()), format!("{:?}", seam.retry_class()), "{code}");
-            assert_eq!((from_wire(wire), to_wire(seam)), (seam, wire));
-        }
-    }
 
     #[test]
     fn refusals_say_who_is_at_fault() {

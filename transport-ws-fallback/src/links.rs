@@ -8,19 +8,15 @@ use std::{
 };
 
 use beach_lifeguard_client::{
-    Header, Kind, Lane as WireLane, LinkId, PeerAddr,
-    close::{CloseFrame, cut},
-    control::Control,
-    frame::Window,
+    Header, Kind, LinkId, PeerAddr, close::CloseFrame, control::Control, frame::Window,
 };
 use bytes::Bytes;
-use transport_core::{CloseCode, Closed, Inbound, Lane, Profile};
+use transport_core::{CloseCode, Closed, Inbound, Lane, Profile, Text};
 use uuid::Uuid;
 
 use crate::{
     early::{Early, EarlyLinks},
     entry::{Ending, Entry},
-    error::{from_wire, to_wire},
     heartbeat::{Beat, Heartbeat},
     link::{Key, Link},
     outcome::{Arrival, Batch, Outgoing, Tick},
@@ -128,7 +124,7 @@ impl Links {
         }
         let window = match self.early.take(key) {
             Some(Early::Closed(close)) => {
-                link.end(Closed::peer(from_wire(close.code), close.reason));
+                link.end(Closed::peer(close.code, close.reason));
                 self.remember_ended(key);
                 return Some(link);
             }
@@ -184,12 +180,12 @@ impl Links {
         &mut self,
         link: &Link,
         code: CloseCode,
-        detail: &str,
+        detail: Text,
         flush: Duration,
         now: Instant,
     ) {
-        let close = CloseFrame::new(to_wire(code), detail);
-        if !link.end(Closed::local(code, cut(detail).to_owned())) {
+        let close = CloseFrame::new(code, detail);
+        if !link.end(Closed::local(code, close.reason.clone())) {
             return;
         }
         if let Some(entry) = self.open.get_mut(&link.key) {
@@ -215,7 +211,7 @@ impl Links {
                 self.on_window(key, window, now);
                 arrival.changed = true;
             }
-            (Kind::Data, None) => arrival = self.on_data(key, lane(header.lane), payload),
+            (Kind::Data, None) => arrival = self.on_data(key, header.lane, payload),
             (Kind::Close, _) => {
                 let close = CloseFrame::decode(&payload).map_err(|_| broken())?;
                 self.on_close(key, close, now);
@@ -348,7 +344,7 @@ impl Links {
             let overdue = entry.ending.as_ref().is_some_and(|ending| ending.until <= now);
             if let Some(Inbound { lane, payload }) = if overdue { None } else { entry.next_message() } {
                 self.ready.push_back(key);
-                return Some(Outgoing::Data(Header::data(wire_lane(lane), key.peer, key.link), payload));
+                return Some(Outgoing::Data(Header::data(lane, key.peer, key.link), payload));
             }
             entry.ready = false;
             if entry.is_blocked() && !overdue {
@@ -390,7 +386,7 @@ impl Links {
 
     fn on_close(&mut self, key: Key, close: CloseFrame, now: Instant) {
         if let Some(entry) = self.open.remove(&key) {
-            entry.link.end(Closed::peer(from_wire(close.code), close.reason));
+            entry.link.end(Closed::peer(close.code, close.reason));
             self.remember_ended(key);
         } else if !self.ended.contains(&key) {
             self.early.keep(key, Early::Closed(close), now);
@@ -423,9 +419,9 @@ impl Links {
     }
 
     /// Tells a peer that a link which never opened here is over.
-    fn abandon(&mut self, key: Key, reason: &str) {
+    fn abandon(&mut self, key: Key, reason: &'static str) {
         self.remember_ended(key);
-        let close = CloseFrame::new(to_wire(CloseCode::GOING_AWAY), reason);
+        let close = CloseFrame::new(CloseCode::GOING_AWAY, reason);
         self.urge(Outgoing::Frame(Header::close(key.peer, key.link).frame(&close.encode())));
     }
 
@@ -459,20 +455,6 @@ pub(crate) fn key(peer: PeerAddr, link: u32) -> Key {
 
 fn drained() -> Closed {
     Closed::peer(CloseCode::DRAIN, "the relay drains")
-}
-
-fn lane(lane: WireLane) -> Lane {
-    match lane {
-        WireLane::Datagram => Lane::Datagram,
-        WireLane::Reliable => Lane::Reliable,
-    }
-}
-
-fn wire_lane(lane: Lane) -> WireLane {
-    match lane {
-        Lane::Datagram => WireLane::Datagram,
-        Lane::Reliable => WireLane::Reliable,
-    }
 }
 
 /// Bytes written before one flush: enough to make the system call cheap, little enough that a

@@ -1,4 +1,4 @@
-use beach_lifeguard_client::{CloseCode as WireCode, Role, control::Presence};
+use beach_lifeguard_client::{Role, control::Presence};
 use futures::FutureExt;
 use proptest::{collection::vec, prelude::*};
 use transport_core::{Initiator, memory};
@@ -21,11 +21,11 @@ fn met(links: &mut Links, peer: PeerAddr, link: u32, now: Instant) -> Arc<Link> 
 }
 
 fn data(peer: PeerAddr, link: u32, payload: &'static [u8]) -> Bytes {
-    Header::data(WireLane::Reliable, peer, LinkId(link)).frame(payload)
+    Header::data(Lane::Reliable, peer, LinkId(link)).frame(payload)
 }
 
-fn close(peer: PeerAddr, link: u32, code: WireCode, reason: &str) -> Bytes {
-    Header::close(peer, LinkId(link)).frame(&CloseFrame::new(code, reason).encode())
+fn close(peer: PeerAddr, link: u32, code: CloseCode, reason: &str) -> Bytes {
+    Header::close(peer, LinkId(link)).frame(&CloseFrame::new(code, reason.to_owned()).encode())
 }
 
 fn received(link: &Link) -> Result<Bytes, Closed> {
@@ -64,7 +64,7 @@ fn what_comes_before_the_link_is_opened_counts_when_it_is() {
     let link = links.open(key(PEER, 1)).unwrap();
     assert_eq!(links.is_met(&link), Ok(true));
     links.on_frame(Window(100_000).frame(PEER, LinkId(2)), now).unwrap();
-    links.on_frame(close(PEER, 2, WireCode::GOING_AWAY, "dropped"), now).unwrap();
+    links.on_frame(close(PEER, 2, CloseCode::GOING_AWAY, "dropped"), now).unwrap();
     let given_up = links.open(key(PEER, 2)).unwrap();
     assert_eq!(links.is_met(&given_up), Err(Closed::peer(CloseCode::GOING_AWAY, "dropped")));
     let waits = links.open(key(PEER, 3)).unwrap();
@@ -85,7 +85,7 @@ fn nothing_leaves_before_the_peer_has_opened_the_link_and_strays_are_told_so() {
     assert!(links.on_frame(data(PEER, 7, b"stray"), now).unwrap().deliver.is_none());
     let (header, payload) = batch(&mut links, now).remove(0);
     assert_eq!((header.kind, header.link), (Kind::Close, LinkId(7)));
-    assert_eq!(CloseFrame::decode(&payload).unwrap().code, WireCode::GOING_AWAY);
+    assert_eq!(CloseFrame::decode(&payload).unwrap().code, CloseCode::GOING_AWAY);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn an_open_link_gets_its_frames_and_an_ended_one_keeps_none() {
     assert!(links.open(key(PEER, 1)).is_none());
     let (to, inbound) = links.on_frame(data(PEER, 1, b"x"), now).unwrap().deliver.unwrap();
     assert_eq!((to.key, inbound.payload), (link.key, Bytes::from_static(b"x")));
-    links.on_frame(close(PEER, 1, WireCode::SLOW_CONSUMER, "slow"), now).unwrap();
+    links.on_frame(close(PEER, 1, CloseCode::SLOW_CONSUMER, "slow"), now).unwrap();
     assert_eq!(received(&link).unwrap_err(), Closed::peer(CloseCode::SLOW_CONSUMER, "slow"));
     assert!(links.on_frame(data(PEER, 1, b"late"), now).unwrap().deliver.is_none());
     assert_eq!(links.early.next_expiry(), None);
@@ -144,13 +144,13 @@ fn a_close_leaves_after_what_was_accepted_before_it_unless_its_time_is_over() {
         let link = met(&mut links, PEER, 1, now);
         send(&mut links, &link, b"one");
         send(&mut links, &link, b"two");
-        links.close(&link, CloseCode::NORMAL, "bye", flush, now);
-        links.close(&link, CloseCode::INTERNAL, "too late", flush, now);
+        links.close(&link, CloseCode::NORMAL, "bye".into(), flush, now);
+        links.close(&link, CloseCode::INTERNAL, "too late".into(), flush, now);
         let frames = batch(&mut links, now);
         assert_eq!(frames.len(), payloads + 1);
         let (header, payload) = frames.last().unwrap();
         assert_eq!((header.kind, header.peer, header.link), (Kind::Close, PEER, LinkId(1)));
-        assert_eq!(CloseFrame::decode(payload), Ok(CloseFrame::new(WireCode::NORMAL, "bye")));
+        assert_eq!(CloseFrame::decode(payload), Ok(CloseFrame::new(CloseCode::NORMAL, "bye")));
         assert_eq!(received(&link).unwrap_err(), Closed::local(CloseCode::NORMAL, "bye"));
     }
 }
@@ -163,7 +163,7 @@ fn the_socket_is_done_when_the_last_link_and_the_last_dial_are() {
     links.release();
     assert!(!links.next_batch(now).done);
     assert!(links.hold());
-    links.close(&link, CloseCode::NORMAL, "", Duration::ZERO, now);
+    links.close(&link, CloseCode::NORMAL, "".into(), Duration::ZERO, now);
     assert_eq!(batch(&mut links, now).len(), 1);
     assert!(!links.next_batch(now).done);
     links.release();
@@ -179,7 +179,7 @@ fn a_path_that_takes_nothing_does_not_keep_a_closed_link_for_ever() {
     let link = links.open(key(PEER, 1)).unwrap();
     links.release();
     let flush = Duration::from_secs(2);
-    links.close(&link, CloseCode::NORMAL, "", flush, now);
+    links.close(&link, CloseCode::NORMAL, "".into(), flush, now);
     assert!(matches!(links.tick(now), Tick::Wait { until, .. } if until == now + flush));
     assert!(matches!(links.tick(now + flush), Tick::Wait { until, .. } if until == now + flush + CLOSING));
     assert!(matches!(links.tick(now + flush + CLOSING), Tick::End(_)));
@@ -288,7 +288,7 @@ fn a_close_that_the_window_blocks_ends_in_time() {
     }
     assert_eq!(batch(&mut links, now).len(), 2);
     let until = now + Duration::from_secs(2);
-    links.close(&link, CloseCode::NORMAL, "", Duration::from_secs(2), now);
+    links.close(&link, CloseCode::NORMAL, "".into(), Duration::from_secs(2), now);
     assert!(batch(&mut links, now).is_empty());
     assert!(matches!(links.tick(until), Tick::Wait { write: true, .. }));
     assert_eq!(batch(&mut links, until)[0].0.kind, Kind::Close);
@@ -339,7 +339,7 @@ proptest! {
         let mut links = links(now);
         let open = links.open(key(PeerAddr::from_wire(1), 1)).unwrap();
         for (kind, peer, link, payload) in frames {
-            let mut frame = Header::data(WireLane::Reliable, PeerAddr::from_wire(peer), LinkId(link)).frame(&payload).to_vec();
+            let mut frame = Header::data(Lane::Reliable, PeerAddr::from_wire(peer), LinkId(link)).frame(&payload).to_vec();
             frame[1] = kind;
             if let Ok(Arrival { deliver: Some((link, inbound)), .. }) = links.on_frame(frame.into(), now) {
                 prop_assert_eq!(link.key, open.key);

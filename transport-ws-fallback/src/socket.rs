@@ -8,11 +8,10 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{Notify, watch},
 };
-use transport_core::{CloseCode, Closed, Inbound, Initiator, PeerId, Refusal};
+use transport_core::{CloseCode, Closed, Inbound, Initiator, PeerId, Refusal, Text};
 
 use crate::{
     dial::RelayStream,
-    error::from_wire,
     link::Link,
     links::{CLOSING, Links, key},
     outcome::{Batch, Outgoing, Tick},
@@ -22,7 +21,7 @@ use crate::{
     ws::{Goodbye, Item, Lost, Sink, Source},
 };
 
-/// A socket that lives while somebody holds it ([`Hold`]) or a link is open on it.
+/// A socket that lives while somebody holds it ([`DialGuard`]) or a link is open on it.
 pub(crate) struct Socket {
     links: Mutex<Links>,
     /// Wakes the writer.
@@ -35,11 +34,11 @@ pub(crate) struct Socket {
 
 /// Keeps a socket open for a dial that has no link yet.
 #[derive(Debug)]
-pub(crate) struct Hold(Arc<Socket>);
+pub(crate) struct DialGuard(Arc<Socket>);
 
 impl Socket {
     /// Runs a greeted socket in a task of its own, which `open` counts.
-    pub(crate) fn start(links: Links, stream: RelayStream, open: OpenSocket) -> (Arc<Self>, Hold) {
+    pub(crate) fn start(links: Links, stream: RelayStream, open: OpenSocket) -> (Arc<Self>, DialGuard) {
         let socket = Arc::new(Self {
             links: Mutex::new(links),
             outgoing: Notify::new(),
@@ -51,13 +50,13 @@ impl Socket {
             running.run(stream).await;
             drop(open);
         });
-        let hold = Hold(socket.clone());
+        let hold = DialGuard(socket.clone());
         (socket, hold)
     }
 
     /// Holds the socket open for one more dial, if it takes any.
-    pub(crate) fn hold(self: &Arc<Self>) -> Option<Hold> {
-        self.links.lock().hold().then(|| Hold(self.clone()))
+    pub(crate) fn hold(self: &Arc<Self>) -> Option<DialGuard> {
+        self.links.lock().hold().then(|| DialGuard(self.clone()))
     }
 
     /// Ends a draining socket, so that the next one does not have to supersede it.
@@ -92,7 +91,7 @@ impl Socket {
 
     /// Ends `link` from this side, with `flush` for what was accepted.
     pub(crate) fn close(&self, link: &Link, code: CloseCode, detail: &str, flush: Duration) {
-        self.links.lock().close(link, code, detail, flush, now());
+        self.links.lock().close(link, code, Text::new(detail.to_owned()), flush, now());
         self.outgoing.notify_one();
         self.rescheduled.notify_one();
     }
@@ -229,7 +228,7 @@ impl fmt::Debug for Socket {
     }
 }
 
-impl Hold {
+impl DialGuard {
     /// Opens link number `generation` to `peer`, and waits until the peer has opened it too. `None` when
     /// it is open already.
     ///
@@ -268,7 +267,7 @@ impl Hold {
     }
 }
 
-impl Drop for Hold {
+impl Drop for DialGuard {
     fn drop(&mut self) {
         self.0.links.lock().release();
         self.0.outgoing.notify_one();
@@ -298,8 +297,8 @@ pub(crate) fn closed_by_relay(goodbye: Option<Goodbye>) -> Closed {
     let Some(Goodbye { code, reason }) = goodbye else {
         return Closed::network("the relay closed without a reason");
     };
-    let code = beach_lifeguard_client::CloseCode::from_wire(code);
-    Closed::peer(code.map_or(CloseCode::CONNECTION_LOST, from_wire), reason)
+    let code = CloseCode::from_wire(code).unwrap_or(CloseCode::CONNECTION_LOST);
+    Closed::peer(code, reason)
 }
 
 /// The end as it looks from here.

@@ -11,27 +11,16 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use transport_core::{
-    Carriage, CloseCode, Closed, Inbound, Initiator, Lane, LaneProfile, LaneQueue, Profile, Refused, Stats,
-    Transport, TransportId,
+    CloseCode, Closed, Inbound, Initiator, Lane, LaneProfile, LaneQueue, Profile, Refused, Stats, Transport,
+    TransportId,
 };
 
 use crate::netlab::{Fault, Line, Medium, Toward, Way};
 
 /// Opens a path with this weather and returns its two ends, and the path itself.
 pub fn open(fault: Fault, limits: Limits) -> (SimTransport, SimTransport, SimPath) {
-    let lane = LaneProfile {
-        carriage: Carriage::Native,
-        max_message: limits.max_message,
-        queue_bytes: limits.queue_bytes,
-    };
-    let profile = Profile {
-        transport: TransportId::from_static("x-simulated"),
-        path: "simulated".into(),
-        channel_binding: Bytes::new(),
-        datagram: lane.clone(),
-        reliable: lane,
-        in_flight: limits.queue_bytes,
-    };
+    let lane = LaneProfile::native(limits.max_message, limits.queue_bytes);
+    let profile = Profile::new(TransportId::from_static("x-simulated"), "simulated", lane.clone(), lane);
     let end = || Arc::new(End { outbound: LaneQueue::new(&profile), inbound: LaneQueue::new(&profile) });
     let (a, b) = (end(), end());
     let weather = watch::Sender::new(fault);

@@ -35,7 +35,7 @@ impl From<Refused> for RefusedV1 {
 
 impl IntoResponse for RefusedV1 {
     fn into_response(self) -> Response {
-        answer(self.0, ErrorBody { message: String::new(), ..ErrorBody::from(self.0) })
+        answer(self.0, ErrorBody { message: "".into(), ..ErrorBody::from(self.0) })
     }
 }
 

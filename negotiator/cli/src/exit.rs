@@ -3,7 +3,7 @@
 use std::{fmt, process::ExitCode};
 
 use negotiator::{BadJoinLink, JoinError, SessionEnd, ShareError};
-use transport_core::{secure::BadLink, signaling::SignalingError};
+use transport_core::{secure::BadJoinFragment, signaling::SignalingError};
 
 use crate::{host::pty::PtyError, wire::Refusal};
 
@@ -140,7 +140,7 @@ impl Failure {
 impl From<BadJoinLink> for Failure {
     fn from(bad: BadJoinLink) -> Self {
         match bad {
-            BadJoinLink::Fragment(BadLink::Expired) => Self::Expired,
+            BadJoinLink::Fragment(BadJoinFragment::Expired) => Self::Expired,
             bad => Self::Link(bad),
         }
     }

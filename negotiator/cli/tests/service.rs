@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use transport_core::{
     SessionId,
-    secure::{JoinLink, SessionSecret},
+    secure::{JoinFragment, SessionSecret},
 };
 
 /// A service, and a folder for link files.
@@ -69,9 +69,9 @@ impl Drop for Service {
 }
 
 /// Changes what a link says and signs it anew, as somebody with a mind to would.
-fn forge(link: &str, change: impl FnOnce(&mut JoinLink)) -> String {
+fn forge(link: &str, change: impl FnOnce(&mut JoinFragment)) -> String {
     let (address, fragment) = link.split_once('#').unwrap();
-    let mut parts = JoinLink::parse(fragment).unwrap();
+    let mut parts = JoinFragment::parse(fragment).unwrap();
     change(&mut parts);
     format!("{address}#{}", *parts.to_fragment())
 }

@@ -89,7 +89,7 @@ impl Hands {
     /// Tells the leader that something happened here that puts every path in doubt.
     pub(super) fn doubt(&self, why: Reason) {
         let generation = self.shared.traffic().current.unwrap_or_default();
-        self.say(Message::Lost { generation, reason: why.code().to_owned() });
+        self.say(Message::Lost { generation, reason: why.code().into() });
     }
 
     pub(super) fn dial(

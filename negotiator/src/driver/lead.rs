@@ -74,11 +74,8 @@ impl Lead {
                     hands.dials.cancel(generation);
                 }
                 Action::Dial { transport, generation, deadline, why } => {
-                    let announcement = Message::Dial {
-                        transport: transport.clone(),
-                        generation,
-                        reason: why.code().to_owned(),
-                    };
+                    let announcement =
+                        Message::Dial { transport: transport.clone(), generation, reason: why.code().into() };
                     self.announced.retain(|(generation, _)| hands.dials.is_running(*generation));
                     self.announced.push((generation, announcement.clone()));
                     hands.say(announcement);

@@ -208,7 +208,7 @@ impl Driver {
                     Judge::Lead(lead) => lead.lost(generation, &closed),
                     Judge::Follow(_) => {
                         let reason = Reason::LinkClosed;
-                        self.hands.say(Message::Lost { generation, reason: reason.code().to_owned() });
+                        self.hands.say(Message::Lost { generation, reason: reason.code().into() });
                         if self.hands.shared.traffic().current.is_none() {
                             let (from, detail) = (Some(link.transport), closed.to_string());
                             self.hands.tell(
@@ -250,7 +250,7 @@ impl Driver {
                         self.hands.dial(&transport, generation, DialRole::Answerer, deadline);
                     }
                     Err(reason) => {
-                        let reason = reason.code().to_owned();
+                        let reason = reason.code().into();
                         self.hands.say(Message::Decline { generation, reason });
                     }
                 }
@@ -273,7 +273,7 @@ impl Driver {
             (Message::Bye { reason }, _) => {
                 // With a link alive its own close comes, behind the data before it; but a peer that exits
                 // may cut it off, so what was said here counts once the last link is gone.
-                self.left = Some(reason);
+                self.left = Some(reason.into());
                 self.leave();
             }
             // Both sides lead, or both follow: the other is a newer program. Its words do no harm.
@@ -360,7 +360,7 @@ impl Driver {
                 if let Some(generation) = traffic.current
                     && follower.complains(now, generation, traffic.oldest_unacked)
                 {
-                    let reason = Reason::PathDead.code().to_owned();
+                    let reason = Reason::PathDead.code().into();
                     self.hands.say(Message::Lost { generation, reason });
                 }
             }
@@ -369,7 +369,7 @@ impl Driver {
 
     /// Says goodbye on every link and through signaling, within [`GOODBYE`].
     async fn finish(mut self) {
-        self.hands.say(Message::Bye { reason: Reason::Closed.code().to_owned() });
+        self.hands.say(Message::Bye { reason: Reason::Closed.code().into() });
         if let Judge::Lead(lead) = &mut self.judge {
             lead.closed(&mut self.hands);
         }

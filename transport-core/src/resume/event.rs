@@ -2,7 +2,12 @@
 
 use bytes::Bytes;
 
-use crate::{close::CloseCode, ids::Generation, lane::Lane, time::Duration};
+use crate::{
+    close::{CloseCode, Text},
+    ids::Generation,
+    lane::Lane,
+    time::Duration,
+};
 
 /// Something the owner must know. Taken with [`Resume::poll_event`](super::Resume::poll_event).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,9 +48,8 @@ pub enum Event {
     PeerClosed {
         /// Why, for programs.
         code: CloseCode,
-        /// Why, for a person. Written by the peer; without control characters, so that a terminal
-        /// can show it.
-        reason: String,
+        /// Why, for a person. Written by the peer.
+        reason: Text,
     },
     /// The peer's messages end here; this direction may go on.
     PeerFin,

@@ -182,7 +182,7 @@ impl Resume {
     /// without loss, [`finish`](Self::finish) and wait until [`is_flushed`](Self::is_flushed).
     /// The peer is told on every generation that is attached, now or later. The first end wins.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
-        self.end(Closed::local(code, frame::shorten(reason).to_owned()));
+        self.end(Closed::local(code, reason.to_owned()));
     }
 
     /// Starts an attachment: from here on frames of `generation` may be handled, and the attach

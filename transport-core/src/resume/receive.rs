@@ -6,7 +6,7 @@ use super::{
     Resume,
     error::ProtocolError,
     event::{Event, Expiry},
-    frame::{Ack, Attach, Data, Frame, VERSION, printable},
+    frame::{Ack, Attach, Data, Frame, VERSION},
     inbox::Accepted,
     weight,
 };
@@ -76,7 +76,6 @@ impl Resume {
             }
             Frame::Drain => self.events.push_back(Event::Drained { generation }),
             Frame::Close { code, reason } => {
-                let reason = printable(reason.as_bytes());
                 self.events.push_back(Event::PeerClosed { code, reason: reason.clone() });
                 self.end(Closed::peer(code, reason));
             }

@@ -94,7 +94,7 @@ impl Resume {
         if let Some(closed) = &self.ended {
             let ours = closed.initiator == Initiator::Local && !attachment.close_sent;
             attachment.close_sent = true;
-            let (code, reason) = (closed.code, closed.detail.to_string());
+            let (code, reason) = (closed.code, closed.detail.clone());
             return ours.then_some(Frame::Close { code, reason });
         }
         if let Some(id) = attachment.pong.take() {

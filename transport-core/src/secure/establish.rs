@@ -100,7 +100,7 @@ impl<T: Transport> Secure<T> {
             let answer = if responder.request().common_version().is_some() {
                 decide(responder.request())
             } else {
-                let reason = "no session version in common".to_owned();
+                let reason = "no session version in common".into();
                 Answer::Refuse { code: CloseCode::UNSUPPORTED, reason }
             };
             match answer {
@@ -111,7 +111,7 @@ impl<T: Transport> Secure<T> {
                     Ok((agreed, keys, extra))
                 }
                 Answer::Refuse { code, reason } => {
-                    send(&transport, responder.refuse(code, &reason)?).await?;
+                    send(&transport, responder.refuse(code, reason.clone())?).await?;
                     Err(HandshakeError::Refused { code, reason }.into())
                 }
             }

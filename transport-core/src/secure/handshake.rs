@@ -29,9 +29,9 @@ use super::{
     cipher::Suite,
     keys::{DirectionKeys, SessionKeys, ShortAuth},
     secret::{HostKey, HostPublicKey, SessionSecret},
-    terms::{FORM, MAX_VERSIONS},
+    terms::{FORM, MAX_VERSIONS, access_from_byte, access_to_byte},
 };
-use crate::close::CloseCode;
+use crate::close::{CloseCode, Text};
 
 /// The joiner's side, waiting for the answer.
 pub struct Initiator {
@@ -59,7 +59,7 @@ impl Initiator {
         let offer = request.offer();
         let (psk, prologue) = (secret.noise_psk(), binding.prologue(&offer));
         let mut noise = builder(&psk, &prologue)?.remote_public_key(&host.0)?.build_initiator()?;
-        let mut payload = vec![request.access.to_byte()];
+        let mut payload = vec![access_to_byte(request.access)];
         payload.put_slice(&request.app);
         let mut message = BytesMut::from(&offer[..]);
         message.put_slice(&write(&mut noise, &payload)?);
@@ -79,7 +79,7 @@ impl Initiator {
             ([ACCEPT, version @ ..], rest) => {
                 let version = u16::from_be_bytes(*version);
                 let (access, app) = rest.split_first().ok_or(HandshakeError::Malformed)?;
-                let access = Access::from_byte(*access).ok_or(HandshakeError::Malformed)?;
+                let access = access_from_byte(*access).ok_or(HandshakeError::Malformed)?;
                 let suite = Suite::of(version).ok_or(HandshakeError::Malformed)?;
                 if !self.versions.contains(&version) || access > self.asked {
                     return Err(HandshakeError::Malformed);
@@ -90,7 +90,7 @@ impl Initiator {
             }
             ([REFUSE, code @ ..], reason) => {
                 let code = CloseCode::from_wire(u16::from_be_bytes(*code)).unwrap_or(CloseCode::POLICY);
-                let reason = crate::resume::frame::printable(reason);
+                let reason = Text::from_bytes(reason);
                 Err(HandshakeError::Refused { code, reason })
             }
             _ => Err(HandshakeError::Malformed),
@@ -122,7 +122,7 @@ impl Responder {
         let mut noise = builder(&psk, &prologue)?.local_private_key(key.expose())?.build_responder()?;
         let payload = read(&mut noise, rest)?;
         let (access, app) = payload.split_first().ok_or(HandshakeError::Malformed)?;
-        let access = Access::from_byte(*access).ok_or(HandshakeError::Malformed)?;
+        let access = access_from_byte(*access).ok_or(HandshakeError::Malformed)?;
         let versions = offer[2..].chunks_exact(2).map(|v| u16::from_be_bytes([v[0], v[1]])).collect();
         Ok(Self { noise, request: Request { versions, access, app: Bytes::copy_from_slice(app) } })
     }
@@ -151,7 +151,7 @@ impl Responder {
         let access = access.min(self.request.access);
         let mut payload = vec![ACCEPT];
         payload.put_u16(version);
-        payload.put_u8(access.to_byte());
+        payload.put_u8(access_to_byte(access));
         payload.put_slice(app);
         let message = write(&mut self.noise, &payload)?;
         let (keys, short_auth) = split(self.noise, suite, false);
@@ -163,10 +163,10 @@ impl Responder {
     /// # Errors
     ///
     /// Only if the operating system has no random numbers.
-    pub fn refuse(mut self, code: CloseCode, reason: &str) -> Result<Bytes, HandshakeError> {
+    pub fn refuse(mut self, code: CloseCode, reason: impl Into<Text>) -> Result<Bytes, HandshakeError> {
         let mut payload = vec![REFUSE];
         payload.put_u16(code.get());
-        payload.put_slice(crate::resume::frame::shorten(reason).as_bytes());
+        payload.put_slice(reason.into().as_bytes());
         Ok(write(&mut self.noise, &payload)?.into())
     }
 }
@@ -204,7 +204,7 @@ pub enum HandshakeError {
         /// Why, for programs.
         code: CloseCode,
         /// Why, for a person.
-        reason: String,
+        reason: Text,
     },
     /// The application's bytes or the versions do not fit.
     #[error("the handshake carries at most {MAX_APP_BYTES} bytes and {MAX_VERSIONS} versions")]

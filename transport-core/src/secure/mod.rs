@@ -12,8 +12,8 @@
 mod cipher;
 mod establish;
 pub mod handshake;
+mod join_fragment;
 mod keys;
-mod link;
 mod receiving;
 mod seal;
 mod secret;
@@ -29,8 +29,8 @@ use crate::time::Instant;
 pub use self::{
     establish::{SecureConfig, SecureError},
     handshake::{Access, Agreed, Answer, Binding, HandshakeError, Request},
+    join_fragment::{BadJoinFragment, JoinFragment},
     keys::{SessionKeys, ShortAuth},
-    link::{BadLink, JoinLink},
     seal::{Rekey, SEAL_OVERHEAD},
     secret::{HostKey, HostPublicKey, Key, NoEntropy, SessionSecret},
     transport::Secure,

@@ -14,9 +14,8 @@ use super::{
     transport::{Secure, index},
 };
 use crate::{
-    close::{CloseCode, Closed, Initiator},
+    close::{CloseCode, Closed, Initiator, Text},
     lane::Lane,
-    resume::frame::printable,
     stats::LaneStats,
     transport::{Inbound, Transport},
 };
@@ -133,7 +132,7 @@ fn unannounced(below: Closed) -> Closed {
 
 fn peer_close(mut detail: Bytes) -> Closed {
     let code = detail.try_get_u16().ok().and_then(CloseCode::from_wire).unwrap_or(CloseCode::POLICY);
-    Closed::peer(code, printable(&detail))
+    Closed::peer(code, Text::from_bytes(&detail))
 }
 
 /// Datagrams that may fail to verify before other tasks get their turn.

@@ -1,10 +1,11 @@
 //! What the two sides of a handshake believe, ask and answer.
 
+pub use beach_terms::Access;
 use bytes::{BufMut, Bytes};
 
 use super::{cipher::has_aes_instructions, keys::ShortAuth};
 use crate::{
-    close::CloseCode,
+    close::{CloseCode, Text},
     ids::{Generation, PeerId, SessionId, TransportId},
 };
 
@@ -62,29 +63,20 @@ impl Binding {
     }
 }
 
-/// What a viewer may do in the session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Access {
-    /// Look.
-    ReadOnly,
-    /// Look and type.
-    Full,
+/// Writes an access as the handshake does.
+pub(super) const fn access_to_byte(access: Access) -> u8 {
+    match access {
+        Access::ReadOnly => 1,
+        Access::Full => 2,
+    }
 }
 
-impl Access {
-    pub(super) const fn to_byte(self) -> u8 {
-        match self {
-            Self::ReadOnly => 1,
-            Self::Full => 2,
-        }
-    }
-
-    pub(super) const fn from_byte(byte: u8) -> Option<Self> {
-        match byte {
-            1 => Some(Self::ReadOnly),
-            2 => Some(Self::Full),
-            _ => None,
-        }
+/// Reads an access as the handshake writes it.
+pub(super) const fn access_from_byte(byte: u8) -> Option<Access> {
+    match byte {
+        1 => Some(Access::ReadOnly),
+        2 => Some(Access::Full),
+        _ => None,
     }
 }
 
@@ -132,8 +124,8 @@ pub enum Answer {
     Refuse {
         /// Why, for programs.
         code: CloseCode,
-        /// Why, for a person; cut to 123 bytes.
-        reason: String,
+        /// Why, for a person.
+        reason: Text,
     },
 }
 

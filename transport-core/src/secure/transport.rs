@@ -16,10 +16,9 @@ use super::{
     seal::{Kind, SEAL_OVERHEAD, Sealer},
 };
 use crate::{
-    close::{CloseCode, Closed},
+    close::{CloseCode, Closed, Text},
     error::{Refusal, Refused},
     lane::{Lane, Profile},
-    resume::frame::shorten,
     stats::{LaneStats, Stats},
     transport::{Inbound, Transport},
 };
@@ -222,11 +221,11 @@ impl<T: Transport> Transport for Secure<T> {
     }
 
     fn close(&self, code: CloseCode, detail: &str) {
-        let detail = shorten(detail);
+        let detail = Text::new(detail.to_owned());
         {
             // Under the lane's lock: what was accepted before is sealed before the close is.
             let _sealing = self.sealing[index(Lane::Reliable)].lock();
-            if self.end.set(Closed::local(code, detail.to_owned())).is_err() {
+            if self.end.set(Closed::local(code, detail.clone())).is_err() {
                 return;
             }
         }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Generation, TransportId};
+use crate::{
+    close::Text,
+    ids::{Generation, TransportId},
+};
 
 /// A message between two peers, JSON inside the seal. A receiver ignores fields it does not know and
 /// drops messages of a type it does not know.
@@ -12,14 +15,14 @@ pub enum Message {
     /// The sender is done with the session.
     Bye {
         /// A reason code.
-        reason: String,
+        reason: Text,
     },
     /// The follower will not dial what the leader announced.
     Decline {
         /// Which attempt.
         generation: Generation,
         /// A reason code.
-        reason: String,
+        reason: Text,
     },
     /// The leader dials and asks the follower to dial too. This is also how a peer learns that the
     /// fallback wakes, and why.
@@ -29,7 +32,7 @@ pub enum Message {
         /// The number of the attempt.
         generation: Generation,
         /// A reason code.
-        reason: String,
+        reason: Text,
     },
     /// A peer enters: first contact, or back after a restart of its signaling.
     Knock {
@@ -52,7 +55,7 @@ pub enum Message {
         /// Which attachment.
         generation: Generation,
         /// A reason code.
-        reason: String,
+        reason: Text,
     },
     /// The answer to a knock.
     Welcome {

@@ -10,6 +10,7 @@
 //! | 8 | 4 | u32 be | link: the session generation the two peers agreed on |
 //! | 12 | … | bytes | payload |
 
+pub use beach_terms::Lane;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +68,7 @@ impl Header {
         }
         Ok(Self {
             kind: Kind::from_wire(kind),
-            lane: Lane::from_wire(lane).ok_or(FrameError::Lane(lane))?,
+            lane: lane_from_wire(lane).ok_or(FrameError::Lane(lane))?,
             peer: PeerAddr::from_wire(u32::from_be_bytes([p0, p1, p2, p3])),
             link: LinkId(u32::from_be_bytes([l0, l1, l2, l3])),
         })
@@ -87,7 +88,7 @@ impl Header {
     pub const fn encode(&self) -> [u8; HEADER_BYTES] {
         let [p0, p1, p2, p3] = self.peer.to_wire().to_be_bytes();
         let [l0, l1, l2, l3] = self.link.0.to_be_bytes();
-        [VERSION, self.kind.to_wire(), self.lane.to_wire(), 0, p0, p1, p2, p3, l0, l1, l2, l3]
+        [VERSION, self.kind.to_wire(), lane_to_wire(self.lane), 0, p0, p1, p2, p3, l0, l1, l2, l3]
     }
 
     /// Joins header and payload into one new frame.
@@ -192,29 +193,18 @@ impl Kind {
     }
 }
 
-/// The lane of a data frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// May be dropped, oldest first.
-    Datagram,
-    /// Never dropped while the link lives.
-    Reliable,
+const fn lane_from_wire(lane: u8) -> Option<Lane> {
+    match lane {
+        0 => Some(Lane::Datagram),
+        1 => Some(Lane::Reliable),
+        _ => None,
+    }
 }
 
-impl Lane {
-    const fn from_wire(lane: u8) -> Option<Self> {
-        match lane {
-            0 => Some(Self::Datagram),
-            1 => Some(Self::Reliable),
-            _ => None,
-        }
-    }
-
-    const fn to_wire(self) -> u8 {
-        match self {
-            Self::Datagram => 0,
-            Self::Reliable => 1,
-        }
+const fn lane_to_wire(lane: Lane) -> u8 {
+    match lane {
+        Lane::Datagram => 0,
+        Lane::Reliable => 1,
     }
 }
 
@@ -265,6 +255,7 @@ pub struct LinkId(pub u32);
 
 /// A frame that cannot be read. Its sender is closed with 4501.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FrameError {
     /// No such lane.
     #[error("unknown lane {0}")]

@@ -34,7 +34,7 @@ pub mod token;
 pub mod v1;
 pub mod websocket;
 
-pub use close::{CloseCode, RetryClass};
+pub use close::{CloseCode, RetryClass, Text};
 pub use frame::{Header, Kind, Lane, LinkId, PeerAddr};
 pub use hello::{ClientHello, ServerHello};
 pub use reason::Reason;

@@ -169,6 +169,7 @@ impl MembershipProof {
 
 /// A proof that does not hold. The control plane answers both with `membership_invalid`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MembershipError {
     /// Made with another secret, or altered.
     #[error("the proof does not match the session")]

@@ -1,5 +1,6 @@
 //! Why the control plane says no: one closed set for HTTP bodies, metrics and people.
 
+use beach_terms::Text;
 use serde::{Deserialize, Serialize};
 
 macro_rules! reasons {
@@ -98,14 +99,18 @@ pub struct ErrorBody {
     /// Why.
     pub reason: Reason,
     /// Why, for a person. v1 has none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub message: String,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub message: Text,
 }
 
 impl From<Reason> for ErrorBody {
     fn from(reason: Reason) -> Self {
-        Self { success: false, reason, message: reason.message().to_owned() }
+        Self { success: false, reason, message: reason.message().into() }
     }
+}
+
+fn is_empty(text: &Text) -> bool {
+    text.is_empty()
 }
 
 #[cfg(test)]

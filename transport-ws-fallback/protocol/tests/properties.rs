@@ -46,8 +46,10 @@ proptest! {
     #[test]
     fn a_close_reads_back(code in 1000..5000u16, reason in "\\PC{0,130}") {
         let Some(code) = CloseCode::from_wire(code) else { return Ok(()) };
-        let close = CloseFrame::new(code, &reason);
-        prop_assert!(reason.starts_with(&close.reason) && close.reason.len() <= 123);
+        let separated = |c: &char| matches!(c, '\u{2028}' | '\u{2029}');
+        let reason: String = reason.chars().filter(|c| !separated(c)).collect();
+        let close = CloseFrame::new(code, reason.clone());
+        prop_assert!(reason.starts_with(&*close.reason) && close.reason.len() <= 123);
         prop_assert_eq!(CloseFrame::decode(&close.encode()).unwrap(), close);
     }
 

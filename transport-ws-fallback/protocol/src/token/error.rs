@@ -4,6 +4,7 @@ use jsonwebtoken::errors::{Error, ErrorKind};
 
 /// Why a token is not accepted. The labels are a closed set for metrics, logs and close reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
 pub enum TokenError {
     /// Signed with another algorithm than EdDSA, or with none.
     #[error("the token is not signed with Ed25519")]

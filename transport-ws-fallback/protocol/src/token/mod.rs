@@ -13,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use beach_terms::{Access, Role};
 pub use error::TokenError;
 pub use keys::{KeyError, KeyId, PublicKey};
 pub use sign::{TokenSigner, private_key_pem};
@@ -71,26 +72,6 @@ pub struct FeatureBits {
     pub telemetry_enabled: bool,
     /// The fallback may be used; without it the relay refuses (`missing_entitlement`).
     pub fallback_authorized: bool,
-}
-
-/// Which side of the terminal a peer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Shares the terminal.
-    Host,
-    /// Watches it, and types if its access allows.
-    Viewer,
-}
-
-/// What a peer may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Access {
-    /// Read and write.
-    Full,
-    /// Its data frames go nowhere.
-    ReadOnly,
 }
 
 /// A token as clients carry it: opaque, secret, never printed.

@@ -24,7 +24,7 @@ use crate::ids::SessionId;
 ///
 /// The checksum finds accidents (a character lost in a chat window); it authenticates nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JoinLink {
+pub struct JoinFragment {
     /// The session to join.
     pub session: SessionId,
     /// Its secret.
@@ -35,7 +35,7 @@ pub struct JoinLink {
     pub expires_at: Option<u64>,
 }
 
-impl JoinLink {
+impl JoinFragment {
     /// Describes a link that does not expire.
     pub fn new(session: SessionId, secret: SessionSecret, host_key: HostPublicKey) -> Self {
         Self { session, secret, host_key, expires_at: None }
@@ -60,17 +60,17 @@ impl JoinLink {
     ///
     /// # Errors
     ///
-    /// [`BadLink`], which tells a link of a newer program from one that was damaged.
-    pub fn parse(fragment: &str) -> Result<Self, BadLink> {
+    /// [`BadJoinFragment`], which tells a link of a newer program from one that was damaged.
+    pub fn parse(fragment: &str) -> Result<Self, BadJoinFragment> {
         let text = fragment.trim().trim_start_matches('#');
         if text.len() > MAX_TEXT {
-            return Err(BadLink::Length);
+            return Err(BadJoinFragment::Length);
         }
-        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).map_err(|_| BadLink::Encoding)?);
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).map_err(|_| BadJoinFragment::Encoding)?);
         let mut fields = Fields(&bytes);
         let [version] = fields.take()?;
         if version != VERSION {
-            return Err(BadLink::Version(version));
+            return Err(BadJoinFragment::Version(version));
         }
         let [flags] = fields.take()?;
         let session = SessionId::from_bytes(fields.take()?);
@@ -79,10 +79,10 @@ impl JoinLink {
         let expires_at = if flags & 1 == 1 { Some(u64::from_be_bytes(fields.take()?)) } else { None };
         let sum: [u8; 4] = fields.take()?;
         if !fields.0.is_empty() {
-            return Err(BadLink::Length);
+            return Err(BadJoinFragment::Length);
         }
         if sum != checksum(&bytes[..bytes.len() - sum.len()]) || flags > 1 {
-            return Err(BadLink::Altered);
+            return Err(BadJoinFragment::Altered);
         }
         Ok(Self { session, secret: SessionSecret::from_bytes(*secret), host_key, expires_at })
     }
@@ -91,10 +91,10 @@ impl JoinLink {
     ///
     /// # Errors
     ///
-    /// [`BadLink::Expired`] from the named second on.
-    pub fn check_expiry(&self, unix_now: u64) -> Result<(), BadLink> {
+    /// [`BadJoinFragment::Expired`] from the named second on.
+    pub fn check_expiry(&self, unix_now: u64) -> Result<(), BadJoinFragment> {
         match self.expires_at {
-            Some(expires_at) if unix_now >= expires_at => Err(BadLink::Expired),
+            Some(expires_at) if unix_now >= expires_at => Err(BadJoinFragment::Expired),
             _ => Ok(()),
         }
     }
@@ -102,7 +102,8 @@ impl JoinLink {
 
 /// Why a join link cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadLink {
+#[non_exhaustive]
+pub enum BadJoinFragment {
     /// The checksum does not match.
     #[error("the join link was altered: copy it again, whole")]
     Altered,
@@ -123,8 +124,8 @@ pub enum BadLink {
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], BadLink> {
-        let (field, rest) = self.0.split_first_chunk::<N>().ok_or(BadLink::Length)?;
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], BadJoinFragment> {
+        let (field, rest) = self.0.split_first_chunk::<N>().ok_or(BadJoinFragment::Length)?;
         self.0 = rest;
         Ok(*field)
     }
@@ -146,11 +147,11 @@ mod tests {
 
     use super::*;
 
-    fn link(expires_at: Option<u64>) -> JoinLink {
+    fn link(expires_at: Option<u64>) -> JoinFragment {
         let secret = SessionSecret::from_bytes([2; 32]);
-        JoinLink {
+        JoinFragment {
             expires_at,
-            ..JoinLink::new(SessionId::from_bytes([1; 16]), secret, HostPublicKey([3; 32]))
+            ..JoinFragment::new(SessionId::from_bytes([1; 16]), secret, HostPublicKey([3; 32]))
         }
     }
 
@@ -159,7 +160,7 @@ mod tests {
         for (expires_at, len) in [(None, 115), (Some(1_800_000_000), 126)] {
             let fragment = link(expires_at).to_fragment();
             assert_eq!(fragment.len(), len);
-            assert_eq!(JoinLink::parse(&format!("#{}\n", *fragment)), Ok(link(expires_at)));
+            assert_eq!(JoinFragment::parse(&format!("#{}\n", *fragment)), Ok(link(expires_at)));
         }
         assert_eq!(
             *link(None).to_fragment(),
@@ -174,34 +175,34 @@ mod tests {
             let mut bad = good.as_bytes().to_vec();
             bad[at] = if bad[at] == b'A' { b'B' } else { b'A' };
             let bad = String::from_utf8(bad).unwrap();
-            assert!(JoinLink::parse(&bad).is_err(), "character {at}");
+            assert!(JoinFragment::parse(&bad).is_err(), "character {at}");
         }
         for cut in 0..good.len() {
-            assert!(JoinLink::parse(&good[..cut]).is_err(), "cut at {cut}");
+            assert!(JoinFragment::parse(&good[..cut]).is_err(), "cut at {cut}");
         }
     }
 
     #[test]
     fn each_way_to_be_bad_has_its_name() {
         let good = link(None).to_fragment();
-        assert_eq!(JoinLink::parse(""), Err(BadLink::Length));
-        assert_eq!(JoinLink::parse("not a link!"), Err(BadLink::Encoding));
-        assert_eq!(JoinLink::parse(&good[..100]), Err(BadLink::Length));
-        assert_eq!(JoinLink::parse(&"A".repeat(100_000)), Err(BadLink::Length));
-        assert_eq!(JoinLink::parse(&good.replacen("AQ", "Ag", 1)), Err(BadLink::Version(2)));
-        assert_eq!(JoinLink::parse(&good.replacen("ICAg", "ICBg", 1)), Err(BadLink::Altered));
+        assert_eq!(JoinFragment::parse(""), Err(BadJoinFragment::Length));
+        assert_eq!(JoinFragment::parse("not a link!"), Err(BadJoinFragment::Encoding));
+        assert_eq!(JoinFragment::parse(&good[..100]), Err(BadJoinFragment::Length));
+        assert_eq!(JoinFragment::parse(&"A".repeat(100_000)), Err(BadJoinFragment::Length));
+        assert_eq!(JoinFragment::parse(&good.replacen("AQ", "Ag", 1)), Err(BadJoinFragment::Version(2)));
+        assert_eq!(JoinFragment::parse(&good.replacen("ICAg", "ICBg", 1)), Err(BadJoinFragment::Altered));
     }
 
     #[test]
     fn a_pasted_page_is_refused_by_its_length_and_flags_of_a_later_form_by_their_value() {
-        assert_eq!(JoinLink::parse(&"A".repeat(256)), Err(BadLink::Version(0)));
-        assert_eq!(JoinLink::parse(&"A".repeat(257)), Err(BadLink::Length));
-        for (flags, read) in [(0, Ok(link(None))), (2, Err(BadLink::Altered))] {
+        assert_eq!(JoinFragment::parse(&"A".repeat(256)), Err(BadJoinFragment::Version(0)));
+        assert_eq!(JoinFragment::parse(&"A".repeat(257)), Err(BadJoinFragment::Length));
+        for (flags, read) in [(0, Ok(link(None))), (2, Err(BadJoinFragment::Altered))] {
             let mut bytes = URL_SAFE_NO_PAD.decode(&*link(None).to_fragment()).unwrap();
             bytes[1] = flags;
             let sum = checksum(&bytes[..82]);
             bytes[82..].copy_from_slice(&sum);
-            assert_eq!(JoinLink::parse(&URL_SAFE_NO_PAD.encode(bytes)), read);
+            assert_eq!(JoinFragment::parse(&URL_SAFE_NO_PAD.encode(bytes)), read);
         }
     }
 
@@ -209,13 +210,13 @@ mod tests {
     fn a_link_expires_at_its_second_and_not_before() {
         let link = link(Some(1000));
         assert_eq!(link.check_expiry(999), Ok(()));
-        assert_eq!(link.check_expiry(1000), Err(BadLink::Expired));
+        assert_eq!(link.check_expiry(1000), Err(BadJoinFragment::Expired));
     }
 
     proptest! {
         #[test]
         fn arbitrary_text_never_panics(text in "\\PC{0,200}") {
-            let _ = JoinLink::parse(&text);
+            let _ = JoinFragment::parse(&text);
         }
     }
 }
