@@ -9,6 +9,7 @@
 //! transports is open; see `docs/adding-a-transport.md`.
 #![forbid(unsafe_code)]
 
+pub mod backoff;
 pub mod close;
 pub mod connector;
 pub mod error;

@@ -413,7 +413,7 @@ impl Session {
                     book.transition(self, &transition);
                     self.book = book;
                 }
-                Action::GiveUp { .. } | Action::Hold { .. } => {}
+                Action::GiveUp { .. } => {}
                 Action::PrefetchToken { .. } => {
                     let minted = self.weather.access.at(self.now) && self.weather.minting.at(self.now);
                     self.plan(self.now + 3 * self.weather.rtt, Plan::TokenHere(minted));

@@ -84,8 +84,6 @@ impl Lead {
                 Action::Drain { generation } => self.drain(hands, generation),
                 Action::Emit(transition) => emit(hands, transition),
                 Action::GiveUp { why } => hands.shared.close(CloseCode::GOING_AWAY, why.code()),
-                // The transition beside it tells the person.
-                Action::Hold { .. } => {}
                 Action::PrefetchToken { transport } => prefetch(hands, &transport),
                 Action::Switch { generation, .. } => self.switch(hands, generation),
             }
@@ -208,7 +206,7 @@ impl Lead {
             mode: self.mode,
             path: snapshot.path.as_ref().and_then(|path| hands.path(path.generation)),
             standby: snapshot.standby.as_ref().map(|path| path.transport.clone()),
-            reason: snapshot.resting.unwrap_or(snapshot.reason),
+            reason: snapshot.reason,
             held: matches!(snapshot.standing, Standing::Held { .. }),
             degraded: snapshot.path.and_then(|path| path.degraded),
             tried: tried.collect(),

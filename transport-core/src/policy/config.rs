@@ -1,14 +1,18 @@
 //! Everything about the policy that can be set.
 
+use crate::{
+    backoff::{BackoffConfig, FLOOR},
+    time::Duration,
+};
+
 use super::{
-    backoff::BackoffConfig,
-    flap::RestoreConfig,
     gate::{Gates, Override},
     health::HealthConfig,
-    ladder::Rung,
+    invalid::{ConfigError, ensure},
     quorum::KEPT,
+    restore_config::RestoreConfig,
+    rung::Rung,
 };
-use crate::time::Duration;
 
 /// The settings of a [`FallbackPolicy`](super::FallbackPolicy). Its constructor checks them.
 ///
@@ -83,7 +87,10 @@ impl PolicyConfig {
         ensure(self.wake_jump >= Duration::from_secs(1), "wake_jump", "is at least 1 s")?;
         ensure(self.give_up_after != Some(Duration::ZERO), "give_up_after", "is longer than nothing")?;
         self.dial.validate(self.attempts)?;
-        self.backoff.validate()?;
+        ensure(self.backoff.base >= FLOOR, "backoff.base", "is at least 50 ms")?;
+        ensure(self.backoff.cap >= self.backoff.base, "backoff.cap", "is at least backoff.base")?;
+        let grows = self.backoff.growth.is_finite() && self.backoff.growth >= 1.0;
+        ensure(grows, "backoff.growth", "is at least 1")?;
         self.health.validate()?;
         self.restore.validate()
     }
@@ -171,18 +178,4 @@ impl DialConfig {
         ensure(!self.impossible.is_zero(), "dial.impossible", "is longer than nothing")?;
         ensure(!self.token.is_zero(), "dial.token", "is longer than nothing")
     }
-}
-
-/// A setting that cannot work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the policy needs that {field} {rule}")]
-pub struct ConfigError {
-    /// The field, as a path: `dial.silence`.
-    pub field: &'static str,
-    /// What must hold for it.
-    pub rule: &'static str,
-}
-
-pub(super) fn ensure(holds: bool, field: &'static str, rule: &'static str) -> Result<(), ConfigError> {
-    if holds { Ok(()) } else { Err(ConfigError { field, rule }) }
 }

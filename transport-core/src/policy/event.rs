@@ -12,12 +12,13 @@ use crate::{
 use super::{
     gate::{Gate, GateState, Override},
     health::HealthSample,
-    ladder::NetworkId,
     reason::Reason,
+    rung::NetworkId,
 };
 
 /// Something that happened. Events about a generation the policy has given up are harmless.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Event {
     /// The application is done. Nothing follows.
     Closed,
@@ -74,9 +75,9 @@ pub enum Event {
     },
     /// The application or the operator allows something else.
     Override(Override),
-    /// The other side came to the place of signaling, or came back. A session that waits there without a
-    /// path waits no longer: what a dial lacked may be here now. Nor is an open dial without an answer relied
-    /// on: what it said may be lost.
+    /// The other side came to the place of signaling, or came back. A held session dials at once, because what
+    /// a dial lacked may be here now. An open dial without an answer gets a fresh one beside it, because what it
+    /// said may be lost.
     PeerPresent,
     /// The other side says that a link is dead; this side may not have noticed.
     PeerReportsLost {
@@ -98,6 +99,7 @@ pub enum Event {
 
 /// How a transport's own repair went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum IceRestart {
     /// The path is gone.
     Failed,
@@ -107,6 +109,7 @@ pub enum IceRestart {
 
 /// How a link ended, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum LossCause {
     /// The relay drains or restarts and asks to come back.
     Drained,
@@ -152,15 +155,11 @@ pub enum Action {
         /// Which link.
         generation: Generation,
     },
-    /// Tell whoever watches. Exactly one for each change of [`Standing`] or hold.
+    /// Tell whoever watches. One for each change of [`Standing`], and one when a session begins to rest on the
+    /// fallback for [`Reason::FlapBudget`].
     Emit(Transition),
     /// Nothing will ever work; the session ends.
     GiveUp {
-        /// Why.
-        why: Reason,
-    },
-    /// The fallback is wanted and not to be had; primaries go on being dialled. Tell the person.
-    Hold {
         /// Why.
         why: Reason,
     },
@@ -216,6 +215,7 @@ pub enum Standing {
 
 /// One change, with its one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Transition {
     /// When.
     pub at: Instant,

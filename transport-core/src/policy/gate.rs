@@ -98,15 +98,13 @@ impl fmt::Debug for Gates {
 
 /// What the application or the operator allows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Override {
     /// The policy decides.
     #[default]
     Auto,
     /// Direct primaries only: neither TURN nor the fallback.
     DirectOnly,
-    /// Move to the fallback without waiting for a quorum and stay there. Gates still hold; until
-    /// they open, the primaries carry the session.
-    ForceFallback,
     /// Every primary, TURN included, but never the fallback.
     NoRelay,
     /// The fallback only. Gates still hold.

@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    config::{ConfigError, ensure},
+    invalid::{ConfigError, ensure},
     reason::Reason,
 };
 

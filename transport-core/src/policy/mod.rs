@@ -1,4 +1,4 @@
-//! When to leave the direct path, when to hold, when to return: sans-IO and deterministic.
+//! When a session leaves the direct path, is held, and returns: sans-IO and deterministic.
 //!
 //! [`FallbackPolicy`] reads no clock, opens no socket and spawns nothing. The side that leads a
 //! session runs one and drives it like this, in a loop:
@@ -10,6 +10,23 @@
 //!
 //! The same configuration, seed and events give the same actions. The rules are in
 //! `docs/architecture.md`, the schedule of the first connect in `docs/adr/0004-first-connect-schedule.md`.
+//!
+//! # Parts
+//!
+//! Each fact has one owner with private fields. The rules are methods of the policy, a file for each occasion,
+//! and change facts only through their owner.
+//!
+//! | part | facts it owns | changed by the rules in |
+//! |---|---|---|
+//! | `permission` | gates, override | `waking`, `change` |
+//! | `ladder`, `record` | failures, schedule and refusals of each rung; the network and its memory; since when a path is lost | `dialling`, `searching`, `waking`, `conclude`, `loss`, `observe`, `change` |
+//! | `dials` | open dials, their answers, the last number given | `dialling`, `adopt`, `reserve_race` |
+//! | `search` | what is searched for, whether silence was judged, what is left out | `searching`, `dialling`, `loss` |
+//! | `paths`, `active` | the link in use and its health, the standby, the reserve, the last number adopted | `adopt`, `restore`, `reserve_race`, `loss`, `observe` |
+//! | `verdict` | whether the verdict for the fallback stands, and its grounds | `conclude`, `adopt`, `change` |
+//! | `returns`, `flap` | the next look, how many were made, returns that did not last, moves | `restore`, `adopt`, `loss`, `change` |
+//! | `token` | when the token was asked for, what came of it | `waking` |
+//! | `status` | the standing, the reason of its last change | `transition`, in this file |
 //!
 //! ```
 //! use transport_core::time::Instant;
@@ -28,51 +45,72 @@
 //! # Ok::<(), ConfigError>(())
 //! ```
 
-mod backoff;
-mod campaign;
+mod active;
+mod adopt;
+mod change;
+mod conclude;
 mod config;
-mod confirm;
+mod dialling;
+mod dials;
 mod event;
 mod flap;
 mod gate;
 mod health;
-mod judge;
+mod invalid;
 mod ladder;
-mod link;
+mod loss;
+mod next;
+mod observe;
+mod paths;
+mod permission;
 mod quorum;
 mod reason;
+mod record;
+mod reserve_race;
 mod restore;
+mod restore_config;
+mod returns;
+mod rung;
+mod search;
+mod searching;
 mod snapshot;
+mod status;
 #[cfg(test)]
 mod tests;
+mod token;
+mod verdict;
+mod waking;
 
-use std::collections::{BTreeMap, VecDeque};
-
-use crate::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::ids::Generation;
+pub use crate::backoff::BackoffConfig;
 
 pub use self::{
-    backoff::BackoffConfig,
-    config::{ConfigError, DialConfig, PolicyConfig},
+    config::{DialConfig, PolicyConfig},
     event::{Action, Event, IceRestart, LossCause, Standing, Transition, TransitionKind},
-    flap::RestoreConfig,
     gate::{Gate, GateState, Gates, Override},
     health::{HealthConfig, HealthSample},
-    ladder::{Class, NetworkId, Reach, Rung},
+    invalid::ConfigError,
+    next::NextStep,
     reason::Reason,
-    snapshot::{NextStep, PathSnapshot, RungSnapshot, Snapshot, TokenState},
+    restore_config::RestoreConfig,
+    rung::{Class, NetworkId, Reach, Rung},
+    snapshot::{PathSnapshot, RungSnapshot, Snapshot},
+    token::TokenState,
 };
 use self::{
-    campaign::{Campaign, Dial, Purpose},
-    confirm::Reserve,
-    flap::FlapBudget,
+    dials::Dials,
     ladder::Ladder,
-    link::Link,
-    restore::{Returns, Standby},
+    paths::Paths,
+    permission::Permission,
+    returns::Returns,
+    search::{Purpose, Search},
+    status::Status,
+    token::Token,
+    verdict::FallbackVerdict,
 };
 
 /// Chooses the path of one session. See the [module](self) for how to drive it.
@@ -80,41 +118,17 @@ use self::{
 pub struct FallbackPolicy {
     config: PolicyConfig,
     rng: ChaCha8Rng,
+    permission: Permission,
     ladder: Ladder,
-    gates: Gates,
-    mode: Override,
-    network: NetworkId,
-
-    standing: Standing,
-    since: Option<Instant>,
-    reason: Reason,
-    /// Why a session rests on the fallback although a primary may work.
-    resting: Option<Reason>,
-
-    /// Open dials, oldest first.
-    dials: BTreeMap<Generation, Dial>,
-    /// The last number given to a dial.
-    numbered: Generation,
-    /// The generation the session was last put on; switches only ever go above it.
-    adopted: Generation,
-    /// The rung it was last put on.
-    last_rung: Option<usize>,
-    active: Option<Link>,
-    standby: Option<Standby>,
-    reserve: Option<Reserve>,
+    dials: Dials,
     /// The search for a path, while there is one.
-    campaign: Option<Campaign>,
-    /// When the current run of bad luck began: a live link died and no primary has lasted since.
-    death: Option<Instant>,
-    /// A quorum put the session on the fallback and nothing has overturned it.
-    tenure: bool,
-    /// Why the fallback was last considered.
-    verdict: Reason,
+    search: Option<Search>,
+    paths: Paths,
+    verdict: FallbackVerdict,
     returns: Returns,
-    flap: FlapBudget,
-    /// When the fallback's token was last asked for.
-    prefetched: Option<Instant>,
-    token: TokenState,
+    token: Token,
+    status: Status,
+    /// What was decided and not taken yet.
     actions: VecDeque<Action>,
 }
 
@@ -128,29 +142,15 @@ impl FallbackPolicy {
         config.validate()?;
         Ok(Self {
             rng: ChaCha8Rng::seed_from_u64(config.seed),
+            permission: Permission::new(config.gates, config.mode),
             ladder: Ladder::new(config.rungs.clone(), config.memory),
-            gates: config.gates,
-            mode: config.mode,
-            network: NetworkId::default(),
-            standing: Standing::Idle,
-            since: None,
-            reason: Reason::FirstConnect,
-            resting: None,
-            dials: BTreeMap::new(),
-            numbered: Generation(0),
-            adopted: Generation(0),
-            last_rung: None,
-            active: None,
-            standby: None,
-            reserve: None,
-            campaign: None,
-            death: None,
-            tenure: false,
-            verdict: Reason::PrimariesFailed,
+            dials: Dials::new(),
+            search: None,
+            paths: Paths::default(),
+            verdict: FallbackVerdict::none(),
             returns: Returns::default(),
-            flap: FlapBudget::default(),
-            prefetched: None,
-            token: TokenState::Absent,
+            token: Token::default(),
+            status: Status::new(),
             actions: VecDeque::new(),
             config,
         })
@@ -158,7 +158,7 @@ impl FallbackPolicy {
 
     /// Takes note of something that happened at `now`. Times never go back.
     pub fn handle_event(&mut self, now: Instant, event: Event) {
-        if matches!(self.standing, Standing::Closed | Standing::GaveUp) {
+        if self.status.is_over() {
             return;
         }
         if self.overslept(now) && event != Event::Woke {
@@ -177,9 +177,8 @@ impl FallbackPolicy {
             Event::Override(mode) => self.set_mode(now, mode),
             Event::PeerPresent => self.peer_present(now),
             Event::PeerReportsLost { generation } => self.peer_reports_lost(now, generation),
-            // The dial fetches a token by itself if it has none; there is nothing to decide.
-            Event::PrefetchDone => self.token = TokenState::Ready,
-            Event::PrefetchFailed => self.token = TokenState::Failed,
+            Event::PrefetchDone => self.token.answer(TokenState::Ready),
+            Event::PrefetchFailed => self.token.answer(TokenState::Failed),
             Event::Start { network } => self.start(now, network),
             Event::Woke => self.wake(now),
         }
@@ -207,14 +206,14 @@ impl FallbackPolicy {
 
     /// Says where the session stands.
     pub fn standing(&self) -> &Standing {
-        &self.standing
+        self.status.standing()
     }
 
     fn start(&mut self, now: Instant, network: NetworkId) {
-        if self.standing == Standing::Idle {
-            self.network = network;
+        if *self.status.standing() == Standing::Idle {
+            self.ladder.enter(network);
             self.transition(now, TransitionKind::Connecting, Reason::FirstConnect, Standing::Connecting);
-            self.begin_campaign(now, Purpose::First, Reason::FirstConnect);
+            self.begin_search(now, Purpose::First, Reason::FirstConnect);
         }
     }
 
@@ -226,7 +225,7 @@ impl FallbackPolicy {
     fn give_up(&mut self, now: Instant, why: Reason) {
         self.end();
         self.transition(now, TransitionKind::GaveUp, why, Standing::GaveUp);
-        self.actions.push_back(Action::GiveUp { why });
+        self.ask(Action::GiveUp { why });
     }
 
     /// Lets go of everything that is open.
@@ -234,20 +233,25 @@ impl FallbackPolicy {
         self.cancel_dials(|_| true);
         self.drop_standby();
         self.drop_reserve();
-        if let Some(link) = self.active.take() {
-            self.actions.push_back(Action::Drain { generation: link.generation });
+        self.leave_path();
+        self.search = None;
+        self.returns.plan_none();
+    }
+
+    /// Drains the link in use.
+    fn leave_path(&mut self) {
+        if let Some(link) = self.paths.leave() {
+            self.ask(Action::Drain { generation: link.generation() });
         }
-        self.campaign = None;
-        self.returns.next = None;
     }
 
     /// Does everything that the evidence and the time call for. The order matters: deadlines make
-    /// evidence, evidence makes a verdict, and only then is anything dialled.
+    /// evidence, evidence makes a verdict, and dials follow the verdict.
     fn step(&mut self, now: Instant) {
-        self.expire(now);
+        self.expire_dials(now);
         self.judge_silence(now);
-        self.confirm(now);
-        self.judge(now);
+        self.confirm_reserve(now);
+        self.conclude(now);
         self.dial_fallback(now);
         self.dial_primaries(now);
         self.restore(now);
@@ -260,12 +264,13 @@ impl FallbackPolicy {
         self.poll_timeout().is_some_and(|due| now.saturating_duration_since(due) >= self.config.wake_jump)
     }
 
-    /// The only place that moves [`Self::standing`], so every change has one event and one reason.
+    /// Changes the standing. Every change has one event and one reason.
     fn transition(&mut self, now: Instant, kind: TransitionKind, reason: Reason, to: Standing) {
-        let from = std::mem::replace(&mut self.standing, to.clone());
-        self.since = Some(now);
-        self.reason = reason;
-        self.resting = None;
-        self.actions.push_back(Action::Emit(Transition { at: now, kind, reason, from, to }));
+        let from = self.status.move_to(to.clone(), reason);
+        self.ask(Action::Emit(Transition { at: now, kind, reason, from, to }));
+    }
+
+    fn ask(&mut self, action: Action) {
+        self.actions.push_back(action);
     }
 }

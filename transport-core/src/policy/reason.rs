@@ -6,6 +6,7 @@ macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)+) => {
         /// Why the policy did something: a closed set, fit for a metric label.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
         pub enum Reason { $($(#[$doc])* $name,)+ }
 
         impl Reason {
@@ -108,6 +109,13 @@ reasons! {
     Retry = "retry", "trying again";
     /// The device slept.
     Woke = "woke", "the device woke up";
+}
+
+impl Reason {
+    /// Says whether it condemns the path rather than the one link: dialling again cannot help.
+    pub(super) const fn is_poor_path(self) -> bool {
+        matches!(self, Self::HeavyLoss | Self::HighRtt | Self::LowGoodput)
+    }
 }
 
 impl fmt::Display for Reason {

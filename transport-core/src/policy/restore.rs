@@ -2,84 +2,48 @@
 
 use rand::Rng;
 
-use crate::{
-    ids::Generation,
-    time::{Duration, Instant},
-};
+use crate::{ids::Generation, time::Instant};
 
-use super::{
-    Action, FallbackPolicy,
-    campaign::Dial,
-    event::{Standing, TransitionKind},
-    gate::Override,
-    ladder::Class,
-    reason::Reason,
-};
-
-/// When to look next.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Returns {
-    pub(super) next: Option<Instant>,
-    /// Looks since the fallback woke or the network changed.
-    pub(super) looks: u32,
-    /// Returns in a row that did not last.
-    pub(super) failed: u32,
-}
-
-/// An open primary beside a session on the fallback.
-#[derive(Debug, Clone)]
-pub(super) struct Standby {
-    /// Primaries whose attempts were cancelled for its sake.
-    rivals: Vec<usize>,
-    pub(super) generation: Generation,
-    pub(super) rung: usize,
-    pub(super) dwell: Duration,
-    /// When it will have been healthy for its dwell, if no bad sample comes.
-    pub(super) healthy_at: Instant,
-    /// When patience with it ends.
-    pub(super) give_up_at: Instant,
-}
+use super::{Action, FallbackPolicy, Reason, TransitionKind, dials::Dial, paths::Standby, rung::Class};
 
 impl FallbackPolicy {
-    /// The session is on the fallback and content with it.
+    /// Says whether the session is on the fallback and content with it.
     pub(super) fn rests_on_fallback(&self) -> bool {
-        self.active
-            .as_ref()
-            .is_some_and(|link| link.degraded.is_none() && self.class(link.rung) == Class::Fallback)
+        self.is_on(Class::Fallback) && self.paths.active().is_some_and(|link| link.degraded().is_none())
     }
 
     pub(super) fn looks_for_return(&self) -> bool {
-        self.rests_on_fallback() && self.mode == Override::Auto
+        self.rests_on_fallback() && self.permission.is_auto()
     }
 
-    pub(super) fn plan_return(&mut self, now: Instant) {
-        self.returns.next = if self.looks_for_return() {
-            let wait = self.config.restore.cadence_after(self.returns.looks);
-            Some(now + wait.mul_f64(self.rng.random_range(0.8..=1.0)))
+    pub(super) fn plan_look(&mut self, now: Instant) {
+        if self.looks_for_return() {
+            let wait = self.returns.cadence(&self.config.restore);
+            self.returns.plan_look(now + wait.mul_f64(self.rng.random_range(0.8..=1.0)));
         } else {
-            None
-        };
+            self.returns.plan_none();
+        }
     }
 
+    /// Moves to the standby, lets it go, or looks for one, as the time calls for.
     pub(super) fn restore(&mut self, now: Instant) {
         if !self.looks_for_return() {
             return;
         }
-        if let Some(standby) = &self.standby {
+        let affordable = self.returns.affords_return(now, &self.config.restore);
+        if let Some(standby) = self.paths.standby() {
             let rung = standby.rung;
-            if standby.healthy_at <= now {
-                if self.flap.affords_return(now, &self.config.restore) {
-                    self.take_standby(now);
-                } else {
-                    self.drop_standby();
-                    self.rest(now);
-                }
+            if standby.healthy_at <= now && affordable {
+                self.take_standby(now);
+            } else if standby.healthy_at <= now {
+                self.drop_standby();
+                self.rest(now);
             } else if standby.give_up_at <= now {
                 self.drop_standby();
                 self.record_failure(now, rung);
             }
-        } else if self.returns.next.is_some_and(|at| at <= now) {
-            if self.flap.affords_return(now, &self.config.restore) {
+        } else if self.returns.next_look().is_some_and(|at| at <= now) {
+            if affordable {
                 self.look(now);
             } else {
                 self.rest(now);
@@ -89,9 +53,9 @@ impl FallbackPolicy {
 
     /// Dials the primaries to see whether one works again.
     fn look(&mut self, now: Instant) {
-        self.returns.looks = self.returns.looks.saturating_add(1);
-        self.plan_return(now);
-        let dwell = self.config.restore.dwell_after(self.returns.failed);
+        self.returns.note_look();
+        self.plan_look(now);
+        let dwell = self.config.restore.dwell_after(self.returns.failed());
         for rung in self.primaries(now) {
             if self.has_room(rung) {
                 self.open_dial(now, rung, Reason::ReturnProbe, None, dwell);
@@ -101,57 +65,47 @@ impl FallbackPolicy {
 
     /// Stays on the fallback until the budget affords a return, and says so once.
     fn rest(&mut self, now: Instant) {
-        self.returns.next = Some(self.flap.affordable_at(now, &self.config.restore));
-        if self.resting.is_none() {
-            let here = self.standing.clone();
+        self.returns.plan_affordable(now, &self.config.restore);
+        if !self.status.rests() {
+            let here = self.status.standing().clone();
             self.transition(now, TransitionKind::FallbackHeld, Reason::FlapBudget, here);
-            self.resting = Some(Reason::FlapBudget);
-            self.actions.push_back(Action::Hold { why: Reason::FlapBudget });
         }
     }
 
-    /// A primary connected while the session rests on the fallback.
+    /// A primary connected while the session rests on the fallback: it stands by for its dwell.
     pub(super) fn primary_answers(&mut self, now: Instant, generation: Generation, dial: &Dial) {
-        let surplus = self.standby.is_some() || self.mode != Override::Auto;
-        if surplus || generation < self.adopted {
-            self.actions.push_back(Action::Drain { generation });
+        let (rung, dwell) = (dial.rung(), dial.dwell());
+        let surplus = self.paths.standby().is_some() || !self.permission.is_auto();
+        if surplus || !self.paths.may_follow(generation) {
+            self.ask(Action::Drain { generation });
             // It was late, so the direct path works: dial it again under a number that may follow.
-            let newer =
-                |(number, open): (&Generation, &Dial)| open.rung == dial.rung && *number > self.adopted;
-            let affordable = self.flap.affords_return(now, &self.config.restore);
-            if !surplus && affordable && !self.dials.iter().any(newer) {
-                self.open_dial(now, dial.rung, Reason::LatePrimary, None, dial.dwell);
+            let newer = self.dials.on(rung).any(|(generation, _)| self.paths.may_follow(generation));
+            if !surplus && !newer && self.returns.affords_return(now, &self.config.restore) {
+                self.open_dial(now, rung, Reason::LatePrimary, None, dwell);
             }
             return;
         }
-        let raced =
-            |other: &usize| *other != dial.rung && self.dials.values().any(|open| open.rung == *other);
-        let rivals = self.primaries(now).into_iter().filter(raced).collect();
-        self.standby = Some(Standby {
-            rivals,
+        self.paths.stand_by(Standby {
             generation,
-            rung: dial.rung,
-            dwell: dial.dwell,
-            healthy_at: now + dial.dwell,
+            rung,
+            rivals: self.rivals_of(rung, now),
+            dwell,
+            healthy_at: now + dwell,
             give_up_at: now + self.config.restore.patience,
         });
-        let fallbacks: Vec<usize> = self.ladder.fallbacks().collect();
-        self.cancel_dials(|dial| !fallbacks.contains(&dial.rung));
-        debug_assert!(matches!(self.standing, Standing::Fallback { .. }));
+        let fallbacks = self.ladder.fallbacks();
+        self.cancel_dials(|dial| !fallbacks.contains(&dial.rung()));
     }
 
-    /// Moves the session to the link that stands by.
+    /// Moves the session to the standby.
     pub(super) fn take_standby(&mut self, now: Instant) {
-        let Some(standby) = self.standby.take() else { return };
-        self.adopt(now, standby.generation, standby.rung);
-        if let Some(link) = &mut self.active {
-            link.rivals = standby.rivals;
-        }
+        let Some(standby) = self.paths.take_standby() else { return };
+        self.adopt(now, standby.generation, standby.rung, standby.rivals);
     }
 
     pub(super) fn drop_standby(&mut self) {
-        if let Some(standby) = self.standby.take() {
-            self.actions.push_back(Action::Drain { generation: standby.generation });
+        if let Some(standby) = self.paths.take_standby() {
+            self.ask(Action::Drain { generation: standby.generation });
         }
     }
 }

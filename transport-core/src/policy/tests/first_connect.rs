@@ -257,7 +257,7 @@ fn an_impossible_rung_stays_given_up_for_ten_minutes() {
     let mut drive = Drive::new();
     drive.fate(WEBRTC, Fate::Fails(0.2, ConnectErrorKind::Incompatible)).start().until(1.0);
     // Nothing looks for the direct path from here on.
-    drive.event(Event::Override(Override::ForceFallback)).until(600.199);
+    drive.event(Event::Override(Override::RelayOnly)).until(600.199);
     assert_eq!((drive.on(), drive.snapshot().rungs[0].given_up), (Some(RELAY), true));
     drive.until(600.2);
     assert!(!drive.snapshot().rungs[0].given_up);

@@ -150,6 +150,16 @@ impl Drive {
         self.policy.snapshot(self.now)
     }
 
+    /// Moves within the flap window.
+    pub(super) fn moves(&self) -> u32 {
+        self.policy.returns.moves(self.now, &self.policy.config.restore)
+    }
+
+    /// When a rung is dialled next, if that is planned.
+    pub(super) fn next_dial(&self, rung: usize) -> Option<Instant> {
+        self.policy.ladder.rung(rung).next_dial()
+    }
+
     /// The generation the session is on.
     pub(super) fn generation(&self) -> Generation {
         self.snapshot().path.expect("a path").generation

@@ -1,6 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "an anchor for a hand-driven clock")]
 
 mod first_connect;
+mod golden;
 mod harness;
 mod held;
 mod links;
@@ -8,8 +9,10 @@ mod live;
 mod properties;
 mod returning;
 
-use super::{FallbackPolicy, PolicyConfig, Rung, config::ConfigError};
-use crate::{TransportId, time::Duration};
+use crate::time::Duration;
+
+use super::{ConfigError, FallbackPolicy, PolicyConfig, Rung};
+use crate::TransportId;
 use harness::*;
 
 /// A change that makes one setting legal to the last bit, or illegal by one.

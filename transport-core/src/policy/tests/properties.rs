@@ -42,7 +42,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => Just(TimedOut), 4 => Just(Unreachable), 1 => Just(Rejected), 1 => Just(Incompatible), 1 => Just(Misuse)
     ];
     let mode = prop_oneof![
-        6 => Just(Override::Auto), 1 => Just(Override::DirectOnly), 1 => Just(Override::ForceFallback),
+        6 => Just(Override::Auto), 1 => Just(Override::DirectOnly),
         1 => Just(Override::NoRelay), 1 => Just(Override::RelayOnly)
     ];
     let sample = (0.0..6.0f64, 0.0..0.5f32, any::<bool>()).prop_map(|(age, loss, idle)| match idle {
@@ -119,9 +119,9 @@ struct World {
     switched: Generation,
     standing: Standing,
     /// A quorum led to the fallback, and no primary took the session, nor did the network change.
-    tenure: bool,
+    by_verdict: bool,
     /// When a live link was last lost or doubted, as far as the oracle can tell.
-    bereaved: bool,
+    lost: bool,
     condemned: BTreeSet<usize>,
     moves: Vec<Instant>,
     /// The rung of the last switch.
@@ -152,8 +152,8 @@ impl World {
             numbered: Generation(0),
             switched: Generation(0),
             standing: Standing::Idle,
-            tenure: false,
-            bereaved: false,
+            by_verdict: false,
+            lost: false,
             condemned: BTreeSet::new(),
             moves: Vec::new(),
             last: None,
@@ -178,37 +178,37 @@ impl World {
             Op::Ice(outcome) => {
                 let Some(generation) = self.on else { return };
                 if *outcome == IceRestart::Failed {
-                    self.bury(generation, false);
+                    self.end_link(generation, false);
                 }
                 self.event(Event::IceRestart { generation, outcome: *outcome });
             }
             Op::Lose(cause) => {
                 let Some(generation) = self.on.take() else { return };
-                self.bury(generation, true);
+                self.end_link(generation, true);
                 self.event(Event::Lost { generation, cause: *cause });
             }
             Op::LoseStandby => {
                 let other = self.links.keys().copied().find(|generation| Some(*generation) != self.on);
                 let Some(generation) = other else { return };
-                self.bury(generation, true);
+                self.end_link(generation, true);
                 self.event(Event::Lost { generation, cause: LossCause::Path });
             }
             Op::Mode(mode) => {
                 self.mode = *mode;
                 // What is not allowed is left at once, which ends the link like a loss does.
-                self.bereaved = true;
-                self.tenure &= !matches!(mode, Override::DirectOnly | Override::NoRelay);
+                self.lost = true;
+                self.by_verdict &= !matches!(mode, Override::DirectOnly | Override::NoRelay);
                 self.event(Event::Override(*mode));
             }
             Op::Network(network) => {
                 self.network = *network;
-                (self.tenure, self.bereaved) = (false, true);
+                (self.by_verdict, self.lost) = (false, true);
                 self.condemned.clear();
                 self.event(Event::NetworkChanged { network: NetworkId(*network) });
             }
             Op::PeerLost => {
                 let Some(generation) = self.on else { return };
-                self.bury(generation, false);
+                self.end_link(generation, false);
                 self.event(Event::PeerReportsLost { generation });
             }
             Op::PeerPresent => self.event(Event::PeerPresent),
@@ -220,7 +220,7 @@ impl World {
             Op::Sample(sample) => {
                 let Some(generation) = self.on else { return };
                 // It may be the one that condemns the link; the oracle allows for it.
-                self.bereaved = true;
+                self.lost = true;
                 if sample.loss.is_some_and(|loss| loss >= 0.2) {
                     self.condemned.insert(self.links[&generation]);
                 }
@@ -228,7 +228,7 @@ impl World {
             }
             Op::Sleep(millis) => {
                 self.now += Duration::from_millis(*millis);
-                self.bereaved = true;
+                self.lost = true;
                 self.event(Event::Woke);
             }
             Op::Succeed(index) => {
@@ -290,8 +290,8 @@ impl World {
     }
 
     /// A link is gone; `closed` when the driver need not be told to close it.
-    fn bury(&mut self, generation: Generation, closed: bool) {
-        self.bereaved = true;
+    fn end_link(&mut self, generation: Generation, closed: bool) {
+        self.lost = true;
         if let Some(attempt) = self.attempts.get_mut(&generation) {
             attempt.over = Some(self.now);
         }
@@ -345,10 +345,6 @@ impl World {
                 self.standing = transition.to.clone();
             }
             Action::GiveUp { .. } => assert_eq!(self.standing, Standing::GaveUp),
-            Action::Hold { why } => {
-                let resting = matches!(self.standing, Standing::Fallback { .. });
-                assert!(resting || self.standing == (Standing::Held { why: *why }));
-            }
             Action::PrefetchToken { .. } => {
                 assert!(self.gates.is_empty() && self.mode == Override::Auto);
             }
@@ -381,17 +377,17 @@ impl World {
             self.moves.push(self.now);
         }
         if class(rung) == Class::Primary {
-            self.tenure = false;
+            self.by_verdict = false;
             self.condemned.remove(&rung);
         } else {
-            self.tenure = true;
+            self.by_verdict = true;
         }
     }
 
     fn check_allowed(&self, rung: usize) {
         let rung = &self.rungs[rung];
         let allowed = match self.mode {
-            Override::Auto | Override::ForceFallback => true,
+            Override::Auto => true,
             Override::DirectOnly => rung.reach == Reach::Direct,
             Override::NoRelay => rung.class == Class::Primary,
             Override::RelayOnly => rung.class == Class::Fallback,
@@ -402,7 +398,7 @@ impl World {
     /// Every gate is open, and the evidence on every primary suffices.
     fn check_quorum(&self) {
         assert!(self.gates.is_empty(), "woken through a closed gate: {:?}", self.gates);
-        if self.tenure || matches!(self.mode, Override::ForceFallback | Override::RelayOnly) {
+        if self.by_verdict || self.mode == Override::RelayOnly {
             return;
         }
         for (index, rung) in self.rungs.iter().enumerate() {
@@ -414,7 +410,7 @@ impl World {
                 .values()
                 .filter(|attempt| attempt.rung == index && self.is_evidence(attempt))
                 .count();
-            let needed = if self.bereaved { 1 } else { 3 };
+            let needed = if self.lost { 1 } else { 3 };
             assert!(count >= needed, "woken with {count} failures on {:?}", rung.transport);
         }
     }

@@ -154,9 +154,9 @@ fn with_two_primaries_a_path_that_comes_and_goes_still_moves_the_session_three_t
 fn when_the_last_return_of_the_budget_dies_it_speaks_for_the_rungs_it_raced_as_well_and_no_others() {
     for (turn, raced) in [(Fate::Silent, true), (Fate::Fails(0.1, ConnectErrorKind::Rejected), false)] {
         let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
-        drive.start().until(10.0).event(Event::Override(Override::ForceFallback)).until(20.0);
+        drive.start().until(10.0).event(Event::Override(Override::RelayOnly)).until(20.0);
         drive.fate(TURN, turn).event(Event::Override(Override::Auto)).until(30.0);
-        assert_eq!((drive.on(), drive.snapshot().moves), (Some(WEBRTC), 2));
+        assert_eq!((drive.on(), drive.moves()), (Some(WEBRTC), 2));
         drive.fate(WEBRTC, Fate::Silent).lose();
         assert_eq!(drive.dials(&RELAY).last() == Some(&30.0), raced);
     }
@@ -166,9 +166,9 @@ fn when_the_last_return_of_the_budget_dies_it_speaks_for_the_rungs_it_raced_as_w
 fn a_path_that_won_over_a_dead_relay_speaks_for_the_rungs_it_raced_and_no_others() {
     for (turn, raced) in [(Fate::Silent, true), (Fate::Fails(0.05, ConnectErrorKind::Rejected), false)] {
         let mut drive = Drive::with(config(&[WEBRTC, TURN, RELAY]));
-        drive.start().until(10.0).event(Event::Override(Override::ForceFallback)).until(20.0);
+        drive.start().until(10.0).event(Event::Override(Override::RelayOnly)).until(20.0);
         drive.fate(TURN, turn).event(Event::Override(Override::Auto)).lose().until(21.0);
-        assert_eq!((drive.on(), drive.snapshot().moves), (Some(WEBRTC), 2));
+        assert_eq!((drive.on(), drive.moves()), (Some(WEBRTC), 2));
         drive.fate(WEBRTC, Fate::Silent).until(30.0).lose();
         assert_eq!(drive.dials(&RELAY).last() == Some(&30.0), raced, "{:?}", drive.dials(&RELAY));
     }

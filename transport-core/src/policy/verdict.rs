@@ -1,0 +1,40 @@
+//! The verdict for the fallback: whether it stands, and on which grounds it was last reached.
+
+use super::Reason;
+
+/// The verdict that put a session on the fallback.
+#[derive(Debug, Clone)]
+pub(super) struct FallbackVerdict {
+    stands: bool,
+    grounds: Reason,
+}
+
+impl FallbackVerdict {
+    pub(super) fn none() -> Self {
+        Self { stands: false, grounds: Reason::PrimariesFailed }
+    }
+
+    /// Notes why the fallback is dialled. The verdict stands only once the fallback is in use.
+    pub(super) fn consider(&mut self, grounds: Reason) {
+        self.grounds = grounds;
+    }
+
+    /// The fallback is in use.
+    pub(super) fn uphold(&mut self) {
+        self.stands = true;
+    }
+
+    /// A primary is in use, the network is another one, or the fallback is no longer allowed.
+    pub(super) fn overturn(&mut self) {
+        self.stands = false;
+    }
+
+    /// Says whether a session that loses the fallback may dial it again without a new quorum.
+    pub(super) fn stands(&self) -> bool {
+        self.stands
+    }
+
+    pub(super) fn grounds(&self) -> Reason {
+        self.grounds
+    }
+}
