@@ -1,0 +1,37 @@
+//! The one place where beach dials.
+//!
+//! Every TCP connection, TLS session and HTTP request of the workspace starts at an [`Outbound`], so that
+//! all of them obey the same proxy, trust the same certificates, race the addresses of a name in the same
+//! way, and fail with an [`OutboundError`] that says at which stage, for which host and why.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use beach_outbound::{Outbound, OutboundConfig, Request};
+//!
+//! let outbound = Outbound::new(OutboundConfig::default())?;
+//! let stream = outbound.open(&"wss://relay.example/v2/ws".parse()?).await?;
+//! let answer = outbound.http(Request::get("https://control.example/healthz".parse()?)).await?;
+//! # let _ = (stream, answer);
+//! # Ok(())
+//! # }
+//! ```
+
+mod config;
+mod error;
+mod outbound;
+mod proxy;
+mod request;
+mod stream;
+mod trust;
+
+pub use crate::{
+    config::{ConfigError, Deadlines, OutboundConfig, ProxyMode},
+    error::{Cause, OutboundError, ProxyFault, Stage},
+    outbound::{Outbound, login_page},
+    proxy::{ProxyName, ProxyUrl},
+    request::{Request, Response},
+    stream::Stream,
+    trust::{Fingerprint, Trust},
+};
+// They stand in public signatures.
+pub use {bytes, http, hyper, rustls, serde_json, url};
