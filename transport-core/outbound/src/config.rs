@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{proxy::ProxyUrl, trust::Trust};
+use crate::{error::Stage, proxy::ProxyUrl, trust::Trust};
 
 /// How an [`Outbound`](crate::Outbound) reaches others.
 ///
@@ -70,20 +70,41 @@ impl Default for Deadlines {
     }
 }
 
+impl Deadlines {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let Self { resolve, connect, proxy, tls, http } = self;
+        let limits = [
+            (Stage::Resolve, resolve),
+            (Stage::Connect, connect),
+            (Stage::Proxy, proxy),
+            (Stage::Tls, tls),
+            (Stage::Http, http),
+        ];
+        match limits.into_iter().find(|(_, limit)| limit.is_zero()) {
+            Some((stage, _)) => Err(ConfigError::Deadline { stage }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A configuration that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// A stage without time.
+    #[error("the deadline of stage {stage} is zero")]
+    Deadline {
+        /// The stage.
+        stage: Stage,
+    },
     /// A fingerprint is not 64 hexadecimal digits.
     #[error("a fingerprint is 64 hexadecimal digits, with or without colons")]
     Fingerprint,
-    /// A proxy that cannot be used. The text is not repeated: it may hold a password.
-    #[error("the proxy from {source_name}: {detail}")]
+    /// A text that names no proxy. It is not repeated: it may hold a password.
+    #[error("the proxy cannot be used: {why}")]
     Proxy {
-        /// Where the setting comes from.
-        source_name: &'static str,
         /// What is wrong with it.
-        detail: &'static str,
+        why: &'static str,
     },
     /// A root certificate that cannot be used.
     #[error("the root certificate from {source_name}: {detail}")]

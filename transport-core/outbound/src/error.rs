@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, io, time::Duration};
 
-use crate::proxy::ProxyName;
+use crate::{proxy::ProxyName, trust::Fingerprint};
 
 /// An outbound connection or request that failed. `Display` is fit for a person and names all three.
 #[derive(Debug)]
@@ -58,8 +58,11 @@ pub enum Cause {
     #[error("the certificate is not the pinned one; its fingerprint is {shown}")]
     NotPinned {
         /// The fingerprint of the certificate that was shown.
-        shown: String,
+        shown: Fingerprint,
     },
+    /// What answers does not speak TLS.
+    #[error("what answers does not speak TLS")]
+    NotTls,
     /// The proxy stands in the way.
     #[error("the proxy {proxy} {fault}")]
     Proxy {
@@ -92,39 +95,59 @@ pub enum Cause {
 }
 
 /// What a proxy did.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyFault {
-    /// It wants a name and a password, or others than it got.
+    /// It wants a name and a password.
     #[error("asks for a password")]
     AsksForPassword,
-    /// It did not accept the password that was given.
-    #[error("does not accept the password")]
-    WrongPassword,
     /// It broke off, or what it says is no HTTP.
     #[error("does not speak HTTP: {0}")]
     Garbled(String),
-    /// It cannot be reached.
+    /// Its name has no address, or nothing answers there.
     #[error("does not answer")]
     NoAnswer,
     /// It said no, with this status.
     #[error("refused: {0}")]
     Refused(u16),
+    /// It answered the TCP handshake and said nothing for so long.
+    #[error("has not opened the way within {0:?}")]
+    Silent(Duration),
     /// It could not reach the target, with this status.
     #[error("cannot reach the target: {0}")]
     Unreachable(u16),
     /// The TLS handshake with the proxy itself failed.
     #[error("fails at TLS: {0}")]
-    Tls(String),
+    Tls(Box<Cause>),
     /// The setting cannot be used.
     #[error("cannot be used: {0}")]
     Unusable(&'static str),
+    /// It does not accept the password that was given.
+    #[error("does not accept the password")]
+    WrongPassword,
 }
 
 impl OutboundError {
-    /// Whether the stage's deadline passed.
+    pub(crate) fn new(stage: Stage, host: &str, cause: Cause) -> Self {
+        Self { stage, host: host.to_owned(), cause }
+    }
+
+    /// Says whether a stage's deadline passed in silence.
     pub fn is_timeout(&self) -> bool {
-        matches!(self.cause, Cause::TimedOut(_))
+        match &self.cause {
+            Cause::Proxy { fault, .. } => fault.is_silence(),
+            cause => matches!(cause, Cause::TimedOut(_)),
+        }
+    }
+}
+
+impl ProxyFault {
+    fn is_silence(&self) -> bool {
+        match self {
+            Self::Silent(_) => true,
+            Self::Tls(cause) => matches!(**cause, Cause::TimedOut(_)),
+            _ => false,
+        }
     }
 }
 

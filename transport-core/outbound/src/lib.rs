@@ -16,22 +16,29 @@
 //! # }
 //! ```
 
+mod address;
 mod config;
 mod error;
+mod exchange;
+
 mod outbound;
 mod proxy;
+mod race;
 mod request;
 mod stream;
+mod tls;
 mod trust;
 
 pub use crate::{
     config::{ConfigError, Deadlines, OutboundConfig, ProxyMode},
     error::{Cause, OutboundError, ProxyFault, Stage},
-    outbound::{Outbound, login_page},
+    exchange::login_page,
+    outbound::Outbound,
     proxy::{ProxyName, ProxyUrl},
     request::{Request, Response},
     stream::Stream,
     trust::{Fingerprint, Trust},
 };
 // They stand in public signatures.
+
 pub use {bytes, http, hyper, rustls, serde_json, url};

@@ -2,21 +2,44 @@
 
 use std::{ffi::OsString, fmt, sync::Arc};
 
-use http::{HeaderMap, StatusCode};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::client::TlsStream;
 use url::Url;
 
 use crate::{
-    config::{ConfigError, OutboundConfig},
-    error::{Cause, OutboundError, Stage},
+    address::Address,
+    config::{ConfigError, Deadlines, OutboundConfig},
+    error::{Cause, OutboundError, ProxyFault, Stage},
+    exchange::exchange,
+    proxy::{self, Kind, Proxies, Proxy},
+    race::reach,
     request::{Request, Response},
-    stream::Stream,
+    stream::{Layers, Stream},
+    tls::Tls,
+    trust::Trust,
 };
 
 /// Opens connections. Cheap to clone; holds no connection of its own.
 #[derive(Clone)]
 pub struct Outbound {
-    config: Arc<OutboundConfig>,
+    inner: Arc<Inner>,
     answered: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    deadlines: Deadlines,
+    proxies: Proxies,
+    /// For the target.
+    tls: Tls,
+    /// For a proxy that speaks TLS itself: a pinned certificate is the target's, not the proxy's.
+    proxy_tls: Tls,
+}
+
+/// What a target answers over: TCP, or TLS to a proxy.
+enum Way {
+    Direct(TcpStream),
+    Within(Box<TlsStream<TcpStream>>),
 }
 
 impl Outbound {
@@ -39,18 +62,25 @@ impl Outbound {
         config: OutboundConfig,
         lookup: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, ConfigError> {
-        let _ = lookup("HTTPS_PROXY");
-        Ok(Self { config: Arc::new(config), answered: None })
+        let OutboundConfig { trust, proxy, deadlines } = config;
+        deadlines.check()?;
+        let inner = Inner {
+            deadlines,
+            proxies: Proxies::new(&proxy, lookup),
+            proxy_tls: Tls::new(Trust { pinned: None, ..trust.clone() }),
+            tls: Tls::new(trust),
+        };
+        Ok(Self { inner: Arc::new(inner), answered: None })
     }
 
-    /// Returns the same, calling `answered` whenever a target answered the TCP handshake, through a proxy
-    /// when its tunnel is open.
+    /// Returns the same, calling `answered` whenever a target answered the TCP handshake; through a
+    /// proxy, when the tunnel is open.
     #[must_use]
     pub fn on_answer(&self, answered: impl Fn() + Send + Sync + 'static) -> Self {
         Self { answered: Some(Arc::new(answered)), ..self.clone() }
     }
 
-    /// Opens a TCP connection. In `HTTPS_PROXY`'s care where the environment decides.
+    /// Opens a TCP connection. Where the environment names proxies, that of `HTTPS_PROXY` applies.
     ///
     /// # Errors
     ///
@@ -58,19 +88,18 @@ impl Outbound {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future abandons the attempt and frees everything; so with all others.
+    /// Dropping the future abandons the attempt and frees everything; so with all methods here.
     pub async fn tcp(&self, host: &str, port: u16) -> Result<Stream, OutboundError> {
-        let _ = port;
-        Err(OutboundError { stage: Stage::Connect, host: host.to_owned(), cause: Cause::NoAddress })
+        self.connect(&Address::new(host, port), Kind::Tunnel, false).await
     }
 
-    /// Opens a TLS connection; ALPN says `http/1.1`.
+    /// Opens a TLS connection, through the same proxy as [`tcp`](Self::tcp). ALPN says `http/1.1`.
     ///
     /// # Errors
     ///
     /// [`OutboundError`].
     pub async fn tls(&self, host: &str, port: u16) -> Result<Stream, OutboundError> {
-        self.tcp(host, port).await
+        self.connect(&Address::new(host, port), Kind::Tunnel, true).await
     }
 
     /// Opens the connection for a URL: plain for `http` and `ws`, TLS for `https` and `wss`.
@@ -79,7 +108,8 @@ impl Outbound {
     ///
     /// [`OutboundError`].
     pub async fn open(&self, url: &Url) -> Result<Stream, OutboundError> {
-        self.tcp(url.host_str().unwrap_or_default(), 0).await
+        let (address, tls) = Address::of(url)?;
+        self.connect(&address, if tls { Kind::Tunnel } else { Kind::Plain }, tls).await
     }
 
     /// Sends one request over a connection of its own and reads the whole answer. Follows no redirect;
@@ -89,21 +119,64 @@ impl Outbound {
     ///
     /// [`OutboundError`].
     pub async fn http(&self, request: Request) -> Result<Response, OutboundError> {
-        self.open(&request.url).await?;
-        Err(OutboundError { stage: Stage::Http, host: String::new(), cause: Cause::NoAddress })
+        let stream = self.open(&request.url).await?;
+        let host = request.url.host_str().unwrap_or("?").to_owned();
+        let limit = self.inner.deadlines.http;
+        let answer = timeout(limit, exchange(stream, request)).await;
+        answer
+            .unwrap_or(Err(Cause::TimedOut(limit)))
+            .map_err(|cause| OutboundError::new(Stage::Http, &host, cause))
     }
-}
 
-/// Says whether an answer to a request for `url` comes from a login page: status 511, a redirect to
-/// another host, or a page where something else was due. For those who speak HTTP over
-/// [`open`](Outbound::open) themselves; [`http`](Outbound::http) asks by itself.
-pub fn login_page(url: &Url, status: StatusCode, headers: &HeaderMap) -> Option<OutboundError> {
-    let _ = (url, status, headers);
-    None
+    async fn connect(&self, target: &Address, kind: Kind, tls: bool) -> Result<Stream, OutboundError> {
+        let failed = |stage, cause| OutboundError::new(stage, &target.host, cause);
+        let Inner { deadlines, proxies, .. } = &*self.inner;
+        let proxy = proxies.of(target, kind).map_err(|cause| failed(Stage::Proxy, cause))?;
+        let way = match proxy {
+            None => {
+                Way::Direct(reach(target, deadlines).await.map_err(|(stage, cause)| failed(stage, cause))?)
+            }
+            Some(proxy) => {
+                self.tunnel(proxy, target).await.map_err(|fault| failed(Stage::Proxy, proxy.fault(fault)))?
+            }
+        };
+        if let Some(answered) = &self.answered {
+            answered();
+        }
+        let layers = self.secure(way, target, tls).await.map_err(|cause| failed(Stage::Tls, cause))?;
+        Ok(Stream(layers))
+    }
+
+    async fn tunnel(&self, proxy: &Proxy, target: &Address) -> Result<Way, ProxyFault> {
+        let Inner { deadlines, proxy_tls, .. } = &*self.inner;
+        let address = &proxy.url.address;
+        let mut stream = reach(address, deadlines).await.map_err(|_| ProxyFault::NoAnswer)?;
+        if !proxy.url.tls {
+            proxy::open(&mut stream, proxy, target, deadlines).await?;
+            return Ok(Way::Direct(stream));
+        }
+        let stream = proxy_tls.connect(&address.host, stream, deadlines.tls).await;
+        let mut stream = stream.map_err(|cause| ProxyFault::Tls(Box::new(cause)))?;
+        proxy::open(&mut stream, proxy, target, deadlines).await?;
+        Ok(Way::Within(Box::new(stream)))
+    }
+
+    async fn secure(&self, way: Way, target: &Address, tls: bool) -> Result<Layers, Cause> {
+        let Inner { deadlines, tls: client, .. } = &*self.inner;
+        let limit = deadlines.tls;
+        Ok(match way {
+            Way::Direct(stream) if !tls => Layers::Plain(stream),
+            Way::Within(stream) if !tls => Layers::Tls(stream),
+            Way::Direct(stream) => Layers::Tls(Box::new(client.connect(&target.host, stream, limit).await?)),
+            Way::Within(stream) => {
+                Layers::Nested(Box::new(client.connect(&target.host, stream, limit).await?))
+            }
+        })
+    }
 }
 
 impl fmt::Debug for Outbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbound").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Outbound").field("inner", &self.inner).finish_non_exhaustive()
     }
 }

@@ -22,7 +22,7 @@ pub(crate) enum Layers {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     /// TLS to a server through a proxy that itself speaks TLS.
-    Nested(Box<TlsStream<TlsStream<TcpStream>>>),
+    Nested(Box<TlsStream<Box<TlsStream<TcpStream>>>>),
 }
 
 impl Stream {
