@@ -10,6 +10,7 @@ use beach_lifeguard_client::{
     membership::{Member, Purpose, Verifier},
     token::Role,
 };
+use beach_outbound::{Outbound, OutboundConfig};
 use transport_core::signaling::{Exchange, Signaling, SignalingError};
 use transport_webrtc::{
     TURN_ID, WebRtcConnector,
@@ -37,6 +38,14 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     pub(crate) fn new(address: Url, config: NetworkConfig) -> Self {
         Self { address, config, turn: OnceLock::new() }
+    }
+
+    fn outbound(&self) -> Result<Outbound, String> {
+        let mut config = OutboundConfig::default();
+        for root in &self.config.extra_roots {
+            config.trust.add_roots("extra_roots", root).map_err(|error| error.to_string())?;
+        }
+        Outbound::new(config).map_err(|error| error.to_string())
     }
 
     fn roots(&self) -> Vec<rustls_pki_types::CertificateDer<'static>> {
@@ -84,7 +93,7 @@ impl Rendezvous for ControlPlane {
 
     fn ways(&self, seat: &Seat, exchange: &Arc<Exchange>) -> Result<Vec<Way>, String> {
         let mut webrtc = self.config.webrtc.clone();
-        webrtc.extra_roots.extend(self.roots());
+        webrtc.outbound = self.outbound()?;
         let connector =
             |config| WebRtcConnector::new(config, exchange.clone()).map_err(|error| error.to_string());
         let mut ways = vec![Way::direct(Arc::new(connector(webrtc.clone().direct())?))];
@@ -120,7 +129,7 @@ impl ControlPlane {
             },
         };
         let mut config = WsConfig::new(self.address.clone(), membership);
-        config.roots = self.roots();
+        config.outbound = self.outbound()?;
         config.relay_url.clone_from(&self.config.relay_url);
         config.cohort.clone_from(&self.config.cohort);
         config.entitlement_proof = self.config.entitlement_proof.clone().map(EntitlementProof::new);

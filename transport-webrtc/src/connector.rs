@@ -3,7 +3,6 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use rustls::ClientConfig;
 use transport_core::{ConnectError, Connector, Target, Transport, TransportId, signaling::Exchange};
 
 use crate::{config::WebRtcConfig, dial::dial, error::ConfigError, tls};
@@ -15,7 +14,6 @@ use crate::{config::WebRtcConfig, dial::dial, error::ConfigError, tls};
 pub struct WebRtcConnector {
     config: WebRtcConfig,
     exchange: Arc<Exchange>,
-    tls: Arc<ClientConfig>,
 }
 
 impl WebRtcConnector {
@@ -28,8 +26,7 @@ impl WebRtcConnector {
     pub fn new(config: WebRtcConfig, exchange: Arc<Exchange>) -> Result<Self, ConfigError> {
         config.validate()?;
         tls::ensure_default_provider();
-        let tls = tls::client_config(&config.extra_roots).map_err(|_| ConfigError::Tls)?;
-        Ok(Self { config, exchange, tls })
+        Ok(Self { config, exchange })
     }
 }
 
@@ -42,7 +39,7 @@ impl Connector for WebRtcConnector {
     async fn connect(&self, target: &Target) -> Result<Box<dyn Transport>, ConnectError> {
         let id = self.id();
         let link = Arc::new(self.exchange.open_link(target, id.clone()));
-        match dial(&self.config, &self.tls, target, link).await {
+        match dial(&self.config, target, link).await {
             Ok(transport) => Ok(Box::new(transport)),
             Err(failure) => Err(failure.into_error(id)),
         }

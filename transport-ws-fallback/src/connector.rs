@@ -13,7 +13,6 @@ use beach_lifeguard_client::{
     hello::{Compression, PROTOCOL_VERSION},
 };
 use bytes::Bytes;
-use rustls::ClientConfig;
 use tokio::{
     sync::{Mutex, watch},
     time::{Instant, timeout},
@@ -33,7 +32,6 @@ use crate::{
     links::Links,
     prefetch::Prefetched,
     socket::{Hold, OpenSocket, Socket},
-    tls,
     token::{Grant, HttpTokenProvider, TokenFailure, TokenFor, TokenProvider, uuid},
 };
 
@@ -44,7 +42,6 @@ use crate::{
 pub struct WsFallbackConnector {
     config: WsConfig,
     tokens: Arc<dyn TokenProvider>,
-    tls: Arc<ClientConfig>,
     prefetched: Prefetched,
     /// Held while the socket is being opened, so that links dialled at once share it.
     current: Mutex<Option<Current>>,
@@ -75,9 +72,8 @@ impl WsFallbackConnector {
     /// [`ConfigError`] names the field at fault.
     pub fn with_tokens(config: WsConfig, tokens: Arc<dyn TokenProvider>) -> Result<Self, ConfigError> {
         config.check()?;
-        let tls = Arc::new(tls::client_config(&config.roots)?);
         let (open, _) = watch::channel(0);
-        Ok(Self { config, tokens, tls, prefetched: Prefetched::default(), current: Mutex::default(), open })
+        Ok(Self { config, tokens, prefetched: Prefetched::default(), current: Mutex::default(), open })
     }
 
     /// Fetches a token ahead, while quorum is one failure away. Opens no relay socket; does nothing
@@ -145,7 +141,7 @@ impl WsFallbackConnector {
         let url = self.relay_url(&grant)?;
         let open = OpenSocket::new(&self.open);
         let deadlines = &self.config.deadlines;
-        let mut stream = dial::open(&url, &self.tls, deadlines, &target.progress).await?;
+        let mut stream = dial::open(&url, &self.config.outbound, deadlines, &target.progress).await?;
         let hello = self.hello(whom, grant);
         let answer = dial::greet(&mut stream, &hello, deadlines.hello).await?;
         let profile = self.profile(&url, &answer)?;

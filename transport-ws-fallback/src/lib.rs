@@ -12,7 +12,7 @@
 //! with a window: a reader that pauses stops its writer, and nobody is cut.
 //!
 //! What it is not: it seals nothing (that is `Secure<T>` above), resumes nothing (that is the session
-//! above) and decides nothing (that is the policy). HTTP proxies are not spoken.
+//! above) and decides nothing (that is the policy).
 //!
 //! ```no_run
 //! use beach_lifeguard_client::{Access, Role, membership::Verifier};
@@ -42,7 +42,6 @@ mod links;
 mod outcome;
 mod prefetch;
 mod socket;
-mod tls;
 mod token;
 mod transport;
 mod ws;
@@ -52,6 +51,8 @@ pub use connector::WsFallbackConnector;
 pub use error::{CloseAtHandshake, UpgradeRefused};
 pub use token::{Grant, HttpTokenProvider, TokenFailure, TokenFor, TokenProvider, TokenRefused};
 pub use transport::WsTransport;
+// It stands in `WsConfig`.
+pub use beach_outbound;
 
 /// The registered name of this transport.
 pub const ID: transport_core::TransportId = transport_core::TransportId::from_static("ws-fallback");

@@ -9,14 +9,12 @@ use beach_lifeguard_client::{
     membership::{Member, Purpose},
     reason::ErrorBody,
 };
+use beach_outbound::{Cause, Request};
 use transport_core::{ConnectErrorKind, PeerId, SessionId};
 use url::Url;
 use uuid::Uuid;
 
-use crate::{
-    config::{ConfigError, WsConfig},
-    tls,
-};
+use crate::config::{ConfigError, WsConfig};
 
 /// Mints tokens. The application may bring its own; [`HttpTokenProvider`] asks the control plane.
 #[async_trait]
@@ -115,7 +113,6 @@ impl TokenRefused {
 /// Asks the control plane: `POST /v1/fallback/token` with a proof of membership.
 #[derive(Debug)]
 pub struct HttpTokenProvider {
-    client: reqwest::Client,
     url: Url,
     config: WsConfig,
 }
@@ -128,18 +125,9 @@ impl HttpTokenProvider {
     /// [`ConfigError`] names the field at fault.
     pub fn new(config: WsConfig) -> Result<Self, ConfigError> {
         config.check()?;
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config(&config.roots)?)
-            // A redirect could carry the proof elsewhere; a proxy is not spoken by the socket either.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            // A dormant fallback holds no connection.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|error| ConfigError::Roots { detail: error.to_string() })?;
         let mut url = config.control_plane.clone();
         url.set_path(&format!("{}{TOKEN_PATH}", url.path().trim_end_matches('/')));
-        Ok(Self { client, url, config })
+        Ok(Self { url, config })
     }
 
     fn request(&self, whom: TokenFor) -> TokenRequest {
@@ -162,19 +150,14 @@ impl HttpTokenProvider {
 #[async_trait]
 impl TokenProvider for HttpTokenProvider {
     async fn token(&self, whom: TokenFor) -> Result<Grant, TokenFailure> {
-        let request = self.client.post(self.url.clone()).json(&self.request(whom));
-        // The URL holds nothing secret, but it is not this error's business.
-        let unreachable = |error: reqwest::Error| TokenFailure::Unreachable(Box::new(error.without_url()));
-        let mut response = request.send().await.map_err(unreachable)?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(TokenFailure::Malformed("an answer of absurd size".into()));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        read_answer(status.as_u16(), &body)
+        let request = Request::post_json(self.url.clone(), &self.request(whom))
+            .map_err(|error| TokenFailure::Malformed(Box::new(error)))?
+            .limit(MAX_ANSWER_BYTES);
+        let answer = self.config.outbound.http(request).await.map_err(|error| match error.cause {
+            Cause::TooLarge { .. } => TokenFailure::Malformed(Box::new(error)),
+            _ => TokenFailure::Unreachable(Box::new(error)),
+        })?;
+        read_answer(answer.status.as_u16(), &answer.body)
     }
 }
 

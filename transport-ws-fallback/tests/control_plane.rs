@@ -8,9 +8,9 @@ use beach_lifeguard_client::{
     api::{RegisterSession, SESSIONS_PATH},
     membership::Verifier,
 };
+use beach_outbound::{Outbound, OutboundConfig};
 use bytes::Bytes;
 use lifeguard_relay::{Dev, DevConfig, control::Verb};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -51,7 +51,11 @@ impl Session {
     fn config(&self, role: Role) -> WsConfig {
         let membership = Membership { verifier: self.verifier.clone(), role, access: Access::Full };
         let mut config = WsConfig::new(self.dev.public_url().parse().unwrap(), membership);
-        config.roots = self.dev.certificate_pem().into_iter().map(certificate).collect();
+        let mut outbound = OutboundConfig::default();
+        if let Some(pem) = self.dev.certificate_pem() {
+            outbound.trust.add_roots("the relay", pem.as_bytes()).unwrap();
+        }
+        config.outbound = Outbound::new(outbound).unwrap();
         config
     }
 
@@ -66,10 +70,6 @@ impl Session {
         assert_eq!((connector.sockets(), self.dev.total_relay_connections()), (0, 0));
         error
     }
-}
-
-fn certificate(pem: &str) -> CertificateDer<'static> {
-    CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
 }
 
 fn reason(error: &ConnectError) -> Reason {
@@ -155,7 +155,7 @@ async fn an_unknown_certificate_is_not_trusted() {
     config.tls = true;
     let session = Session::start(config).await;
     let mut trusting_nobody = session.config(Role::Viewer);
-    trusting_nobody.roots.clear();
+    trusting_nobody.outbound = Outbound::default();
     let error = session.refused(trusting_nobody, session.id).await;
     assert_eq!((error.stage, error.kind), ("token", Kind::Unreachable));
     assert!(error.chain().contains("certificate"), "{}", error.chain());

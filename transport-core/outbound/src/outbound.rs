@@ -8,14 +8,14 @@ use url::Url;
 
 use crate::{
     address::Address,
-    config::{ConfigError, Deadlines, OutboundConfig},
+    config::{ConfigError, Deadlines, OutboundConfig, ProxyMode},
     error::{Cause, OutboundError, ProxyFault, Stage},
     exchange::exchange,
     proxy::{self, Kind, Proxies, Proxy},
     race::reach,
     request::{Request, Response},
     stream::{Layers, Stream},
-    tls::Tls,
+    tls::{Next, Tls},
     trust::Trust,
 };
 
@@ -64,13 +64,22 @@ impl Outbound {
     ) -> Result<Self, ConfigError> {
         let OutboundConfig { trust, proxy, deadlines } = config;
         deadlines.check()?;
+        Ok(Self::build(trust, &proxy, deadlines, lookup))
+    }
+
+    fn build(
+        trust: Trust,
+        proxy: &ProxyMode,
+        deadlines: Deadlines,
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Self {
         let inner = Inner {
             deadlines,
-            proxies: Proxies::new(&proxy, lookup),
+            proxies: Proxies::new(proxy, lookup),
             proxy_tls: Tls::new(Trust { pinned: None, ..trust.clone() }),
             tls: Tls::new(trust),
         };
-        Ok(Self { inner: Arc::new(inner), answered: None })
+        Self { inner: Arc::new(inner), answered: None }
     }
 
     /// Returns the same, calling `answered` whenever a target answered the TCP handshake; through a
@@ -90,26 +99,28 @@ impl Outbound {
     ///
     /// Dropping the future abandons the attempt and frees everything; so with all methods here.
     pub async fn tcp(&self, host: &str, port: u16) -> Result<Stream, OutboundError> {
-        self.connect(&Address::new(host, port), Kind::Tunnel, false).await
+        self.connect(&Address::new(host, port), Kind::Tunnel, None).await
     }
 
-    /// Opens a TLS connection, through the same proxy as [`tcp`](Self::tcp). ALPN says `http/1.1`.
+    /// Opens a TLS connection, through the same proxy as [`tcp`](Self::tcp). Without ALPN: it is not for HTTP.
     ///
     /// # Errors
     ///
     /// [`OutboundError`].
     pub async fn tls(&self, host: &str, port: u16) -> Result<Stream, OutboundError> {
-        self.connect(&Address::new(host, port), Kind::Tunnel, true).await
+        self.connect(&Address::new(host, port), Kind::Tunnel, Some(Next::Unsaid)).await
     }
 
-    /// Opens the connection for a URL: plain for `http` and `ws`, TLS for `https` and `wss`.
+    /// Opens the connection for a URL: plain for `http` and `ws`, TLS for `https` and `wss`, where ALPN says
+    /// `http/1.1`.
     ///
     /// # Errors
     ///
     /// [`OutboundError`].
     pub async fn open(&self, url: &Url) -> Result<Stream, OutboundError> {
         let (address, tls) = Address::of(url)?;
-        self.connect(&address, if tls { Kind::Tunnel } else { Kind::Plain }, tls).await
+        let (kind, tls) = if tls { (Kind::Tunnel, Some(Next::Http)) } else { (Kind::Plain, None) };
+        self.connect(&address, kind, tls).await
     }
 
     /// Sends one request over a connection of its own and reads the whole answer. Follows no redirect;
@@ -128,7 +139,12 @@ impl Outbound {
             .map_err(|cause| OutboundError::new(Stage::Http, &host, cause))
     }
 
-    async fn connect(&self, target: &Address, kind: Kind, tls: bool) -> Result<Stream, OutboundError> {
+    async fn connect(
+        &self,
+        target: &Address,
+        kind: Kind,
+        tls: Option<Next>,
+    ) -> Result<Stream, OutboundError> {
         let failed = |stage, cause| OutboundError::new(stage, &target.host, cause);
         let Inner { deadlines, proxies, .. } = &*self.inner;
         let proxy = proxies.of(target, kind).map_err(|cause| failed(Stage::Proxy, cause))?;
@@ -155,23 +171,33 @@ impl Outbound {
             proxy::open(&mut stream, proxy, target, deadlines).await?;
             return Ok(Way::Direct(stream));
         }
-        let stream = proxy_tls.connect(&address.host, stream, deadlines.tls).await;
+        let stream = proxy_tls.connect(&address.host, stream, Next::Http, deadlines.tls).await;
         let mut stream = stream.map_err(|cause| ProxyFault::Tls(Box::new(cause)))?;
         proxy::open(&mut stream, proxy, target, deadlines).await?;
         Ok(Way::Within(Box::new(stream)))
     }
 
-    async fn secure(&self, way: Way, target: &Address, tls: bool) -> Result<Layers, Cause> {
+    async fn secure(&self, way: Way, target: &Address, tls: Option<Next>) -> Result<Layers, Cause> {
         let Inner { deadlines, tls: client, .. } = &*self.inner;
-        let limit = deadlines.tls;
-        Ok(match way {
-            Way::Direct(stream) if !tls => Layers::Plain(stream),
-            Way::Within(stream) if !tls => Layers::Tls(stream),
-            Way::Direct(stream) => Layers::Tls(Box::new(client.connect(&target.host, stream, limit).await?)),
-            Way::Within(stream) => {
-                Layers::Nested(Box::new(client.connect(&target.host, stream, limit).await?))
+        let (host, limit) = (target.host.as_str(), deadlines.tls);
+        Ok(match (way, tls) {
+            (Way::Direct(stream), None) => Layers::Plain(stream),
+            (Way::Within(stream), None) => Layers::Tls(stream),
+            (Way::Direct(stream), Some(next)) => {
+                Layers::Tls(Box::new(client.connect(host, stream, next, limit).await?))
+            }
+            (Way::Within(stream), Some(next)) => {
+                Layers::Nested(Box::new(client.connect(host, stream, next, limit).await?))
             }
         })
+    }
+}
+
+/// As the machine is set up: the system's store, the environment's proxy.
+impl Default for Outbound {
+    fn default() -> Self {
+        let OutboundConfig { trust, proxy, deadlines } = OutboundConfig::default();
+        Self::build(trust, &proxy, deadlines, |name| std::env::var_os(name))
     }
 }
 

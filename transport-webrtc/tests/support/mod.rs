@@ -14,6 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use beach_outbound::{Outbound, OutboundConfig};
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use transport_core::{
@@ -135,7 +136,9 @@ pub(crate) fn impaired(udp: &ImpairedUdp) -> WebRtcConfig {
 pub(crate) fn through(server: IceServer, coturn: &coturn::Coturn) -> WebRtcConfig {
     let mut config = plain();
     config.ice_servers = vec![server];
-    config.extra_roots = vec![coturn.root.clone()];
+    let mut outbound = OutboundConfig::default();
+    outbound.trust.add_roots("coturn", &coturn.root).unwrap();
+    config.outbound = Outbound::new(outbound).unwrap();
     config.relayed()
 }
 

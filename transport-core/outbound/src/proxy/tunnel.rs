@@ -120,7 +120,7 @@ mod tests {
             (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "http://p:1", "cannot reach the target: 502"),
             (b"SSH-2.0-OpenSSH\r\n", "http://p:1", "does not speak HTTP: its answer is another protocol's"),
             (&endless, "http://p:1", "does not speak HTTP: its answer has no end"),
-            (b"HTTP/1.1 nothing\r\n\r\n", "http://p:1", "does not speak HTTP: invalid HTTP status-code"),
+            (b"HTTP/1.1 nothing\r\n\r\n", "http://p:1", "does not speak HTTP: invalid response status"),
             (b"HTTP/1.1 20", "http://p:1", "has not opened the way within 100ms"),
         ] {
             let (said, _, _) = answered(answer, proxy).await;

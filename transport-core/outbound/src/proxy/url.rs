@@ -39,7 +39,13 @@ impl ProxyUrl {
                 return Err(Unusable { address, why: "only http:// and https:// are spoken" });
             }
         };
-        let address = Address::new(host, uri.port_u16().unwrap_or(default));
+        let port = match uri.port_u16() {
+            Some(port) => port,
+            None if uri.authority().is_some_and(|authority| authority.as_str() == host) => default,
+            // What stands there is no port.
+            None => return Err(no_url()),
+        };
+        let address = Address::new(host, port);
         Ok(Self { address, tls, authorization: proxy.basic_auth().cloned() })
     }
 }

@@ -3,7 +3,7 @@
 mod issuer;
 mod verify;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use rustls::{
     ClientConfig,
@@ -22,8 +22,25 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use self::verify::{NamesIssuer, NotPinned, Pinned, Untrusted};
 use crate::{error::Cause, trust::Trust};
 
+/// What is spoken above TLS, as ALPN says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// HTTP/1.1, which a WebSocket's upgrade needs.
+    Http,
+    /// Nothing is said: TURN servers that know `http/1.1` would speak it.
+    Unsaid,
+}
+
+impl Next {
+    fn alpn(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Http => vec![b"http/1.1".to_vec()],
+            Self::Unsaid => Vec::new(),
+        }
+    }
+}
+
 /// Makes TLS out of TCP. The system's store is read at the first handshake that needs it.
-#[derive(Debug)]
 pub(crate) struct Tls {
     trust: Trust,
     config: OnceCell<Arc<ClientConfig>>,
@@ -34,8 +51,14 @@ impl Tls {
         Self { trust, config: OnceCell::new() }
     }
 
-    /// Shakes hands with `host` over `io`.
-    pub(crate) async fn connect<S>(&self, host: &str, io: S, limit: Duration) -> Result<TlsStream<S>, Cause>
+    /// Shakes hands with `host` over `io`, within `limit`, for what `next` says is spoken above.
+    pub(crate) async fn connect<S>(
+        &self,
+        host: &str,
+        io: S,
+        next: Next,
+        limit: Duration,
+    ) -> Result<TlsStream<S>, Cause>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -43,9 +66,16 @@ impl Tls {
         let name = name.map_err(|_| Cause::Url("the host is no name that a certificate bears"))?;
         let handshake = async {
             let config = self.config.get_or_try_init(|| client_config(&self.trust)).await?;
-            TlsConnector::from(config.clone()).connect(name, io).await.map_err(why)
+            let connector = TlsConnector::from(config.clone());
+            connector.with_alpn(next.alpn()).connect(name, io).await.map_err(why)
         };
         timeout(limit, handshake).await.map_err(|_| Cause::TimedOut(limit))?
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.trust.fmt(f)
     }
 }
 
@@ -56,7 +86,7 @@ async fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, Cause> {
         .with_safe_default_protocol_versions()
         .map_err(Cause::Tls)?
         .dangerous();
-    let mut config = match trust.pinned {
+    let config = match trust.pinned {
         Some(fingerprint) => builder.with_custom_certificate_verifier(Arc::new(Pinned {
             fingerprint,
             algorithms: provider.signature_verification_algorithms,
@@ -67,8 +97,6 @@ async fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, Cause> {
         }
     }
     .with_no_client_auth();
-    // Nothing else is spoken here, and a WebSocket upgrade needs it.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
