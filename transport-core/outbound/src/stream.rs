@@ -27,7 +27,7 @@ pub(crate) enum Layers {
 
 impl Stream {
     /// Returns the TCP connection underneath, for socket options.
-    pub fn tcp(&self) -> &TcpStream {
+    pub fn socket(&self) -> &TcpStream {
         match &self.0 {
             Layers::Plain(stream) => stream,
             Layers::Tls(stream) => stream.get_ref().0,

@@ -39,8 +39,9 @@ where
     let status = read_status(stream).await?;
     match status {
         200..=299 => Ok(()),
-        407 if proxy.authorization.is_some() => Err(ProxyFault::WrongPassword),
-        407 => Err(ProxyFault::AsksForPassword),
+        // tinyproxy says 401 to a wrong password; it cannot come from the target.
+        401 | 407 if proxy.authorization.is_some() => Err(ProxyFault::WrongPassword),
+        401 | 407 => Err(ProxyFault::AsksForPassword),
         502..=504 => Err(ProxyFault::Unreachable(status)),
         _ => Err(ProxyFault::Refused(status)),
     }
