@@ -1,5 +1,7 @@
 //! One request over a connection of its own.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::{sync::atomic::Ordering, time::Duration};

@@ -1,5 +1,7 @@
 //! Through proxies: one of the tests' own, and Debian's tinyproxy.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::{

@@ -1,6 +1,8 @@
 //! The system's certificate store. It is chosen by a variable of the process, so each case is a process of
 //! its own: this program, started again.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::{path::Path, process::Command};

@@ -1,5 +1,7 @@
 //! Whose certificates are accepted, over real handshakes.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};
