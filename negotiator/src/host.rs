@@ -15,21 +15,22 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use transport_core::{
     CloseCode, PeerId, SessionId,
+    judge::{Event, FollowConfig, Judge},
     policy::Class,
     secure::{Access, HostKey, JoinLink as Fragment, SessionSecret},
-    signaling::{Exchange, ExchangeEvent, Message, Sealer},
+    signaling::{ByeReason, Exchange, ExchangeEvent, Message, Sealer},
 };
 
 use crate::{
+    assembly::{Assembled, Assembly, assemble},
     config::{FallbackMode, HostConfig},
-    driver::Driver,
+    core::SessionCore,
     endpoint::{Endpoint, Party, Ways},
     error::ShareError,
     link::{JoinLink, host_peer, parse_control_plane},
-    negotiator::assemble,
-    rendezvous::{FORGOTTEN, Missing, Rendezvous, Seat, Side, inside},
+    pump::Attach,
+    rendezvous::{Missing, Rendezvous, Seat, Side, inside},
     session::Session,
-    shared::Shared,
 };
 
 /// A shared session. Dropping it ends it for every viewer.
@@ -169,8 +170,8 @@ struct Reception {
 
 #[derive(Debug)]
 struct Viewer {
-    inbox: mpsc::Sender<Message>,
-    shared: Arc<Shared>,
+    inbox: mpsc::Sender<Event>,
+    core: Arc<SessionCore>,
 }
 
 impl Reception {
@@ -182,6 +183,7 @@ impl Reception {
                 () = stop.cancelled() => break,
                 event = exchange.next(), if signaling => match event {
                     Ok(ExchangeEvent::Message { from, message }) => self.hear(from, message).await,
+                    Ok(ExchangeEvent::Joined { peer }) => self.tell(peer, Event::PeerPresent),
                     Ok(ExchangeEvent::Refused { why, .. }) => tracing::info!(%why, "an envelope was refused"),
                     Ok(event) => tracing::debug!(?event, "signaling"),
                     Err(error) => {
@@ -197,33 +199,51 @@ impl Reception {
             }
         }
         for viewer in self.viewers.values() {
-            viewer.shared.close(CloseCode::GOING_AWAY, "the host stopped sharing");
+            viewer.core.close(CloseCode::GOING_AWAY, "the host stopped sharing");
         }
         // The drivers say goodbye over signaling too, which needs nobody to listen.
         while self.drivers.join_next().await.is_some() {}
     }
 
     async fn hear(&mut self, from: PeerId, message: Message) {
-        let Message::Knock { version, .. } = message else {
-            if let Some(viewer) = self.viewers.get(&from) {
-                // Full: the driver is far behind; what it misses is repeated or times out.
-                let _ = viewer.inbox.try_send(message);
-            } else if matches!(message, Message::Dial { .. }) {
-                // It was away for longer than its session was kept, and must not dial for ever.
-                self.answer(from, &Message::Bye { reason: FORGOTTEN.to_owned() }).await;
+        match message {
+            Message::Knock { version, .. } => {
+                let answer = self.knocked(from, version);
+                self.answer(from, &answer).await;
             }
-            return;
-        };
-        let answer =
-            if version == Message::VERSION && !self.viewers.contains_key(&from) && self.is_closed_to_new() {
-                Message::Bye { reason: "full".to_owned() }
-            } else {
-                if version == Message::VERSION && !self.viewers.contains_key(&from) {
-                    self.admit(from);
-                }
-                Message::Welcome { version: Message::VERSION, transports: self.ways.transports() }
-            };
-        self.answer(from, &answer).await;
+            Message::Dial { .. } if !self.viewers.contains_key(&from) => {
+                // It was away for longer than its session was kept, and must not dial for ever.
+                self.answer(from, &Message::Bye { reason: ByeReason::Forgotten }).await;
+            }
+            message => self.tell(from, Event::Heard(message)),
+        }
+    }
+
+    /// Brings something to the driver of a viewer that has one.
+    fn tell(&self, viewer: PeerId, event: Event) {
+        if let Some(viewer) = self.viewers.get(&viewer) {
+            // Full: the driver is far behind; what it misses is repeated or times out.
+            let _ = viewer.inbox.try_send(event);
+        }
+    }
+
+    /// Lets a viewer in, or says why not. One that is inside already is welcomed again.
+    fn knocked(&mut self, from: PeerId, version: u16) -> Message {
+        if version == Message::VERSION && !self.viewers.contains_key(&from) {
+            if let Some(reason) = self.objection() {
+                return Message::Bye { reason };
+            }
+            self.admit(from);
+        }
+        Message::Welcome { version: Message::VERSION, transports: self.ways.transports() }
+    }
+
+    /// Says why nobody new is let in, if nobody is.
+    fn objection(&self) -> Option<ByeReason> {
+        if self.link.check_expiry(unix_now()).is_err() {
+            return Some(ByeReason::LinkExpired);
+        }
+        (self.viewers.len() >= self.config.max_viewers).then_some(ByeReason::Full)
     }
 
     async fn answer(&self, to: PeerId, answer: &Message) {
@@ -232,17 +252,24 @@ impl Reception {
         }
     }
 
-    fn is_closed_to_new(&self) -> bool {
-        self.viewers.len() >= self.config.max_viewers || self.link.check_expiry(unix_now()).is_err()
-    }
-
     fn admit(&mut self, peer: PeerId) {
         let network = &self.config.network;
-        let (endpoint, ways, exchange) = (self.endpoint.clone(), self.ways.clone(), self.exchange.clone());
-        let (session, parts, inbox) =
-            assemble(endpoint, ways, self.missing.clone(), peer, exchange, false, network);
-        self.viewers.insert(peer, Viewer { inbox, shared: parts.shared.clone() });
-        let driver = Driver::follow(parts, network.mode);
+        let mut following = FollowConfig::new(self.ways.rungs());
+        following.mode = network.mode.into();
+        // Sessions must not move in step.
+        following.seed = rand::random();
+        let Assembled { session, driver, inbox } = assemble(Assembly {
+            judge: Judge::follow(following),
+            attach: Attach::ByFirstFrame,
+            gates: None,
+            endpoint: self.endpoint.clone(),
+            ways: self.ways.clone(),
+            missing: self.missing.clone(),
+            peer,
+            exchange: self.exchange.clone(),
+            config: network,
+        });
+        self.viewers.insert(peer, Viewer { inbox, core: session.core().clone() });
         let arrived = self.arrived.clone();
         self.drivers.spawn(async move {
             let introduce = async {

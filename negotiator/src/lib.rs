@@ -22,9 +22,11 @@
 //! and [`Way`]s of your own, as a [`Rendezvous`].
 #![forbid(unsafe_code)]
 
+mod assembly;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod config;
+mod core;
 mod driver;
 mod endpoint;
 mod error;
@@ -34,11 +36,12 @@ mod gate;
 mod host;
 mod link;
 mod negotiator;
-mod pace;
+
 mod pump;
 mod rendezvous;
+mod send_limit;
 mod session;
-mod shared;
+
 #[cfg(feature = "webrtc")]
 mod standard;
 #[cfg(feature = "webrtc")]
@@ -59,5 +62,5 @@ pub use transport_core::{
     CloseCode, Closed, PeerId, SessionId, TransportId,
     policy::{Gate, GateState, Gates, Reason, TransitionKind},
     secure::Access,
-    signaling::SignalingError,
+    signaling::{ByeReason, SignalingError},
 };

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use tokio::time::{Instant, sleep_until};
 use transport_core::{Generation, Inbound, Lane, Transport};
 
-use crate::shared::Shared;
+use crate::core::SessionCore;
 
 /// Whether a link waits for the leader's first frame before it is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) enum Attach {
 
 /// Runs until the transport ends; then everything it delivered has been handled.
 pub(crate) async fn pump(
-    shared: Arc<Shared>,
+    core: Arc<SessionCore>,
     generation: Generation,
     link: Arc<dyn Transport>,
     attach: Attach,
@@ -31,8 +31,8 @@ pub(crate) async fn pump(
     let mut alarm = pin!(sleep_until(Instant::now()));
     let mut armed = None;
     let closed = 'link: loop {
-        let kicked = shared.kicked();
-        let wait = shared.flush(generation);
+        let kicked = core.kicked();
+        let wait = core.flush(generation);
         if let Some(deadline) = wait.deadline.map(Instant::from_std)
             && armed.is_none_or(|armed| deadline < armed)
         {
@@ -44,7 +44,7 @@ pub(crate) async fn pump(
                 Ok(inbound) => {
                     if !attached {
                         // A newer generation got there first: this link lost its race.
-                        if let Err(stale) = shared.attach(generation, link.clone()) {
+                        if let Err(stale) = core.attach(generation, link.clone()) {
                             tracing::debug!(%stale, "not attached");
                             link.close(transport_core::CloseCode::NORMAL, "superseded");
                             continue;
@@ -52,14 +52,14 @@ pub(crate) async fn pump(
                         attached = true;
                     }
                     let mut handled = cost(&inbound);
-                    shared.receive(generation, &*link, inbound);
+                    core.receive(generation, &*link, inbound);
                     // What came with it is handled before anything is answered: one acknowledgement and one look at the
                     // clock for all of it.
                     while handled < AT_ONCE {
                         match link.recv().now_or_never() {
                             Some(Ok(inbound)) => {
                                 handled += cost(&inbound);
-                                shared.receive(generation, &*link, inbound);
+                                core.receive(generation, &*link, inbound);
                             }
                             Some(Err(closed)) => break 'link closed,
                             None => break,
@@ -72,17 +72,17 @@ pub(crate) async fn pump(
                 // Once it is closed only the draining of what arrived is left, above.
                 writable = room.is_ok();
                 if writable {
-                    shared.unblocked(generation);
+                    core.unblocked(generation);
                 }
             }
             () = kicked => {}
             () = &mut alarm, if armed.is_some() => {
                 armed = None;
-                shared.handle_timeout();
+                core.handle_timeout();
             }
         }
     };
-    shared.link_ended(generation, closed);
+    core.link_ended(generation, closed);
 }
 
 /// What a message counts of [`AT_ONCE`]: its bytes, and what handling the smallest one takes.

@@ -100,9 +100,6 @@ pub(crate) async fn inside(exchange: &Exchange) -> Result<(), SignalingError> {
     }
 }
 
-/// The goodbye of a host to a viewer whose session it no longer has.
-pub(crate) const FORGOTTEN: &str = "expired";
-
 /// How long the room may take to become reachable: a restart of its service, not an outage.
 const ENTER: Duration = Duration::from_secs(5);
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use transport_core::{Lane, Stats, policy::HealthSample};
 
-use crate::shared::Traffic;
+use crate::core::Traffic;
 
 /// Remembers the last measurement, to turn counters into rates.
 #[derive(Debug)]

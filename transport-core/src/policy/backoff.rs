@@ -41,13 +41,13 @@ impl BackoffConfig {
 
 /// The place of one rung in its schedule.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     steps: u32,
 }
 
 impl Backoff {
     /// Draws the next wait: anything from [`FLOOR`] to the step's ceiling.
-    pub(super) fn next(&mut self, config: &BackoffConfig, rng: &mut impl Rng) -> Duration {
+    pub(crate) fn next(&mut self, config: &BackoffConfig, rng: &mut impl Rng) -> Duration {
         let exponent = i32::try_from(self.steps.min(64)).unwrap_or(64);
         let ceiling = config.base.as_secs_f64() * config.growth.powi(exponent);
         let ceiling = Duration::from_secs_f64(ceiling.min(config.cap.as_secs_f64()));
@@ -56,7 +56,7 @@ impl Backoff {
     }
 
     /// Starts over: the network changed, the device woke, or a dial succeeded.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.steps = 0;
     }
 }

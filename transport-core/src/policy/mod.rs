@@ -56,6 +56,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::ids::Generation;
 
+pub(crate) use self::backoff::Backoff;
 pub use self::{
     backoff::BackoffConfig,
     config::{ConfigError, DialConfig, PolicyConfig},

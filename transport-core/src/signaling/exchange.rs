@@ -232,7 +232,11 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
-    use crate::{connector::DialRole, ids::SessionId, signaling::MemoryRoom};
+    use crate::{
+        connector::DialRole,
+        ids::SessionId,
+        signaling::{ByeReason, MemoryRoom},
+    };
 
     const TRANSPORT: TransportId = TransportId::from_static("memory");
 
@@ -271,7 +275,7 @@ mod tests {
         let pair = pair([1, 1]);
         let early = pair.exchanges[0].open_link(&target(&pair, 0, 1), TRANSPORT);
         early.send("offer".into()).await.unwrap();
-        let bye = Message::Bye { reason: "done".into() };
+        let bye = Message::Bye { reason: ByeReason::Closed };
         pair.exchanges[0].send(pair.peers[1], &bye).await.unwrap();
         let event = next_message(&pair.exchanges[1]).await;
         assert_eq!(event, ExchangeEvent::Message { from: pair.peers[0], message: bye });

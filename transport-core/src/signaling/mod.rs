@@ -9,6 +9,7 @@ mod exchange;
 mod memory;
 mod message;
 mod sealed;
+mod words;
 
 use std::{borrow::Cow, fmt};
 
@@ -19,7 +20,7 @@ use crate::ids::PeerId;
 
 pub use exchange::{Exchange, ExchangeEvent, LinkChannel};
 pub use memory::{MemoryRoom, MemorySignaling};
-pub use message::Message;
+pub use message::{ByeReason, Message};
 pub use sealed::{MAX_ENVELOPE, SealError, Sealer};
 
 /// Moves opaque envelopes between the peers of one session.

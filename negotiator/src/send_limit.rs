@@ -11,7 +11,7 @@ use transport_core::resume::ACK_AT;
 
 /// Measures one path at a time.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct SendLimit {
     limit: usize,
     /// What a round trip takes here while nothing waits.
     base: Option<Duration>,
@@ -32,7 +32,7 @@ struct Window {
     from: u64,
 }
 
-impl Pace {
+impl SendLimit {
     pub(crate) fn new() -> Self {
         Self { limit: START, base: None, fastest: 0.0, searching: true, held: None, window: None }
     }
@@ -129,36 +129,36 @@ mod tests {
 
     /// A sender that always has more, on a path with this round trip and speed; returns the limit in the end and what
     /// arrived a second.
-    fn settle(pace: &mut Pace, round_trip: Duration, speed: f64, seconds: u32) -> (usize, f64) {
+    fn settle(sent_ahead: &mut SendLimit, round_trip: Duration, speed: f64, seconds: u32) -> (usize, f64) {
         let (start, step) = (Instant::now(), Duration::from_millis(1));
-        pace.round_trip(start, round_trip);
+        sent_ahead.round_trip(start, round_trip);
         let mut arrived = 0.0;
         for n in 1..=seconds * 1_000 {
             // A path carries what is ahead once in a round trip, and never more than its speed.
-            let carried = (pace.limit(SMALL + 1) as f64 / round_trip.as_secs_f64()).min(speed);
+            let carried = (sent_ahead.limit(SMALL + 1) as f64 / round_trip.as_secs_f64()).min(speed);
             arrived += carried * step.as_secs_f64();
-            pace.held_back(start + step * n, arrived as u64);
+            sent_ahead.held_back(start + step * n, arrived as u64);
         }
-        (pace.limit(SMALL + 1), arrived / f64::from(seconds))
+        (sent_ahead.limit(SMALL + 1), arrived / f64::from(seconds))
     }
 
     #[test]
     fn a_slow_path_holds_little_and_stays_busy() {
-        let (limit, carried) = settle(&mut Pace::new(), Duration::from_millis(20), 2e6, 5);
+        let (limit, carried) = settle(&mut SendLimit::new(), Duration::from_millis(20), 2e6, 5);
         assert!((60_000..75_000).contains(&limit), "{limit}: 35 ms of it, where a mebibyte is half a second");
         assert!(carried > 1.9e6, "{carried}");
     }
 
     #[test]
     fn a_fast_path_holds_two_milliseconds() {
-        let (limit, carried) = settle(&mut Pace::new(), Duration::from_micros(500), 100e6, 5);
+        let (limit, carried) = settle(&mut SendLimit::new(), Duration::from_micros(500), 100e6, 5);
         assert!((100_000..200_000).contains(&limit), "{limit}");
         assert!(carried > 95e6, "{carried}");
     }
 
     #[test]
     fn a_long_path_is_filled_by_doubling() {
-        let path = |seconds| settle(&mut Pace::new(), Duration::from_millis(100), 50e6, seconds);
+        let path = |seconds| settle(&mut SendLimit::new(), Duration::from_millis(100), 50e6, seconds);
         assert_eq!(path(1).0, MOST, "within ten round trips: the path would carry more than a session holds");
         let (limit, carried) = path(5);
         assert_eq!(limit, MOST);
@@ -167,81 +167,85 @@ mod tests {
 
     #[test]
     fn the_speed_of_a_burst_is_forgotten_within_four_windows() {
-        let mut pace = Pace::new();
-        let (burst, _) = settle(&mut pace, Duration::from_micros(500), 500e6, 1);
+        let mut sent_ahead = SendLimit::new();
+        let (burst, _) = settle(&mut sent_ahead, Duration::from_micros(500), 500e6, 1);
         let start = Instant::now() + Duration::from_secs(10);
-        pace.window = None;
+        sent_ahead.window = None;
         for n in 0..=40 {
-            pace.held_back(start + Duration::from_millis(1) * n, 70_000 * u64::from(n));
+            sent_ahead.held_back(start + Duration::from_millis(1) * n, 70_000 * u64::from(n));
         }
-        let limit = pace.limit(SMALL + 1);
+        let limit = sent_ahead.limit(SMALL + 1);
         assert!(limit < burst / 3, "{limit} of {burst}");
     }
 
     #[test]
     fn bursts_that_drain_are_measured_unless_they_are_short() {
-        let (mut pace, ms) = (Pace::new(), Duration::from_millis);
+        let (mut sent_ahead, ms) = (SendLimit::new(), Duration::from_millis);
         let start = Instant::now();
-        pace.held_back(start, 0);
-        pace.drained(start + ms(1), 100_000);
-        assert_eq!(pace.limit(SMALL + 1), START);
-        pace.held_back(start + ms(100), 100_000);
-        pace.drained(start + ms(104), 500_000);
-        let limit = pace.limit(SMALL + 1);
+        sent_ahead.held_back(start, 0);
+        sent_ahead.drained(start + ms(1), 100_000);
+        assert_eq!(sent_ahead.limit(SMALL + 1), START);
+        sent_ahead.held_back(start + ms(100), 100_000);
+        sent_ahead.drained(start + ms(104), 500_000);
+        let limit = sent_ahead.limit(SMALL + 1);
         assert!((100_000..150_000).contains(&limit), "{limit}: 100 MB/s, and the first try is doubled");
-        pace.drained(start + ms(500), 900_000);
-        assert_eq!(pace.limit(SMALL + 1), limit, "nobody waited");
+        sent_ahead.drained(start + ms(500), 900_000);
+        assert_eq!(sent_ahead.limit(SMALL + 1), limit, "nobody waited");
     }
 
     #[test]
     fn a_path_that_stands_still_is_measured_when_it_moves_again() {
-        let mut pace = Pace::new();
-        let (limit, _) = settle(&mut pace, Duration::from_millis(5), 20e6, 1);
+        let mut sent_ahead = SendLimit::new();
+        let (limit, _) = settle(&mut sent_ahead, Duration::from_millis(5), 20e6, 1);
         let start = Instant::now() + Duration::from_secs(10);
-        pace.window = None;
+        sent_ahead.window = None;
         for n in 0..=500 {
-            pace.held_back(start + Duration::from_millis(1) * n, 0);
+            sent_ahead.held_back(start + Duration::from_millis(1) * n, 0);
         }
-        assert_eq!(pace.limit(SMALL + 1), limit);
-        pace.held_back(start + Duration::from_millis(501), 100_000);
-        assert!(pace.limit(SMALL + 1) > limit / 2, "one window of it, however long");
+        assert_eq!(sent_ahead.limit(SMALL + 1), limit);
+        sent_ahead.held_back(start + Duration::from_millis(501), 100_000);
+        assert!(sent_ahead.limit(SMALL + 1) > limit / 2, "one window of it, however long");
     }
 
     #[test]
     fn the_ordinary_round_trip_counts_and_a_queue_of_our_own_does_not() {
-        let (mut pace, now, ms) = (Pace::new(), Instant::now(), Duration::from_millis);
-        pace.round_trip(now, ms(10));
-        pace.round_trip(now, ms(14));
-        assert_eq!(pace.base, Some(ms(11)));
-        pace.round_trip(now, ms(5_000));
-        assert_eq!(pace.base, Some(Duration::from_micros(13_750)), "one that was very late is not ordinary");
-        pace.held_back(now, 0);
-        pace.round_trip(now + ms(50), ms(50));
-        assert_eq!(pace.base, Some(Duration::from_micros(13_750)), "a queue was part of it");
-        pace.round_trip(now + ms(9), ms(9));
-        assert_eq!(pace.base, Some(ms(9)));
-        pace.round_trip(now + ms(30), ms(13));
-        assert_eq!(pace.base, Some(ms(10)), "asked after the last who waited");
+        let (mut sent_ahead, now, ms) = (SendLimit::new(), Instant::now(), Duration::from_millis);
+        sent_ahead.round_trip(now, ms(10));
+        sent_ahead.round_trip(now, ms(14));
+        assert_eq!(sent_ahead.base, Some(ms(11)));
+        sent_ahead.round_trip(now, ms(5_000));
+        assert_eq!(
+            sent_ahead.base,
+            Some(Duration::from_micros(13_750)),
+            "one that was very late is not ordinary"
+        );
+        sent_ahead.held_back(now, 0);
+        sent_ahead.round_trip(now + ms(50), ms(50));
+        assert_eq!(sent_ahead.base, Some(Duration::from_micros(13_750)), "a queue was part of it");
+        sent_ahead.round_trip(now + ms(9), ms(9));
+        assert_eq!(sent_ahead.base, Some(ms(9)));
+        sent_ahead.round_trip(now + ms(30), ms(13));
+        assert_eq!(sent_ahead.base, Some(ms(10)), "asked after the last who waited");
     }
 
     #[test]
     fn a_key_goes_ahead_of_waiting_bulk_and_many_are_bulk() {
-        let pace = Pace::new();
-        assert_eq!(pace.limit(SMALL + 1), START);
-        assert_eq!(pace.limit(SMALL), START + SMALL_AHEAD);
+        let sent_ahead = SendLimit::new();
+        assert_eq!(sent_ahead.limit(SMALL + 1), START);
+        assert_eq!(sent_ahead.limit(SMALL), START + SMALL_AHEAD);
     }
 
     #[test]
     fn what_the_application_does_not_send_says_nothing_about_the_path() {
-        let mut pace = Pace::new();
-        let (limit, _) = settle(&mut pace, Duration::from_millis(1), 200e6, 1);
+        let mut sent_ahead = SendLimit::new();
+        let (limit, _) = settle(&mut sent_ahead, Duration::from_millis(1), 200e6, 1);
         let start = Instant::now() + Duration::from_secs(10);
-        pace.window = None;
+        sent_ahead.window = None;
         for n in 0..100 {
-            pace.drained(start + WINDOW * n, 1_000_000_000 + u64::from(n));
+            sent_ahead.drained(start + WINDOW * n, 1_000_000_000 + u64::from(n));
         }
-        assert_eq!(pace.limit(SMALL + 1), limit);
-        pace.moved();
-        assert_eq!(pace.limit(SMALL + 1), START, "another path is another matter");
+        assert_eq!(sent_ahead.limit(SMALL + 1), limit);
+        sent_ahead.moved();
+        assert_eq!(sent_ahead.limit(SMALL + 1), START, "another path is another matter");
     }
 }

@@ -17,14 +17,14 @@ use transport_core::{
 
 use crate::{
     error::{SendError, SessionEnd},
-    pace::Pace,
+    send_limit::SendLimit,
     session::Received,
 };
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    core: Mutex<Core>,
+pub(crate) struct SessionCore {
+    state: Mutex<State>,
     /// Something may be ready to leave: wakes every pump.
     transmit: Notify,
     /// Something arrived for the application, or the session ended.
@@ -37,7 +37,7 @@ pub(crate) struct Shared {
 }
 
 #[derive(Debug)]
-struct Core {
+struct State {
     resume: Resume,
     links: BTreeMap<Generation, Arc<dyn Transport>>,
     inbox: VecDeque<Received>,
@@ -45,7 +45,7 @@ struct Core {
     heard: Option<Instant>,
     accepted_bytes: u64,
     datagram_bytes: u64,
-    pace: Pace,
+    send_limit: SendLimit,
 }
 
 /// What flowed, for health samples and status lines.
@@ -92,13 +92,13 @@ pub(crate) enum Report {
 pub(crate) struct Wait {
     /// The transport refused a frame: wait until it is writable.
     pub(crate) blocked: bool,
-    /// When [`Shared::handle_timeout`] must be called at the latest.
+    /// When [`SessionCore::handle_timeout`] must be called at the latest.
     pub(crate) deadline: Option<Instant>,
 }
 
-impl Shared {
+impl SessionCore {
     pub(crate) fn new(resume: Resume) -> Self {
-        let core = Core {
+        let state = State {
             resume,
             links: BTreeMap::new(),
             inbox: VecDeque::new(),
@@ -106,10 +106,10 @@ impl Shared {
             heard: None,
             accepted_bytes: 0,
             datagram_bytes: 0,
-            pace: Pace::new(),
+            send_limit: SendLimit::new(),
         };
         Self {
-            core: Mutex::new(core),
+            state: Mutex::new(state),
             transmit: Notify::new(),
             readable: Notify::new(),
             room: Notify::new(),
@@ -122,36 +122,36 @@ impl Shared {
 
     /// Accepts a message as far as the session may hold more.
     pub(crate) fn try_send(&self, payload: Bytes) -> Result<(), SendError> {
-        self.accept(self.core.lock(), payload)
+        self.accept(self.state.lock(), payload)
     }
 
     /// Accepts a message as far as the path is busy with what it has. For those who wait for
     /// [`room`](Self::room).
     pub(crate) fn try_send_paced(&self, payload: Bytes) -> Result<(), SendError> {
-        let mut core = self.core.lock();
-        let limit = core.pace.limit(payload.len());
-        if core.resume.stats().current.is_some() && core.resume.pending_bytes() >= limit {
-            let acknowledged = core.acknowledged();
-            core.pace.held_back(now(), acknowledged);
+        let mut state = self.state.lock();
+        let limit = state.send_limit.limit(payload.len());
+        if state.resume.stats().current.is_some() && state.resume.pending_bytes() >= limit {
+            let acknowledged = state.acknowledged();
+            state.send_limit.held_back(now(), acknowledged);
             return Err(SendError::Full { payload });
         }
-        self.accept(core, payload)
+        self.accept(state, payload)
     }
 
-    fn accept(&self, mut core: MutexGuard<'_, Core>, payload: Bytes) -> Result<(), SendError> {
+    fn accept(&self, mut state: MutexGuard<'_, State>, payload: Bytes) -> Result<(), SendError> {
         let bytes = payload.len() as u64;
-        core.resume.try_send(payload).map_err(send_error)?;
-        core.accepted_bytes += bytes;
-        self.send_now(core);
+        state.resume.try_send(payload).map_err(send_error)?;
+        state.accepted_bytes += bytes;
+        self.send_now(state);
         Ok(())
     }
 
     pub(crate) fn try_send_datagram(&self, payload: Bytes) -> Result<(), SendError> {
         let bytes = payload.len() as u64;
-        let mut core = self.core.lock();
-        core.resume.try_send_datagram(payload).map_err(send_error)?;
-        core.datagram_bytes += bytes;
-        self.send_now(core);
+        let mut state = self.state.lock();
+        state.resume.try_send_datagram(payload).map_err(send_error)?;
+        state.datagram_bytes += bytes;
+        self.send_now(state);
         Ok(())
     }
 
@@ -167,13 +167,13 @@ impl Shared {
 
     /// Takes what arrived next, and gives its credit back to the peer.
     pub(crate) fn take(&self) -> Option<Received> {
-        let mut core = self.core.lock();
-        let received = core.inbox.pop_front()?;
+        let mut state = self.state.lock();
+        let received = state.inbox.pop_front()?;
         if let Received::Message(bytes) = &received {
-            core.resume.consumed(bytes.len());
+            state.resume.consumed(bytes.len());
         }
-        let more = !core.inbox.is_empty();
-        self.send_now(core);
+        let more = !state.inbox.is_empty();
+        self.send_now(state);
         if more {
             self.readable.notify_one();
         }
@@ -181,39 +181,39 @@ impl Shared {
     }
 
     pub(crate) fn finish(&self) {
-        let mut core = self.core.lock();
-        core.resume.finish();
-        self.send_now(core);
+        let mut state = self.state.lock();
+        state.resume.finish();
+        self.send_now(state);
     }
 
     pub(crate) fn is_flushed(&self) -> bool {
-        self.core.lock().resume.is_flushed()
+        self.state.lock().resume.is_flushed()
     }
 
     pub(crate) fn close(&self, code: CloseCode, reason: &str) {
-        let mut core = self.core.lock();
-        core.resume.close(code, reason);
+        let mut state = self.state.lock();
+        state.resume.close(code, reason);
         // Say goodbye on the links while they live.
-        core.flush(now());
-        self.settle(now(), core);
+        state.flush(now());
+        self.settle(now(), state);
     }
 
     /// Ends the session because the peer said goodbye where no link could carry it.
     pub(crate) fn peer_left(&self, reason: &str) {
-        let mut core = self.core.lock();
+        let mut state = self.state.lock();
         let end = SessionEnd::Closed(Closed::peer(CloseCode::GOING_AWAY, reason.to_owned()));
-        core.resume.close(CloseCode::GOING_AWAY, "the peer left");
-        self.end(&mut core, end);
-        self.settle(now(), core);
+        state.resume.close(CloseCode::GOING_AWAY, "the peer left");
+        self.end(&mut state, end);
+        self.settle(now(), state);
     }
 
     /// Ends the session because the peer kept it no longer.
     pub(crate) fn peer_forgot(&self) {
-        let mut core = self.core.lock();
-        let unacknowledged = core.resume.pending_bytes();
-        core.resume.close(CloseCode::GAP, "the peer kept the session no longer");
-        self.end(&mut core, SessionEnd::Expired { why: Expiry::PeerRestarted, unacknowledged });
-        self.settle(now(), core);
+        let mut state = self.state.lock();
+        let unacknowledged = state.resume.pending_bytes();
+        state.resume.close(CloseCode::GAP, "the peer kept the session no longer");
+        self.end(&mut state, SessionEnd::Expired { why: Expiry::PeerRestarted, unacknowledged });
+        self.settle(now(), state);
     }
 
     pub(crate) fn ended(&self) -> watch::Receiver<Option<SessionEnd>> {
@@ -228,26 +228,26 @@ impl Shared {
         generation: Generation,
         link: Arc<dyn Transport>,
     ) -> Result<(), StaleGeneration> {
-        let mut core = self.core.lock();
-        core.resume.attach(now(), generation, link.profile())?;
-        core.links.insert(generation, link);
-        drop(core);
+        let mut state = self.state.lock();
+        state.resume.attach(now(), generation, link.profile())?;
+        state.links.insert(generation, link);
+        drop(state);
         self.transmit.notify_waiters();
         Ok(())
     }
 
     pub(crate) fn traffic(&self) -> Traffic {
         let now = now();
-        let core = self.core.lock();
-        let stats = core.resume.stats();
+        let state = self.state.lock();
+        let stats = state.resume.stats();
         Traffic {
-            accepted_bytes: core.accepted_bytes,
-            datagram_bytes: core.datagram_bytes,
+            accepted_bytes: state.accepted_bytes,
+            datagram_bytes: state.datagram_bytes,
             pending_bytes: stats.pending_bytes,
-            oldest_unacked: core.resume.oldest_unacked_age(now).unwrap_or_default(),
+            oldest_unacked: state.resume.oldest_unacked_age(now).unwrap_or_default(),
             rtt: stats.rtt,
             current: stats.current,
-            heard: core.heard,
+            heard: state.heard,
         }
     }
 
@@ -257,13 +257,13 @@ impl Shared {
     }
 
     pub(crate) fn report(&self) -> Option<Report> {
-        self.core.lock().reports.pop_front()
+        self.state.lock().reports.pop_front()
     }
 
     pub(crate) fn handle_timeout(&self) {
-        let mut core = self.core.lock();
-        core.resume.handle_timeout(now());
-        self.settle(now(), core);
+        let mut state = self.state.lock();
+        state.resume.handle_timeout(now());
+        self.settle(now(), state);
         self.transmit.notify_waiters();
     }
 
@@ -276,47 +276,47 @@ impl Shared {
 
     /// Sends everything that may leave, and says what the pump of `generation` must wait for.
     pub(crate) fn flush(&self, generation: Generation) -> Wait {
-        let mut core = self.core.lock();
-        core.flush(now());
+        let mut state = self.state.lock();
+        state.flush(now());
         Wait {
-            blocked: core.resume.blocked().any(|blocked| blocked == generation),
-            deadline: core.resume.poll_timeout(),
+            blocked: state.resume.blocked().any(|blocked| blocked == generation),
+            deadline: state.resume.poll_timeout(),
         }
     }
 
     pub(crate) fn unblocked(&self, generation: Generation) {
-        self.core.lock().resume.unblocked(generation);
+        self.state.lock().resume.unblocked(generation);
     }
 
     /// Handles one frame. An error has closed the link; the session lives on.
     pub(crate) fn receive(&self, generation: Generation, link: &dyn Transport, inbound: Inbound) {
         let now = now();
-        let mut core = self.core.lock();
-        core.heard = Some(now);
-        if let Err(error) = core.resume.handle_frame(now, generation, inbound.lane, inbound.payload) {
+        let mut state = self.state.lock();
+        state.heard = Some(now);
+        if let Err(error) = state.resume.handle_frame(now, generation, inbound.lane, inbound.payload) {
             tracing::warn!(%generation, %error, "the peer broke the session protocol");
             link.close(CloseCode::PROTOCOL_ERROR, "session protocol");
         }
-        self.settle(now, core);
+        self.settle(now, state);
     }
 
     /// Says that a transport ended and everything it delivered was handled.
     pub(crate) fn link_ended(&self, generation: Generation, closed: Closed) {
-        let mut core = self.core.lock();
-        core.links.remove(&generation);
-        core.resume.detach(now(), generation);
-        core.reports.push_back(Report::LinkEnded(generation, closed));
-        self.settle(now(), core);
+        let mut state = self.state.lock();
+        state.links.remove(&generation);
+        state.resume.detach(now(), generation);
+        state.reports.push_back(Report::LinkEnded(generation, closed));
+        self.settle(now(), state);
         self.reported.notify_one();
     }
 
     /// Sends what may leave in the caller's own task: waking a pump for it would cost more than sealing it does. The
     /// pumps are woken only when there is something new to wait for.
-    fn send_now(&self, mut core: MutexGuard<'_, Core>) {
-        let (deadline, blocked) = core.waits();
-        core.flush(now());
-        let (sooner, more_blocked) = core.waits();
-        drop(core);
+    fn send_now(&self, mut state: MutexGuard<'_, State>) {
+        let (deadline, blocked) = state.waits();
+        state.flush(now());
+        let (sooner, more_blocked) = state.waits();
+        drop(state);
         let rescheduled = sooner.is_some_and(|sooner| deadline.is_none_or(|deadline| sooner < deadline));
         if rescheduled || more_blocked > blocked {
             self.transmit.notify_waiters();
@@ -324,21 +324,21 @@ impl Shared {
     }
 
     /// Hands out what the state has to tell, and wakes whom it concerns.
-    fn settle(&self, now: Instant, mut core: MutexGuard<'_, Core>) {
+    fn settle(&self, now: Instant, mut state: MutexGuard<'_, State>) {
         let (mut arrived, mut reported, mut end) = (false, false, None);
-        while let Some(event) = core.resume.poll_event() {
+        while let Some(event) = state.resume.poll_event() {
             match event {
-                Event::Message(bytes) => core.inbox.push_back(Received::Message(bytes)),
-                Event::Datagram(bytes) => core.inbox.push_back(Received::Datagram(bytes)),
-                Event::PeerFin => core.inbox.push_back(Received::Finished),
+                Event::Message(bytes) => state.inbox.push_back(Received::Message(bytes)),
+                Event::Datagram(bytes) => state.inbox.push_back(Received::Datagram(bytes)),
+                Event::PeerFin => state.inbox.push_back(Received::Finished),
                 Event::Attached { generation, resent_segments } => {
-                    core.pace.moved();
-                    core.reports.push_back(Report::Attached(generation, resent_segments));
+                    state.send_limit.moved();
+                    state.reports.push_back(Report::Attached(generation, resent_segments));
                     reported = true;
                     continue;
                 }
                 Event::Drained { generation } => {
-                    core.reports.push_back(Report::Drained(generation));
+                    state.reports.push_back(Report::Drained(generation));
                     reported = true;
                     continue;
                 }
@@ -350,23 +350,23 @@ impl Shared {
                     end = Some(SessionEnd::Closed(Closed::peer(code, reason)))
                 }
                 Event::RttSample(sample) => {
-                    core.pace.round_trip(now, sample);
+                    state.send_limit.round_trip(now, sample);
                     continue;
                 }
             }
             arrived = true;
         }
-        if core.resume.pending_bytes() == 0 {
-            let acknowledged = core.acknowledged();
-            core.pace.drained(now, acknowledged);
+        if state.resume.pending_bytes() == 0 {
+            let acknowledged = state.acknowledged();
+            state.send_limit.drained(now, acknowledged);
         }
-        let end = end.or_else(|| core.resume.ended().cloned().map(SessionEnd::Closed));
-        if end.is_some_and(|end| self.end(&mut core, end)) {
+        let end = end.or_else(|| state.resume.ended().cloned().map(SessionEnd::Closed));
+        if end.is_some_and(|end| self.end(&mut state, end)) {
             (arrived, reported) = (true, true);
         }
         // After the fin nothing is writable any more; whoever waits for it to be acknowledged is woken too.
-        let room = core.resume.writable() || core.resume.is_flushed() || core.resume.ended().is_some();
-        drop(core);
+        let room = state.resume.writable() || state.resume.is_flushed() || state.resume.ended().is_some();
+        drop(state);
         if arrived {
             self.readable.notify_one();
         }
@@ -379,16 +379,16 @@ impl Shared {
     }
 }
 
-impl Shared {
+impl SessionCore {
     /// Notes how the session ended; the first end wins. Says whether this was it.
-    fn end(&self, core: &mut Core, end: SessionEnd) -> bool {
+    fn end(&self, state: &mut State, end: SessionEnd) -> bool {
         let first = self.ended.send_if_modified(|ended| {
             let first = ended.is_none();
             *ended = ended.take().or(Some(end));
             first
         });
         if first {
-            core.reports.push_back(Report::SessionEnded);
+            state.reports.push_back(Report::SessionEnded);
             self.reported.notify_one();
             self.readable.notify_one();
             self.room.notify_waiters();
@@ -397,7 +397,7 @@ impl Shared {
     }
 }
 
-impl Core {
+impl State {
     /// Payload of the reliable lane that the peer acknowledged.
     fn acknowledged(&self) -> u64 {
         self.accepted_bytes - self.resume.pending_bytes() as u64
