@@ -1,34 +1,37 @@
-//! How much a session takes from its application ahead of what arrived. Sans-IO.
+//! How many bytes a waiting sender may have unacknowledged. Sans-IO.
 //!
-//! The reliable lane is one order: whatever is accepted stands before the echo of the next key. A session that
-//! accepted all it may hold would keep a mebibyte in front of it, which is half a second on a path of 2 MB/s. So a sender that
-//! waits for room is let in only while what is unacknowledged is what the path carries in one round trip and a little
-//! more: enough to keep it busy. Without a path nothing is arriving, and all of the room is there for the outage.
+//! The reliable lane keeps one order, so everything accepted is delivered before the echo of the next key. With all of
+//! a session's mebibyte accepted, that echo waits half a second on a path of 2 MB/s. A sender that waits for room is
+//! therefore let in only up to what the path carries in one round trip, and a little more to keep it busy.
+//! Without a path nothing arrives, and the whole of the session's room is there for the outage.
+//!
+//! The path's speed is measured while somebody is held back: then it is busy all the time. One [`SendLimit`] measures
+//! one path.
 
 use std::time::{Duration, Instant};
 
 use transport_core::resume::ACK_AT;
 
-/// Measures one path at a time.
+/// The limit on the path of this moment.
 #[derive(Debug)]
 pub(crate) struct SendLimit {
     limit: usize,
-    /// What a round trip takes here while nothing waits.
+    /// The ordinary round trip, without a queue of our own.
     base: Option<Duration>,
-    /// Bytes a second, the fastest of late.
+    /// The fastest speed of late, in bytes a second.
     fastest: f64,
-    /// The path may carry much more than was tried.
+    /// Each window was faster than the one before so far: the path may carry much more.
     searching: bool,
-    /// When somebody was last held back.
+    /// When a sender was last held back.
     held: Option<Instant>,
     window: Option<Window>,
 }
 
-/// The path is busy all the while, and somebody has more: what arrives is what it carries.
+/// A measurement under way. The path is busy for as long as it lasts.
 #[derive(Debug)]
 struct Window {
     began: Instant,
-    /// Acknowledged until then, in bytes.
+    /// Bytes acknowledged when it began.
     from: u64,
 }
 
@@ -37,39 +40,39 @@ impl SendLimit {
         Self { limit: START, base: None, fastest: 0.0, searching: true, held: None, window: None }
     }
 
-    /// Another path carries the session: nothing is known of it.
+    /// Starts over: another path carries the session.
     pub(crate) fn moved(&mut self) {
         *self = Self::new();
     }
 
-    /// An answer came, to what was asked so long ago.
+    /// Takes a round trip that a ping measured.
     pub(crate) fn round_trip(&mut self, now: Instant, sample: Duration) {
         let queued = self.held.is_some_and(|held| held + sample >= now);
         self.base = Some(match self.base {
             None => sample,
-            // Our own queue is part of it: only a shorter one is news.
+            // A queue of our own is part of it, so only a shorter one counts.
             Some(base) if queued => base.min(sample),
-            // A path has its ordinary jitter, which the shortest round trip of all would not cover. One that was very late
-            // is not ordinary.
+            // The average covers the path's jitter, which the shortest would not. A sample counts for twice the base
+            // at most, so that one late answer does not move it.
             Some(base) => (base * 3 + sample.min(base * 2)) / 4,
         });
     }
 
-    /// Somebody wants to send and must wait, while so many bytes of this session are acknowledged in all.
+    /// Notes that a sender is held back. `acknowledged`: bytes of this session in all.
     pub(crate) fn held_back(&mut self, now: Instant, acknowledged: u64) {
         self.held = Some(now);
         let window = self.window.get_or_insert(Window { began: now, from: acknowledged });
         let elapsed = now.saturating_duration_since(window.began);
         let bytes = acknowledged.saturating_sub(window.from);
-        // A path that stands still is measured when it moves again.
+        // While nothing is acknowledged the window stays open: the path is measured when it moves again.
         if elapsed >= self.window_length() && bytes > 0 {
             self.window = Some(Window { began: now, from: acknowledged });
             self.measured(bytes, elapsed);
         }
     }
 
-    /// Everything has arrived, so many bytes of this session in all: what follows is the application's speed, until somebody
-    /// waits again.
+    /// Notes that everything sent was acknowledged, which ends the window: from here on the application is the slower
+    /// part. `acknowledged`: bytes of this session in all.
     pub(crate) fn drained(&mut self, now: Instant, acknowledged: u64) {
         let Some(window) = self.window.take() else { return };
         let elapsed = now.saturating_duration_since(window.began);
@@ -93,34 +96,33 @@ impl SendLimit {
         WINDOW.max(self.base.unwrap_or_default())
     }
 
-    /// Bytes that may be unacknowledged before a message of this length waits. A key or its echo does not wait for the
-    /// bulk that is being sent beside it.
+    /// Returns how many bytes may be unacknowledged before a message of this length waits. A small one may go beyond:
+    /// a key or its echo does not wait for bulk beside it.
     pub(crate) fn limit(&self, length: usize) -> usize {
         if length <= SMALL { self.limit + SMALL_AHEAD } else { self.limit }
     }
 }
 
-/// At first: some milliseconds of a path that carries 20 MB/s. A path that carries more is found by doubling.
+/// The limit of an unknown path: 6 ms at 20 MB/s. A faster one is found by doubling.
 const START: usize = 128 * 1024;
-/// What a session holds at most.
+/// The highest limit: what a session holds.
 const MOST: usize = 1024 * 1024;
-/// What may wait beyond one round trip: a sender's task may be late by as much.
+/// Added to a round trip: a sender's task may run this late.
 const AHEAD: Duration = Duration::from_micros(500);
-/// What a person types, and what answers it.
+/// The longest small message: what a person types, and what answers it.
 const SMALL: usize = 512;
-/// Small messages beyond the limit: more of them are bulk.
+/// Bytes by which small messages may exceed the limit; more of them are bulk.
 const SMALL_AHEAD: usize = 16 * 1024;
-/// Above 1, or a path could never show that it carries more.
+/// Factor on the measured speed. Above 1, or a path could never show that it carries more.
 const GAIN: f64 = 1.25;
-/// As long as each try carries more than the one before by [`GAIN`].
+/// The same while each window is faster than the one before by [`GAIN`].
 const SEARCH_GAIN: f64 = 2.0;
-/// What is left of an old speed after a window. A relay lets a burst through at many times the speed that it keeps up:
-/// as long as that were remembered, its queue would be as much longer.
+/// Factor on the fastest speed with each slower window. A relay lets a burst through far above the speed it keeps up;
+/// remembered for long, the burst would make the queue in the relay as much longer.
 const FADE: f64 = 0.5;
-/// The shortest measurement: some acknowledgements on a fast path.
+/// The shortest window: some acknowledgements on a fast path.
 const WINDOW: Duration = Duration::from_millis(10);
-/// The shortest burst that says something about the path: a relay at its limit lets a shorter one through at
-/// any speed.
+/// The shortest burst that is measured: a relay at its limit lets a shorter one through at any speed.
 const BURST: Duration = Duration::from_millis(2);
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use transport_core::{Closed, Inbound};
 
-use crate::link::Link;
+use crate::{entry::Entry, link::Link};
 
 /// What a frame led to.
 #[derive(Debug, Default)]
@@ -49,6 +49,8 @@ impl Outgoing {
 pub(crate) struct Batch {
     /// What to write, then to flush once.
     pub(crate) frames: Vec<Outgoing>,
+    /// Links whose last frame is among them: they have left once it is written.
+    pub(crate) leaving: Vec<Entry>,
     /// Nobody uses the socket any more and everything was said: close it.
     pub(crate) done: bool,
     /// The relay asked for a pause until then.

@@ -149,8 +149,11 @@ impl From<BadJoinLink> for Failure {
 impl From<JoinError> for Failure {
     fn from(error: JoinError) -> Self {
         match error {
+            JoinError::Full => Self::Declined("the session is full, try again later".to_owned()),
             JoinError::HostAbsent => Self::HostAbsent,
+            JoinError::HostRefused { why } => Self::Declined(why.to_string()),
             JoinError::Link(bad) => bad.into(),
+            JoinError::LinkExpired => Self::Expired,
             JoinError::NoPath { explanation } if explanation.refusal() == Some(PAUSED) => Self::Paused,
             JoinError::NoPath { explanation } => Self::NoPath(explanation.to_string()),
             JoinError::Misconfigured(what) => Self::Usage(what),
@@ -254,6 +257,8 @@ Exit codes:
 
 #[cfg(test)]
 mod tests {
+    use negotiator::ByeReason;
+
     use super::*;
 
     #[test]
@@ -293,6 +298,18 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), failures.len());
+    }
+
+    #[test]
+    fn a_host_that_refuses_is_told_apart_from_one_that_is_away() {
+        for (error, code) in [
+            (JoinError::HostAbsent, 77),
+            (JoinError::Full, 80),
+            (JoinError::HostRefused { why: ByeReason::Closed }, 80),
+            (JoinError::LinkExpired, 71),
+        ] {
+            assert_eq!(Failure::from(error).code(), code);
+        }
     }
 
     #[test]

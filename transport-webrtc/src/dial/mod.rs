@@ -214,6 +214,8 @@ impl<'a> Dial<'a> {
                 addresses: local_addresses(),
             };
             tokio::spawn(supervise(link, self.config.clone()));
+        } else {
+            self.shared.leave();
         }
         transport
     }
