@@ -16,6 +16,7 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    sync::watch,
     time::timeout,
 };
 use transport_core::{
@@ -94,6 +95,8 @@ pub struct TcpTransport {
 struct Shared {
     outbound: LaneQueue,
     inbound: LaneQueue,
+    /// Whether the last bytes have left.
+    left: watch::Sender<bool>,
 }
 
 impl TcpTransport {
@@ -108,8 +111,11 @@ impl TcpTransport {
             reliable: lane(Carriage::Native),
             in_flight: QUEUE,
         };
-        let shared =
-            Arc::new(Shared { outbound: LaneQueue::new(&profile), inbound: LaneQueue::new(&profile) });
+        let shared = Arc::new(Shared {
+            outbound: LaneQueue::new(&profile),
+            inbound: LaneQueue::new(&profile),
+            left: watch::Sender::new(false),
+        });
         // A delayed small write is slower, nothing worse.
         let _ = stream.set_nodelay(true);
         let (from, to) = stream.into_split();
@@ -142,7 +148,12 @@ impl Transport for TcpTransport {
     }
 
     async fn closed(&self) -> Closed {
-        self.shared.inbound.closed().await
+        let closed = self.shared.inbound.closed().await;
+        if closed.initiator == Initiator::Local {
+            // The sender lives in `self`.
+            let _ = self.shared.left.subscribe().wait_for(|left| *left).await;
+        }
+        closed
     }
 
     fn stats(&self) -> Stats {
@@ -229,6 +240,7 @@ impl Shared {
         // Only the datagram lane may count what never left.
         while self.outbound.try_pop(Lane::Reliable).is_some() {}
         self.outbound.clear();
+        self.left.send_replace(true);
     }
 
     /// Sends until the queue has ended and is empty, then says goodbye.

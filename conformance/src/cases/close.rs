@@ -257,7 +257,7 @@ async fn after_closed_a_drop_cuts_nothing_off(ctx: &Ctx) -> Result<()> {
         let closed = within(STEP_LIMIT, "the last bytes", near.closed()).await?;
         drop(near);
         is(&closed, Initiator::Local, CloseCode::NORMAL, "flushed")?;
-        Ok(sent)
+        Ok::<_, Failure>(sent)
     };
     let (sent, read) = tokio::join!(writer, reader);
     let ((rest, closed), sent) = (read?, sent?);

@@ -1,8 +1,11 @@
-//! What a session's handle, its link pumps and its driver share: the resume state and the way to
-//! wake one another. All decisions are the state's own; this moves bytes between it and the links.
+//! The core of a session: what the application's handle, the link pumps and the driver share.
+//!
+//! It holds the resume state and wakes each of the three when something concerns it. The state decides; this moves
+//! bytes between it and the links.
+
+mod state;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,12 +15,12 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, futures::Notified, watch};
 use transport_core::{
     CloseCode, Closed, Generation, Inbound, Refusal, Refused, Transport,
-    resume::{Event, Expiry, Resume, StaleGeneration, Transmit},
+    resume::{Expiry, Resume, StaleGeneration},
 };
 
+use self::state::{State, Told};
 use crate::{
     error::{SendError, SessionEnd},
-    send_limit::SendLimit,
     session::Received,
 };
 
@@ -34,18 +37,6 @@ pub(crate) struct SessionCore {
     /// Something was reported to the driver.
     reported: Notify,
     ended: watch::Sender<Option<SessionEnd>>,
-}
-
-#[derive(Debug)]
-struct State {
-    resume: Resume,
-    links: BTreeMap<Generation, Arc<dyn Transport>>,
-    inbox: VecDeque<Received>,
-    reports: VecDeque<Report>,
-    heard: Option<Instant>,
-    accepted_bytes: u64,
-    datagram_bytes: u64,
-    send_limit: SendLimit,
 }
 
 /// What flowed, for health samples and status lines.
@@ -98,18 +89,8 @@ pub(crate) struct Wait {
 
 impl SessionCore {
     pub(crate) fn new(resume: Resume) -> Self {
-        let state = State {
-            resume,
-            links: BTreeMap::new(),
-            inbox: VecDeque::new(),
-            reports: VecDeque::new(),
-            heard: None,
-            accepted_bytes: 0,
-            datagram_bytes: 0,
-            send_limit: SendLimit::new(),
-        };
         Self {
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(resume)),
             transmit: Notify::new(),
             readable: Notify::new(),
             room: Notify::new(),
@@ -325,41 +306,7 @@ impl SessionCore {
 
     /// Hands out what the state has to tell, and wakes whom it concerns.
     fn settle(&self, now: Instant, mut state: MutexGuard<'_, State>) {
-        let (mut arrived, mut reported, mut end) = (false, false, None);
-        while let Some(event) = state.resume.poll_event() {
-            match event {
-                Event::Message(bytes) => state.inbox.push_back(Received::Message(bytes)),
-                Event::Datagram(bytes) => state.inbox.push_back(Received::Datagram(bytes)),
-                Event::PeerFin => state.inbox.push_back(Received::Finished),
-                Event::Attached { generation, resent_segments } => {
-                    state.send_limit.moved();
-                    state.reports.push_back(Report::Attached(generation, resent_segments));
-                    reported = true;
-                    continue;
-                }
-                Event::Drained { generation } => {
-                    state.reports.push_back(Report::Drained(generation));
-                    reported = true;
-                    continue;
-                }
-                Event::Expired { why, unacknowledged } => {
-                    end = Some(SessionEnd::Expired { why, unacknowledged });
-                }
-                Event::Gap { from, to } => end = Some(SessionEnd::Gap { from, to }),
-                Event::PeerClosed { code, reason } => {
-                    end = Some(SessionEnd::Closed(Closed::peer(code, reason)))
-                }
-                Event::RttSample(sample) => {
-                    state.send_limit.round_trip(now, sample);
-                    continue;
-                }
-            }
-            arrived = true;
-        }
-        if state.resume.pending_bytes() == 0 {
-            let acknowledged = state.acknowledged();
-            state.send_limit.drained(now, acknowledged);
-        }
+        let Told { mut arrived, mut reported, end } = state.take_events(now);
         let end = end.or_else(|| state.resume.ended().cloned().map(SessionEnd::Closed));
         if end.is_some_and(|end| self.end(&mut state, end)) {
             (arrived, reported) = (true, true);
@@ -394,34 +341,6 @@ impl SessionCore {
             self.room.notify_waiters();
         }
         first
-    }
-}
-
-impl State {
-    /// Payload of the reliable lane that the peer acknowledged.
-    fn acknowledged(&self) -> u64 {
-        self.accepted_bytes - self.resume.pending_bytes() as u64
-    }
-
-    /// What pumps wait for: the next deadline, and so many links to be writable.
-    fn waits(&self) -> (Option<Instant>, usize) {
-        (self.resume.poll_timeout(), self.resume.blocked().count())
-    }
-
-    /// Sends what may leave. A frame that a link refuses goes back; the link's pump finds out why.
-    fn flush(&mut self, now: Instant) {
-        while let Some(Transmit { generation, lane, payload }) = self.resume.poll_transmit(now) {
-            let Some(link) = self.links.get(&generation) else {
-                self.resume.detach(now, generation);
-                continue;
-            };
-            if let Err(Refused { payload, why }) = link.try_send(lane, payload) {
-                if matches!(why, Refusal::TooLarge { .. } | Refusal::Empty) {
-                    link.close(CloseCode::INTERNAL, "a frame does not fit its own profile");
-                }
-                self.resume.unsend(Transmit { generation, lane, payload });
-            }
-        }
     }
 }
 
