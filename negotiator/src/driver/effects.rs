@@ -1,6 +1,10 @@
 //! What a session's judge can have done: dials, links, words to the peer, events, the state that `explain()` reads.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant as StdInstant, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Instant as StdInstant, SystemTime},
+};
 
 use tokio::{
     sync::{broadcast, watch},

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::policy::{Override, Reason};
+
 /// Why a peer says goodbye, or does not let somebody in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -74,8 +76,6 @@ macro_rules! word {
         }
     };
 }
-
-use crate::policy::{Override, Reason};
 
 fn reason(code: &str) -> Option<Reason> {
     Reason::ALL.iter().find(|reason| reason.code() == code).copied()
