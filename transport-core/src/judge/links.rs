@@ -128,6 +128,7 @@ mod tests {
 
     const WEBRTC: TransportId = TransportId::from_static("webrtc");
 
+    #[expect(clippy::disallowed_methods, reason = "an anchor for a hand-driven clock")]
     fn two() -> (Links, Instant) {
         let (mut links, now) = (Links::default(), Instant::now());
         links.opened(Generation(1), WEBRTC);

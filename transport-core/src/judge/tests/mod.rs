@@ -1,4 +1,5 @@
 //! Judges of both sides on a hand-driven clock.
+#![expect(clippy::disallowed_methods, reason = "an anchor for a hand-driven clock")]
 
 mod follow;
 mod lead;
