@@ -15,11 +15,14 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod dev;
+pub mod kill_switch;
+pub mod limit;
 pub mod listen;
 pub mod relay;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+mod upgrade;
 
 pub use control::ControlPlane;
 pub use dev::{Dev, DevConfig};

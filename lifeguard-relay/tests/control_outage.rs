@@ -17,7 +17,8 @@ use control_support::{
 };
 use futures::StreamExt;
 use lifeguard_relay::{
-    control::{ControlConfig, Verb},
+    control::ControlConfig,
+    kill_switch::Verb,
     store::{Bucket, Counted, Flusher, RedisStore, Store, StoreError},
 };
 use relay_support::{Client, hello};

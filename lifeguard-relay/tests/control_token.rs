@@ -20,7 +20,8 @@ use control_support::{
     plane::{Person, Plane},
 };
 use lifeguard_relay::{
-    control::{AutoPauseConfig, ControlConfig, Mode, Secret, Stage, Verb},
+    control::{AutoPauseConfig, ControlConfig, Mode, Secret, Stage},
+    kill_switch::Verb,
     store::{Bucket, Counted},
 };
 use serde_json::{Value, json};

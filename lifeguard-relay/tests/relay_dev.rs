@@ -11,7 +11,7 @@ use beach_lifeguard_client::{
     control::Control,
     membership::{Member, Purpose, Verifier},
 };
-use lifeguard_relay::{Dev, DevConfig, control::Verb};
+use lifeguard_relay::{Dev, DevConfig, kill_switch::Verb};
 use relay_support::{Client, hello};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;

@@ -9,7 +9,7 @@ use beach_lifeguard_client::{
     membership::Verifier,
 };
 use bytes::Bytes;
-use lifeguard_relay::{Dev, DevConfig, control::Verb};
+use lifeguard_relay::{Dev, DevConfig, kill_switch::Verb};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

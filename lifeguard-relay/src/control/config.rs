@@ -4,6 +4,9 @@ use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use url::{Host, Url};
 
+/// Who signs tokens, unless told otherwise: control plane and relay must say the same.
+pub const DEFAULT_ISSUER: &str = "beach-lifeguard";
+
 /// How the control plane mints.
 ///
 /// # Defaults
@@ -11,7 +14,7 @@ use url::{Host, Url};
 /// Each field names its own; `FALLBACK_*` are the deployed control plane's names.
 #[derive(Debug, Clone)]
 pub struct ControlConfig {
-    /// The name tokens are signed in. Default `beach-control`.
+    /// The name tokens are signed in. Default [`DEFAULT_ISSUER`].
     pub issuer: String,
     /// The relay named in token responses, `wss://…/v2/ws`. Default: none, the client derives it from the
     /// control plane's address.
@@ -49,6 +52,7 @@ pub struct ControlConfig {
 
 /// What is allowed for convenience.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// Deployed v1 clients get a token for a session that is known, without an entitlement;
     /// `BEACH_DEV_ENABLE_FALLBACK_WS=1` is honoured; keys of an identity provider may come over plain HTTP.
@@ -74,6 +78,7 @@ pub struct RolloutConfig {
 
 /// How far the roll-out is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Stage {
     /// Only the cohorts of those who build it.
     Dogfood,
@@ -132,6 +137,25 @@ pub struct TurnConfig {
     pub external_ip: Option<String>,
 }
 
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Development => "development",
+            Self::Production => "production",
+        })
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dogfood => "dogfood",
+            Self::Limited => "limited",
+            Self::General => "general",
+        })
+    }
+}
+
 impl FromStr for Mode {
     type Err = UnknownName;
 
@@ -165,7 +189,7 @@ pub struct UnknownName;
 impl Default for ControlConfig {
     fn default() -> Self {
         Self {
-            issuer: "beach-control".to_owned(),
+            issuer: DEFAULT_ISSUER.to_owned(),
             relay_url: None,
             mode: Mode::Production,
             fallback_ws_enabled: false,
@@ -351,6 +375,7 @@ impl fmt::Debug for Secret {
 /// A setting that cannot work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("control plane: {field} {rule}")]
+#[non_exhaustive]
 pub struct ConfigError {
     /// The field or variable.
     pub field: &'static str,
@@ -363,3 +388,6 @@ impl ConfigError {
         Self { field, rule }
     }
 }
+
+/// How long the store may take. Beyond it, what the outage table says stands.
+pub(super) const STORE_DEADLINE: Duration = Duration::from_secs(2);

@@ -20,11 +20,10 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    ControlPlane, STORE_DEADLINE,
-    config::Mode,
+    config::{Mode, STORE_DEADLINE},
     entitlement::Unentitled,
+    plane::ControlPlane,
     refusal::{Refused, RefusedV1},
-    rollout::cohort_name,
 };
 use crate::store::Counted;
 
@@ -159,7 +158,7 @@ impl ControlPlane {
     async fn mint(&self, Body { request, access }: Body, wire: Wire) -> Result<Minted, Denied> {
         let inner = &self.0;
         let session = Uuid::parse_str(&request.session_id).map_err(|_| Reason::InvalidSessionId)?;
-        let cohort = cohort_name(&request.cohort_id).ok_or(Reason::InvalidRequest)?;
+        let cohort = inner.config.cohort(&request.cohort_id).ok_or(Reason::InvalidRequest)?;
         if inner.kill_switch.pauses_minting(cohort) {
             return Err(Reason::FallbackPaused.into());
         }
@@ -179,8 +178,8 @@ impl ControlPlane {
                 (Uuid::new_v4(), Role::Viewer)
             }
         };
-        let counts = self.count(cohort, Counted::Activation(session)).await;
-        let hint = self.guard(cohort, counts).await;
+        let counts = inner.guardrail.count(cohort, Counted::Activation(session)).await;
+        let hint = inner.guardrail.judge(cohort, counts).await;
         let bits = FeatureBits { telemetry_enabled: request.telemetry_opt_in, fallback_authorized: true };
         let (token, expires_at) = self.sign(session, peer, role, access, cohort, bits)?;
         Ok(Minted { cohort: cohort.to_owned(), token, expires_at, hint, bits })

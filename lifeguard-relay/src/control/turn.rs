@@ -20,9 +20,9 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use super::{
-    ControlPlane,
     config::{Secret, TurnConfig},
     entitlement::Unentitled,
+    plane::ControlPlane,
     refusal::Refused,
 };
 

@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use lifeguard_relay::{Dev, DevConfig, control::Verb};
+use lifeguard_relay::{Dev, DevConfig, kill_switch::Verb};
 use program::{End, Program, Running, lives, read_when_there, run, until};
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 use tempfile::TempDir;

@@ -9,16 +9,16 @@ use std::{
 use beach_lifeguard_client::{CloseCode, control::Control};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{handle::Order, inbound::Inbound};
+use super::{ending::Order, inbound::Inbound};
 
 /// Whether the sender is held, and since when without a break.
 #[derive(Debug, Default)]
-pub(super) struct Hold {
+pub(super) struct Throttle {
     wait: Option<Pin<Box<Sleep>>>,
     since: Option<Instant>,
 }
 
-impl Hold {
+impl Throttle {
     /// Lets the sender pay for what it has sent; to be asked before each read. Ready when it may be read from, or
     /// with the order to cut it because it keeps pushing against its limit.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, inbound: &mut Inbound) -> Poll<Option<Order>> {
@@ -38,10 +38,10 @@ impl Hold {
             if since.elapsed() >= inbound.patience() {
                 return Poll::Ready(Some(Order::new(CloseCode::RATE_LIMITED, "rate_limited")));
             }
-            self.wait = Some(Box::pin(sleep(wait.min(MAX_HOLD))));
+            self.wait = Some(Box::pin(sleep(wait.min(MAX_WAIT))));
         }
     }
 }
 
 /// A held sender is asked again after this, so that a limit that was raised takes effect.
-const MAX_HOLD: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);

@@ -1,4 +1,5 @@
-//! How many connections there may be: in all, from one address, and of strangers.
+//! How many connections there may be: in all, from one address, and of strangers, who have not proven who they
+//! are.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,19 +11,21 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::{relay::network_of, telemetry::metrics::Metrics};
+use super::network::network_of;
+use crate::telemetry::metrics::Metrics;
 
 /// The caps. Addresses are counted by network: one IPv4 address or one IPv6 /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Caps {
     /// Connections in all. Default 20,000: twice the ten thousand idle sessions the relay is sized for.
     pub connections: usize,
     /// Connections from one address. Default 512: an office behind one NAT.
     pub per_address: usize,
     /// Connections in all that have not proven who they are. Default 512.
-    pub transient: usize,
+    pub strangers: usize,
     /// The same from one address. Default 8.
-    pub transient_per_address: usize,
+    pub strangers_per_address: usize,
     /// Leaves loopback addresses out of the two per-address caps: a proxy or a test on this machine
     /// speaks for many. Default on.
     pub exempt_loopback: bool,
@@ -33,8 +36,8 @@ impl Default for Caps {
         Self {
             connections: 20_000,
             per_address: 512,
-            transient: 512,
-            transient_per_address: 8,
+            strangers: 512,
+            strangers_per_address: 8,
             exempt_loopback: true,
         }
     }
@@ -42,29 +45,30 @@ impl Default for Caps {
 
 /// Which cap turned a connection away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Refused {
+#[non_exhaustive]
+pub enum CapReached {
     /// Too many from that address.
     Address,
     /// Too many in all.
     Connections,
     /// Too many strangers, none of them old enough to make room.
-    Transient,
+    Strangers,
 }
 
-impl Refused {
+impl CapReached {
     /// Its name in metrics.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Address => "address",
             Self::Connections => "connections",
-            Self::Transient => "strangers",
+            Self::Strangers => "strangers",
         }
     }
 }
 
-/// Counts connections and turns away what is too many.
+/// The open connections of a listener, capped.
 #[derive(Debug)]
-pub struct Gate {
+pub struct Connections {
     caps: Caps,
     metrics: Option<Arc<Metrics>>,
     state: Mutex<State>,
@@ -75,7 +79,7 @@ struct State {
     connections: usize,
     addresses: HashMap<IpAddr, Count>,
     /// Strangers, oldest first.
-    transients: BTreeMap<u64, Stranger>,
+    strangers: BTreeMap<u64, Waiting>,
     next: u64,
     refused: u64,
 }
@@ -83,40 +87,40 @@ struct State {
 #[derive(Debug, Default, Clone, Copy)]
 struct Count {
     connections: usize,
-    transients: usize,
+    strangers: usize,
 }
 
 #[derive(Debug)]
-struct Stranger {
+struct Waiting {
     since: Instant,
     evict: Arc<Notify>,
 }
 
-impl Gate {
-    /// Makes a gate that everybody may still pass.
+impl Connections {
+    /// Starts with none.
     pub fn new(caps: Caps) -> Arc<Self> {
         Arc::new(Self { caps, metrics: None, state: Mutex::default() })
     }
 
-    /// As [`new`](Self::new), and counts whom it turns away.
+    /// As [`new`](Self::new), and counts what is turned away in `metrics`.
     pub fn counting(caps: Caps, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self { caps, metrics: Some(metrics), state: Mutex::default() })
     }
 
-    /// Lets one connection in, as a stranger. `exempt` leaves out the caps per address. When strangers are too many in all, the oldest of them makes
-    /// room: an honest client is one for milliseconds.
+    /// Opens one connection, of a stranger. `exempt` leaves out the caps per address. When strangers are too many
+    /// in all, the oldest of them makes room: an honest client is one for milliseconds.
     ///
     /// # Errors
     ///
     /// The cap that stands against it.
-    pub(crate) fn enter(
+    pub(crate) fn admit(
         self: &Arc<Self>,
         address: IpAddr,
         exempt: bool,
-    ) -> Result<(Seat, Transient), Refused> {
+    ) -> Result<(OpenConnection, Stranger), CapReached> {
         let network = network_of(address);
         let mut state = self.state.lock();
-        match self.may_enter(&state, network, exempt) {
+        match self.may_open(&state, network, exempt) {
             Err(refused) => {
                 state.refused += 1;
                 if let Some(metrics) = &self.metrics {
@@ -125,32 +129,32 @@ impl Gate {
                 Err(refused)
             }
             Ok(()) => {
-                while state.transients.len() >= self.caps.transient {
-                    let Some((_, oldest)) = state.transients.pop_first() else { break };
+                while state.strangers.len() >= self.caps.strangers {
+                    let Some((_, oldest)) = state.strangers.pop_first() else { break };
                     oldest.evict.notify_one();
                 }
                 let id = state.next;
                 state.next += 1;
                 let evict = Arc::new(Notify::new());
-                state.transients.insert(id, Stranger { since: Instant::now(), evict: evict.clone() });
+                state.strangers.insert(id, Waiting { since: Instant::now(), evict: evict.clone() });
                 state.connections += 1;
                 let count = state.addresses.entry(network).or_default();
                 count.connections += 1;
-                count.transients += 1;
-                let seat = Seat { gate: self.clone(), network };
-                Ok((seat, Transient { gate: self.clone(), network, id, evict }))
+                count.strangers += 1;
+                let open = OpenConnection { all: self.clone(), network };
+                Ok((open, Stranger { all: self.clone(), network, id, evict }))
             }
         }
     }
 
     /// Connections that are open.
-    pub fn connections(&self) -> usize {
+    pub fn open(&self) -> usize {
         self.state.lock().connections
     }
 
     /// Connections that have not proven who they are.
-    pub fn transients(&self) -> usize {
-        self.state.lock().transients.len()
+    pub fn strangers(&self) -> usize {
+        self.state.lock().strangers.len()
     }
 
     /// Connections turned away since the start.
@@ -158,23 +162,23 @@ impl Gate {
         self.state.lock().refused
     }
 
-    fn may_enter(&self, state: &State, network: IpAddr, exempt: bool) -> Result<(), Refused> {
+    fn may_open(&self, state: &State, network: IpAddr, exempt: bool) -> Result<(), CapReached> {
         if state.connections >= self.caps.connections {
-            return Err(Refused::Connections);
+            return Err(CapReached::Connections);
         }
         let exempt = exempt || (self.caps.exempt_loopback && network.is_loopback());
         if !exempt {
             let count = state.addresses.get(&network).copied().unwrap_or_default();
             if count.connections >= self.caps.per_address
-                || count.transients >= self.caps.transient_per_address
+                || count.strangers >= self.caps.strangers_per_address
             {
-                return Err(Refused::Address);
+                return Err(CapReached::Address);
             }
         }
-        if state.transients.len() >= self.caps.transient {
-            let oldest = state.transients.first_key_value();
-            if oldest.is_none_or(|(_, stranger)| stranger.since.elapsed() < TRANSIENT_GRACE) {
-                return Err(Refused::Transient);
+        if state.strangers.len() >= self.caps.strangers {
+            let oldest = state.strangers.first_key_value();
+            if oldest.is_none_or(|(_, stranger)| stranger.since.elapsed() < STRANGER_GRACE) {
+                return Err(CapReached::Strangers);
             }
         }
         Ok(())
@@ -184,7 +188,7 @@ impl Gate {
         let state = &mut *self.state.lock();
         let mut count = state.addresses.remove(&network).unwrap_or_default();
         subtract(state, &mut count);
-        if count.connections > 0 || count.transients > 0 {
+        if count.connections > 0 || count.strangers > 0 {
             state.addresses.insert(network, count);
         }
     }
@@ -192,14 +196,14 @@ impl Gate {
 
 /// A connection's place, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    gate: Arc<Gate>,
+pub(crate) struct OpenConnection {
+    all: Arc<Connections>,
     network: IpAddr,
 }
 
-impl Drop for Seat {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.gate.leave(self.network, |state, count| {
+        self.all.leave(self.network, |state, count| {
             state.connections -= 1;
             count.connections -= 1;
         });
@@ -208,14 +212,14 @@ impl Drop for Seat {
 
 /// A stranger's place, given back when dropped: on admission, or at the end.
 #[derive(Debug)]
-pub(crate) struct Transient {
-    gate: Arc<Gate>,
+pub(crate) struct Stranger {
+    all: Arc<Connections>,
     network: IpAddr,
     id: u64,
     evict: Arc<Notify>,
 }
 
-impl Transient {
+impl Stranger {
     /// Waits until this stranger must make room for others.
     ///
     /// # Cancel safety
@@ -228,17 +232,17 @@ impl Transient {
     }
 }
 
-impl Drop for Transient {
+impl Drop for Stranger {
     fn drop(&mut self) {
-        self.gate.leave(self.network, |state, count| {
-            state.transients.remove(&self.id);
-            count.transients -= 1;
+        self.all.leave(self.network, |state, count| {
+            state.strangers.remove(&self.id);
+            count.strangers -= 1;
         });
     }
 }
 
 /// A stranger is not evicted before this: an honest one is done by then on any network that works.
-const TRANSIENT_GRACE: Duration = Duration::from_millis(250);
+const STRANGER_GRACE: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
@@ -247,8 +251,8 @@ mod tests {
     const CAPS: Caps = Caps {
         connections: 4,
         per_address: 3,
-        transient: 3,
-        transient_per_address: 2,
+        strangers: 3,
+        strangers_per_address: 2,
         exempt_loopback: true,
     };
 
@@ -259,44 +263,44 @@ mod tests {
     #[test]
     fn each_cap_refuses_with_its_own_reason() {
         let metrics = Arc::new(Metrics::new());
-        let gate = Gate::counting(CAPS, metrics.clone());
-        let a = [gate.enter(address(1), false).unwrap(), gate.enter(address(1), false).unwrap()];
-        assert_eq!(gate.enter(address(1), false).unwrap_err(), Refused::Address);
-        let b = gate.enter(address(2), false).unwrap();
-        assert_eq!(gate.enter(address(3), false).unwrap_err(), Refused::Transient);
+        let all = Connections::counting(CAPS, metrics.clone());
+        let a = [all.admit(address(1), false).unwrap(), all.admit(address(1), false).unwrap()];
+        assert_eq!(all.admit(address(1), false).unwrap_err(), CapReached::Address);
+        let b = all.admit(address(2), false).unwrap();
+        assert_eq!(all.admit(address(3), false).unwrap_err(), CapReached::Strangers);
         // Admitted: no strangers any more, but still connections.
-        let [(seat, stranger), (other, another)] = a;
+        let [(open, stranger), (other, another)] = a;
         drop((stranger, another));
-        let c = gate.enter(address(3), false).unwrap();
-        assert_eq!(gate.enter(address(4), false).unwrap_err(), Refused::Connections);
-        drop((seat, other, b, c));
-        assert_eq!((gate.connections(), gate.transients(), gate.refused()), (0, 0, 3));
+        let c = all.admit(address(3), false).unwrap();
+        assert_eq!(all.admit(address(4), false).unwrap_err(), CapReached::Connections);
+        drop((open, other, b, c));
+        assert_eq!((all.open(), all.strangers(), all.refused()), (0, 0, 3));
         for cap in ["address", "connections", "strangers"] {
             assert_eq!(metrics.read("beach_lifeguard_connections_refused", &[cap]), 1, "{cap}");
         }
-        assert!(gate.state.lock().addresses.is_empty());
+        assert!(all.state.lock().addresses.is_empty());
     }
 
     #[test]
     fn loopback_is_spared_the_caps_per_address_only() {
-        let gate = Gate::new(CAPS);
+        let all = Connections::new(CAPS);
         let local: IpAddr = [127, 0, 0, 1].into();
-        let _held: Vec<_> = (0..3).map(|_| gate.enter(local, false).unwrap()).collect();
-        assert_eq!(gate.enter(local, false).unwrap_err(), Refused::Transient);
+        let _held: Vec<_> = (0..3).map(|_| all.admit(local, false).unwrap()).collect();
+        assert_eq!(all.admit(local, false).unwrap_err(), CapReached::Strangers);
     }
 
     #[tokio::test]
     async fn the_oldest_stranger_makes_room() {
-        let gate = Gate::new(Caps { connections: 100, ..CAPS });
-        let old: Vec<_> = (0..3).map(|n| gate.enter(address(n), false).unwrap()).collect();
-        for stranger in gate.state.lock().transients.values_mut() {
-            stranger.since -= TRANSIENT_GRACE;
+        let all = Connections::new(Caps { connections: 100, ..CAPS });
+        let old: Vec<_> = (0..3).map(|n| all.admit(address(n), false).unwrap()).collect();
+        for stranger in all.state.lock().strangers.values_mut() {
+            stranger.since -= STRANGER_GRACE;
         }
-        let _new = gate.enter(address(9), false).unwrap();
+        let _new = all.admit(address(9), false).unwrap();
         old[0].1.evicted().await;
         // It stays evicted, whoever asks, and is counted off only once.
         old[0].1.evicted().await;
         drop(old);
-        assert_eq!((gate.connections(), gate.transients()), (1, 1));
+        assert_eq!((all.open(), all.strangers()), (1, 1));
     }
 }

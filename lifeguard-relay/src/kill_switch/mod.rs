@@ -1,7 +1,7 @@
 //! The operator's emergency stop: live state, for everybody or for one cohort, effective within seconds on
 //! every node.
 
-mod order;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::order::{Audit, Pause, SwitchState, Verb};
+pub use self::state::{Audit, Pause, SwitchState, Verb};
 use crate::{
     store::{Store, StoreError},
     telemetry::metrics::Metrics,

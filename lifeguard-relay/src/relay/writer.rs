@@ -20,7 +20,7 @@ use crate::listen::Socket;
 
 /// A socket and what waits for it.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub(crate) struct Writer {
     pub(super) outbound: Outbound,
     /// `None` before the peer is served, after it was told goodbye, and when another data path writes for it.
     socket: Option<Box<Socket>>,
@@ -68,7 +68,7 @@ impl Piece {
     }
 }
 
-impl Port {
+impl Writer {
     pub(crate) fn new(outbound: Outbound) -> Self {
         Self { outbound, socket: None, writing: VecDeque::new(), written: 0, state: State::Open }
     }
@@ -224,5 +224,5 @@ impl From<Outgoing> for Piece {
 
 /// Frames of one write.
 const PIECES: usize = 32;
-/// Places an idle port keeps.
+/// Places an idle writer keeps.
 const PIECES_KEPT: usize = 4;

@@ -24,7 +24,7 @@ use crate::telemetry::metrics::Metrics;
 
 /// Every room of this node. Clones share them.
 #[derive(Clone)]
-pub(in crate::control) struct Rooms(Arc<Inner>);
+pub(super) struct Rooms(Arc<Inner>);
 
 struct Inner {
     rooms: Mutex<HashMap<Uuid, Room>>,
@@ -93,11 +93,11 @@ pub(super) struct Presence {
 pub(super) struct RoomFull;
 
 impl Rooms {
-    pub(in crate::control) fn new(metrics: Arc<Metrics>, stop: CancellationToken) -> Self {
+    pub(super) fn new(metrics: Arc<Metrics>, stop: CancellationToken) -> Self {
         Self(Arc::new(Inner { rooms: Mutex::default(), metrics, tasks: TaskTracker::new(), stop }))
     }
 
-    pub(in crate::control) fn tasks(&self) -> &TaskTracker {
+    pub(super) fn tasks(&self) -> &TaskTracker {
         &self.0.tasks
     }
 
@@ -107,7 +107,7 @@ impl Rooms {
 
     /// What the members of a session have proven to know, while its host is among them: what the store said once,
     /// whatever has become of the store since.
-    pub(in crate::control) fn verifier(&self, session: Uuid) -> Option<Verifier> {
+    pub(super) fn verifier(&self, session: Uuid) -> Option<Verifier> {
         let rooms = self.0.rooms.lock();
         let room = rooms.get(&session)?;
         room.members.values().any(|member| member.role == Role::Host).then(|| room.verifier.clone())

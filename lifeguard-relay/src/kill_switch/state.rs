@@ -11,6 +11,7 @@ use uuid::Uuid;
 /// What the operator orders. Each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Verb {
     /// No new tokens. Who holds one may still come in.
     PauseMinting,
