@@ -28,7 +28,8 @@ pub(crate) struct AdminArgs {
 pub(crate) struct ScopeArgs {
     #[command(flatten)]
     admin: AdminArgs,
-    /// Only this cohort of the deployment. Without it, everybody.
+    /// Only this cohort of the deployment: one that is configured, or `public`, which is everybody else. Without
+    /// it, everybody.
     #[arg(long)]
     cohort: Option<String>,
     /// Why, for the audit trail.

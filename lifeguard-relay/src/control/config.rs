@@ -13,6 +13,7 @@ pub const DEFAULT_ISSUER: &str = "beach-lifeguard";
 ///
 /// Each field names its own; `FALLBACK_*` are the deployed control plane's names.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ControlConfig {
     /// The name tokens are signed in. Default [`DEFAULT_ISSUER`].
     pub issuer: String,
@@ -64,6 +65,7 @@ pub enum Mode {
 
 /// To whom the fallback is rolled out, one stage after the other.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RolloutConfig {
     /// How far it is. Default general. `FALLBACK_ROLLOUT_STAGE`.
     pub stage: Stage,
@@ -91,6 +93,7 @@ pub enum Stage {
 
 /// When minting pauses by itself, until an operator resumes it.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct AutoPauseConfig {
     /// Share of a cohort's sessions in an hour at which the cohort is paused, 0 to 1; well above the soft
     /// threshold, since it closes the exit. `FALLBACK_AUTO_PAUSE_RATIO`.
@@ -102,6 +105,7 @@ pub struct AutoPauseConfig {
 
 /// Who may use the fallback: proofs are JWTs (ES256) of an identity provider.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct EntitlementConfig {
     /// Whether a proof is needed. Default false. `FALLBACK_REQUIRE_OIDC`.
     pub required: bool,
@@ -119,6 +123,7 @@ pub struct EntitlementConfig {
 
 /// TURN servers and the secret shared with them (TURN REST credentials).
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct TurnConfig {
     /// `turn:` and `turns:` URLs; empty for none. `BEACH_GATE_TURN_URLS`, separated by commas.
     pub urls: Vec<String>,

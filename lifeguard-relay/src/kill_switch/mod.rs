@@ -125,6 +125,7 @@ impl KillSwitch {
         by: &str,
         reason: &str,
     ) -> Result<(), StoreError> {
+        let cohort = cohort.map(str::trim);
         let order = Audit::now(cohort, verb, by, reason);
         if verb.is_some() && cohort.is_some_and(|cohort| !self.0.state.borrow().has_room_for(cohort)) {
             return Err(StoreError::Full);
