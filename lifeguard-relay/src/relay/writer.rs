@@ -125,7 +125,7 @@ impl Writer {
                 self.written += sent as u64;
                 let (rest, messages) = run.after(sent);
                 if !rest.is_empty() {
-                    self.outbound.hold(rest.len());
+                    self.outbound.add_unflushed(rest.len());
                     self.writing.push_back(Piece { head: None, payload: rest, sent: 0 });
                 }
                 self.queue_all(messages, reliable)
