@@ -60,8 +60,8 @@ impl Host {
     #[cfg(feature = "webrtc")]
     pub async fn share_with_access(config: HostConfig, access: Access) -> Result<Self, ShareError> {
         let address = parse_control_plane(&config.control_plane)?;
-        let standard = crate::standard::ControlPlane::new(address, config.network.clone());
-        Self::meeting_at(config, access, Arc::new(standard)).await
+        let rendezvous = crate::control_plane::ControlPlaneRendezvous::new(address, config.network.clone());
+        Self::meeting_at(config, access, Arc::new(rendezvous)).await
     }
 
     /// Shares a new session, meeting viewers and connecting as `rendezvous` says.
@@ -94,7 +94,7 @@ impl Host {
         inside(&exchange).await?;
         // Only now is the session known to whoever admits.
         let missing = rendezvous.prepare(&seat).await.into();
-        let mut ways = rendezvous.ways(&seat, &exchange).map_err(ShareError::Misconfigured)?;
+        let mut ways = rendezvous.ways(&seat).map_err(ShareError::Misconfigured)?;
         if config.network.mode == FallbackMode::RelayOnly {
             // The viewer decides among what it is offered.
             ways.retain(|way| way.rung.class == Class::Fallback);

@@ -25,6 +25,8 @@
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod config;
+#[cfg(feature = "webrtc")]
+mod control_plane;
 mod driver;
 mod endpoint;
 mod error;
@@ -40,11 +42,11 @@ mod rendezvous;
 mod session;
 mod shared;
 #[cfg(feature = "webrtc")]
-mod standard;
-#[cfg(feature = "webrtc")]
 mod turn;
 
 pub use config::{FallbackMode, HostConfig, NetworkConfig};
+#[cfg(feature = "webrtc")]
+pub use control_plane::ControlPlaneRendezvous;
 pub use endpoint::{Prefetch, Way};
 pub use error::{JoinError, SendError, SessionEnd, ShareError};
 pub use event::{EVENTS, EventStream, NegotiationEvent};

@@ -88,7 +88,7 @@ impl Negotiator {
         let exchange = Exchange::new(signaling, sealer, SystemTime::now);
         let (entered, mut missing) = tokio::join!(inside(&exchange), rendezvous.prepare(&seat));
         entered?;
-        let mut ways = rendezvous.ways(&seat, &exchange).map_err(JoinError::Misconfigured)?;
+        let mut ways = rendezvous.ways(&seat).map_err(JoinError::Misconfigured)?;
         let ours = ways.iter().map(|way| way.rung.transport.clone()).collect();
         let theirs = timeout(MEET.min(config.connect_timeout), meet(&exchange, host, ours));
         let theirs = theirs.await.map_err(|_| JoinError::HostAbsent)??;
@@ -235,8 +235,8 @@ pub(crate) fn assemble(
 
 #[cfg(feature = "webrtc")]
 fn default_rendezvous(link: &JoinLink, config: &NetworkConfig) -> Result<Arc<dyn Rendezvous>, JoinError> {
-    let standard = crate::standard::ControlPlane::new(link.control_plane().clone(), config.clone());
-    Ok(Arc::new(standard))
+    let address = link.control_plane().clone();
+    Ok(Arc::new(crate::control_plane::ControlPlaneRendezvous::new(address, config.clone())))
 }
 
 #[cfg(not(feature = "webrtc"))]

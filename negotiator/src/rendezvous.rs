@@ -13,8 +13,9 @@ use transport_core::{
 
 use crate::endpoint::Way;
 
-/// A way to meet, and the ladder of transports from there. The default is the control plane with
-/// WebRTC and the relay; a program with its own signaling or transports implements this.
+/// A way to meet, and the ladder of transports from there. The default is the control plane with WebRTC and the
+/// relay (`ControlPlaneRendezvous`); a program with its own signaling or ladder implements this, and may wrap
+/// the default.
 #[async_trait]
 pub trait Rendezvous: fmt::Debug + Send + Sync + 'static {
     /// Enters the session's signaling room. A host makes the session known first.
@@ -32,12 +33,13 @@ pub trait Rendezvous: fmt::Debug + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Lists the transports, best first. Opens nothing.
+    /// Lists the transports, best first. Opens nothing. A connector that needs signaling finds it in each
+    /// [`Target`](transport_core::Target).
     ///
     /// # Errors
     ///
     /// A sentence for a person, when the configuration cannot work.
-    fn ways(&self, seat: &Seat, exchange: &Arc<Exchange>) -> Result<Vec<Way>, String>;
+    fn ways(&self, seat: &Seat) -> Result<Vec<Way>, String>;
 }
 
 /// A transport that this session does without.

@@ -17,9 +17,7 @@ use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
 };
-use transport_core::{
-    ConnectError, ConnectErrorKind, Connector, Target, Transport, TransportId, signaling::Exchange,
-};
+use transport_core::{ConnectError, ConnectErrorKind, Connector, Target, Transport, TransportId};
 use transport_webrtc::{IceServer, TURN_ID, WebRtcConfig, WebRtcConnector};
 use url::Url;
 use uuid::Uuid;
@@ -215,12 +213,11 @@ impl fmt::Debug for TurnSource {
 pub(crate) struct TurnConnector {
     source: Arc<TurnSource>,
     config: WebRtcConfig,
-    exchange: Arc<Exchange>,
 }
 
 impl TurnConnector {
-    pub(crate) fn new(source: Arc<TurnSource>, config: WebRtcConfig, exchange: Arc<Exchange>) -> Self {
-        Self { source, config: config.relayed(), exchange }
+    pub(crate) fn new(source: Arc<TurnSource>, config: WebRtcConfig) -> Self {
+        Self { source, config: config.relayed() }
     }
 }
 
@@ -243,8 +240,8 @@ impl Connector for TurnConnector {
         };
         let mut config = self.config.clone();
         config.ice_servers = vec![server];
-        let connector = WebRtcConnector::new(config, self.exchange.clone())
-            .map_err(|error| failed(ConnectErrorKind::Misuse).because(error))?;
+        let connector =
+            WebRtcConnector::new(config).map_err(|error| failed(ConnectErrorKind::Misuse).because(error))?;
         connector.connect(target).await
     }
 }

@@ -227,8 +227,10 @@ async fn webrtc_is_dialed_through_the_room() {
     // Both must be inside: the room keeps nothing for those who are not.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let dial = |local: usize, role| {
-        let connector = WebRtcConnector::new(support::plain(), exchanges[local].clone()).unwrap();
+        let connector = WebRtcConnector::new(support::plain()).unwrap();
         let target = Target::new(session, ids[local], ids[1 - local], role, Generation(1));
+        let channel = exchanges[local].open_link(&target, transport_webrtc::ID);
+        let target = target.with_signaling(channel);
         async move { connector.connect(&target).await.unwrap_or_else(|e| panic!("{}", e.chain())) }
     };
     let (a, b) = tokio::join!(dial(0, DialRole::Offerer), dial(1, DialRole::Answerer));

@@ -8,7 +8,7 @@ use tokio::{
     time::Instant,
 };
 use transport_core::{
-    ConnectError, ConnectErrorKind, DialRole, Generation, PeerId, Target, TransportId, Verdict, policy::Class,
+    ConnectError, ConnectErrorKind, DialRole, Generation, Target, TransportId, Verdict, policy::Class,
 };
 
 use crate::endpoint::{Endpoint, Sealed, Way};
@@ -47,22 +47,14 @@ impl Dials {
     }
 
     /// Starts one. Beyond [`RUNNING`] the oldest is abandoned: a peer cannot make this side hold more.
-    pub(super) fn start(
-        &mut self,
-        endpoint: Arc<Endpoint>,
-        way: Way,
-        peer: PeerId,
-        role: DialRole,
-        generation: Generation,
-        deadline: Instant,
-    ) {
+    pub(super) fn start(&mut self, endpoint: Arc<Endpoint>, way: Way, target: Target, deadline: Instant) {
         while self.running.len() >= RUNNING {
             let Some((_, (_, task))) = self.running.pop_first() else { break };
             task.abort();
         }
         let transport = way.rung.transport.clone();
-        let target = endpoint.target(peer, role, generation);
-        let patient = role == DialRole::Answerer && way.rung.class == Class::Fallback;
+        let generation = target.generation;
+        let patient = target.role == DialRole::Answerer && way.rung.class == Class::Fallback;
         if patient {
             // The side that leads dials its fallback once at a time: over there an older one is over.
             let older = self.running.iter().filter(|(_, (of, _))| *of == transport);
@@ -167,7 +159,7 @@ const AGAIN: Duration = Duration::from_millis(400);
 mod tests {
     use async_trait::async_trait;
     use transport_core::{
-        Connector, SessionId, Transport,
+        Connector, PeerId, SessionId, Transport,
         secure::{Access, HostKey, SessionSecret},
     };
 
@@ -202,7 +194,8 @@ mod tests {
             party: Party::Host { key: HostKey::from_bytes([5; 32]), access: Access::Full },
         };
         let deadline = Instant::now() + Duration::from_secs(12);
-        dials.start(Arc::new(endpoint), way.clone(), peer, role, Generation(generation), deadline);
+        let target = endpoint.target(peer, role, Generation(generation));
+        dials.start(Arc::new(endpoint), way.clone(), target, deadline);
     }
 
     /// How often the first dial is tried, and how it ends.

@@ -107,7 +107,9 @@ impl Hands {
         deadline: Instant,
     ) {
         if let Some(way) = self.ways.find(transport).cloned() {
-            self.dials.start(self.endpoint.clone(), way, self.peer, role, generation, deadline);
+            let target = self.endpoint.target(self.peer, role, generation);
+            let channel = self.exchange.open_link(&target, transport.clone());
+            self.dials.start(self.endpoint.clone(), way, target.with_signaling(channel), deadline);
         }
     }
 

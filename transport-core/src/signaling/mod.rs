@@ -6,6 +6,7 @@
 //! when WebRTC is not compiled in (`docs/adr/0002-signaling-in-core.md`).
 
 mod exchange;
+mod link;
 mod memory;
 mod message;
 mod sealed;
@@ -17,7 +18,8 @@ use bytes::Bytes;
 
 use crate::ids::PeerId;
 
-pub use exchange::{Exchange, ExchangeEvent, LinkChannel};
+pub use exchange::{Exchange, ExchangeEvent};
+pub use link::LinkChannel;
 pub use memory::{MemoryRoom, MemorySignaling};
 pub use message::Message;
 pub use sealed::{MAX_ENVELOPE, SealError, Sealer};

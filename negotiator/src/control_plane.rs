@@ -11,7 +11,7 @@ use beach_lifeguard_client::{
     token::Role,
 };
 use beach_outbound::{Outbound, OutboundConfig};
-use transport_core::signaling::{Exchange, Signaling, SignalingError};
+use transport_core::signaling::{Signaling, SignalingError};
 use transport_webrtc::{
     TURN_ID, WebRtcConnector,
     signaling_ws::{WsSignaling, WsSignalingConfig},
@@ -26,17 +26,53 @@ use crate::{
     turn::{TurnConnector, TurnSource},
 };
 
-/// Meets through a control plane.
+/// Meets through a control plane, and connects by WebRTC first and the relay when it must be.
+///
+/// An application that wants another room, another ladder or a word in between wraps it:
+///
+/// ```
+/// use std::sync::Arc;
+/// use negotiator::{ControlPlaneRendezvous, Missing, Rendezvous, Seat, SignalingError, Way};
+/// use transport_core::signaling::Signaling;
+///
+/// /// Never asks anybody's relay, and says so.
+/// #[derive(Debug)]
+/// struct AtHome(ControlPlaneRendezvous);
+///
+/// #[async_trait::async_trait]
+/// impl Rendezvous for AtHome {
+///     async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
+///         self.0.enter(seat).await
+///     }
+///
+///     async fn prepare(&self, _: &Seat) -> Vec<Missing> {
+///         Vec::new()
+///     }
+///
+///     fn ways(&self, seat: &Seat) -> Result<Vec<Way>, String> {
+///         let direct = |way: &Way| way.rung.transport.as_str() == "webrtc";
+///         Ok(self.0.ways(seat)?.into_iter().filter(direct).collect())
+///     }
+/// }
+///
+/// # fn wrap() -> Result<(), Box<dyn std::error::Error>> {
+/// let standard = ControlPlaneRendezvous::new("https://beach.example".parse()?, Default::default());
+/// let rendezvous = Arc::new(AtHome(standard)); // for `Host::meeting_at` and `Negotiator::meeting_at`
+/// # let _ = rendezvous;
+/// # Ok(()) }
+/// # wrap().unwrap();
+/// ```
 #[derive(Debug)]
-pub(crate) struct ControlPlane {
+pub struct ControlPlaneRendezvous {
     address: Url,
     config: NetworkConfig,
     /// Set once the control plane has not said that there is no TURN.
     turn: OnceLock<Arc<TurnSource>>,
 }
 
-impl ControlPlane {
-    pub(crate) fn new(address: Url, config: NetworkConfig) -> Self {
+impl ControlPlaneRendezvous {
+    /// Meets through the control plane at `address` (`https://…`, or `http://` on loopback). Opens nothing.
+    pub fn new(address: Url, config: NetworkConfig) -> Self {
         Self { address, config, turn: OnceLock::new() }
     }
 
@@ -54,7 +90,7 @@ impl ControlPlane {
 }
 
 #[async_trait]
-impl Rendezvous for ControlPlane {
+impl Rendezvous for ControlPlaneRendezvous {
     async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
         let (verifier, session) =
             (Verifier::from_bytes(*seat.verifier), Uuid::from_bytes(*seat.session.as_bytes()));
@@ -91,16 +127,15 @@ impl Rendezvous for ControlPlane {
         vec![Missing::new(TURN_ID, missing)]
     }
 
-    fn ways(&self, seat: &Seat, exchange: &Arc<Exchange>) -> Result<Vec<Way>, String> {
+    fn ways(&self, seat: &Seat) -> Result<Vec<Way>, String> {
         let mut webrtc = self.config.webrtc.clone();
         webrtc.outbound = self.outbound()?;
-        let connector =
-            |config| WebRtcConnector::new(config, exchange.clone()).map_err(|error| error.to_string());
+        let connector = |config| WebRtcConnector::new(config).map_err(|error| error.to_string());
         let mut ways = vec![Way::direct(Arc::new(connector(webrtc.clone().direct())?))];
         if webrtc.has_turn() {
             ways.push(Way::turn(Arc::new(connector(webrtc.relayed())?)));
         } else if let Some(source) = self.turn.get() {
-            ways.push(Way::turn(Arc::new(TurnConnector::new(source.clone(), webrtc, exchange.clone()))));
+            ways.push(Way::turn(Arc::new(TurnConnector::new(source.clone(), webrtc))));
         }
         ways.extend(self.config.extra_ways.iter().cloned());
         #[cfg(feature = "ws-fallback")]
@@ -112,7 +147,7 @@ impl Rendezvous for ControlPlane {
 }
 
 #[cfg(feature = "ws-fallback")]
-impl ControlPlane {
+impl ControlPlaneRendezvous {
     /// The relay. Its socket is opened by its first dial and by nothing else.
     fn fallback(&self, seat: &Seat) -> Result<Way, String> {
         use beach_lifeguard_client::token::Access as Wire;
