@@ -4,18 +4,10 @@
 //! cargo run --release -p transport-webrtc --example figures
 //! ```
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::task::JoinSet;
-use transport_core::{
-    Connector, DialRole, Generation, Lane, PeerId, SessionId, Target, Transport, TransportExt,
-    secure::Key,
-    signaling::{Exchange, MemoryRoom, Sealer},
-};
+use transport_core::{Connector, Lane, Target, Transport, TransportExt};
 use transport_webrtc::{WebRtcConfig, WebRtcConnector};
 
 type Link = Box<dyn Transport>;
