@@ -1,29 +1,18 @@
 //! The default rendezvous: a beach control plane for meeting, WebRTC and its relay for connecting.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::SystemTime,
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use beach_lifeguard_client::{
-    membership::{Member, Purpose, Verifier},
-    token::Role,
-};
-use beach_outbound::{Outbound, OutboundConfig};
+use beach_control_client::{ControlError, ControlPlane, Credentials};
+use beach_lifeguard_client::{membership::Verifier, token::Role};
+use beach_outbound::{ConfigError, Outbound, OutboundConfig};
 use transport_core::signaling::{Signaling, SignalingError};
-use transport_webrtc::{
-    TURN_ID, WebRtcConnector,
-    signaling_ws::{WsSignaling, WsSignalingConfig},
-};
 use url::Url;
-use uuid::Uuid;
 
 use crate::{
     config::NetworkConfig,
     endpoint::Way,
     rendezvous::{Missing, Rendezvous, Seat, Side},
-    turn::{TurnConnector, TurnSource},
 };
 
 /// Meets through a control plane, and connects by WebRTC first and the relay when it must be.
@@ -56,7 +45,7 @@ use crate::{
 /// }
 ///
 /// # fn wrap() -> Result<(), Box<dyn std::error::Error>> {
-/// let standard = ControlPlaneRendezvous::new("https://beach.example".parse()?, Default::default());
+/// let standard = ControlPlaneRendezvous::new("https://beach.example".parse()?, Default::default())?;
 /// let rendezvous = Arc::new(AtHome(standard)); // for `Host::meeting_at` and `Negotiator::meeting_at`
 /// # let _ = rendezvous;
 /// # Ok(()) }
@@ -64,84 +53,103 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct ControlPlaneRendezvous {
+    control: ControlPlane,
+    #[cfg(feature = "ws-fallback")]
     address: Url,
+    #[cfg(any(feature = "webrtc", feature = "ws-fallback"))]
+    outbound: Outbound,
     config: NetworkConfig,
     /// Set once the control plane has not said that there is no TURN.
-    turn: OnceLock<Arc<TurnSource>>,
+    #[cfg(feature = "webrtc")]
+    turn: std::sync::OnceLock<Arc<crate::turn::TurnSource>>,
 }
 
 impl ControlPlaneRendezvous {
     /// Meets through the control plane at `address` (`https://…`, or `http://` on loopback). Opens nothing.
-    pub fn new(address: Url, config: NetworkConfig) -> Self {
-        Self { address, config, turn: OnceLock::new() }
-    }
-
-    fn outbound(&self) -> Result<Outbound, String> {
-        let mut config = OutboundConfig::default();
-        for root in &self.config.extra_roots {
-            config.trust.add_roots("extra_roots", root).map_err(|error| error.to_string())?;
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when one of [`NetworkConfig::extra_roots`] cannot serve as a root.
+    pub fn new(address: Url, config: NetworkConfig) -> Result<Self, ConfigError> {
+        let mut reach = OutboundConfig::default();
+        for root in &config.extra_roots {
+            reach.trust.add_roots("extra_roots", root)?;
         }
-        Outbound::new(config).map_err(|error| error.to_string())
-    }
-
-    fn roots(&self) -> Vec<rustls_pki_types::CertificateDer<'static>> {
-        self.config.extra_roots.iter().cloned().map(Into::into).collect()
+        let outbound = Outbound::new(reach)?;
+        Ok(Self {
+            control: ControlPlane::new(address.clone(), outbound.clone()),
+            #[cfg(feature = "ws-fallback")]
+            address,
+            #[cfg(any(feature = "webrtc", feature = "ws-fallback"))]
+            outbound,
+            config,
+            #[cfg(feature = "webrtc")]
+            turn: std::sync::OnceLock::new(),
+        })
     }
 }
 
 #[async_trait]
 impl Rendezvous for ControlPlaneRendezvous {
     async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
-        let (verifier, session) =
-            (Verifier::from_bytes(*seat.verifier), Uuid::from_bytes(*seat.session.as_bytes()));
-        let member = member(seat);
-        let prove = move || {
-            let nonce = rand::random();
-            let proof = verifier.prove(Purpose::Signaling, session, member, SystemTime::now(), nonce);
-            serde_json::to_value(proof).unwrap_or_default()
-        };
-        let mut config =
-            WsSignalingConfig::new(self.address.clone(), seat.session, seat.local, Arc::new(prove));
-        config.register = (seat.side == Side::Host).then(|| seat.verifier.clone());
-        config.extra_roots = self.roots();
-        Ok(Arc::new(WsSignaling::join(config)?))
+        let room = self.control.room(credentials(seat), seat.side == Side::Host);
+        let room =
+            room.map_err(|error: ControlError| SignalingError::Unreachable { detail: error.to_string() })?;
+        Ok(Arc::new(room))
     }
 
     async fn prepare(&self, seat: &Seat) -> Vec<Missing> {
-        if self.config.webrtc.has_turn() {
-            return Vec::new();
+        #[cfg(feature = "webrtc")]
+        return self.look_for_turn(seat).await;
+        #[cfg(not(feature = "webrtc"))]
+        {
+            let _ = seat;
+            Vec::new()
         }
-        let source = TurnSource::new(&self.address, seat, member(seat), &self.config, &self.roots());
-        let missing = match source {
-            Ok(source) => match source.look().await {
-                Ok(()) => {
-                    // A second seat of the same session would bring the same source.
-                    let _ = self.turn.set(Arc::new(source));
-                    return Vec::new();
-                }
-                Err(none) => none.to_string(),
-            },
-            Err(broken) => broken,
-        };
-        tracing::info!(why = missing, "no TURN on the ladder");
-        vec![Missing::new(TURN_ID, missing)]
     }
 
     fn ways(&self, seat: &Seat) -> Result<Vec<Way>, String> {
+        let _ = seat;
+        let mut ways = Vec::new();
+        #[cfg(feature = "webrtc")]
+        ways.extend(self.webrtc()?);
+        ways.extend(self.config.extra_ways.iter().cloned());
+        #[cfg(feature = "ws-fallback")]
+        ways.push(self.fallback(seat)?);
+        Ok(ways)
+    }
+}
+
+#[cfg(feature = "webrtc")]
+impl ControlPlaneRendezvous {
+    async fn look_for_turn(&self, seat: &Seat) -> Vec<Missing> {
+        if self.config.webrtc.has_turn() {
+            return Vec::new();
+        }
+        let proof = self.config.entitlement_proof.clone();
+        let source = crate::turn::TurnSource::new(self.control.clone(), credentials(seat), proof);
+        let Err(none) = source.look().await else {
+            // A second seat of the same session would bring the same source.
+            let _ = self.turn.set(Arc::new(source));
+            return Vec::new();
+        };
+        let missing = none.to_string();
+        tracing::info!(why = missing, "no TURN on the ladder");
+        vec![Missing::new(transport_webrtc::TURN_ID, missing)]
+    }
+
+    /// WebRTC, direct and through TURN where there is any.
+    fn webrtc(&self) -> Result<Vec<Way>, String> {
         let mut webrtc = self.config.webrtc.clone();
-        webrtc.outbound = self.outbound()?;
-        let connector = |config| WebRtcConnector::new(config).map_err(|error| error.to_string());
+        webrtc.outbound = self.outbound.clone();
+        let connector =
+            |config| transport_webrtc::WebRtcConnector::new(config).map_err(|error| error.to_string());
         let mut ways = vec![Way::direct(Arc::new(connector(webrtc.clone().direct())?))];
         if webrtc.has_turn() {
             ways.push(Way::turn(Arc::new(connector(webrtc.relayed())?)));
         } else if let Some(source) = self.turn.get() {
-            ways.push(Way::turn(Arc::new(TurnConnector::new(source.clone(), webrtc))));
+            ways.push(Way::turn(Arc::new(crate::turn::TurnConnector::new(source.clone(), webrtc))));
         }
-        ways.extend(self.config.extra_ways.iter().cloned());
-        #[cfg(feature = "ws-fallback")]
-        ways.push(self.fallback(seat)?);
-        #[cfg(not(feature = "ws-fallback"))]
-        let _ = seat;
         Ok(ways)
     }
 }
@@ -154,9 +162,10 @@ impl ControlPlaneRendezvous {
         use transport_core::secure::Access;
         use transport_ws_fallback::{EntitlementProof, Membership, WsConfig, WsFallbackConnector};
 
+        let Credentials { role, verifier, .. } = credentials(seat);
         let membership = Membership {
-            verifier: Verifier::from_bytes(*seat.verifier),
-            role: member(seat).role,
+            verifier,
+            role,
             // A host is never restricted; what it grants is between the two sides.
             access: match (seat.side, seat.access) {
                 (Side::Viewer, Access::ReadOnly) => Wire::ReadOnly,
@@ -164,12 +173,14 @@ impl ControlPlaneRendezvous {
             },
         };
         let mut config = WsConfig::new(self.address.clone(), membership);
-        config.outbound = self.outbound()?;
+        config.outbound = self.outbound.clone();
         config.relay_url.clone_from(&self.config.relay_url);
         config.cohort.clone_from(&self.config.cohort);
         config.entitlement_proof = self.config.entitlement_proof.clone().map(EntitlementProof::new);
         config.telemetry_opt_in = self.config.telemetry_opt_in;
-        let connector = Arc::new(WsFallbackConnector::new(config).map_err(|error| error.to_string())?);
+        let tokens = Arc::new(crate::relay_tokens::RelayTokens::new(config.clone()));
+        let connector = WsFallbackConnector::new(config, tokens).map_err(|error| error.to_string())?;
+        let connector = Arc::new(connector);
         let (session, local) = (seat.session, seat.local);
         let prefetch = Arc::new(Token { connector: connector.clone(), session, local });
         Ok(Way { prefetch: Some(prefetch), ..Way::fallback(connector) })
@@ -193,10 +204,14 @@ impl crate::endpoint::Prefetch for Token {
     }
 }
 
-fn member(seat: &Seat) -> Member {
-    let role = match seat.side {
-        Side::Host => Role::Host,
-        Side::Viewer => Role::Viewer,
-    };
-    Member { peer_id: Uuid::from_bytes(*seat.local.as_bytes()), role }
+fn credentials(seat: &Seat) -> Credentials {
+    Credentials {
+        session: seat.session,
+        local: seat.local,
+        role: match seat.side {
+            Side::Host => Role::Host,
+            Side::Viewer => Role::Viewer,
+        },
+        verifier: Verifier::from_bytes(*seat.verifier),
+    }
 }

@@ -47,7 +47,7 @@ impl Host {
     /// # Errors
     ///
     /// [`ShareError`]; nothing is left running then.
-    #[cfg(feature = "webrtc")]
+    #[cfg(feature = "control-plane")]
     pub async fn share(config: HostConfig) -> Result<Self, ShareError> {
         Self::share_with_access(config, Access::Full).await
     }
@@ -57,10 +57,11 @@ impl Host {
     /// # Errors
     ///
     /// [`ShareError`]; nothing is left running then.
-    #[cfg(feature = "webrtc")]
+    #[cfg(feature = "control-plane")]
     pub async fn share_with_access(config: HostConfig, access: Access) -> Result<Self, ShareError> {
         let address = parse_control_plane(&config.control_plane)?;
-        let rendezvous = crate::control_plane::ControlPlaneRendezvous::new(address, config.network.clone());
+        let rendezvous = crate::control_plane::ControlPlaneRendezvous::new(address, config.network.clone())
+            .map_err(|error| ShareError::Misconfigured(error.to_string()))?;
         Self::meeting_at(config, access, Arc::new(rendezvous)).await
     }
 

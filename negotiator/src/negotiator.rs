@@ -40,7 +40,7 @@ pub struct Negotiator {
 
 impl Negotiator {
     /// Joins by `link`: through its control plane, by WebRTC first and its relay when it must be.
-    #[cfg(feature = "webrtc")]
+    #[cfg(feature = "control-plane")]
     pub fn new(link: JoinLink, config: NetworkConfig) -> Self {
         Self { link, config, access: Access::Full, rendezvous: None }
     }
@@ -233,13 +233,15 @@ pub(crate) fn assemble(
     (session, parts, to_driver)
 }
 
-#[cfg(feature = "webrtc")]
+#[cfg(feature = "control-plane")]
 fn default_rendezvous(link: &JoinLink, config: &NetworkConfig) -> Result<Arc<dyn Rendezvous>, JoinError> {
     let address = link.control_plane().clone();
-    Ok(Arc::new(crate::control_plane::ControlPlaneRendezvous::new(address, config.clone())))
+    let rendezvous = crate::control_plane::ControlPlaneRendezvous::new(address, config.clone())
+        .map_err(|error| JoinError::Misconfigured(error.to_string()))?;
+    Ok(Arc::new(rendezvous))
 }
 
-#[cfg(not(feature = "webrtc"))]
+#[cfg(not(feature = "control-plane"))]
 fn default_rendezvous(_: &JoinLink, _: &NetworkConfig) -> Result<Arc<dyn Rendezvous>, JoinError> {
     Err(JoinError::Misconfigured("this build has no transports: name a rendezvous".to_owned()))
 }

@@ -88,7 +88,8 @@ async fn the_default_rendezvous_can_be_wrapped() {
     };
     let stage = Stage::set(DevConfig::default(), with(network())).await;
     let config = with(network());
-    let rendezvous = ControlPlaneRendezvous::new(stage.host.link().control_plane().clone(), config.clone());
+    let rendezvous =
+        ControlPlaneRendezvous::new(stage.host.link().control_plane().clone(), config.clone()).unwrap();
     let joining = Negotiator::meeting_at(stage.host.link().clone(), config, Arc::new(OwnLadder(rendezvous)));
     let (viewer, hosted) = tokio::join!(joining.connect(), stage.host.accept());
     let (viewer, hosted) = (viewer.unwrap(), hosted.unwrap());

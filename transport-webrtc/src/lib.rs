@@ -32,7 +32,6 @@ pub mod impair;
 mod message;
 mod peer;
 mod rtt;
-pub mod signaling_ws;
 mod supervisor;
 mod tls;
 mod transport;

@@ -32,7 +32,7 @@ use crate::{
     links::Links,
     prefetch::Prefetched,
     socket::{Hold, OpenSocket, Socket},
-    token::{Grant, HttpTokenProvider, TokenFailure, TokenFor, TokenProvider, uuid},
+    token::{Grant, TokenFailure, TokenFor, TokenProvider, uuid},
 };
 
 /// Dials peers through the relay. Dormant until then: no socket, no timer, no task.
@@ -55,22 +55,12 @@ struct Current {
 }
 
 impl WsFallbackConnector {
-    /// Makes a connector that asks the control plane for its tokens. Opens nothing.
+    /// Makes a connector that gets its tokens from `tokens`. Opens nothing.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] names the field at fault.
-    pub fn new(config: WsConfig) -> Result<Self, ConfigError> {
-        let tokens = Arc::new(HttpTokenProvider::new(config.clone())?);
-        Self::with_tokens(config, tokens)
-    }
-
-    /// Makes a connector that gets its tokens elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] names the field at fault.
-    pub fn with_tokens(config: WsConfig, tokens: Arc<dyn TokenProvider>) -> Result<Self, ConfigError> {
+    pub fn new(config: WsConfig, tokens: Arc<dyn TokenProvider>) -> Result<Self, ConfigError> {
         config.check()?;
         let (open, _) = watch::channel(0);
         Ok(Self { config, tokens, prefetched: Prefetched::default(), current: Mutex::default(), open })

@@ -178,11 +178,13 @@ impl From<ShareError> for Failure {
 impl From<SignalingError> for Failure {
     fn from(error: SignalingError) -> Self {
         match error {
-            SignalingError::Refused { label } => match label.as_ref() {
-                "membership_invalid" => Self::Secret,
+            SignalingError::Refused { label, detail } => match label.as_ref() {
+                // A clock that is off is refused as a wrong secret is; the detail knows which it was.
+                "membership_invalid" if detail.is_empty() => Self::Secret,
                 "unknown_session" => Self::UnknownSession,
                 PAUSED => Self::Paused,
-                label => Self::Refused(label.to_owned()),
+                label if detail.is_empty() => Self::Refused(label.to_owned()),
+                label => Self::Refused(format!("{label}: {detail}")),
             },
             SignalingError::Unreachable { detail } => Self::Unreachable(detail),
             error => Self::Unreachable(chain(&error)),
@@ -258,7 +260,7 @@ mod tests {
 
     #[test]
     fn every_code_is_in_the_table_and_its_own() {
-        let refused = |label: &'static str| SignalingError::Refused { label: label.into() }.into();
+        let refused = |label: &'static str| SignalingError::refused(label).into();
         let failures: Vec<Failure> = vec![
             Failure::io("x")(std::io::Error::other("y")),
             Failure::Usage("x".into()),

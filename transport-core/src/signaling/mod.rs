@@ -88,10 +88,12 @@ pub enum SignalingError {
     #[error("signaling is closed")]
     Closed,
     /// The room said no.
-    #[error("the signaling service refused: {label}")]
+    #[error("the signaling service refused: {label}{}{detail}", if detail.is_empty() { "" } else { ": " })]
     Refused {
         /// From a closed set: `unknown_session`, `membership_invalid`, …
         label: Cow<'static, str>,
+        /// What else is known about it, for a person; may be empty.
+        detail: String,
     },
     /// The envelope is larger than [`MAX_ENVELOPE`].
     #[error("an envelope holds at most {MAX_ENVELOPE} bytes")]
@@ -102,4 +104,11 @@ pub enum SignalingError {
         /// Why, for a person.
         detail: String,
     },
+}
+
+impl SignalingError {
+    /// Says that the room said no, by a label of the closed set.
+    pub fn refused(label: impl Into<Cow<'static, str>>) -> Self {
+        Self::Refused { label: label.into(), detail: String::new() }
+    }
 }

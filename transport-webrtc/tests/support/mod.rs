@@ -3,7 +3,6 @@
 
 pub(crate) mod coturn;
 pub(crate) mod raw;
-pub(crate) mod room;
 
 use std::{
     sync::{

@@ -149,7 +149,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     fn new(session: SessionId, peer: PeerId, config: WsConfig, tokens: Arc<dyn TokenProvider>) -> Self {
-        let connector = WsFallbackConnector::with_tokens(config.clone(), tokens.clone()).unwrap();
+        let connector = WsFallbackConnector::new(config.clone(), tokens.clone()).unwrap();
         Self { session, peer, connector, config, tokens }
     }
 

@@ -14,7 +14,7 @@ use beach_lifeguard_client::{
     token::Role,
 };
 use bytes::Bytes;
-use support::room::{Behavior, Room};
+use support::{Behavior, Room as Service};
 use tokio::{task::JoinSet, time::timeout};
 use transport_core::{
     Connector, DialRole, Generation, Lane, PeerId, SessionId, Target, Transport,
@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn config(room: &Room, session: SessionId, local: PeerId) -> WsSignalingConfig {
+fn config(room: &Service, session: SessionId, local: PeerId) -> WsSignalingConfig {
     let member = Member { peer_id: Uuid::from_bytes(*local.as_bytes()), role: Role::Viewer };
     let (verifier, id) = (Verifier::from_bytes([3; 32]), Uuid::from_bytes(*session.as_bytes()));
     let prove = move || {
@@ -46,11 +46,11 @@ async fn next(signaling: &WsSignaling) -> Result<SignalingEvent, SignalingError>
 }
 
 /// Two members, both inside and aware of each other.
-async fn two(room: &Room) -> ([WsSignaling; 2], [PeerId; 2]) {
+async fn two(room: &Service) -> ([WsSignaling; 2], [PeerId; 2]) {
     let (session, a, b) = (SessionId::random(), PeerId::random(), PeerId::random());
-    let first = WsSignaling::join(config(room, session, a)).unwrap();
+    let first = join(&config(room, session, a)).unwrap();
     assert_eq!(next(&first).await, Ok(SignalingEvent::Up));
-    let second = WsSignaling::join(config(room, session, b)).unwrap();
+    let second = join(&config(room, session, b)).unwrap();
     assert_eq!(next(&second).await, Ok(SignalingEvent::Up));
     assert_eq!(next(&second).await, Ok(SignalingEvent::Joined { peer: a }));
     assert_eq!(next(&first).await, Ok(SignalingEvent::Joined { peer: b }));
@@ -60,7 +60,7 @@ async fn two(room: &Room) -> ([WsSignaling; 2], [PeerId; 2]) {
 #[tokio::test]
 async fn members_hear_of_each_other_and_exchange_envelopes() {
     for tls in [false, true] {
-        let room = Room::open(tls).await;
+        let room = Service::open(tls).await;
         let ([first, second], [a, b]) = two(&room).await;
         for size in [1, 32 * 1024] {
             let envelope = Bytes::from(vec![0xA5; size]);
@@ -76,7 +76,7 @@ async fn members_hear_of_each_other_and_exchange_envelopes() {
 
 #[tokio::test]
 async fn a_lost_connection_is_sought_again_and_envelopes_wait_for_it() {
-    let room = Room::open(false).await;
+    let room = Service::open(false).await;
     let ([first, second], [_, b]) = two(&room).await;
     room.hang_up();
     for member in [&first, &second] {
@@ -89,7 +89,7 @@ async fn a_lost_connection_is_sought_again_and_envelopes_wait_for_it() {
 
 #[tokio::test]
 async fn a_connection_that_leads_nowhere_is_noticed_once_something_is_said_there_again_and_again() {
-    let room = Room::open(false).await;
+    let room = Service::open(false).await;
     let ([first, second], [_, b]) = two(&room).await;
     room.freeze();
     let talk = async {
@@ -112,7 +112,7 @@ async fn a_connection_that_leads_nowhere_is_noticed_once_something_is_said_there
 
 #[tokio::test]
 async fn a_connection_in_doubt_is_tried_out_without_a_word_being_said() {
-    let room = Room::open(false).await;
+    let room = Service::open(false).await;
     let ([first, second], _) = two(&room).await;
     room.freeze();
     second.doubt();
@@ -123,9 +123,9 @@ async fn a_connection_in_doubt_is_tried_out_without_a_word_being_said() {
 
 #[tokio::test]
 async fn a_restart_and_a_full_service_are_waited_out() {
-    let room = Room::open(false).await;
+    let room = Service::open(false).await;
     room.behave(Behavior::Http(503, "store_unavailable"));
-    let signaling = WsSignaling::join(config(&room, SessionId::random(), PeerId::random())).unwrap();
+    let signaling = join(&config(&room, SessionId::random(), PeerId::random())).unwrap();
     assert!(matches!(next(&signaling).await, Ok(SignalingEvent::Down { .. })));
     room.behave(Behavior::Admit);
     while next(&signaling).await != Ok(SignalingEvent::Up) {}
@@ -146,9 +146,9 @@ async fn a_refusal_is_final_and_says_why() {
         (Behavior::Refuse(4503, "<b>"), "paused"),
         (Behavior::Http(404, "unknown_session"), "unknown_session"),
     ] {
-        let room = Room::open(false).await;
+        let room = Service::open(false).await;
         room.behave(behavior);
-        let signaling = WsSignaling::join(config(&room, SessionId::random(), PeerId::random())).unwrap();
+        let signaling = join(&config(&room, SessionId::random(), PeerId::random())).unwrap();
         let refused = SignalingError::Refused { label: label.into() };
         for _ in 0..2 {
             assert_eq!(next(&signaling).await, Err(refused.clone()));
@@ -160,8 +160,8 @@ async fn a_refusal_is_final_and_says_why() {
 
 #[tokio::test]
 async fn a_newer_connection_of_the_same_peer_takes_over_for_good() {
-    let room = Room::open(false).await;
-    let signaling = WsSignaling::join(config(&room, SessionId::random(), PeerId::random())).unwrap();
+    let room = Service::open(false).await;
+    let signaling = join(&config(&room, SessionId::random(), PeerId::random())).unwrap();
     assert_eq!(next(&signaling).await, Ok(SignalingEvent::Up));
     room.close(4003, "superseded");
     assert_eq!(next(&signaling).await, Err(SignalingError::Refused { label: "superseded".into() }));
@@ -169,7 +169,7 @@ async fn a_newer_connection_of_the_same_peer_takes_over_for_good() {
 
 #[tokio::test]
 async fn a_certificate_of_an_unknown_authority_is_not_trusted() {
-    let room = Room::open(true).await;
+    let room = Service::open(true).await;
     let mut config = config(&room, SessionId::random(), PeerId::random());
     config.extra_roots.clear();
     let signaling = WsSignaling::join(config).unwrap();
@@ -180,7 +180,7 @@ async fn a_certificate_of_an_unknown_authority_is_not_trusted() {
 
 #[tokio::test]
 async fn a_host_registers_its_session_before_each_entry() {
-    let room = Room::open(true).await;
+    let room = Service::open(true).await;
     let session = SessionId::random();
     let mut config = config(&room, session, PeerId::random());
     config.register = Some(Key::new([3; 32]));
@@ -196,7 +196,7 @@ async fn a_host_registers_its_session_before_each_entry() {
 
 #[tokio::test]
 async fn registering_says_what_happened() {
-    let (room, session) = (Room::open(false).await, SessionId::random());
+    let (room, session) = (Service::open(false).await, SessionId::random());
     assert_eq!(register(&room.base, session, &[3; 32], &[]).await.unwrap(), Registered::Created);
     assert_eq!(register(&room.base, session, &[3; 32], &[]).await.unwrap(), Registered::Known);
     room.behave(Behavior::Http(409, "session_exists"));
@@ -213,11 +213,11 @@ async fn registering_says_what_happened() {
 
 #[tokio::test]
 async fn webrtc_is_dialed_through_the_room() {
-    let room = Room::open(true).await;
+    let room = Service::open(true).await;
     let (session, ids) = (SessionId::random(), [PeerId::random(), PeerId::random()]);
     let mut pumps = JoinSet::new();
     let exchanges = ids.map(|id| {
-        let signaling = WsSignaling::join(config(&room, session, id)).unwrap();
+        let signaling = join(&config(&room, session, id)).unwrap();
         let sealer = Sealer::new(&Key::new([7; 32]), session, id);
         let exchange = Exchange::new(Arc::new(signaling), sealer, SystemTime::now);
         let pumped = exchange.clone();

@@ -1,16 +1,14 @@
 //! From the control plane's token to a link, with and without TLS, and every way it says no.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use beach_lifeguard_client::{
-    Access, Reason, Role,
-    api::{RegisterSession, SESSIONS_PATH},
-    membership::Verifier,
-};
+use beach_control_client::{ControlPlane, Registered};
+use beach_lifeguard_client::{Access, Reason, Role, membership::Verifier};
 use beach_outbound::{Outbound, OutboundConfig};
 use bytes::Bytes;
 use lifeguard_relay::{Dev, DevConfig, control::Verb};
+use negotiator::RelayTokens;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -21,7 +19,6 @@ use transport_core::{
     SessionId, Target, Transport, TransportExt,
 };
 use transport_ws_fallback::{Membership, TokenRefused, WsConfig, WsFallbackConnector};
-use uuid::Uuid;
 
 /// A session that the control plane knows, and the key its members prove themselves with.
 struct Session {
@@ -34,42 +31,41 @@ impl Session {
     async fn start(config: DevConfig) -> Self {
         let dev = Dev::start(config).await.unwrap();
         let session = Self { dev, id: SessionId::random(), verifier: Verifier::from_bytes([5; 32]) };
-        let session_id = Uuid::from_bytes(*session.id.as_bytes());
-        let body = RegisterSession { session_id, verifier: session.verifier.clone() };
-        let mut client = reqwest::Client::builder().no_proxy();
-        if let Some(pem) = session.dev.certificate_pem() {
-            client = client.tls_certs_only([reqwest::Certificate::from_pem(pem.as_bytes()).unwrap()]);
-        }
-        // Binaries choose the process's provider; this test is one.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let url = format!("{}{SESSIONS_PATH}", session.dev.public_url());
-        let answer = client.build().unwrap().post(url).json(&body).send().await.unwrap();
-        assert_eq!(answer.status(), 201);
+        let control = ControlPlane::new(session.dev.public_url().parse().unwrap(), session.outbound());
+        assert_eq!(control.register(session.id, &session.verifier).await.unwrap(), Registered::Created);
         session
     }
 
     fn config(&self, role: Role) -> WsConfig {
         let membership = Membership { verifier: self.verifier.clone(), role, access: Access::Full };
         let mut config = WsConfig::new(self.dev.public_url().parse().unwrap(), membership);
-        let mut outbound = OutboundConfig::default();
-        if let Some(pem) = self.dev.certificate_pem() {
-            outbound.trust.add_roots("the relay", pem.as_bytes()).unwrap();
-        }
-        config.outbound = Outbound::new(outbound).unwrap();
+        config.outbound = self.outbound();
         config
     }
 
+    fn outbound(&self) -> Outbound {
+        let mut config = OutboundConfig::default();
+        if let Some(pem) = self.dev.certificate_pem() {
+            config.trust.add_roots("the relay", pem.as_bytes()).unwrap();
+        }
+        Outbound::new(config).unwrap()
+    }
+
     fn connector(&self, role: Role) -> WsFallbackConnector {
-        WsFallbackConnector::new(self.config(role)).unwrap()
+        connector(self.config(role))
     }
 
     async fn refused(&self, config: WsConfig, id: SessionId) -> ConnectError {
-        let connector = WsFallbackConnector::new(config).unwrap();
+        let connector = connector(config);
         let target = Target::new(id, PeerId::random(), PeerId::random(), DialRole::Offerer, Generation(1));
         let error = timeout(Duration::from_secs(20), connector.connect(&target)).await.unwrap().unwrap_err();
         assert_eq!((connector.sockets(), self.dev.total_relay_connections()), (0, 0));
         error
     }
+}
+
+fn connector(config: WsConfig) -> WsFallbackConnector {
+    WsFallbackConnector::new(config.clone(), Arc::new(RelayTokens::new(config))).unwrap()
 }
 
 fn reason(error: &ConnectError) -> Reason {
