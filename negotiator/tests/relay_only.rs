@@ -9,8 +9,9 @@ use tokio::time::timeout;
 
 fn network() -> NetworkConfig {
     let mut config = NetworkConfig::default();
-    // In the build with everything, only this leads to the relay at once.
-    config.mode = negotiator::FallbackMode::RelayOnly;
+    if cfg!(feature = "webrtc") {
+        config.mode = negotiator::FallbackMode::RelayOnly;
+    }
     config
 }
 

@@ -4,53 +4,45 @@
 
 mod support;
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::Duration;
 
-use beach_lifeguard_client::{
-    membership::{Member, Purpose, Verifier},
-    token::Role,
-};
+use beach_control_client::{ControlError, ControlPlane, Credentials, Registered, Room};
+use beach_lifeguard_client::{Reason, membership::Verifier, token::Role};
+use beach_outbound::{Outbound, OutboundConfig};
 use bytes::Bytes;
-use support::{Behavior, Room as Service};
-use tokio::{task::JoinSet, time::timeout};
+use support::{Behavior, Service};
+use tokio::time::timeout;
 use transport_core::{
-    Connector, DialRole, Generation, Lane, PeerId, SessionId, Target, Transport,
-    secure::Key,
-    signaling::{Exchange, Sealer, Signaling, SignalingError, SignalingEvent},
+    PeerId, SessionId,
+    signaling::{Signaling, SignalingError, SignalingEvent},
 };
-use transport_webrtc::{
-    WebRtcConnector,
-    signaling_ws::{RegisterError, Registered, WsSignaling, WsSignalingConfig, register},
-};
-use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn config(room: &Service, session: SessionId, local: PeerId) -> WsSignalingConfig {
-    let member = Member { peer_id: Uuid::from_bytes(*local.as_bytes()), role: Role::Viewer };
-    let (verifier, id) = (Verifier::from_bytes([3; 32]), Uuid::from_bytes(*session.as_bytes()));
-    let prove = move || {
-        let proof = verifier.prove(Purpose::Signaling, id, member, SystemTime::now(), rand::random());
-        serde_json::to_value(proof).unwrap()
-    };
-    let mut config = WsSignalingConfig::new(room.base.clone(), session, local, Arc::new(prove));
-    config.extra_roots = vec![room.root.clone()];
-    config
+fn control(service: &Service) -> ControlPlane {
+    let mut config = OutboundConfig::default();
+    config.trust.add_roots("the room", &service.root).unwrap();
+    ControlPlane::new(service.base.clone(), Outbound::new(config).unwrap())
 }
 
-async fn next(signaling: &WsSignaling) -> Result<SignalingEvent, SignalingError> {
+fn credentials(session: SessionId, local: PeerId) -> Credentials {
+    Credentials { session, local, role: Role::Viewer, verifier: Verifier::from_bytes([3; 32]) }
+}
+
+fn join(service: &Service, session: SessionId, local: PeerId) -> Room {
+    control(service).room(credentials(session, local), false).unwrap()
+}
+
+async fn next(signaling: &Room) -> Result<SignalingEvent, SignalingError> {
     timeout(PATIENCE, signaling.recv()).await.expect("an event in time")
 }
 
 /// Two members, both inside and aware of each other.
-async fn two(room: &Service) -> ([WsSignaling; 2], [PeerId; 2]) {
+async fn two(room: &Service) -> ([Room; 2], [PeerId; 2]) {
     let (session, a, b) = (SessionId::random(), PeerId::random(), PeerId::random());
-    let first = join(&config(room, session, a)).unwrap();
+    let first = join(room, session, a);
     assert_eq!(next(&first).await, Ok(SignalingEvent::Up));
-    let second = join(&config(room, session, b)).unwrap();
+    let second = join(room, session, b);
     assert_eq!(next(&second).await, Ok(SignalingEvent::Up));
     assert_eq!(next(&second).await, Ok(SignalingEvent::Joined { peer: a }));
     assert_eq!(next(&first).await, Ok(SignalingEvent::Joined { peer: b }));
@@ -125,7 +117,7 @@ async fn a_connection_in_doubt_is_tried_out_without_a_word_being_said() {
 async fn a_restart_and_a_full_service_are_waited_out() {
     let room = Service::open(false).await;
     room.behave(Behavior::Http(503, "store_unavailable"));
-    let signaling = join(&config(&room, SessionId::random(), PeerId::random())).unwrap();
+    let signaling = join(&room, SessionId::random(), PeerId::random());
     assert!(matches!(next(&signaling).await, Ok(SignalingEvent::Down { .. })));
     room.behave(Behavior::Admit);
     while next(&signaling).await != Ok(SignalingEvent::Up) {}
@@ -148,8 +140,8 @@ async fn a_refusal_is_final_and_says_why() {
     ] {
         let room = Service::open(false).await;
         room.behave(behavior);
-        let signaling = join(&config(&room, SessionId::random(), PeerId::random())).unwrap();
-        let refused = SignalingError::Refused { label: label.into() };
+        let signaling = join(&room, SessionId::random(), PeerId::random());
+        let refused = SignalingError::refused(label);
         for _ in 0..2 {
             assert_eq!(next(&signaling).await, Err(refused.clone()));
         }
@@ -161,19 +153,20 @@ async fn a_refusal_is_final_and_says_why() {
 #[tokio::test]
 async fn a_newer_connection_of_the_same_peer_takes_over_for_good() {
     let room = Service::open(false).await;
-    let signaling = join(&config(&room, SessionId::random(), PeerId::random())).unwrap();
+    let signaling = join(&room, SessionId::random(), PeerId::random());
     assert_eq!(next(&signaling).await, Ok(SignalingEvent::Up));
     room.close(4003, "superseded");
-    assert_eq!(next(&signaling).await, Err(SignalingError::Refused { label: "superseded".into() }));
+    assert_eq!(next(&signaling).await, Err(SignalingError::refused("superseded")));
 }
 
 #[tokio::test]
 async fn a_certificate_of_an_unknown_authority_is_not_trusted() {
     let room = Service::open(true).await;
-    let mut config = config(&room, SessionId::random(), PeerId::random());
-    config.extra_roots.clear();
-    let signaling = WsSignaling::join(config).unwrap();
-    assert!(matches!(next(&signaling).await, Ok(SignalingEvent::Down { .. })));
+    let control = ControlPlane::new(room.base.clone(), Outbound::default());
+    let signaling = control.room(credentials(SessionId::random(), PeerId::random()), false).unwrap();
+    let event = next(&signaling).await;
+    let Ok(SignalingEvent::Down { detail }) = event else { panic!("{event:?}") };
+    assert!(detail.starts_with("localhost: tls: "), "{detail}");
     let sent = signaling.send(PeerId::random(), Bytes::from_static(b"x")).await;
     assert!(matches!(sent, Err(SignalingError::Unreachable { .. })));
 }
@@ -182,9 +175,7 @@ async fn a_certificate_of_an_unknown_authority_is_not_trusted() {
 async fn a_host_registers_its_session_before_each_entry() {
     let room = Service::open(true).await;
     let session = SessionId::random();
-    let mut config = config(&room, session, PeerId::random());
-    config.register = Some(Key::new([3; 32]));
-    let signaling = WsSignaling::join(config).unwrap();
+    let signaling = control(&room).room(credentials(session, PeerId::random()), true).unwrap();
     assert_eq!(next(&signaling).await, Ok(SignalingEvent::Up));
     assert_eq!(room.registered().len(), 1);
     assert_eq!(room.registered()[0]["session_id"], session.to_string());
@@ -196,44 +187,23 @@ async fn a_host_registers_its_session_before_each_entry() {
 
 #[tokio::test]
 async fn registering_says_what_happened() {
-    let (room, session) = (Service::open(false).await, SessionId::random());
-    assert_eq!(register(&room.base, session, &[3; 32], &[]).await.unwrap(), Registered::Created);
-    assert_eq!(register(&room.base, session, &[3; 32], &[]).await.unwrap(), Registered::Known);
+    let (room, session, verifier) =
+        (Service::open(false).await, SessionId::random(), Verifier::from_bytes([3; 32]));
+    let control = control(&room);
+    assert_eq!(control.register(session, &verifier).await.unwrap(), Registered::Created);
+    assert_eq!(control.register(session, &verifier).await.unwrap(), Registered::Known);
     room.behave(Behavior::Http(409, "session_exists"));
-    let error = register(&room.base, session, &[3; 32], &[]).await.unwrap_err();
-    assert!(matches!(error, RegisterError::Exists));
+    let error = control.register(session, &verifier).await.unwrap_err();
+    assert_eq!(error.reason(), Some(Reason::SessionExists));
     room.behave(Behavior::Http(429, "rate_limited"));
-    let error = register(&room.base, session, &[3; 32], &[]).await.unwrap_err();
-    assert_eq!(error.to_string(), "the control plane refused: 429 rate_limited");
+    let error = control.register(session, &verifier).await.unwrap_err();
+    let url = format!("{}v1/sessions", room.base);
+    assert_eq!(error.to_string(), format!("{url} refused: too many requests; trying again later"));
     drop(room);
-    let nobody = "http://127.0.0.1:9".parse().unwrap();
-    let error = register(&nobody, session, &[3; 32], &[]).await.unwrap_err();
-    assert!(matches!(error, RegisterError::Unreachable(_)));
-}
-
-#[tokio::test]
-async fn webrtc_is_dialed_through_the_room() {
-    let room = Service::open(true).await;
-    let (session, ids) = (SessionId::random(), [PeerId::random(), PeerId::random()]);
-    let mut pumps = JoinSet::new();
-    let exchanges = ids.map(|id| {
-        let signaling = join(&config(&room, session, id)).unwrap();
-        let sealer = Sealer::new(&Key::new([7; 32]), session, id);
-        let exchange = Exchange::new(Arc::new(signaling), sealer, SystemTime::now);
-        let pumped = exchange.clone();
-        pumps.spawn(async move { while pumped.next().await.is_ok() {} });
-        exchange
-    });
-    // Both must be inside: the room keeps nothing for those who are not.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let dial = |local: usize, role| {
-        let connector = WebRtcConnector::new(support::plain()).unwrap();
-        let target = Target::new(session, ids[local], ids[1 - local], role, Generation(1));
-        let channel = exchanges[local].open_link(&target, transport_webrtc::ID);
-        let target = target.with_signaling(channel);
-        async move { connector.connect(&target).await.unwrap_or_else(|e| panic!("{}", e.chain())) }
-    };
-    let (a, b) = tokio::join!(dial(0, DialRole::Offerer), dial(1, DialRole::Answerer));
-    a.try_send(Lane::Reliable, Bytes::from_static(b"hello")).unwrap();
-    assert_eq!(timeout(PATIENCE, b.recv()).await.unwrap().unwrap().payload, "hello");
+    let nobody = ControlPlane::new("http://127.0.0.1:9".parse().unwrap(), Outbound::default());
+    let error = nobody.register(session, &verifier).await.unwrap_err();
+    assert!(matches!(error, ControlError::Unreachable { .. }), "{error}");
+    let nonsense = ControlPlane::new("ftp://control.example".parse().unwrap(), Outbound::default());
+    let error = nonsense.register(session, &verifier).await.unwrap_err();
+    assert!(matches!(error, ControlError::Misuse { .. }), "{error}");
 }

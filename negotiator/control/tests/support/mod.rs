@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use beach_lifeguard_client::signaling::{FromRoom, RoomPeer, ToRoom};
 use futures::{SinkExt, StreamExt};
 use parking_lot::Mutex;
-use rustls_pki_types::CertificateDer;
+use rustls::pki_types::CertificateDer;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpListener,
@@ -24,7 +24,7 @@ use url::Url;
 use uuid::Uuid;
 
 /// A running room; dropping it closes everything.
-pub(crate) struct Room {
+pub(crate) struct Service {
     pub(crate) base: Url,
     pub(crate) root: CertificateDer<'static>,
     state: Arc<State>,
@@ -56,7 +56,7 @@ pub(crate) enum Behavior {
     Refuse(u16, &'static str),
 }
 
-impl Room {
+impl Service {
     pub(crate) async fn open(tls: bool) -> Self {
         let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let root = key.cert.der().clone();
