@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! viewer 10.0.0.2 ── 10.0.0.1 ┐
-//!        fd00::2  ── fd00::1  ├ router ┬ 10.0.2.1 ── 10.0.2.2, .3 service
+//!        fd00::2  ── fd00::1  ├ router ┬ 10.0.2.1 ── 10.0.2.2 service
 //! host   10.0.1.2 ── 10.0.1.1 ┘        └ fd02::1  ── fd02::2
 //! ```
 //! The viewer's names come from a name server at 10.0.0.1, the host's from its `/etc/hosts`.
@@ -56,7 +56,7 @@ impl World {
         link(end(&viewer, "eth0", &["10.0.0.2/24", "fd00::2/64"]), viewers)?;
         link(end(&host, "eth0", &["10.0.1.2/24"]), end(&router, "to-host", &["10.0.1.1/24"]))?;
         let services = end(&router, "to-service", &["10.0.2.1/24", "fd02::1/64"]);
-        link(end(&site, "eth0", &["10.0.2.2/24", "10.0.2.3/24", "fd02::2/64"]), services)?;
+        link(end(&site, "eth0", &["10.0.2.2/24", "fd02::2/64"]), services)?;
         for (space, gateways) in [
             (&viewer, &["10.0.0.1", "fd00::1"][..]),
             (&host, &["10.0.1.1"]),
@@ -192,7 +192,11 @@ pub fn first_key(terminal: &mut Terminal) -> Result<Duration, Miss> {
             words if words.is_empty() => "nothing".to_owned(),
             words => format!("{words:?}"),
         };
-        return Err(Miss::Due(format!("no session within {}; join said {words}", seconds(PATIENCE))));
+        let when = match terminal.ends(Duration::from_millis(1)) {
+            Some(status) => format!("no session, exit {status}"),
+            None => format!("no session within {}", seconds(PATIENCE)),
+        };
+        return Err(Miss::Due(format!("{when}; join said {words}")));
     };
     match terminal.key(PATIENCE) {
         Some(echo) => Ok(opened + echo),
@@ -205,8 +209,6 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The service.
 pub const SITE: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
-/// A second address of the service's machine, for what stands before it.
-pub const FRONT: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
 /// The service over IPv6.
 pub const SITE_V6: Ipv6Addr = Ipv6Addr::new(0xFD02, 0, 0, 0, 0, 0, 0, 2);
 /// The router as the viewer sees it: name server, and proxy where there is one.

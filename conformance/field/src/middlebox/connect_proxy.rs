@@ -27,7 +27,7 @@ impl ConnectProxy {
         let text = format!("Port {PORT}\nLogFile \"{}\"\nLogLevel Connect\n{account}", log.display());
         fs::write(&config, text).map_err(Trouble::io("tinyproxy's configuration"))?;
         let mut command = space.command("tinyproxy");
-        let process = Process::start("tinyproxy", command.args(["-d", "-c"]).arg(&config))?;
+        let mut process = Process::start("tinyproxy", command.args(["-d", "-c"]).arg(&config))?;
         process.listens(space, PORT)?;
         Ok(Self { _process: process, log })
     }

@@ -15,7 +15,7 @@ pub struct WebServer {
 }
 
 impl WebServer {
-    /// Answers every HTTPS request on `ports` with `answer`, an nginx directive such as `return 302 URL`.
+    /// Answers every HTTPS request at `address` with `answer`, an nginx directive such as `return 302 URL`.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl WebServer {
         fs::write(&config, text).map_err(Trouble::io("nginx's configuration"))?;
         let mut command = space.command("nginx");
         command.arg("-p").arg(&folder).arg("-e").arg(folder.join("error.log")).arg("-c").arg(&config);
-        let process = Process::start("nginx", &mut command)?;
+        let mut process = Process::start("nginx", &mut command)?;
         process.listens(space, PORT)?;
         Ok(Self { _process: process })
     }

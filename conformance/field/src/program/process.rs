@@ -61,10 +61,10 @@ impl Process {
     /// # Errors
     ///
     /// [`Trouble::NotReady`] with what it said.
-    pub fn listens(&self, space: &Space, port: u16) -> Result<(), Trouble> {
+    pub fn listens(&mut self, space: &Space, port: u16) -> Result<(), Trouble> {
         let deadline = Instant::now() + READY;
         let port = format!(":{port} ");
-        while Instant::now() < deadline {
+        while Instant::now() < deadline && !self.has_ended() {
             if space.run("ss", &["-ltnH"])?.contains(&port) {
                 return Ok(());
             }

@@ -35,8 +35,9 @@ impl Lab {
     /// [`Trouble::NotAllowed`] where namespaces or firewall rules cannot be made.
     pub fn open() -> Result<Self, Trouble> {
         let number = OPENED.fetch_add(1, Ordering::Relaxed);
-        let folder = tempfile::tempdir().map_err(Trouble::io("a folder for the laboratory"))?;
-        Ok(Self { prefix: format!("{}{number}", sweep::own_prefix()), folder })
+        let prefix = format!("{}{number}", sweep::own_prefix());
+        let folder = sweep::folder(&prefix).map_err(Trouble::io("a folder for the laboratory"))?;
+        Ok(Self { prefix, folder })
     }
 
     /// Says whether this machine allows what a laboratory needs, by trying it.

@@ -3,13 +3,15 @@
 //! Names carry the pid of the process that made them. What belongs to a process that no longer runs is a leftover.
 
 use std::{
-    fs,
+    collections::BTreeSet,
+    env, fs,
     path::{Path, PathBuf},
     process::{self, Command},
     thread,
     time::Duration,
 };
 
+use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::trouble::output;
@@ -22,9 +24,14 @@ pub(super) fn own_prefix() -> String {
     format!("{NAMES}{}-", process::id())
 }
 
+/// A folder for a laboratory's files.
+pub(super) fn folder(prefix: &str) -> std::io::Result<TempDir> {
+    tempfile::Builder::new().prefix(&format!("{prefix}-")).tempdir()
+}
+
 /// Where a namespace's own `/etc` is.
 pub(super) fn etc_of(name: &str) -> PathBuf {
-    Path::new("/etc/netns").join(name)
+    Path::new(ETC).join(name)
 }
 
 /// Ends what runs in a namespace, and removes it. One that was never made is no error.
@@ -43,10 +50,19 @@ pub(super) fn remove(name: &str) {
 
 /// Removes what processes left that no longer run. Call it before the first laboratory.
 pub fn leftovers() {
-    for name in names() {
-        if owner(&name).is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
-            remove(&name);
-        }
+    remove_of(|pid| !Path::new("/proc").join(pid.to_string()).exists());
+}
+
+/// Removes namespaces and folders of the processes that `gone` names.
+fn remove_of(gone: impl Fn(u32) -> bool) {
+    let gone = |name: &String| owner(name).is_some_and(&gone);
+    names(&[Path::new(SPACES), Path::new(ETC)])
+        .iter()
+        .filter(|name| gone(name))
+        .for_each(|name| remove(name));
+    let temporary = env::temp_dir();
+    for folder in names(&[&temporary]).iter().filter(|name| gone(name)) {
+        let _ = fs::remove_dir_all(temporary.join(folder));
     }
 }
 
@@ -63,29 +79,25 @@ pub fn on_interrupt() {
     };
     thread::spawn(move || {
         if wait().is_ok() {
-            names().iter().filter(|name| name.starts_with(&own_prefix())).for_each(|name| remove(name));
+            remove_of(|pid| pid == process::id());
             process::exit(130);
         }
     });
 }
 
-/// All names that a laboratory gave, of namespaces and of their `/etc`.
-fn names() -> Vec<String> {
-    let folders = [Path::new(SPACES), Path::new("/etc/netns")];
+/// What in `folders` bears a laboratory's name.
+fn names(folders: &[&Path]) -> BTreeSet<String> {
     let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|n| owner(n).is_some())
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    names
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|n| owner(n).is_some()).collect()
 }
 
 /// The process that made a namespace, from its name.
 fn owner(name: &str) -> Option<u32> {
     name.strip_prefix(NAMES)?.split('-').next()?.parse().ok()
 }
+
+/// Where `ip netns exec` looks for a namespace's own `/etc`.
+const ETC: &str = "/etc/netns";
 
 const NAMES: &str = "beach-field-";
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::super::world::{FRONT, PATIENCE, World, first_key};
+use super::super::world::{NAMES, PATIENCE, SITE, World, first_key};
 use crate::{
     middlebox::WebServer,
     program::{CONTROL, Programs},
@@ -48,11 +48,13 @@ fn portal(programs: &Programs, answer: &str, place: &str) -> Result<Figure, Miss
 
 pub(super) fn upgrade_removed(programs: &Programs) -> Result<Figure, Miss> {
     let world = World::build(programs)?;
-    let (lab, site) = (&world.lab, &world.site);
-    let (front, upstream) = (FRONT.to_string(), "[fd02::2]:443");
-    let _proxy = WebServer::stripping(lab, site, &world.service.identity, &front, upstream)?;
+    let (front, upstream) = (NAMES.to_string(), format!("{SITE}:443"));
+    let identity = &world.service.identity;
+    let _proxy = WebServer::stripping(&world.lab, &world.router, identity, &front, &upstream)?;
     let (_share, link) = world.share(&world.usual())?;
-    let _names = world.names(World::zone(&[FRONT.into()]), Duration::ZERO)?;
+    let mut zone = World::zone(&[SITE.into()]);
+    zone.insert(CONTROL.to_owned(), vec![NAMES.into()]);
+    let _names = world.names(zone, Duration::ZERO)?;
     let mut terminal = world.join(&link, &world.usual())?;
     match terminal.says(PATIENCE, &["proxy", "upgrade"]) {
         Some(took) => Figure::of(took).and("says so").within(COMPLAINT),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::world::{World, first_key};
 use crate::{
-    middlebox::ConnectProxy,
+    middlebox::{ConnectProxy, Zone},
     program::{Programs, Setting},
     row::{Figure, Miss},
     topology::Chain,
@@ -31,7 +31,7 @@ fn behind(
 ) -> Result<Figure, Miss> {
     let world = World::build(programs)?;
     world.enclose("to-viewer")?;
-    let _names = world.names(World::zone(&[]), Duration::ZERO)?;
+    let _names = world.names(Zone::new(), Duration::ZERO)?;
     let proxy = ConnectProxy::start(&world.lab, &world.router, account)?;
     let (_share, link) = world.share(&world.usual())?;
     let session = world.session(&link, &world.usual().env(variable, url))?;
