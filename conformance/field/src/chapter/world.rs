@@ -105,6 +105,17 @@ impl World {
         self.wall.add(Chain::Forward, &format!("oifname {device} drop"))
     }
 
+    /// Proves that the proxy at `url` leads from `space` to the control plane: what fails then is the product.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Command`].
+    pub fn leads(&self, space: &Space, url: &str) -> Result<(), Trouble> {
+        let authority = self.service.authority.certificate.display().to_string();
+        let quiet = ["-sS", "-m", "5", "-o", "/dev/null", "--cacert", &authority, "-x", url];
+        space.run("curl", &[&quiet[..], &[&Service::control_plane()]].concat()).map(drop)
+    }
+
     /// Setting that trusts the service's authority, and nothing else.
     pub fn usual(&self) -> Setting {
         Setting::default().trusting(&self.service.authority.certificate)

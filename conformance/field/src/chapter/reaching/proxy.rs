@@ -33,12 +33,14 @@ fn behind(
     world.enclose("to-viewer")?;
     let _names = world.names(Zone::new(), Duration::ZERO)?;
     let proxy = ConnectProxy::start(&world.lab, &world.router, account)?;
+    world.leads(&world.viewer, url)?;
+    let before = proxy.tunnels();
     let (_share, link) = world.share(&world.usual())?;
     let session = world.session(&link, &world.usual().env(variable, url))?;
     if session.path != RELAY_PATH {
         return Err(Miss::Due(format!("on {}, not on the relay", session.path)));
     }
-    session.figure().and(format!("{} tunnels", proxy.tunnels())).within(DUE)
+    session.figure().and(format!("{} tunnels", proxy.tunnels() - before)).within(DUE)
 }
 
 pub(super) fn wants_password(programs: &Programs) -> Result<Figure, Miss> {
@@ -54,10 +56,12 @@ pub(super) fn host(programs: &Programs) -> Result<Figure, Miss> {
     world.host.etc("hosts", "127.0.0.1 localhost\n")?;
     world.host.etc("resolv.conf", "nameserver 10.0.1.1\n")?;
     let _names = world.usual_names()?;
-    let proxy = ConnectProxy::start(&world.lab, &world.router, None)?;
-    let (_share, link) = world.share(&world.usual().env("HTTPS_PROXY", "http://10.0.1.1:3128"))?;
+    let (proxy, url) = (ConnectProxy::start(&world.lab, &world.router, None)?, "http://10.0.1.1:3128");
+    world.leads(&world.host, url)?;
+    let before = proxy.tunnels();
+    let (_share, link) = world.share(&world.usual().env("HTTPS_PROXY", url))?;
     let session = world.session(&link, &world.usual())?;
-    session.figure().and(format!("{} tunnels", proxy.tunnels())).within(DUE)
+    session.figure().and(format!("{} tunnels", proxy.tunnels() - before)).within(DUE)
 }
 
 pub(super) fn refuses(programs: &Programs) -> Result<Figure, Miss> {
