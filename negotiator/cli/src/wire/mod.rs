@@ -7,8 +7,8 @@
 //! | 1 | hello | viewer | `u8` version, `u8` service |
 //! | 2 | welcome | host | `u8` access: 0 full, 1 read-only |
 //! | 3 | refused | host | `u8` why, UTF-8 text |
-//! | 4 | resize | viewer | `u16` columns, `u16` rows, neither 0 |
-//! | 5 | snapshot | host | `u16` columns, `u16` rows, bytes that draw the screen from nothing |
+//! | 4 | resize | viewer | `u16` columns, `u16` rows, within 20×4 and 1000×500 |
+//! | 5 | snapshot | host | `u16` columns, `u16` rows, within the same, bytes that draw the screen from nothing |
 //! | 6 | output | host | 1 or more bytes of the terminal |
 //! | 7 | input | viewer | 1 or more bytes that were typed |
 //! | 8 | resync | viewer | nothing: asks for a snapshot |
@@ -21,7 +21,11 @@
 //! | 15 | failed | both | UTF-8 text: this side cannot go on |
 //! | 16 | record | host | `u64` number, bytes: the demo's bulk stream |
 
+mod size;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+pub use size::Size;
 
 /// The version of this table. Both ends must speak the same one.
 pub const VERSION: u8 = 1;
@@ -115,15 +119,6 @@ pub enum Refusal {
     Version,
 }
 
-/// The size of a terminal, in characters. Neither side is 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
-    /// Characters in a row.
-    pub columns: u16,
-    /// Rows.
-    pub rows: u16,
-}
-
 /// How many bytes went, and their SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sum {
@@ -131,19 +126,6 @@ pub struct Sum {
     pub bytes: u64,
     /// SHA-256 of them.
     pub sha256: [u8; 32],
-}
-
-impl Size {
-    /// Makes a size, or `None` when a side is 0.
-    pub fn new(columns: u16, rows: u16) -> Option<Self> {
-        (columns > 0 && rows > 0).then_some(Self { columns, rows })
-    }
-
-    /// Returns the largest size that fits into both.
-    #[must_use]
-    pub fn fit(self, other: Self) -> Self {
-        Self { columns: self.columns.min(other.columns), rows: self.rows.min(other.rows) }
-    }
 }
 
 impl Message {
@@ -174,6 +156,23 @@ impl Message {
         }
         out.put_slice(self.tail());
         out.freeze()
+    }
+
+    /// Splits a snapshot that may be larger than a message of the session: output that follows at once draws the
+    /// rest. Anything else is its own only piece.
+    pub fn pieces(self) -> impl Iterator<Item = Self> {
+        let (first, mut rest) = match self {
+            Self::Snapshot { size, mut bytes } => {
+                let rest = bytes.split_off(bytes.len().min(CHUNK));
+                (Self::Snapshot { size, bytes }, rest)
+            }
+            other => (other, Bytes::new()),
+        };
+        let rest = std::iter::from_fn(move || {
+            let next = rest.split_to(rest.len().min(CHUNK));
+            (!next.is_empty()).then_some(Self::Output(next))
+        });
+        std::iter::once(first).chain(rest)
     }
 
     /// Decodes a message. Bodies share the memory of `bytes`.
@@ -279,6 +278,16 @@ pub enum BadMessage {
         /// The kind.
         kind: u8,
     },
+    /// A terminal that is smaller or larger than one may be shared.
+    #[error("a message of kind {kind} with a terminal of {columns}×{rows}")]
+    Size {
+        /// The kind.
+        kind: u8,
+        /// The columns it names.
+        columns: u16,
+        /// The rows it names.
+        rows: u16,
+    },
     /// Text that is not UTF-8.
     #[error("a message of kind {kind} whose text is not UTF-8")]
     Text {
@@ -316,7 +325,9 @@ codes!(Refusal { Version = 1, Service = 2, Full = 3 });
 fn size(kind: u8, bytes: &mut Bytes) -> Result<Size, BadMessage> {
     let columns = bytes.try_get_u16().map_err(|_| BadMessage::Length { kind })?;
     let rows = bytes.try_get_u16().map_err(|_| BadMessage::Length { kind })?;
-    Size::new(columns, rows).ok_or(BadMessage::Value { kind, code: 0 })
+    let size = Size { columns, rows };
+    // Whoever asks for a terminal of four billion cells must not get one.
+    if size == size.shared() { Ok(size) } else { Err(BadMessage::Size { kind, columns, rows }) }
 }
 
 fn body(kind: u8, bytes: &mut Bytes) -> Result<Bytes, BadMessage> {
@@ -384,6 +395,23 @@ mod tests {
     }
 
     #[test]
+    fn a_large_snapshot_goes_in_pieces_that_draw_the_same() {
+        let size = Size { columns: 430, rows: 110 };
+        let bytes: Bytes = (0..1_800_000_u32).map(|n| n as u8).collect::<Vec<_>>().into();
+        let mut drawn = Vec::new();
+        for (nth, piece) in (Message::Snapshot { size, bytes: bytes.clone() }).pieces().enumerate() {
+            let (Message::Snapshot { bytes, .. } | Message::Output(bytes)) = &piece else { panic!() };
+            assert_eq!(nth == 0, matches!(piece, Message::Snapshot { .. }));
+            assert!(bytes.len() <= CHUNK);
+            drawn.extend_from_slice(bytes);
+        }
+        assert_eq!(drawn, bytes);
+        for (message, _) in examples() {
+            assert_eq!(message.clone().pieces().collect::<Vec<_>>(), [message]);
+        }
+    }
+
+    #[test]
     fn errors_say_what_is_wrong() {
         let decode = |bytes: &'static [u8]| Message::decode(Bytes::from_static(bytes)).unwrap_err();
         assert_eq!(decode(b""), BadMessage::Empty);
@@ -391,7 +419,13 @@ mod tests {
         assert_eq!(decode(&[8, 0]), BadMessage::Length { kind: 8 });
         assert_eq!(decode(&[6]), BadMessage::Length { kind: 6 });
         assert_eq!(decode(&[2, 9]), BadMessage::Value { kind: 2, code: 9 });
-        assert_eq!(decode(&[4, 0, 0, 0, 1]), BadMessage::Value { kind: 4, code: 0 });
+        for (columns, rows) in [(0, 1), (19, 4), (20, 3), (1001, 500), (1000, 501), (u16::MAX, u16::MAX)] {
+            for kind in [4, 5] {
+                let message = [&[kind][..], &columns.to_be_bytes(), &rows.to_be_bytes()].concat();
+                let error = Message::decode(message.into()).unwrap_err();
+                assert_eq!(error, BadMessage::Size { kind, columns, rows });
+            }
+        }
         assert_eq!(decode(&[10, 0xFF]), BadMessage::Text { kind: 10 });
     }
 
