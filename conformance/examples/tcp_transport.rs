@@ -16,33 +16,32 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    sync::watch,
     time::timeout,
 };
 use transport_core::{
     CloseCode, Closed, ConnectError, ConnectErrorKind, Connector, DialRole, Inbound, Initiator, Lane,
-    LaneProfile, LaneQueue, PeerId, Profile, Refused, SessionId, Stats, Target, Transport, TransportId,
-    signaling::Exchange,
+    LaneProfile, LaneQueue, PeerId, Profile, Refused, Stats, Target, Transport, TransportId,
+    signaling::LinkChannel,
 };
 
 /// The name under which it is registered in `docs/TRANSPORTS.md`.
 pub const ID: TransportId = TransportId::from_static("tcp-example");
 
-/// Makes TCP links: the offering side listens and says where through signaling, the other dials.
+/// Makes TCP links: the offering side listens and says where through the target's channel, the other dials.
 #[derive(Debug)]
 pub struct TcpConnector {
-    exchange: Arc<Exchange>,
     address: IpAddr,
 }
 
 impl TcpConnector {
     /// Listens on `address` when it offers.
-    pub fn new(exchange: Arc<Exchange>, address: IpAddr) -> Self {
-        Self { exchange, address }
+    pub fn new(address: IpAddr) -> Self {
+        Self { address }
     }
 
-    async fn dial(&self, target: &Target) -> io::Result<TcpStream> {
-        let channel = self.exchange.open_link(target, ID);
-        if target.role == DialRole::Offerer {
+    async fn dial(&self, role: DialRole, channel: &LinkChannel) -> io::Result<TcpStream> {
+        if role == DialRole::Offerer {
             let listener = TcpListener::bind((self.address, 0)).await?;
             let ticket = *PeerId::random().as_bytes();
             let whereabouts = format!("{} {}", listener.local_addr()?, u128::from_be_bytes(ticket));
@@ -74,7 +73,8 @@ impl Connector for TcpConnector {
     }
 
     async fn connect(&self, target: &Target) -> Result<Box<dyn Transport>, ConnectError> {
-        match timeout(STAGE, self.dial(target)).await {
+        let channel = target.channel(ID)?;
+        match timeout(STAGE, self.dial(target.role, &channel)).await {
             Ok(Ok(stream)) => Ok(Box::new(TcpTransport::over(stream))),
             Ok(Err(error)) => {
                 Err(ConnectError::new(ID, "dial", ConnectErrorKind::Unreachable).because(error))
@@ -94,6 +94,8 @@ pub struct TcpTransport {
 struct Shared {
     outbound: LaneQueue,
     inbound: LaneQueue,
+    /// Whether the last bytes have left.
+    left: watch::Sender<bool>,
 }
 
 impl TcpTransport {
@@ -102,8 +104,11 @@ impl TcpTransport {
         let datagram = LaneProfile::emulated(MAX_MESSAGE, QUEUE);
         let reliable = LaneProfile::native(MAX_MESSAGE, QUEUE);
         let profile = Profile::new(ID, "plain tcp", datagram, reliable);
-        let shared =
-            Arc::new(Shared { outbound: LaneQueue::new(&profile), inbound: LaneQueue::new(&profile) });
+        let shared = Arc::new(Shared {
+            outbound: LaneQueue::new(&profile),
+            inbound: LaneQueue::new(&profile),
+            left: watch::Sender::new(false),
+        });
         // A delayed small write is slower, nothing worse.
         let _ = stream.set_nodelay(true);
         let (from, to) = stream.into_split();
@@ -136,7 +141,12 @@ impl Transport for TcpTransport {
     }
 
     async fn closed(&self) -> Closed {
-        self.shared.inbound.closed().await
+        let closed = self.shared.inbound.closed().await;
+        if closed.initiator == Initiator::Local {
+            // The sender lives in `self`.
+            let _ = self.shared.left.subscribe().wait_for(|left| *left).await;
+        }
+        closed
     }
 
     fn stats(&self) -> Stats {
@@ -223,6 +233,7 @@ impl Shared {
         // Only the datagram lane may count what never left.
         while self.outbound.try_pop(Lane::Reliable).is_some() {}
         self.outbound.clear();
+        self.left.send_replace(true);
     }
 
     /// Sends until the queue has ended and is empty, then says goodbye.
@@ -314,25 +325,11 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    use transport_core::{
-        Generation, TransportExt,
-        secure::SessionSecret,
-        signaling::{MemoryRoom, Sealer},
-    };
+    use transport_core::TransportExt;
 
-    let (room, session, ids) =
-        (MemoryRoom::default(), SessionId::random(), [PeerId::random(), PeerId::random()]);
-    let secret = SessionSecret::random()?;
-    let [host, guest] = ids.map(|id| {
-        let sealer = Sealer::new(&secret.signaling_seal(), session, id);
-        let exchange = Exchange::new(Arc::new(room.join(id)), sealer, std::time::SystemTime::now);
-        let pump = exchange.clone();
-        tokio::spawn(async move { while pump.next().await.is_ok() {} });
-        TcpConnector::new(exchange, std::net::Ipv4Addr::LOCALHOST.into())
-    });
-    let to_guest = Target::new(session, ids[0], ids[1], DialRole::Offerer, Generation(1));
-    let to_host = Target::new(session, ids[1], ids[0], DialRole::Answerer, Generation(1));
-    let (host, guest) = tokio::try_join!(host.connect(&to_guest), guest.connect(&to_host))?;
+    let connector = TcpConnector::new(std::net::Ipv4Addr::LOCALHOST.into());
+    let (to_guest, to_host) = Target::pair();
+    let (host, guest) = tokio::try_join!(connector.connect(&to_guest), connector.connect(&to_host))?;
     host.send(Lane::Reliable, Bytes::from_static(b"hello over tcp")).await?;
     println!("guest received {:?}", guest.recv().await?.payload);
     host.close(CloseCode::NORMAL, "bye");

@@ -54,7 +54,7 @@ async fn serve(stream: TcpStream, origin: &str) -> Result<(), Failure> {
     stream.set_nodelay(true)?;
     let http = reqwest::Client::new();
     let session = Uuid::new_v4();
-    let register = RegisterSession { session_id: session, verifier: Verifier::from_bytes(rand::random()) };
+    let register = RegisterSession::new(session, Verifier::from_bytes(rand::random()));
     http.post(format!("{origin}/v1/sessions")).json(&register).send().await?.error_for_status()?;
     let mut echo = admitted(&http, origin, session).await?;
     let mut relay = admitted(&http, origin, session).await?.into_inner();

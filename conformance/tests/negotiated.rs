@@ -20,7 +20,7 @@ use tcp_transport::TcpConnector;
 use tokio::{sync::watch, time::timeout};
 use transport_core::{
     Connector, TransportId,
-    signaling::{Exchange, MemoryRoom, Signaling, SignalingError},
+    signaling::{MemoryRoom, Signaling, SignalingError},
 };
 use transport_webrtc::{WebRtcConfig, WebRtcConnector, impair::ImpairedUdp};
 
@@ -37,9 +37,8 @@ impl Rendezvous for Meeting {
         Ok(Arc::new(self.room.join(seat.local)))
     }
 
-    fn ways(&self, seat: &Seat, exchange: &Arc<Exchange>) -> Result<Vec<Way>, String> {
-        let tcp: Arc<dyn Connector> =
-            Arc::new(TcpConnector::new(exchange.clone(), Ipv4Addr::LOCALHOST.into()));
+    fn ways(&self, seat: &Seat) -> Result<Vec<Way>, String> {
+        let tcp: Arc<dyn Connector> = Arc::new(TcpConnector::new(Ipv4Addr::LOCALHOST.into()));
         let Some(udp) = &self.udp else { return Ok(vec![Way::direct(tcp)]) };
         let mut config = WebRtcConfig::default();
         config.loopback = true;
@@ -47,7 +46,7 @@ impl Rendezvous for Meeting {
         if seat.side == Side::Viewer {
             config.udp = Some(Arc::new(udp.clone()));
         }
-        let webrtc = WebRtcConnector::new(config, exchange.clone()).map_err(|error| error.to_string())?;
+        let webrtc = WebRtcConnector::new(config).map_err(|error| error.to_string())?;
         Ok(vec![Way::direct(Arc::new(webrtc)), Way::fallback(tcp)])
     }
 }

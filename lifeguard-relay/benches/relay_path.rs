@@ -30,7 +30,7 @@ use divan::{
     AllocProfiler, Bencher, black_box,
     counter::{BytesCount, ItemsCount},
 };
-use idle::{Activity, Patience, Verdict};
+use idle::{Due, Observed, Patience};
 use registry::{Card, Joined, Registry, Wire};
 use uuid::Uuid;
 use ws::Reader;
@@ -69,8 +69,8 @@ fn sweep_idle(bencher: Bencher<'_, '_>, connections: u128) {
             session.with_roster(|roster| {
                 for (_, _, last) in roster.iter() {
                     let last = last.load(Relaxed);
-                    let activity = Activity { read: last, written: last, pinged: 0, waiting_since: None };
-                    left += usize::from(patience.judge(black_box(5_000), activity) == Verdict::Leave);
+                    let seen = Observed { read: last, written: last, pinged: 0, waiting_since: None };
+                    left += usize::from(patience.judge(black_box(5_000), seen) == Due::Leave);
                 }
             });
         });

@@ -8,8 +8,11 @@ use axum::{
     extract::{MatchedPath, State},
     routing::get,
 };
+use beach_lifeguard_client::CloseCode;
 use http::{HeaderName, Method, StatusCode, header};
 use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -22,7 +25,8 @@ use tower_http::{
 use tracing::Span;
 
 use crate::{
-    control::{KillSwitch, Verb},
+    kill_switch::Verb,
+    listen::{self, Connections, ListenConfig},
     relay::{Phase, Relay},
 };
 
@@ -89,11 +93,11 @@ fn method_label(method: &Method) -> &'static str {
 }
 
 /// Ready while the relay takes new peers.
-pub fn relay_readiness(relay: &Relay, kill_switch: &KillSwitch) -> Readiness {
-    let (relay, kill_switch) = (relay.clone(), kill_switch.clone());
+pub fn relay_readiness(relay: &Relay) -> Readiness {
+    let relay = relay.clone();
     Arc::new(move || match relay.phase() {
         Phase::Serving
-            if kill_switch.state().everybody.is_some_and(|pause| pause.verb >= Verb::RefuseNew) =>
+            if relay.kill_switch().state().everybody.is_some_and(|pause| pause.verb >= Verb::RefuseNew) =>
         {
             Err("fallback_paused")
         }
@@ -101,6 +105,25 @@ pub fn relay_readiness(relay: &Relay, kill_switch: &KillSwitch) -> Readiness {
         Phase::Draining => Err("draining"),
         Phase::Stopped => Err("stopped"),
     })
+}
+
+/// Serves a relay plane alone, with health endpoints, until `stop`; then drains.
+pub async fn serve_relay(
+    relay: Relay,
+    listener: TcpListener,
+    connections: Arc<Connections>,
+    stop: CancellationToken,
+) {
+    let (accept, config) = (CancellationToken::new(), ListenConfig::default());
+    let app = public(relay.router(), relay_readiness(&relay));
+    let tasks = TaskTracker::new();
+    let serving = listen::serve(listener, None, app, config, connections, accept.clone(), tasks);
+    let serving = tokio::spawn(serving);
+    stop.cancelled().await;
+    relay.drain(CloseCode::RESTART).await;
+    accept.cancel();
+    let _ = serving.await;
+    relay.shutdown(CloseCode::RESTART).await;
 }
 
 async fn readyz(State(ready): State<Readiness>) -> (StatusCode, Json<serde_json::Value>) {

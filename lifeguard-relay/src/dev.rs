@@ -8,8 +8,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     admin::Admin,
     app,
-    control::{ControlConfig, ControlPlane, KillSwitch, TokenKeys},
-    listen::{self, Caps, Certificates, Gate, ListenConfig, TlsError},
+    control::{ControlConfig, ControlPlane, TokenKeys},
+    kill_switch::KillSwitch,
+    listen::{self, Caps, Certificates, Connections, ListenConfig, TlsError},
     relay::{Admission, Relay, RelayConfig},
     store::{MemoryStore, Store},
     telemetry::metrics::Metrics,
@@ -47,7 +48,7 @@ impl Default for DevConfig {
             public: loopback,
             admin: loopback,
             tls: false,
-            caps: Caps { transient: 4_096, ..Caps::default() },
+            caps: Caps { strangers: 4_096, ..Caps::default() },
             relay,
             control: ControlConfig::development(),
         }
@@ -129,25 +130,25 @@ impl Dev {
             kill_switch.clone(),
             stop.clone(),
         );
-        let ready = app::relay_readiness(&relay, &kill_switch);
-        let routes = relay.routes().merge(control.router());
+        let ready = app::relay_readiness(&relay);
+        let routes = relay.router().merge(control.router());
         let operator =
             Admin::new(Some(relay.clone()), kill_switch.clone(), metrics.clone(), ready.clone(), None);
-        let serve = |listener, certificates, app, gate| {
+        let serve = |listener, certificates, app, connections| {
             let config = ListenConfig::default();
             tasks.spawn(listen::serve(
                 listener,
                 certificates,
                 app,
                 config,
-                gate,
+                connections,
                 stop.clone(),
                 tasks.clone(),
             ));
         };
-        let gate = Gate::counting(config.caps, metrics.clone());
-        serve(listener, certificates, app::public(routes, ready), gate);
-        serve(admin_listener, None, operator.router(), Gate::new(Caps::default()));
+        let connections = Connections::counting(config.caps, metrics.clone());
+        serve(listener, certificates, app::public(routes, ready), connections);
+        serve(admin_listener, None, operator.router(), Connections::new(Caps::default()));
         Ok(Self { public, admin, certificate, relay, store, keys, kill_switch, metrics, stop, tasks })
     }
 
@@ -229,6 +230,7 @@ fn relay_ws_url(address: SocketAddr, tls: bool) -> String {
 
 /// Why it did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DevError {
     /// An address is taken, or not this machine's.
     #[error("cannot listen on {address}: {source}")]

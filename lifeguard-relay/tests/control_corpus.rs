@@ -65,7 +65,7 @@ async fn every_bad_key_set_leads_to_the_answer_it_should() {
 #[tokio::test]
 async fn every_bad_request_is_answered_as_it_should_be() {
     let cases = corpus("http", 286);
-    let mut config = ControlConfig { fallback_ws_enabled: true, ..ControlConfig::development() };
+    let mut config = ControlConfig::development();
     config.turn.urls = vec!["turn:turn.test:3478".to_owned()];
     config.turn.secrets = vec![Secret::new("a secret of the TURN servers")];
     config.turn.external_ip = Some("192.0.2.1".to_owned());
@@ -183,7 +183,8 @@ fn corpus(name: &str, count: usize) -> Vec<Value> {
 }
 
 async fn entitled(idp: &Idp) -> Plane {
-    let mut config = ControlConfig { fallback_ws_enabled: true, ..ControlConfig::default() };
+    let mut config = ControlConfig::default();
+    config.fallback_ws_enabled = true;
     config.entitlement = idp.config();
     Plane::start(config).await
 }

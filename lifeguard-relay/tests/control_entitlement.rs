@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 /// A control plane that requires the provider's proofs.
 async fn plane(idp: &Idp, fresh_secs: u64) -> Plane {
-    let mut config = ControlConfig { fallback_ws_enabled: true, ..ControlConfig::default() };
+    let mut config = ControlConfig::default();
+    config.fallback_ws_enabled = true;
     config.entitlement = idp.config();
     config.entitlement.jwks_cache_ttl = fresh_secs;
     config.turn.urls = vec!["turn:turn.test:3478".to_owned()];

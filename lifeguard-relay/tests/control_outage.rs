@@ -17,7 +17,8 @@ use control_support::{
 };
 use futures::StreamExt;
 use lifeguard_relay::{
-    control::{ControlConfig, Verb},
+    control::ControlConfig,
+    kill_switch::Verb,
     store::{Bucket, Counted, Flusher, RedisStore, Store, StoreError},
 };
 use relay_support::{Client, hello};
@@ -30,7 +31,9 @@ use uuid::Uuid;
 async fn plane(redis: &Redis) -> Plane {
     let store = Arc::new(RedisStore::open(&redis.url()).unwrap());
     // Tokens that are kept for later must live as long as the longest outage.
-    let config = ControlConfig { fallback_ws_enabled: true, token_ttl: 300, ..ControlConfig::default() };
+    let mut config = ControlConfig::default();
+    config.fallback_ws_enabled = true;
+    config.token_ttl = 300;
     Plane::with(config, store).await
 }
 

@@ -11,7 +11,7 @@ use std::{
 use beach_lifeguard_client::membership::Verifier;
 use control_support::{redis::Redis, until};
 use lifeguard_relay::{
-    control::{KillSwitch, Verb},
+    kill_switch::{KillSwitch, Verb},
     store::{
         Bucket, Counted, Counts, Flusher, MemoryStore, RedisStore, Registration, SessionFigures, Store,
         StoreError, Totals,
@@ -326,8 +326,8 @@ fn counts(activations: u64, sessions: u64) -> Counts {
     Counts { activations, sessions }
 }
 
-fn pause() -> lifeguard_relay::control::Pause {
-    lifeguard_relay::control::Pause {
+fn pause() -> lifeguard_relay::kill_switch::Pause {
+    lifeguard_relay::kill_switch::Pause {
         verb: Verb::Drain,
         reason: "r".to_owned(),
         by: "b".to_owned(),

@@ -20,7 +20,8 @@ use control_support::{
     plane::{Person, Plane},
 };
 use lifeguard_relay::{
-    control::{AutoPauseConfig, ControlConfig, Mode, Secret, Stage, Verb},
+    control::{ControlConfig, Mode, Secret, Stage},
+    kill_switch::Verb,
     store::{Bucket, Counted},
 };
 use serde_json::{Value, json};
@@ -31,7 +32,11 @@ const V2: &str = "/v1/fallback/token";
 const V1: &str = "/fallback/token";
 
 fn config() -> ControlConfig {
-    ControlConfig { fallback_ws_enabled: true, ..ControlConfig::default() }
+    let mut config = ControlConfig::default();
+    config.fallback_ws_enabled = true;
+    // A name that nobody configured would be everybody's cohort.
+    config.rollout.cohorts = BTreeMap::from([("beta".to_owned(), 100)]);
+    config
 }
 
 #[tokio::test]
@@ -180,6 +185,23 @@ async fn a_pause_is_heard_at_once_by_everybody_and_says_why() {
 }
 
 #[tokio::test]
+async fn no_name_that_nobody_configured_passes_a_pause_of_everybody_elses_cohort() {
+    let plane = Plane::start(config()).await;
+    let person = plane.session().await;
+    let ask = async |cohort: &str| {
+        let mut request = person.request();
+        request["cohort_id"] = json!(cohort);
+        plane.post(V2, &request).await
+    };
+    assert_eq!(ask("x").await.1["cohort"], "public", "and is signed as what it is");
+    plane.kill_switch.set(Some(" public "), Some(Verb::PauseMinting), "op", "trying").await.unwrap();
+    for cohort in ["public", "pubIic", "Public", "x"] {
+        assert_eq!(ask(cohort).await.1["reason"], "fallback_paused", "{cohort}");
+    }
+    assert_eq!(ask("beta").await.0, 200);
+}
+
+#[tokio::test]
 async fn the_budget_is_soft_tags_what_is_minted_and_counts_a_session_once() {
     let plane = Plane::start(config()).await;
     let people = [plane.session().await, plane.session().await];
@@ -207,7 +229,7 @@ async fn the_budget_is_soft_tags_what_is_minted_and_counts_a_session_once() {
 #[tokio::test]
 async fn a_spike_pauses_its_cohort_once_and_only_where_that_was_asked_for() {
     let mut config = config();
-    config.auto_pause = AutoPauseConfig { ratio: Some(0.01), unscraped_secs: None };
+    config.auto_pause.ratio = Some(0.01);
     config.rollout.cohorts = BTreeMap::from([("beta".to_owned(), 100)]);
     let plane = Plane::start(config).await;
     let hour = Bucket::of(OffsetDateTime::now_utc());
@@ -298,7 +320,8 @@ async fn a_deployed_client_is_answered_in_its_own_form() {
 async fn in_production_a_deployed_client_is_admitted_by_its_entitlement_only() {
     let idp = Idp::start().await;
     let mut config = config();
-    config.entitlement = lifeguard_relay::control::EntitlementConfig { required: false, ..idp.config() };
+    config.entitlement = idp.config();
+    config.entitlement.required = false;
     assert_eq!(config.mode, Mode::Production);
     let plane = Plane::start(config).await;
     let person = plane.session().await;
@@ -313,7 +336,7 @@ async fn in_production_a_deployed_client_is_admitted_by_its_entitlement_only() {
     // A v2 client proves membership, and needs no entitlement where none is required.
     person.token(&plane).await;
 
-    let bare = Plane::start(ControlConfig { fallback_ws_enabled: true, ..ControlConfig::default() }).await;
+    let bare = Plane::start(self::config()).await;
     let (status, answer) = bare.post(V1, &request).await;
     assert_eq!((status, &answer["reason"]), (503, &json!("entitlement_unavailable")));
     assert_eq!(bare.requests("error", "entitlement_config"), 1);

@@ -18,7 +18,7 @@ use beach_lifeguard_client::{
 use futures::{SinkExt, StreamExt};
 use lifeguard_relay::{
     Dev, DevConfig,
-    control::Verb,
+    kill_switch::Verb,
     telemetry::tracing::{Form, Logging, Spans},
 };
 use relay_support::{Client, hello};

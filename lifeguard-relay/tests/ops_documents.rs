@@ -9,9 +9,11 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
-use beach_lifeguard_client::reason::Reason;
+use beach_lifeguard_client::{reason::Reason, token::MAX_LIFE_SECS};
+use lifeguard_relay::{RelayConfig, control::ControlConfig, listen::ListenConfig};
 use ops_support::{BINARY, metrics_in, read, repository, said};
 
 /// The pages of this area, beside the generated one.
@@ -120,6 +122,37 @@ fn clients_read_the_words_that_are_documented() {
         said += 1;
     }
     assert!(said >= 5, "{said}");
+}
+
+#[test]
+fn the_table_of_defaults_says_what_the_code_does() {
+    let (relay, control, listen) =
+        (RelayConfig::default(), ControlConfig::default(), ListenConfig::default());
+    let size = |bytes: usize| format!("{} KiB", bytes / 1024);
+    let time = |time: Duration| format!("{} s", time.as_secs());
+    assert_eq!(relay.patience.missed, 3);
+    let rows = [
+        ("frame limit", size(relay.max_frame)),
+        (
+            "per-peer budgets",
+            format!("reliable {}, datagram {}", size(relay.reliable_budget), size(relay.datagram_budget)),
+        ),
+        (
+            "header / hello deadline",
+            format!("{} / {}", time(listen.header_timeout), time(relay.hello_deadline)),
+        ),
+        ("heartbeat", format!("{} ± jitter, three missed", time(relay.patience.heartbeat))),
+        ("idle", format!("{} without", time(relay.patience.idle))),
+        ("token", format!("{} s, {MAX_LIFE_SECS} s at most", control.token_ttl)),
+        ("guardrail", format!("{} % of sessions", control.guardrail_threshold * 100.0)),
+        ("JWKS cache", format!("{} s,", control.entitlement.jwks_cache_ttl)),
+    ];
+    let text = read(repository("docs/defaults.md"));
+    let table = text.split("## The relay").nth(1).unwrap().split("## ").next().unwrap();
+    for (name, value) in rows {
+        let row = format!("| {name} | {value}");
+        assert!(table.lines().any(|line| line.starts_with(&row)), "no row begins with {row:?}");
+    }
 }
 
 /// The anchor of a heading, as forges make it.

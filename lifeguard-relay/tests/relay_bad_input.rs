@@ -249,14 +249,16 @@ fn unescaped(text: &str) -> Vec<u8> {
     out
 }
 
-/// Whoever was turned away is gone: no seat, no socket, no place at the gate.
+/// Whoever was turned away is gone: no seat, no socket, no place among the connections.
 async fn assert_nothing_left(rig: &Rig, peers: usize) {
     let done = async {
-        while rig.relay.live_sockets() > peers || rig.gate.connections() > peers || rig.gate.transients() > 0
+        while rig.relay.live_sockets() > peers
+            || rig.connections.open() > peers
+            || rig.connections.strangers() > 0
         {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    assert!(timeout(Duration::from_secs(10), done).await.is_ok(), "{} left", rig.gate.connections());
+    assert!(timeout(Duration::from_secs(10), done).await.is_ok(), "{} left", rig.connections.open());
     assert_eq!(rig.relay.snapshot().active_connections, peers);
 }

@@ -11,7 +11,7 @@ use beach_lifeguard_client::{
     control::Control,
     membership::{Member, Purpose, Verifier},
 };
-use lifeguard_relay::{Dev, DevConfig, control::Verb};
+use lifeguard_relay::{Dev, DevConfig, kill_switch::Verb};
 use relay_support::{Client, hello};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -28,22 +28,14 @@ async fn dev() -> Dev {
 /// Registers a session and fetches a token the way a client does.
 async fn token(dev: &Dev, session: Uuid, verifier: &Verifier, peer: Uuid, role: Role) -> reqwest::Response {
     let client = reqwest::Client::new();
-    let register = RegisterSession { session_id: session, verifier: verifier.clone() };
+    let register = RegisterSession::new(session, verifier.clone());
     let answer =
         client.post(format!("{}/v1/sessions", dev.public_url())).json(&register).send().await.unwrap();
     assert!(answer.status().is_success(), "{}", answer.status());
     let nonce = *Uuid::new_v4().as_bytes();
     let proof =
         verifier.prove(Purpose::Token, session, Member { peer_id: peer, role }, SystemTime::now(), nonce);
-    let request = TokenRequest {
-        session_id: session.to_string(),
-        cohort_id: "public".to_owned(),
-        client_version: None,
-        entitlement_proof: None,
-        telemetry_opt_in: false,
-        total_sessions_hint: None,
-        proof: Some(proof),
-    };
+    let request = TokenRequest::new(session, proof);
     client.post(format!("{}/v1/fallback/token", dev.public_url())).json(&request).send().await.unwrap()
 }
 

@@ -66,7 +66,7 @@ pub struct NetworkConfig {
     pub watch_network: bool,
     /// Transports beside the in-tree ones, tried after WebRTC and before the relay.
     pub extra_ways: Vec<Way>,
-    /// WebRTC: ICE servers, ports, deadlines.
+    /// WebRTC: ICE servers, ports, deadlines. Its `outbound` is made from `extra_roots`.
     #[cfg(feature = "webrtc")]
     pub webrtc: transport_webrtc::WebRtcConfig,
     /// The relay, `wss://…/v2/ws`, in place of the one the control plane names. Default: what it names.

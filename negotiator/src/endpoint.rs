@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use transport_core::{
     ConnectError, ConnectErrorKind, Connector, DialRole, Generation, PeerId, SessionId, Target, Transport,
     TransportId,
-    policy::{Class, Rung},
+    policy::Rung,
     secure::{
         Access, Agreed, Answer, Binding, HostKey, HostPublicKey, Request, Secure, SecureConfig, SecureError,
         SessionSecret,
@@ -87,8 +87,8 @@ impl Ways {
         self.0.iter().find(|way| way.rung.transport == *transport)
     }
 
-    pub(crate) fn is_primary(&self, transport: &TransportId) -> bool {
-        self.find(transport).is_some_and(|way| way.rung.class == Class::Primary)
+    pub(crate) fn rungs(&self) -> Vec<Rung> {
+        self.0.iter().map(|way| way.rung.clone()).collect()
     }
 
     pub(crate) fn transports(&self) -> Vec<TransportId> {

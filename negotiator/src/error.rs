@@ -3,7 +3,11 @@
 use std::{fmt, io};
 
 use bytes::Bytes;
-use transport_core::{Closed, resume::Expiry, signaling::SignalingError};
+use transport_core::{
+    Closed,
+    resume::Expiry,
+    signaling::{ByeReason, SignalingError},
+};
 
 use crate::{explain::Explanation, link::BadJoinLink};
 
@@ -67,13 +71,26 @@ impl fmt::Debug for SendError {
 
 /// Why a session could not be joined.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum JoinError {
+    /// The host is there, and takes no more viewers.
+    #[error("the session is full: ask the host to let somebody go, or try again later")]
+    Full,
     /// The host did not answer within the time allowed.
     #[error("the host does not answer: is it still sharing?")]
     HostAbsent,
+    /// The host is there, and does not let this viewer in.
+    #[error("the host refused: {why}")]
+    HostRefused {
+        /// Why.
+        why: ByeReason,
+    },
     /// The link is damaged or expired.
     #[error(transparent)]
     Link(#[from] BadJoinLink),
+    /// The host is there, and its link lets nobody new in any more.
+    #[error("this link has expired: ask the host for a new one")]
+    LinkExpired,
     /// No path came up in time. Says what was tried.
     #[error("no path to the host: {explanation}")]
     NoPath {

@@ -53,11 +53,15 @@ impl fmt::Display for NegotiationEvent {
 pub struct EventStream(broadcast::Receiver<NegotiationEvent>);
 
 impl EventStream {
-    pub(crate) fn new(receiver: broadcast::Receiver<NegotiationEvent>) -> Self {
-        Self(receiver)
+    /// Subscribes while the session's driver lives; afterwards there is nothing to come.
+    pub(crate) fn new(events: &broadcast::WeakSender<NegotiationEvent>) -> Self {
+        Self(match events.upgrade() {
+            Some(events) => events.subscribe(),
+            None => broadcast::channel(1).1,
+        })
     }
 
-    /// Waits for the next event; `None` when the session is over. A subscriber that falls more than
+    /// Waits for the next event; `None` when the session is over, whoever still holds it, and every event was taken. A subscriber that falls more than
     /// [`EVENTS`] behind misses the oldest.
     ///
     /// # Cancel safety

@@ -1,26 +1,24 @@
 //! Which path, since when, why, what was tried, what happens next: as data and as text.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde::Serialize;
 use transport_core::{
     Generation, TransportId,
-    policy::{Gate, NextStep, Reason},
+    policy::{Class, Gate, NextStep, Reason, RungSnapshot},
     secure::Access,
 };
 
 use crate::{
-    config::FallbackMode,
+    core::SessionCore,
     rendezvous::Missing,
     runtime::{Duration, Instant, now},
-    shared::Shared,
 };
 
 /// Where a session stands, as its driver last saw it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Outlook {
     pub(crate) leading: bool,
-    pub(crate) mode: FallbackMode,
     pub(crate) path: Option<Path>,
     pub(crate) standby: Option<TransportId>,
     pub(crate) reason: Reason,
@@ -77,11 +75,40 @@ pub(crate) struct LastError {
     pub(crate) refusal: Option<&'static str>,
 }
 
+impl Tried {
+    /// The record of a rung, with the last error of its transport.
+    pub(crate) fn of(rung: &RungSnapshot, error: Option<&LastError>) -> Self {
+        Self {
+            transport: rung.transport.clone(),
+            fallback: rung.class == Class::Fallback,
+            failures: rung.failures,
+            quorum: rung.quorum,
+            given_up: rung.given_up,
+            open_dials: rung.open_dials,
+            last_error: error.map(|error| error.text.clone()),
+            refusal: error.and_then(|error| error.refusal),
+        }
+    }
+
+    /// The last error of a transport: the following side knows errors, no counts.
+    pub(crate) fn without_counts(transport: &TransportId, error: &LastError) -> Self {
+        Self {
+            transport: transport.clone(),
+            fallback: false,
+            failures: 0,
+            quorum: 0,
+            given_up: false,
+            open_dials: 0,
+            last_error: Some(error.text.clone()),
+            refusal: error.refusal,
+        }
+    }
+}
+
 impl Outlook {
-    pub(crate) fn starting(leading: bool, mode: FallbackMode) -> Self {
+    pub(crate) fn starting(leading: bool) -> Self {
         Self {
             leading,
-            mode,
             path: None,
             standby: None,
             reason: Reason::FirstConnect,
@@ -91,21 +118,6 @@ impl Outlook {
             closed_gates: Vec::new(),
             next: None,
         }
-    }
-
-    /// The following side knows errors, no counts.
-    pub(crate) fn following(mode: FallbackMode, errors: &BTreeMap<TransportId, LastError>) -> Self {
-        let tried = errors.iter().map(|(transport, error)| Tried {
-            transport: transport.clone(),
-            fallback: false,
-            failures: 0,
-            quorum: 0,
-            given_up: false,
-            open_dials: 0,
-            last_error: Some(error.text.clone()),
-            refusal: error.refusal,
-        });
-        Self { tried: tried.collect(), ..Self::starting(false, mode) }
     }
 }
 
@@ -130,8 +142,8 @@ pub struct Status {
 }
 
 impl Status {
-    pub(crate) fn new(outlook: &Outlook, shared: &Shared) -> Self {
-        let (now, traffic) = (now(), shared.traffic());
+    pub(crate) fn new(outlook: &Outlook, core: &SessionCore) -> Self {
+        let (now, traffic) = (now(), core.traffic());
         let ago = |at: Instant| now.saturating_duration_since(at);
         Self {
             path: outlook.path.as_ref().map(|path| path.transport.clone()),

@@ -2,23 +2,17 @@
 
 use std::fmt;
 
-use async_trait::async_trait;
 use tokio::sync::watch;
 use transport_core::policy::{Gate, GateState, Gates};
 
 /// Says which guardrails stand in front of the fallback. All open wakes nothing by itself: the quorum
 /// must stand too.
-#[async_trait]
 pub trait FallbackGate: fmt::Debug + Send + Sync + 'static {
-    /// Returns the gates as they stand.
-    fn gates(&self) -> Gates;
-
-    /// Waits until they changed. May wait for ever.
+    /// Subscribes to the gates: as they stand now, and each time they are others.
     ///
-    /// # Cancel safety
-    ///
-    /// Must be cancel safe.
-    async fn changed(&self);
+    /// A receiver remembers what its owner has seen, so no change is missed however late it is looked at; of several
+    /// changes the last one counts. Once the sender is gone the gates stay as they are.
+    fn watch(&self) -> watch::Receiver<Gates>;
 }
 
 /// A gate that a program opens and closes: a feature flag, a test, a remote setting.
@@ -37,16 +31,8 @@ impl SwitchGate {
     }
 }
 
-#[async_trait]
 impl FallbackGate for SwitchGate {
-    fn gates(&self) -> Gates {
-        *self.0.borrow()
-    }
-
-    async fn changed(&self) {
-        let mut gates = self.0.subscribe();
-        if gates.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+    fn watch(&self) -> watch::Receiver<Gates> {
+        self.0.subscribe()
     }
 }

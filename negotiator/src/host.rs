@@ -6,22 +6,23 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use transport_core::{
     CloseCode, PeerId, SessionId,
+    judge::{Event, FollowConfig, Judge},
     policy::Class,
     secure::{Access, HostKey, JoinFragment as Fragment, SessionSecret},
-    signaling::{Exchange, ExchangeEvent, Message, Sealer},
+    signaling::{ByeReason, Exchange, ExchangeEvent, Message, Sealer},
 };
 
 use crate::{
+    assembly::{Assembled, Assembly, assemble},
     config::{FallbackMode, HostConfig},
-    driver::Driver,
+    core::SessionCore,
     endpoint::{Endpoint, Party, Ways},
     error::ShareError,
     link::{JoinLink, host_peer, parse_control_plane},
-    negotiator::assemble,
-    rendezvous::{FORGOTTEN, Missing, Rendezvous, Seat, Side, inside},
+    pump::Attach,
+    rendezvous::{Missing, Rendezvous, Seat, Side, inside},
     runtime::{Duration, JoinHandle, JoinSet, UNIX_EPOCH, spawn, timeout, wall_clock},
     session::Session,
-    shared::Shared,
 };
 
 /// A shared session. Dropping it ends it for every viewer.
@@ -39,7 +40,7 @@ impl Host {
     /// # Errors
     ///
     /// [`ShareError`]; nothing is left running then.
-    #[cfg(feature = "webrtc")]
+    #[cfg(feature = "control-plane")]
     pub async fn share(config: HostConfig) -> Result<Self, ShareError> {
         Self::share_with_access(config, Access::Full).await
     }
@@ -49,11 +50,12 @@ impl Host {
     /// # Errors
     ///
     /// [`ShareError`]; nothing is left running then.
-    #[cfg(feature = "webrtc")]
+    #[cfg(feature = "control-plane")]
     pub async fn share_with_access(config: HostConfig, access: Access) -> Result<Self, ShareError> {
         let address = parse_control_plane(&config.control_plane)?;
-        let standard = crate::standard::ControlPlane::new(address, config.network.clone());
-        Self::meeting_at(config, access, Arc::new(standard)).await
+        let rendezvous = crate::control_plane::ControlPlaneRendezvous::new(address, config.network.clone())
+            .map_err(|error| ShareError::Misconfigured(error.to_string()))?;
+        Self::meeting_at(config, access, Arc::new(rendezvous)).await
     }
 
     /// Shares a new session, meeting viewers and connecting as `rendezvous` says.
@@ -86,7 +88,7 @@ impl Host {
         inside(&exchange).await?;
         // Only now is the session known to whoever admits.
         let missing = rendezvous.prepare(&seat).await.into();
-        let mut ways = rendezvous.ways(&seat, &exchange).map_err(ShareError::Misconfigured)?;
+        let mut ways = rendezvous.ways(&seat).map_err(ShareError::Misconfigured)?;
         if config.network.mode == FallbackMode::RelayOnly {
             // The viewer decides among what it is offered.
             ways.retain(|way| way.rung.class == Class::Fallback);
@@ -161,8 +163,8 @@ struct Reception {
 
 #[derive(Debug)]
 struct Viewer {
-    inbox: mpsc::Sender<Message>,
-    shared: Arc<Shared>,
+    inbox: mpsc::Sender<Event>,
+    core: Arc<SessionCore>,
 }
 
 impl Reception {
@@ -174,6 +176,7 @@ impl Reception {
                 () = stop.cancelled() => break,
                 event = exchange.next(), if signaling => match event {
                     Ok(ExchangeEvent::Message { from, message }) => self.hear(from, message).await,
+                    Ok(ExchangeEvent::Joined { peer }) => self.tell(peer, Event::PeerPresent),
                     Ok(ExchangeEvent::Refused { why, .. }) => tracing::info!(%why, "an envelope was refused"),
                     Ok(event) => tracing::debug!(?event, "signaling"),
                     Err(error) => {
@@ -189,33 +192,51 @@ impl Reception {
             }
         }
         for viewer in self.viewers.values() {
-            viewer.shared.close(CloseCode::GOING_AWAY, "the host stopped sharing");
+            viewer.core.close(CloseCode::GOING_AWAY, "the host stopped sharing");
         }
         // The drivers say goodbye over signaling too, which needs nobody to listen.
         while self.drivers.join_next().await.is_some() {}
     }
 
     async fn hear(&mut self, from: PeerId, message: Message) {
-        let Message::Knock { version, .. } = message else {
-            if let Some(viewer) = self.viewers.get(&from) {
-                // Full: the driver is far behind; what it misses is repeated or times out.
-                let _ = viewer.inbox.try_send(message);
-            } else if matches!(message, Message::Dial { .. }) {
-                // It was away for longer than its session was kept, and must not dial for ever.
-                self.answer(from, &Message::Bye { reason: FORGOTTEN.into() }).await;
+        match message {
+            Message::Knock { version, .. } => {
+                let answer = self.knocked(from, version);
+                self.answer(from, &answer).await;
             }
-            return;
-        };
-        let answer =
-            if version == Message::VERSION && !self.viewers.contains_key(&from) && self.is_closed_to_new() {
-                Message::Bye { reason: "full".into() }
-            } else {
-                if version == Message::VERSION && !self.viewers.contains_key(&from) {
-                    self.admit(from);
-                }
-                Message::Welcome { version: Message::VERSION, transports: self.ways.transports() }
-            };
-        self.answer(from, &answer).await;
+            Message::Dial { .. } if !self.viewers.contains_key(&from) => {
+                // It was away for longer than its session was kept, and must not dial for ever.
+                self.answer(from, &Message::Bye { reason: ByeReason::Forgotten }).await;
+            }
+            message => self.tell(from, Event::Heard(message)),
+        }
+    }
+
+    /// Brings something to the driver of a viewer that has one.
+    fn tell(&self, viewer: PeerId, event: Event) {
+        if let Some(viewer) = self.viewers.get(&viewer) {
+            // Full: the driver is far behind; what it misses is repeated or times out.
+            let _ = viewer.inbox.try_send(event);
+        }
+    }
+
+    /// Lets a viewer in, or says why not. One that is inside already is welcomed again.
+    fn knocked(&mut self, from: PeerId, version: u16) -> Message {
+        if version == Message::VERSION && !self.viewers.contains_key(&from) {
+            if let Some(reason) = self.objection() {
+                return Message::Bye { reason };
+            }
+            self.admit(from);
+        }
+        Message::Welcome { version: Message::VERSION, transports: self.ways.transports() }
+    }
+
+    /// Says why nobody new is let in, if nobody is.
+    fn objection(&self) -> Option<ByeReason> {
+        if self.link.check_expiry(unix_now()).is_err() {
+            return Some(ByeReason::LinkExpired);
+        }
+        (self.viewers.len() >= self.config.max_viewers).then_some(ByeReason::Full)
     }
 
     async fn answer(&self, to: PeerId, answer: &Message) {
@@ -224,17 +245,24 @@ impl Reception {
         }
     }
 
-    fn is_closed_to_new(&self) -> bool {
-        self.viewers.len() >= self.config.max_viewers || self.link.check_expiry(unix_now()).is_err()
-    }
-
     fn admit(&mut self, peer: PeerId) {
         let network = &self.config.network;
-        let (endpoint, ways, exchange) = (self.endpoint.clone(), self.ways.clone(), self.exchange.clone());
-        let (session, parts, inbox) =
-            assemble(endpoint, ways, self.missing.clone(), peer, exchange, false, network);
-        self.viewers.insert(peer, Viewer { inbox, shared: parts.shared.clone() });
-        let driver = Driver::follow(parts, network.mode);
+        let mut following = FollowConfig::new(self.ways.rungs());
+        following.mode = network.mode.into();
+        // Sessions must not move in step.
+        following.seed = rand::random();
+        let Assembled { session, driver, inbox } = assemble(Assembly {
+            judge: Judge::follow(following),
+            attach: Attach::ByFirstFrame,
+            gates: None,
+            endpoint: self.endpoint.clone(),
+            ways: self.ways.clone(),
+            missing: self.missing.clone(),
+            peer,
+            exchange: self.exchange.clone(),
+            config: network,
+        });
+        self.viewers.insert(peer, Viewer { inbox, core: session.core().clone() });
         let arrived = self.arrived.clone();
         self.drivers.spawn(async move {
             let introduce = async {

@@ -18,13 +18,18 @@
 //!
 //! This crate drives; it does not decide. The judgement is `transport_core::policy`, the exactly-once
 //! bookkeeping `transport_core::resume`, the seal `transport_core::secure`. Without its default features
-//! it holds no WebRTC, no HTTP and no relay: bring a [`Signaling`](transport_core::signaling::Signaling)
+//! it holds no WebRTC, no HTTP and no relay; feature `webrtc` brings the first, `ws-fallback` the last, each alone or
+//! both, and both the control plane. Without any: bring a [`Signaling`](transport_core::signaling::Signaling)
 //! and [`Way`]s of your own, as a [`Rendezvous`].
 #![forbid(unsafe_code)]
 
+mod assembly;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod config;
+#[cfg(feature = "control-plane")]
+mod control_plane;
+mod core;
 mod driver;
 mod endpoint;
 mod error;
@@ -34,18 +39,23 @@ mod gate;
 mod host;
 mod link;
 mod negotiator;
-mod pace;
+
 mod pump;
+#[cfg(feature = "ws-fallback")]
+mod relay_tokens;
 mod rendezvous;
 mod runtime;
+mod send_limit;
 mod session;
-mod shared;
-#[cfg(feature = "webrtc")]
-mod standard;
+
 #[cfg(feature = "webrtc")]
 mod turn;
 
+#[cfg(feature = "control-plane")]
+pub use beach_outbound::ConfigError as OutboundConfigError;
 pub use config::{FallbackMode, HostConfig, NetworkConfig};
+#[cfg(feature = "control-plane")]
+pub use control_plane::ControlPlaneRendezvous;
 pub use endpoint::{Prefetch, Way};
 pub use error::{JoinError, SendError, SessionEnd, ShareError};
 pub use event::{EVENTS, EventStream, NegotiationEvent};
@@ -54,11 +64,13 @@ pub use gate::{FallbackGate, SwitchGate};
 pub use host::Host;
 pub use link::{BadJoinLink, JoinLink};
 pub use negotiator::Negotiator;
+#[cfg(feature = "ws-fallback")]
+pub use relay_tokens::RelayTokens;
 pub use rendezvous::{Missing, Rendezvous, Seat, Side};
 pub use session::{Received, Session};
 pub use transport_core::{
     CloseCode, Closed, PeerId, SessionId, TransportId,
     policy::{Gate, GateState, Gates, Reason, TransitionKind},
     secure::Access,
-    signaling::SignalingError,
+    signaling::{ByeReason, SignalingError},
 };

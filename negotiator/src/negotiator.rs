@@ -2,26 +2,25 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use transport_core::{
     PeerId, TransportId,
-    resume::{Resume, ResumeConfig},
+    judge::{Event, Judge},
+    policy::{ConfigError, Gates, PolicyConfig},
     secure::Access,
-    signaling::{Exchange, ExchangeEvent, Message, SealError, Sealer, SignalingError},
+    signaling::{ByeReason, Exchange, ExchangeEvent, Message, SealError, Sealer, SignalingError},
 };
 
 use crate::{
+    assembly::{Assembled, Assembly, assemble},
     config::NetworkConfig,
-    driver::{Driver, Parts, lead::Lead},
     endpoint::{Endpoint, Party, Ways},
     error::JoinError,
-    event::EVENTS,
-    explain::Outlook,
     link::{JoinLink, host_peer},
+    pump::Attach,
     rendezvous::{Missing, Rendezvous, Seat, Side, inside},
     runtime::{Duration, Instant, UNIX_EPOCH, interval, now, sleep_until, spawn, timeout, wall_clock},
-    session::{Command, Session},
-    shared::Shared,
+    session::Session,
 };
 
 /// Joins a session.
@@ -35,7 +34,7 @@ pub struct Negotiator {
 
 impl Negotiator {
     /// Joins by `link`: through its control plane, by WebRTC first and its relay when it must be.
-    #[cfg(feature = "webrtc")]
+    #[cfg(feature = "control-plane")]
     pub fn new(link: JoinLink, config: NetworkConfig) -> Self {
         Self { link, config, access: Access::Full, rendezvous: None }
     }
@@ -83,42 +82,70 @@ impl Negotiator {
         let exchange = Exchange::new(signaling, sealer, wall_clock);
         let (entered, mut missing) = tokio::join!(inside(&exchange), rendezvous.prepare(&seat));
         entered?;
-        let mut ways = rendezvous.ways(&seat, &exchange).map_err(JoinError::Misconfigured)?;
+        let mut ways = rendezvous.ways(&seat).map_err(JoinError::Misconfigured)?;
         let ours = ways.iter().map(|way| way.rung.transport.clone()).collect();
         let theirs = timeout(MEET.min(config.connect_timeout), meet(&exchange, host, ours));
         let theirs = theirs.await.map_err(|_| JoinError::HostAbsent)??;
         ways.retain(|way| {
-            let shared = theirs.contains(&way.rung.transport);
-            if !shared {
+            let common = theirs.contains(&way.rung.transport);
+            if !common {
                 missing.push(Missing::new(way.rung.transport.clone(), "the host does not offer it"));
             }
-            shared
+            common
         });
         let ways = Ways(ways.into());
-        let lead = Lead::new(&config, &ways).map_err(|error| JoinError::Misconfigured(error.to_string()))?;
-
+        let gates = config.gate.as_ref().map(|gate| gate.watch());
+        let judge = lead(&config, &ways, gates.clone())
+            .map_err(|error| JoinError::Misconfigured(error.to_string()))?;
         let endpoint = Endpoint {
             session: seat.session,
             local: seat.local,
             secret: link.secret().clone(),
             party: Party::Viewer { host: link.host_key(), access },
         };
-        let (session, parts, inbox) =
-            assemble(Arc::new(endpoint), ways, missing.into(), host, exchange.clone(), true, &config);
-        let (shared, commands) = (parts.shared.clone(), session.weak_commands());
+        let Assembled { session, driver, inbox } = assemble(Assembly {
+            judge,
+            attach: Attach::ByDriver,
+            gates,
+            endpoint: Arc::new(endpoint),
+            ways,
+            missing: missing.into(),
+            peer: host,
+            exchange: exchange.clone(),
+            config: &config,
+        });
+        // Ends with the driver, which ends with the session: when it is closed or its last handle is dropped.
         spawn(async move {
-            let driver = Driver::lead(parts, config.mode, lead).run();
             tokio::select! {
-                () = driver => {}
+                () = driver.run() => {}
                 // Ends only when signaling will never work again; the session may live on without.
-                () = async { listen(&exchange, host, &inbox, &commands).await; std::future::pending().await } => {}
+                () = async { listen(&exchange, host, &inbox).await; std::future::pending().await } => {}
             }
         });
-        usable(&session, deadline)
-            .await
-            .inspect_err(|_| shared.close(transport_core::CloseCode::GOING_AWAY, "no path"))?;
+        if let Err(error) = usable(&session, deadline).await {
+            session.abort("no path");
+            session.closed().await;
+            return Err(error);
+        }
         Ok(session)
     }
+}
+
+/// Sets the judge up for `ways`.
+fn lead(
+    config: &NetworkConfig,
+    ways: &Ways,
+    gates: Option<watch::Receiver<Gates>>,
+) -> Result<Judge, ConfigError> {
+    let mut settings = PolicyConfig::new(ways.rungs());
+    settings.gates = gates.map_or(Gates::all_open(), |gates| *gates.borrow());
+    settings.mode = config.mode.into();
+    // Sessions must not move in step.
+    settings.seed = rand::random();
+    if let Some(tune) = config.tune_policy {
+        tune(&mut settings);
+    }
+    Judge::lead(settings)
 }
 
 /// Knocks until the host welcomes. Says which transports the host can dial.
@@ -145,8 +172,8 @@ async fn meet(
                     }
                     return Ok(transports);
                 }
-                ExchangeEvent::Message { from, message: Message::Bye { .. } } if from == host => {
-                    return Err(JoinError::HostAbsent);
+                ExchangeEvent::Message { from, message: Message::Bye { reason } } if from == host => {
+                    return Err(turned_away(reason));
                 }
                 ExchangeEvent::Refused { from, why: SealError::Forged } if from == host => {
                     return Err(JoinError::SecretMismatch);
@@ -158,31 +185,33 @@ async fn meet(
     }
 }
 
-/// Brings the host's words to the driver until signaling ends for good.
-async fn listen(
-    exchange: &Exchange,
-    host: PeerId,
-    inbox: &mpsc::Sender<Message>,
-    commands: &mpsc::WeakSender<Command>,
-) {
+/// What it means that the host is there and does not let this side in.
+fn turned_away(reason: ByeReason) -> JoinError {
+    match reason {
+        ByeReason::Full => JoinError::Full,
+        ByeReason::LinkExpired => JoinError::LinkExpired,
+        why => JoinError::HostRefused { why },
+    }
+}
+
+/// Brings what concerns the host to the driver until signaling ends for good.
+async fn listen(exchange: &Exchange, host: PeerId, inbox: &mpsc::Sender<Event>) {
     loop {
-        match exchange.next().await {
-            Ok(ExchangeEvent::Message { from, message }) if from == host => {
-                // Full: the driver is far behind; what it misses is repeated or times out.
-                let _ = inbox.try_send(message);
+        let event = match exchange.next().await {
+            Ok(ExchangeEvent::Message { from, message }) if from == host => Event::Heard(message),
+            Ok(ExchangeEvent::Joined { peer }) if peer == host => Event::PeerPresent,
+            Ok(ExchangeEvent::Refused { why, .. }) => {
+                tracing::debug!(%why, "an envelope was refused");
+                continue;
             }
-            Ok(ExchangeEvent::Joined { peer }) if peer == host => {
-                if let Some(commands) = commands.upgrade() {
-                    let _ = commands.try_send(Command::PeerPresent);
-                }
-            }
-            Ok(ExchangeEvent::Refused { why, .. }) => tracing::debug!(%why, "an envelope was refused"),
-            Ok(_) => {}
+            Ok(_) => continue,
             Err(error) => {
                 tracing::warn!(%error, "signaling ended; the session lives on while its path does");
                 return;
             }
-        }
+        };
+        // Full: the driver is far behind; what it misses is repeated or times out.
+        let _ = inbox.try_send(event);
     }
 }
 
@@ -202,39 +231,15 @@ async fn usable(session: &Session, deadline: Instant) -> Result<(), JoinError> {
     }
 }
 
-/// Makes a session's handle and the parts of its driver.
-pub(crate) fn assemble(
-    endpoint: Arc<Endpoint>,
-    ways: Ways,
-    missing: Arc<[Missing]>,
-    peer: PeerId,
-    exchange: Arc<Exchange>,
-    leading: bool,
-    config: &NetworkConfig,
-) -> (Session, Parts, mpsc::Sender<Message>) {
-    let mut settings = ResumeConfig::default();
-    settings.resume_window = config.resume_window;
-    let resume = Resume::new(settings, rand::random(), rand::random());
-    let shared = Arc::new(Shared::new(resume));
-    let (to_driver, inbox) = mpsc::channel(INBOX);
-    let (to_commands, commands) = mpsc::channel(COMMANDS);
-    let (outlook, watched) = watch::channel(Outlook::starting(leading, config.mode));
-    let events = broadcast::Sender::new(EVENTS);
-    let id = endpoint.session;
-    let session = Session::new(id, peer, shared.clone(), watched, missing, events.clone(), to_commands);
-    let watch_network = config.watch_network;
-    let parts =
-        Parts { endpoint, ways, peer, shared, exchange, inbox, commands, outlook, events, watch_network };
-    (session, parts, to_driver)
-}
-
-#[cfg(feature = "webrtc")]
+#[cfg(feature = "control-plane")]
 fn default_rendezvous(link: &JoinLink, config: &NetworkConfig) -> Result<Arc<dyn Rendezvous>, JoinError> {
-    let standard = crate::standard::ControlPlane::new(link.control_plane().clone(), config.clone());
-    Ok(Arc::new(standard))
+    let address = link.control_plane().clone();
+    let rendezvous = crate::control_plane::ControlPlaneRendezvous::new(address, config.clone())
+        .map_err(|error| JoinError::Misconfigured(error.to_string()))?;
+    Ok(Arc::new(rendezvous))
 }
 
-#[cfg(not(feature = "webrtc"))]
+#[cfg(not(feature = "control-plane"))]
 fn default_rendezvous(_: &JoinLink, _: &NetworkConfig) -> Result<Arc<dyn Rendezvous>, JoinError> {
     Err(JoinError::Misconfigured("this build has no transports: name a rendezvous".to_owned()))
 }
@@ -243,10 +248,6 @@ fn default_rendezvous(_: &JoinLink, _: &NetworkConfig) -> Result<Arc<dyn Rendezv
 const MEET: Duration = Duration::from_secs(10);
 /// Between two knocks: signaling may lose one.
 const KNOCK: Duration = Duration::from_secs(1);
-/// Signaling messages that may wait for a driver.
-const INBOX: usize = 64;
-/// Commands of the handle that may wait.
-const COMMANDS: usize = 16;
 
 #[cfg(test)]
 mod tests {

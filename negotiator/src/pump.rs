@@ -6,8 +6,8 @@ use futures::FutureExt;
 use transport_core::{Generation, Inbound, Lane, Transport};
 
 use crate::{
+    core::SessionCore,
     runtime::{now, sleep_until},
-    shared::Shared,
 };
 
 /// Whether a link waits for the leader's first frame before it is attached.
@@ -21,7 +21,7 @@ pub(crate) enum Attach {
 
 /// Runs until the transport ends; then everything it delivered has been handled.
 pub(crate) async fn pump(
-    shared: Arc<Shared>,
+    core: Arc<SessionCore>,
     generation: Generation,
     link: Arc<dyn Transport>,
     attach: Attach,
@@ -33,8 +33,8 @@ pub(crate) async fn pump(
     let mut alarm = pin!(sleep_until(now()));
     let mut armed = None;
     let closed = 'link: loop {
-        let kicked = shared.kicked();
-        let wait = shared.flush(generation);
+        let kicked = core.kicked();
+        let wait = core.flush(generation);
         if let Some(deadline) = wait.deadline
             && armed.is_none_or(|armed| deadline < armed)
         {
@@ -46,7 +46,7 @@ pub(crate) async fn pump(
                 Ok(inbound) => {
                     if !attached {
                         // A newer generation got there first: this link lost its race.
-                        if let Err(stale) = shared.attach(generation, link.clone()) {
+                        if let Err(stale) = core.attach(generation, link.clone()) {
                             tracing::debug!(%stale, "not attached");
                             link.close(transport_core::CloseCode::NORMAL, "superseded");
                             continue;
@@ -54,14 +54,14 @@ pub(crate) async fn pump(
                         attached = true;
                     }
                     let mut handled = cost(&inbound);
-                    shared.receive(generation, &*link, inbound);
+                    core.receive(generation, &*link, inbound);
                     // What came with it is handled before anything is answered: one acknowledgement and one look at the
                     // clock for all of it.
                     while handled < AT_ONCE {
                         match link.recv().now_or_never() {
                             Some(Ok(inbound)) => {
                                 handled += cost(&inbound);
-                                shared.receive(generation, &*link, inbound);
+                                core.receive(generation, &*link, inbound);
                             }
                             Some(Err(closed)) => break 'link closed,
                             None => break,
@@ -74,17 +74,17 @@ pub(crate) async fn pump(
                 // Once it is closed only the draining of what arrived is left, above.
                 writable = room.is_ok();
                 if writable {
-                    shared.unblocked(generation);
+                    core.unblocked(generation);
                 }
             }
             () = kicked => {}
             () = &mut alarm, if armed.is_some() => {
                 armed = None;
-                shared.handle_timeout();
+                core.handle_timeout();
             }
         }
     };
-    shared.link_ended(generation, closed);
+    core.link_ended(generation, closed);
 }
 
 /// What a message counts of [`AT_ONCE`]: its bytes, and what handling the smallest one takes.

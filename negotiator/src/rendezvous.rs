@@ -15,8 +15,9 @@ use crate::{
     runtime::{Duration, timeout},
 };
 
-/// A way to meet, and the ladder of transports from there. The default is the control plane with
-/// WebRTC and the relay; a program with its own signaling or transports implements this.
+/// A way to meet, and the ladder of transports from there. The default is the control plane with WebRTC and the
+/// relay (`ControlPlaneRendezvous`); a program with its own signaling or ladder implements this, and may wrap
+/// the default.
 #[async_trait]
 pub trait Rendezvous: fmt::Debug + Send + Sync + 'static {
     /// Enters the session's signaling room. A host makes the session known first.
@@ -34,12 +35,13 @@ pub trait Rendezvous: fmt::Debug + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Lists the transports, best first. Opens nothing.
+    /// Lists the transports, best first. Opens nothing. A connector that needs signaling finds it in each
+    /// [`Target`](transport_core::Target).
     ///
     /// # Errors
     ///
     /// A sentence for a person, when the configuration cannot work.
-    fn ways(&self, seat: &Seat, exchange: &Arc<Exchange>) -> Result<Vec<Way>, String>;
+    fn ways(&self, seat: &Seat) -> Result<Vec<Way>, String>;
 }
 
 /// A transport that this session does without.
@@ -101,9 +103,6 @@ pub(crate) async fn inside(exchange: &Exchange) -> Result<(), SignalingError> {
         Err(_) => Err(SignalingError::Unreachable { detail }),
     }
 }
-
-/// The goodbye of a host to a viewer whose session it no longer has.
-pub(crate) const FORGOTTEN: &str = "expired";
 
 /// How long the room may take to become reachable: a restart of its service, not an outage.
 const ENTER: Duration = Duration::from_secs(5);

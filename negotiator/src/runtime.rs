@@ -19,11 +19,6 @@ pub(crate) use self::{
     task::{AbortHandle, JoinHandle, JoinSet},
     time::MissedTickBehavior,
 };
-#[cfg(all(target_family = "wasm", target_os = "unknown"))]
-pub(crate) use n0_future::task::AbortOnDropHandle;
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-pub(crate) use tokio_util::task::AbortOnDropHandle;
-
 /// The time by the runtime's clock, which a test may have paused.
 pub(crate) fn now() -> Instant {
     time::Instant::now().into()

@@ -8,27 +8,33 @@ use transport_core::{CloseCode, PeerId, SessionId, secure::Access};
 
 use crate::{
     config::FallbackMode,
+    core::SessionCore,
     error::{SendError, SessionEnd},
     event::{EventStream, NegotiationEvent},
     explain::{Explanation, Outlook, Status},
     rendezvous::Missing,
     runtime::{Duration, timeout},
-    shared::Shared,
 };
 
-/// One session with one peer, whatever path carries it. Cheap to clone; when the last clone is
-/// dropped the peer is told that this side went away.
+/// One session with one peer, whatever path carries it. Cheap to clone.
+///
+/// Three ways to end it: [`close`](Session::close) waits until everything sent was acknowledged and the goodbye has
+/// left; [`abort`](Session::abort) ends it at once, and [`closed`](Session::closed) waits for the goodbye; dropping the
+/// last clone tells the peer that this side went away, and a task says so within 2 s if the program lives as long.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
 struct Inner {
     id: SessionId,
     peer: PeerId,
-    shared: Arc<Shared>,
+    core: Arc<SessionCore>,
     outlook: watch::Receiver<Outlook>,
     missing: Arc<[Missing]>,
-    events: broadcast::Sender<NegotiationEvent>,
+    /// The driver's; they end with it.
+    events: broadcast::WeakSender<NegotiationEvent>,
     commands: mpsc::Sender<Command>,
+    /// What the application allows. Level-triggered: the last one counts.
+    mode: watch::Sender<FallbackMode>,
 }
 
 /// What arrived.
@@ -46,28 +52,32 @@ pub enum Received {
 #[derive(Debug)]
 pub(crate) enum Command {
     NetworkChanged,
-    /// The peer entered the signaling room.
-    PeerPresent,
-    SetMode(FallbackMode),
     Woke,
+}
+
+/// A handle's ends of what it shares with its driver.
+#[derive(Debug)]
+pub(crate) struct DriverHandle {
+    pub(crate) outlook: watch::Receiver<Outlook>,
+    pub(crate) events: broadcast::WeakSender<NegotiationEvent>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) mode: watch::Sender<FallbackMode>,
 }
 
 impl Session {
     pub(crate) fn new(
         id: SessionId,
         peer: PeerId,
-        shared: Arc<Shared>,
-        outlook: watch::Receiver<Outlook>,
+        core: Arc<SessionCore>,
         missing: Arc<[Missing]>,
-        events: broadcast::Sender<NegotiationEvent>,
-        commands: mpsc::Sender<Command>,
+        driver: DriverHandle,
     ) -> Self {
-        Self(Arc::new(Inner { id, peer, shared, outlook, missing, events, commands }))
+        let DriverHandle { outlook, events, commands, mode } = driver;
+        Self(Arc::new(Inner { id, peer, core, outlook, missing, events, commands, mode }))
     }
 
-    /// A way to the driver that does not keep the session alive.
-    pub(crate) fn weak_commands(&self) -> mpsc::WeakSender<Command> {
-        self.0.commands.downgrade()
+    pub(crate) fn core(&self) -> &Arc<SessionCore> {
+        &self.0.core
     }
 
     /// Sends one message of 1 byte to 1 MiB. Accepted means: it is delivered once and in order, or the session ends and
@@ -85,8 +95,8 @@ impl Session {
     /// Cancel safe: when dropped, the message was accepted whole or not at all.
     pub async fn send(&self, mut payload: Bytes) -> Result<(), SendError> {
         loop {
-            let room = self.0.shared.room();
-            payload = match self.0.shared.try_send_paced(payload) {
+            let room = self.0.core.room();
+            payload = match self.0.core.try_send_paced(payload) {
                 Err(SendError::Full { payload }) => payload,
                 other => return other,
             };
@@ -100,7 +110,7 @@ impl Session {
     ///
     /// [`SendError`], with the message.
     pub fn try_send(&self, payload: Bytes) -> Result<(), SendError> {
-        self.0.shared.try_send(payload)
+        self.0.core.try_send(payload)
     }
 
     /// Sends one datagram of 1 byte to 64 KiB, at most once, in no order, never waiting. With no
@@ -110,7 +120,7 @@ impl Session {
     ///
     /// [`SendError`], with the datagram.
     pub fn send_datagram(&self, payload: Bytes) -> Result<(), SendError> {
-        self.0.shared.try_send_datagram(payload)
+        self.0.core.try_send_datagram(payload)
     }
 
     /// Waits for what arrives next. A receiver that does not read holds the sender back.
@@ -124,7 +134,7 @@ impl Session {
     /// Cancel safe.
     pub async fn recv(&self) -> Result<Received, SessionEnd> {
         loop {
-            let readable = self.0.shared.readable();
+            let readable = self.0.core.readable();
             if let Some(received) = self.try_recv()? {
                 return Ok(received);
             }
@@ -139,8 +149,8 @@ impl Session {
     /// [`SessionEnd`] when the session is over and everything that arrived was taken.
     pub fn try_recv(&self) -> Result<Option<Received>, SessionEnd> {
         // Asked before taking: what arrives before the end must be taken before it is told.
-        let ended = self.0.shared.ended().borrow().clone();
-        match (self.0.shared.take(), ended) {
+        let ended = self.0.core.ended().borrow().clone();
+        match (self.0.core.take(), ended) {
             (Some(received), _) => Ok(Some(received)),
             (None, None) => Ok(None),
             (None, Some(end)) => Err(end),
@@ -150,7 +160,7 @@ impl Session {
     /// Says that this side sends no more messages; what was accepted is still delivered. The other
     /// direction goes on.
     pub fn finish(&self) {
-        self.0.shared.finish();
+        self.0.core.finish();
     }
 
     /// Waits until the peer acknowledged everything that was accepted.
@@ -163,10 +173,10 @@ impl Session {
     ///
     /// Cancel safe.
     pub async fn flushed(&self) -> Result<(), SessionEnd> {
-        let mut ended = self.0.shared.ended();
+        let mut ended = self.0.core.ended();
         loop {
-            let room = self.0.shared.room();
-            if self.0.shared.is_flushed() {
+            let room = self.0.core.room();
+            if self.0.core.is_flushed() {
                 return Ok(());
             }
             if let Some(end) = ended.borrow_and_update().clone() {
@@ -176,19 +186,30 @@ impl Session {
         }
     }
 
-    /// Closes the session once everything sent was acknowledged, or after 5 s of trying, and tells the peer.
+    /// Closes the session once everything sent was acknowledged, or after 5 s of trying, tells the peer, and waits as
+    /// [`closed`](Self::closed) does. A program may exit right after this.
     pub async fn close(&self) {
         self.finish();
         let _ = timeout(LINGER, self.flushed()).await;
-        self.0.shared.close(CloseCode::NORMAL, "done");
-        // The driver says goodbye on every path; a program may exit right after this.
+        self.0.core.close(CloseCode::NORMAL, "done");
+        self.closed().await;
+    }
+
+    /// Waits until the session has ended and nothing of it runs any more: every link has closed with its last bytes
+    /// gone and every word to the peer has left, or the 2 s for that have passed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn closed(&self) {
+        // The driver holds the sender until it has done all of that.
         let mut outlook = self.0.outlook.clone();
-        let _ = timeout(GOODBYE, async { while outlook.changed().await.is_ok() {} }).await;
+        while outlook.changed().await.is_ok() {}
     }
 
     /// Ends the session at once, for the reason given. What is unacknowledged is given up.
     pub fn abort(&self, reason: &str) {
-        self.0.shared.close(CloseCode::GOING_AWAY, reason);
+        self.0.core.close(CloseCode::GOING_AWAY, reason);
     }
 
     /// Waits for the end and says how it came.
@@ -197,9 +218,9 @@ impl Session {
     ///
     /// Cancel safe.
     pub async fn ended(&self) -> SessionEnd {
-        let mut ended = self.0.shared.ended();
+        let mut ended = self.0.core.ended();
         let end = ended.wait_for(Option::is_some).await;
-        // The sender lives in `shared`, which this handle holds.
+        // The sender lives in `core`, which this handle holds.
         end.ok()
             .and_then(|end| end.clone())
             .unwrap_or(SessionEnd::Closed(transport_core::Closed::network("dropped")))
@@ -207,12 +228,12 @@ impl Session {
 
     /// Says how the session ended, if it has.
     pub fn end(&self) -> Option<SessionEnd> {
-        self.0.shared.ended().borrow().clone()
+        self.0.core.ended().borrow().clone()
     }
 
     /// Subscribes to every decision from here on, each with its reason.
     pub fn events(&self) -> EventStream {
-        EventStream::new(self.0.events.subscribe())
+        EventStream::new(&self.0.events)
     }
 
     /// Tells which path carries the session, since when, why, what was tried, what happens next.
@@ -222,7 +243,7 @@ impl Session {
 
     /// Tells what a status line shows.
     pub fn status(&self) -> Status {
-        Status::new(&self.0.outlook.borrow(), &self.0.shared)
+        Status::new(&self.0.outlook.borrow(), &self.0.core)
     }
 
     /// Waits until the path, the reason or the outlook changes from what it is at the call, or the
@@ -232,7 +253,7 @@ impl Session {
     ///
     /// Cancel safe.
     pub fn changed(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (mut outlook, mut ended) = (self.0.outlook.clone(), self.0.shared.ended());
+        let (mut outlook, mut ended) = (self.0.outlook.clone(), self.0.core.ended());
         outlook.mark_unchanged();
         async move {
             // An error means that the driver is gone, and then the session has ended.
@@ -243,9 +264,11 @@ impl Session {
         }
     }
 
-    /// Overrides which paths are allowed.
+    /// Overrides which paths are allowed. On the side that follows, the host's, the leader is told and keeps to it:
+    /// of what the two sides allow, the stricter counts. A leader of before this word goes on dialling, and its dials
+    /// are declined.
     pub fn set_mode(&self, mode: FallbackMode) {
-        let _ = self.0.commands.try_send(Command::SetMode(mode));
+        self.0.mode.send_replace(mode);
     }
 
     /// Tells the session that this machine's network changed: backoff is reset and paths are tried, while the
@@ -281,9 +304,6 @@ impl fmt::Debug for Session {
         f.debug_struct("Session").field("id", &self.0.id).field("peer", &self.0.peer).finish_non_exhaustive()
     }
 }
-
-/// How long `close` waits for the driver's goodbyes: what those may take, and a little.
-const GOODBYE: Duration = Duration::from_secs(3);
 
 /// How long `close` waits for acknowledgements.
 const LINGER: Duration = Duration::from_secs(5);

@@ -4,35 +4,22 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
+use beach_control_client::{ControlError, ControlPlane, Credentials};
 use beach_lifeguard_client::{
-    api::{TURN_PATH, TurnCredentials, TurnRequest},
-    membership::{Member, Purpose, Verifier},
-    reason::{ErrorBody, Reason},
+    api::{TurnCredentials, TurnRequest},
+    membership::Purpose,
+    reason::Reason,
 };
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
-use rustls_pki_types::CertificateDer;
-use serde::Serialize;
 use tokio::sync::Mutex;
-use transport_core::{
-    ConnectError, ConnectErrorKind, Connector, Target, Transport, TransportId, signaling::Exchange,
-};
+use transport_core::{ConnectError, ConnectErrorKind, Connector, Target, Transport, TransportId};
 use transport_webrtc::{IceServer, TURN_ID, WebRtcConfig, WebRtcConnector};
-use url::Url;
-use uuid::Uuid;
 
-use crate::{
-    config::NetworkConfig,
-    rendezvous::Seat,
-    runtime::{Duration, Instant, now, timeout, wall_clock},
-};
+use crate::runtime::{Duration, Instant, now, timeout};
 
 /// Asks the control plane for TURN servers on behalf of one peer of one session.
 pub(crate) struct TurnSource {
-    client: reqwest::Client,
-    url: Url,
-    verifier: Verifier,
-    session: Uuid,
-    member: Member,
+    control: ControlPlane,
+    credentials: Credentials,
     entitlement_proof: Option<String>,
     kept: Mutex<Option<Kept>>,
 }
@@ -41,15 +28,6 @@ pub(crate) struct TurnSource {
 struct Kept {
     server: IceServer,
     until: Instant,
-}
-
-/// The body of `POST /turn/credentials`.
-#[derive(Serialize)]
-struct Body<'a> {
-    #[serde(flatten)]
-    request: TurnRequest,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    entitlement_proof: Option<&'a str>,
 }
 
 /// No TURN servers.
@@ -65,36 +43,12 @@ pub(crate) enum NoTurn {
 
 impl TurnSource {
     /// Makes a source; opens nothing.
-    ///
-    /// # Errors
-    ///
-    /// A sentence for a person when a root certificate cannot be used.
     pub(crate) fn new(
-        control_plane: &Url,
-        seat: &Seat,
-        member: Member,
-        config: &NetworkConfig,
-        roots: &[CertificateDer<'static>],
-    ) -> Result<Self, String> {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(roots).map_err(|error| error.to_string())?)
-            // A redirect could carry the proof elsewhere.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|error| error.to_string())?;
-        let mut url = control_plane.clone();
-        url.set_path(&format!("{}{TURN_PATH}", url.path().trim_end_matches('/')));
-        Ok(Self {
-            client,
-            url,
-            verifier: Verifier::from_bytes(*seat.verifier),
-            session: Uuid::from_bytes(*seat.session.as_bytes()),
-            member,
-            entitlement_proof: config.entitlement_proof.clone(),
-            kept: Mutex::new(None),
-        })
+        control: ControlPlane,
+        credentials: Credentials,
+        entitlement_proof: Option<String>,
+    ) -> Self {
+        Self { control, credentials, entitlement_proof, kept: Mutex::new(None) }
     }
 
     /// Looks whether there is TURN for this session. A control plane that does not answer leaves that open.
@@ -134,50 +88,40 @@ impl TurnSource {
     }
 
     async fn ask(&self) -> Result<TurnCredentials, NoTurn> {
-        let proof =
-            self.verifier.prove(Purpose::Token, self.session, self.member, wall_clock(), rand::random());
-        let body = Body {
-            request: TurnRequest { session_id: self.session, proof },
-            entitlement_proof: self.entitlement_proof.as_deref(),
+        let request = TurnRequest {
+            session_id: self.credentials.session_uuid(),
+            proof: self.credentials.prove(Purpose::Token),
+            entitlement_proof: self.entitlement_proof.clone(),
         };
-        let unreachable = |error: reqwest::Error| NoTurn::Unreachable(error.without_url().to_string());
-        let mut answer = self.client.post(self.url.clone()).json(&body).send().await.map_err(unreachable)?;
-        let status = answer.status().as_u16();
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(NoTurn::Unreachable("an answer of absurd size".to_owned()));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        read_answer(status, &body)
+        self.control.turn(&request).await.map_err(NoTurn::from)
     }
 }
 
-fn read_answer(status: u16, body: &[u8]) -> Result<TurnCredentials, NoTurn> {
-    if status == 200 {
-        let read = serde_json::from_slice(body);
-        return read.map_err(|_| NoTurn::Unreachable("its answer cannot be read".to_owned()));
-    }
-    let reason = serde_json::from_slice::<ErrorBody>(body).ok().map(|refusal| refusal.reason);
-    Err(match reason {
-        Some(
-            reason @ (Reason::TurnUnconfigured
-            | Reason::TurnUnentitled
-            | Reason::EntitlementInvalid
-            | Reason::EntitlementRequired),
-        ) => NoTurn::Absent(reason.message().to_owned()),
-        Some(reason) => NoTurn::Unreachable(reason.message().to_owned()),
-        None if matches!(status, 404 | 405) => {
-            NoTurn::Absent("this control plane hands out no TURN credentials".to_owned())
+impl From<ControlError> for NoTurn {
+    fn from(error: ControlError) -> Self {
+        match &error {
+            ControlError::Malformed { status: 404 | 405, .. } => {
+                Self::Absent("this control plane hands out no TURN credentials".to_owned())
+            }
+            ControlError::Refused { refusal, .. }
+                if matches!(
+                    refusal.reason,
+                    Reason::TurnUnconfigured
+                        | Reason::TurnUnentitled
+                        | Reason::EntitlementInvalid
+                        | Reason::EntitlementRequired
+                ) =>
+            {
+                Self::Absent(refusal.to_string())
+            }
+            error => Self::Unreachable(error.to_string()),
         }
-        None => NoTurn::Unreachable(format!("HTTP {status} without a reason")),
-    })
+    }
 }
 
 /// Reads the servers; a URL of a kind that is not known here leaves the others.
 fn servers(answer: TurnCredentials) -> Result<(IceServer, Duration), NoTurn> {
-    let TurnCredentials { username, credential, ttl, urls } = answer;
+    let TurnCredentials { username, credential, ttl, urls, .. } = answer;
     let known = urls.iter().filter_map(|url| url.parse().ok());
     let server = IceServer::new(known).with_credentials(username, credential);
     if server.urls.is_empty() || server.username.is_empty() || server.credential.is_empty() {
@@ -191,22 +135,9 @@ fn worth(ttl: Duration) -> Duration {
     ttl.saturating_sub(MARGIN.min(ttl / 2)).min(LONGEST)
 }
 
-/// Trusts the web's roots and `extra`. The provider is named: with two in the process, rustls's bare
-/// builder panics.
-fn tls(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls::Error> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    for root in extra {
-        roots.add(root.clone())?;
-    }
-    Ok(ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
-}
-
 impl fmt::Debug for TurnSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TurnSource").field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("TurnSource").field("session", &self.credentials.session).finish_non_exhaustive()
     }
 }
 
@@ -215,12 +146,11 @@ impl fmt::Debug for TurnSource {
 pub(crate) struct TurnConnector {
     source: Arc<TurnSource>,
     config: WebRtcConfig,
-    exchange: Arc<Exchange>,
 }
 
 impl TurnConnector {
-    pub(crate) fn new(source: Arc<TurnSource>, config: WebRtcConfig, exchange: Arc<Exchange>) -> Self {
-        Self { source, config: config.relayed(), exchange }
+    pub(crate) fn new(source: Arc<TurnSource>, config: WebRtcConfig) -> Self {
+        Self { source, config: config.relayed() }
     }
 }
 
@@ -243,8 +173,8 @@ impl Connector for TurnConnector {
         };
         let mut config = self.config.clone();
         config.ice_servers = vec![server];
-        let connector = WebRtcConnector::new(config, self.exchange.clone())
-            .map_err(|error| failed(ConnectErrorKind::Misuse).because(error))?;
+        let connector =
+            WebRtcConnector::new(config).map_err(|error| failed(ConnectErrorKind::Misuse).because(error))?;
         connector.connect(target).await
     }
 }
@@ -257,42 +187,36 @@ const FETCH: Duration = Duration::from_secs(3);
 const MARGIN: Duration = Duration::from_secs(30);
 /// Credentials are not kept longer, whatever the answer says: the operator may have replaced the servers.
 const LONGEST: Duration = Duration::from_secs(3_600);
-/// Largest answer read, in bytes. Credentials are about 300 bytes.
-const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refusal(status: u16, body: &str) -> NoTurn {
-        read_answer(status, body.as_bytes()).unwrap_err()
-    }
-
     #[test]
     fn what_is_not_offered_and_what_does_not_answer_are_told_apart() {
-        for (status, body, words) in [
-            (503, r#"{"success":false,"reason":"turn_unconfigured"}"#, "no TURN server is configured"),
-            (
-                403,
-                r#"{"success":false,"reason":"turn_unentitled"}"#,
-                "this account is not entitled to TURN servers",
-            ),
-            (404, "", "this control plane hands out no TURN credentials"),
-            (405, "not here", "this control plane hands out no TURN credentials"),
+        let url = || "https://control.example/turn/credentials".parse().unwrap();
+        let refused = |reason: Reason| ControlError::Refused { url: url(), refusal: reason.into() };
+        let malformed = |status| ControlError::Malformed { url: url(), status };
+        for (error, words) in [
+            (refused(Reason::TurnUnconfigured), "no TURN server is configured"),
+            (refused(Reason::TurnUnentitled), "this account is not entitled to TURN servers"),
+            (malformed(404), "this control plane hands out no TURN credentials"),
+            (malformed(405), "this control plane hands out no TURN credentials"),
         ] {
-            let none = refusal(status, body);
-            assert!(matches!(none, NoTurn::Absent(_)), "{status} {body}");
+            let none = NoTurn::from(error);
+            assert!(matches!(none, NoTurn::Absent(_)), "{none:?}");
             assert_eq!(none.to_string(), words);
         }
-        for (status, body) in [
-            (503, r#"{"success":false,"reason":"store_unavailable"}"#),
-            (404, r#"{"success":false,"reason":"unknown_session"}"#),
-            (429, r#"{"success":false,"reason":"rate_limited"}"#),
-            (500, r#"{"success":false,"reason":"something_new"}"#),
-            (502, "<html>bad gateway</html>"),
-            (200, "<html>please log in to this hotel</html>"),
+        for error in [
+            refused(Reason::StoreUnavailable),
+            refused(Reason::UnknownSession),
+            refused(Reason::RateLimited),
+            refused(Reason::Unknown),
+            malformed(502),
+            malformed(200),
         ] {
-            assert!(matches!(refusal(status, body), NoTurn::Unreachable(_)), "{status} {body}");
+            let none = NoTurn::from(error);
+            assert!(matches!(none, NoTurn::Unreachable(_)), "{none:?}");
         }
     }
 
@@ -302,6 +226,7 @@ mod tests {
             username: "1:a".to_owned(),
             credential: "c".to_owned(),
             ttl: 120,
+            realm: None,
             urls: urls.iter().map(|url| (*url).to_owned()).collect(),
         };
         let (server, ttl) = servers(answer(&["turn:a", "quic:b", "turns:c"])).unwrap();

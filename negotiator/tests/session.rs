@@ -19,7 +19,7 @@ use support::{FALLBACK, Net, PRIMARY, RoadConnector, host_config};
 use tokio::time::{Instant, sleep, timeout};
 use transport_core::{
     resume::Expiry,
-    signaling::{Exchange, Signaling, SignalingError},
+    signaling::{Signaling, SignalingError},
 };
 
 async fn message(session: &Session) -> Bytes {
@@ -193,7 +193,7 @@ impl Rendezvous for Detour {
         self.0.enter(seat).await
     }
 
-    fn ways(&self, _: &Seat, _: &Arc<Exchange>) -> Result<Vec<Way>, String> {
+    fn ways(&self, _: &Seat) -> Result<Vec<Way>, String> {
         Ok(vec![Way::turn(Arc::new(RoadConnector(self.0.primary.clone())))])
     }
 }

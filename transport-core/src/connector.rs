@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::{
-    error::ConnectError,
+    error::{ConnectError, ConnectErrorKind},
     ids::{Generation, PeerId, SessionId, TransportId},
+    signaling::LinkChannel,
     transport::Transport,
 };
 
-/// Produces transports of one kind. Addresses, credentials and the way to signal live in the
-/// connector's own configuration.
+/// Produces transports of one kind. Addresses and credentials live in the connector's own configuration,
+/// what belongs to one dial in its [`Target`]: a connector knows no session and serves any number of them.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot dial a beach transport",
     note = "implement `Connector`: docs/adding-a-transport.md"
@@ -36,7 +37,7 @@ pub trait Connector: fmt::Debug + Send + Sync + 'static {
     async fn connect(&self, target: &Target) -> Result<Box<dyn Transport>, ConnectError>;
 }
 
-/// Whom to reach, and as which side.
+/// Whom to reach, as which side, and what goes with this one dial.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Target {
@@ -52,6 +53,10 @@ pub struct Target {
     pub generation: Generation,
     /// Where the connector says that the path answered.
     pub progress: Progress,
+    /// Where the connectors of the two sides speak to each other before they have a path. The negotiator opens
+    /// it for every dial; it ends with the last clone of this target and whatever else holds it. `None` where the
+    /// program has no signaling.
+    pub signaling: Option<Arc<LinkChannel>>,
 }
 
 impl Target {
@@ -63,7 +68,37 @@ impl Target {
         role: DialRole,
         generation: Generation,
     ) -> Self {
-        Self { session, local, peer, role, generation, progress: Progress::default() }
+        Self { session, local, peer, role, generation, progress: Progress::default(), signaling: None }
+    }
+
+    /// Makes both ends of a dial in one process, the offerer's first, with a channel between them: for tests
+    /// of connectors.
+    pub fn pair() -> (Self, Self) {
+        let (session, ids, generation) =
+            (SessionId::random(), [PeerId::random(), PeerId::random()], Generation(1));
+        let (a, b) = LinkChannel::pair();
+        let offerer = Self::new(session, ids[0], ids[1], DialRole::Offerer, generation);
+        let answerer = Self::new(session, ids[1], ids[0], DialRole::Answerer, generation);
+        (offerer.with_signaling(a), answerer.with_signaling(b))
+    }
+
+    /// Gives the dial its channel.
+    #[must_use]
+    pub fn with_signaling(mut self, channel: impl Into<Arc<LinkChannel>>) -> Self {
+        self.signaling = Some(channel.into());
+        self
+    }
+
+    /// Returns the dial's channel, for a connector that cannot do without.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] of stage `signaling` and kind [`Misuse`](ConnectErrorKind::Misuse) when there is none.
+    pub fn channel(&self, transport: TransportId) -> Result<Arc<LinkChannel>, ConnectError> {
+        self.signaling.clone().ok_or_else(|| {
+            ConnectError::new(transport, "signaling", ConnectErrorKind::Misuse)
+                .because("the target has no signaling channel")
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The seam on which beach's transports meet, and the judgement that chooses between them.
 //!
 //! A [`Transport`] is one live link between two endpoints; a [`Connector`] makes them. Everything
-//! that decides (the failure quorum in [`policy`], the exactly-once bookkeeping in [`resume`], the
+//! that decides (what one side of a session does in [`judge`], the failure quorum in [`policy`], the exactly-once bookkeeping in [`resume`], the
 //! seal in [`secure`]) is sans-IO: plain structs that take the time as an argument and never open a
 //! socket, read a clock or spawn a task. Thin shells elsewhere move the bytes.
 //!
@@ -15,6 +15,7 @@ pub mod connector;
 pub mod error;
 pub mod fragment;
 pub mod ids;
+pub mod judge;
 pub mod lane;
 pub mod memory;
 pub mod policy;

@@ -74,7 +74,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// bounded time to leave; the close is told to the peer where the path can carry it.
     fn close(&self, code: CloseCode, detail: &str);
 
-    /// Waits for the end and says how it came. Answers at once afterwards, always the same.
+    /// Waits for the end and says how it came. On an end this side chose that means: until its last bytes have left
+    /// or their time is over, so that the transport may be dropped. Answers at once afterwards, always the same.
     ///
     /// # Cancel safety
     ///

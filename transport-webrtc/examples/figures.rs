@@ -4,18 +4,10 @@
 //! cargo run --release -p transport-webrtc --example figures
 //! ```
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::task::JoinSet;
-use transport_core::{
-    Connector, DialRole, Generation, Lane, PeerId, SessionId, Target, Transport, TransportExt,
-    secure::Key,
-    signaling::{Exchange, MemoryRoom, Sealer},
-};
+use transport_core::{Connector, Lane, Target, Transport, TransportExt};
 use transport_webrtc::{WebRtcConfig, WebRtcConnector};
 
 type Link = Box<dyn Transport>;
@@ -77,21 +69,11 @@ fn print(what: &str, samples: &mut [Duration]) {
 }
 
 async fn connect() -> Result<(Link, Link), Box<dyn std::error::Error>> {
-    let (room, session) = (MemoryRoom::default(), SessionId::random());
-    let ids = [PeerId::random(), PeerId::random()];
-    let mut pumps = JoinSet::new();
-    let ends = [(0, DialRole::Offerer), (1, DialRole::Answerer)].map(|(local, role)| {
-        let sealer = Sealer::new(&Key::new([7; 32]), session, ids[local]);
-        let exchange = Exchange::new(Arc::new(room.join(ids[local])), sealer, SystemTime::now);
-        let pumped = exchange.clone();
-        pumps.spawn(async move { while pumped.next().await.is_ok() {} });
-        (exchange, Target::new(session, ids[local], ids[1 - local], role, Generation(1)))
-    });
     let mut config = WebRtcConfig::default();
     config.loopback = true;
-    let connector = |exchange: &Arc<Exchange>| WebRtcConnector::new(config.clone(), exchange.clone());
-    let (a, b) = (connector(&ends[0].0)?, connector(&ends[1].0)?);
-    let (a, b) = tokio::join!(a.connect(&ends[0].1), b.connect(&ends[1].1));
+    // One connector for both ends: a dial brings its own signaling.
+    let (connector, (to_b, to_a)) = (WebRtcConnector::new(config)?, Target::pair());
+    let (a, b) = tokio::join!(connector.connect(&to_b), connector.connect(&to_a));
     Ok((a?, b?))
 }
 

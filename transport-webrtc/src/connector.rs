@@ -1,35 +1,31 @@
-//! Makes WebRTC links between two peers of a session that can signal to each other.
+//! Makes WebRTC links between two peers that can signal to each other.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use async_trait::async_trait;
-use rustls::ClientConfig;
-use transport_core::{ConnectError, Connector, Target, Transport, TransportId, signaling::Exchange};
+use transport_core::{ConnectError, Connector, Target, Transport, TransportId};
 
 use crate::{config::WebRtcConfig, dial::dial, error::ConfigError, tls};
 
-/// Dials WebRTC: offer and answer through the session's signaling, then ICE, DTLS and two data channels.
+/// Dials WebRTC: offer and answer through [`Target::signaling`], then ICE, DTLS and two data channels.
 ///
-/// Both sides dial the same [`Target`]; each step has its deadline, and an error names the step. The
-/// negotiator must keep calling [`Exchange::next`], which is what brings the peer's words.
+/// Both sides dial the same [`Target`]; each step has its deadline, and an error names the step. One connector
+/// serves any number of sessions. A link keeps its channel, for restarts of ICE.
 pub struct WebRtcConnector {
     config: WebRtcConfig,
-    exchange: Arc<Exchange>,
-    tls: Arc<ClientConfig>,
 }
 
 impl WebRtcConnector {
-    /// Checks `config` and takes the session's signaling. Where the binary installed no default
+    /// Checks `config`. Where the binary installed no default
     /// rustls provider, aws-lc-rs becomes it: DTLS needs one.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] naming the field that cannot be used.
-    pub fn new(config: WebRtcConfig, exchange: Arc<Exchange>) -> Result<Self, ConfigError> {
+    pub fn new(config: WebRtcConfig) -> Result<Self, ConfigError> {
         config.validate()?;
         tls::ensure_default_provider();
-        let tls = tls::client_config(&config.extra_roots).map_err(|_| ConfigError::Tls)?;
-        Ok(Self { config, exchange, tls })
+        Ok(Self { config })
     }
 }
 
@@ -41,8 +37,8 @@ impl Connector for WebRtcConnector {
 
     async fn connect(&self, target: &Target) -> Result<Box<dyn Transport>, ConnectError> {
         let id = self.id();
-        let link = Arc::new(self.exchange.open_link(target, id.clone()));
-        match dial(&self.config, &self.tls, target, link).await {
+        let link = target.channel(id.clone())?;
+        match dial(&self.config, target, link).await {
             Ok(transport) => Ok(Box::new(transport)),
             Err(failure) => Err(failure.into_error(id)),
         }

@@ -30,9 +30,6 @@ pub enum ConfigError {
     /// Relayed candidates are required and nothing can relay.
     #[error("policy: relay-only needs a TURN server")]
     RelayWithoutTurn,
-    /// TLS cannot be set up.
-    #[error("extra_roots: TLS cannot be set up")]
-    Tls,
     /// A TURN server lacks credentials.
     #[error("ice_servers: TURN needs a user name and a credential")]
     TurnCredentials,

@@ -4,18 +4,17 @@
 //! `beach/term/1`, unordered and without retransmission, carries datagrams. Where the second cannot be
 //! had, datagrams travel on the first and are declared as emulated.
 //!
-//! What it needs from the application: a [`Signaling`](signaling::Signaling) through which the two
-//! peers reach each other, wrapped in an [`Exchange`](signaling::Exchange) that seals what they say.
+//! What it needs of a dial: a channel in [`Target::signaling`](transport_core::Target::signaling) through which
+//! the two peers reach each other.
 //! What it is not: it decides nothing about retries and fallbacks, encrypts nothing end to end beyond
 //! what DTLS does, and lets no type of the WebRTC library through its API.
 //!
 //! ```no_run
-//! use std::sync::Arc;
-//! use transport_core::{Connector, Target, Transport, signaling::Exchange};
+//! use transport_core::{Connector, Target, Transport};
 //! use transport_webrtc::{WebRtcConfig, WebRtcConnector};
 //!
-//! # async fn run(exchange: Arc<Exchange>, target: Target) -> Result<(), Box<dyn std::error::Error>> {
-//! let connector = WebRtcConnector::new(WebRtcConfig::from_env()?, exchange)?;
+//! # async fn run(target: Target) -> Result<(), Box<dyn std::error::Error>> {
+//! let connector = WebRtcConnector::new(WebRtcConfig::from_env()?)?;
 //! let link = connector.connect(&target).await?;
 //! println!("connected over {}", link.profile().path);
 //! # Ok(())
@@ -33,7 +32,6 @@ pub mod impair;
 mod message;
 mod peer;
 mod rtt;
-pub mod signaling_ws;
 mod supervisor;
 mod tls;
 mod transport;

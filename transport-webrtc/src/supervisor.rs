@@ -35,6 +35,15 @@ pub(crate) struct Link {
     pub(crate) addresses: BTreeSet<IpAddr>,
 }
 
+/// Tells those who wait for the end, also when the supervisor is dropped.
+struct Leaving(Arc<Shared>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
 /// What is known about a path that went silent.
 #[derive(Debug, Clone, Copy)]
 struct Silence {
@@ -51,8 +60,10 @@ impl Link {
     }
 }
 
-/// Runs `link` until it has ended and everything it opened is closed.
+/// Runs `link` until it has ended and everything it opened is closed. Whoever waits for
+/// [`closed`](transport_core::Transport::closed) waits for its goodbye.
 pub(crate) async fn supervise(mut link: Link, config: WebRtcConfig) {
+    let leaving = Leaving(link.shared.clone());
     let mut senders = JoinSet::new();
     senders.spawn(send_lane(link.shared.clone(), link.reliable.clone(), Lane::Reliable, true));
     let own = link.datagram.is_some();
@@ -67,6 +78,8 @@ pub(crate) async fn supervise(mut link: Link, config: WebRtcConfig) {
     if closed.initiator == Initiator::Local {
         goodbye(&mut link, senders, &closed).await;
     }
+    // What the stack still does when it is taken down tells the peer nothing new.
+    drop(leaving);
     drop(others);
     link.peer.close().await;
 }

@@ -15,7 +15,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use transport_core::{
-    Carriage, CloseCode, Closed, Inbound, Lane, LaneProfile, LaneQueue, Profile, Refused, Stats, Transport,
+    Carriage, CloseCode, Closed, Inbound, Initiator, Lane, LaneProfile, LaneQueue, Profile, Refused, Stats,
+    Transport,
 };
 
 use crate::{
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     /// Whether the peer was heard on the channel of each lane.
     heard: watch::Sender<[bool; 2]>,
     abandoned: AtomicBool,
+    /// Whether the supervisor has said everything there was to say at the end.
+    left: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -49,6 +52,7 @@ impl Shared {
             meter: Mutex::default(),
             heard: watch::Sender::new([false; 2]),
             abandoned: AtomicBool::new(false),
+            left: watch::Sender::new(false),
         })
     }
 
@@ -69,6 +73,17 @@ impl Shared {
 
     pub(crate) async fn ended(&self) -> Closed {
         self.inbound.closed().await
+    }
+
+    /// Notes that the last bytes have left, or never will.
+    pub(crate) fn leave(&self) {
+        self.left.send_replace(true);
+    }
+
+    /// Waits until nothing more of this side's end is under way.
+    async fn left(&self) {
+        // The sender lives in `self`.
+        let _ = self.left.subscribe().wait_for(|left| *left).await;
     }
 
     /// Says whether the last handle was dropped, so that nothing need be flushed.
@@ -187,7 +202,11 @@ impl Transport for WebRtcTransport {
     }
 
     async fn closed(&self) -> Closed {
-        self.shared.ended().await
+        let closed = self.shared.ended().await;
+        if closed.initiator == Initiator::Local {
+            self.shared.left().await;
+        }
+        closed
     }
 
     fn stats(&self) -> Stats {

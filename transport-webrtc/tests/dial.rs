@@ -12,7 +12,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use support::{Peers, Side, impaired, plain};
+use support::{Peers, Side, connector, impaired, plain};
 use tokio::time::timeout;
 use transport_core::{ConnectErrorKind, Connector};
 use transport_webrtc::{
@@ -28,7 +28,7 @@ async fn a_peer_that_never_answers_is_a_timeout_at_signaling() {
         let mut config = plain();
         config.deadlines.signaling = Duration::from_millis(300);
         let start = Instant::now();
-        let error = peers.connector(side, config).connect(&peers.target(side, generation)).await.unwrap_err();
+        let error = connector(config).connect(&peers.target(side, generation)).await.unwrap_err();
         assert_eq!((error.stage, error.kind), ("signaling", ConnectErrorKind::TimedOut), "{}", error.chain());
         assert!((250..800).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
     }
@@ -39,7 +39,7 @@ async fn the_whole_dial_has_a_deadline_too() {
     let peers = Peers::new();
     let mut config = plain();
     config.deadlines.total = Duration::from_millis(300);
-    let error = peers.connector(Side::Offerer, config).connect(&peers.target(Side::Offerer, 1)).await;
+    let error = connector(config).connect(&peers.target(Side::Offerer, 1)).await;
     assert_eq!(error.unwrap_err().kind, ConnectErrorKind::TimedOut);
 }
 
@@ -120,8 +120,7 @@ async fn a_turn_server_that_is_not_there_fails_at_gathering_and_may_be_retried()
 
 #[tokio::test]
 async fn a_configuration_that_cannot_work_is_refused_before_any_dial() {
-    let peers = Peers::new();
-    let error = WebRtcConnector::new(plain().relayed(), peers.exchanges[0].clone()).unwrap_err();
+    let error = WebRtcConnector::new(plain().relayed()).unwrap_err();
     assert_eq!(error.to_string(), "policy: relay-only needs a TURN server");
 }
 
@@ -132,7 +131,7 @@ async fn candidates_keep_to_the_ports_and_the_public_address() {
     config.ports = Some(41_000..=41_400);
     config.public_host = Some("203.0.113.7".to_owned());
     let link = peers.link(Side::Answerer, 1);
-    let (connector, target) = (peers.connector(Side::Offerer, config), peers.target(Side::Offerer, 1));
+    let (connector, target) = (connector(config), peers.target(Side::Offerer, 1));
     let candidate = async {
         loop {
             let message: serde_json::Value = serde_json::from_str(&link.recv().await.unwrap()).unwrap();

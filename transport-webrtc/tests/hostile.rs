@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use support::{Link, Peers, Side, plain, raw::RawPeer};
+use support::{Link, Peers, Side, connector, plain, raw::RawPeer};
 use tokio::time::timeout;
 use transport_core::{Carriage, CloseCode, Closed, ConnectErrorKind, Connector, Initiator, Lane, Transport};
 use webrtc::data::data_channel::DataChannel;
 
 /// Connects ours, the offerer, with a raw peer that shows life on both channels.
 async fn meet(peers: &Peers) -> (Link, RawPeer) {
-    let (connector, target) = (peers.connector(Side::Offerer, plain()), peers.target(Side::Offerer, 1));
+    let (connector, target) = (connector(plain()), peers.target(Side::Offerer, 1));
     let raw = async {
         let raw = RawPeer::answer(peers.link(Side::Answerer, 1)).await;
         RawPeer::show_life(&raw.ctrl).await;
@@ -91,7 +91,7 @@ async fn a_channel_for_datagrams_that_never_answers_is_done_without() {
     let peers = Peers::new();
     let mut config = plain();
     config.deadlines.channel_open = Duration::from_millis(500);
-    let (connector, target) = (peers.connector(Side::Offerer, config), peers.target(Side::Offerer, 1));
+    let (connector, target) = (connector(config), peers.target(Side::Offerer, 1));
     let raw = async {
         let raw = RawPeer::answer(peers.link(Side::Answerer, 1)).await;
         RawPeer::show_life(&raw.ctrl).await;
@@ -127,8 +127,7 @@ async fn words_over_signaling_that_are_none_end_the_dial() {
     ];
     for (generation, body) in (1..).zip(bodies) {
         let link = peers.link(Side::Answerer, generation);
-        let (connector, target) =
-            (peers.connector(Side::Offerer, plain()), peers.target(Side::Offerer, generation));
+        let (connector, target) = (connector(plain()), peers.target(Side::Offerer, generation));
         let (ours, _) = tokio::join!(connector.connect(&target), async {
             link.recv().await.unwrap();
             link.send(body.to_owned()).await.unwrap();
@@ -146,11 +145,10 @@ async fn a_mangled_description_never_panics() {
         let link = peers.link(Side::Offerer, generation);
         // A real offer, taken from a dial that is then dropped.
         let answerer = Peers::new();
-        let (connector, target) =
-            (answerer.connector(Side::Offerer, plain()), answerer.target(Side::Offerer, 1));
+        let (offering, target) = (connector(plain()), answerer.target(Side::Offerer, 1));
         let listening = answerer.link(Side::Answerer, 1);
         let body = tokio::select! {
-            _ = connector.connect(&target) => unreachable!("nobody answers"),
+            _ = offering.connect(&target) => unreachable!("nobody answers"),
             body = listening.recv() => body.unwrap(),
         };
         let mut offer: serde_json::Value = serde_json::from_str(&body).unwrap();
@@ -170,8 +168,8 @@ async fn a_mangled_description_never_panics() {
         link.send(offer.to_string()).await.unwrap();
         let mut config = plain();
         config.deadlines.total = Duration::from_millis(30);
-        let connector = peers.connector(Side::Answerer, config);
-        let ended = connector.connect(&peers.target(Side::Answerer, generation)).await;
+        let target = peers.target(Side::Answerer, generation);
+        let ended = connector(config).connect(&target).await;
         assert!(ended.is_err());
     }
 }

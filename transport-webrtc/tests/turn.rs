@@ -6,6 +6,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use beach_outbound::Outbound;
 use bytes::Bytes;
 use support::{
     Peers,
@@ -92,7 +93,7 @@ async fn wrong_credentials_and_an_unknown_certificate_fail_at_gathering() {
     let mut wrong = through(coturn.udp(), &coturn);
     wrong.ice_servers[0] = coturn.udp().with_credentials("user", "wrong");
     let mut distrusted = through(coturn.tls(), &coturn);
-    distrusted.extra_roots.clear();
+    distrusted.outbound = Outbound::default();
     for config in [wrong, distrusted] {
         let peers = Peers::new();
         let (a, _b) = peers.dial(1, config.clone(), config).await;

@@ -3,7 +3,7 @@
 use std::{fmt, num::NonZeroUsize, time::Duration};
 
 use beach_lifeguard_client::{Access, RELAY_PATH, Role, api::DEFAULT_COHORT, membership::Verifier};
-use rustls::pki_types::CertificateDer;
+use beach_outbound::Outbound;
 use url::{Host, Url};
 
 /// How the fallback reaches the control plane and the relay, and on whose behalf.
@@ -17,7 +17,8 @@ use url::{Host, Url};
 /// | `heartbeat` | none | the relay's hello says 15 s |
 /// | `reliable_bytes` | 512 KiB | the relay holds as much for the other side (`docs/defaults.md`) |
 /// | `datagram_bytes` | 64 KiB | the same |
-/// | `deadlines` | 5 s each, 10 s for the peer | one attempt fits the 10 s budget of a rung |
+/// | `outbound` | [`Outbound::default`] | as the machine is set up |
+/// | `deadlines` | 5 s each, 10 s for token and peer | one attempt fits the 10 s budget of a rung |
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WsConfig {
@@ -27,8 +28,8 @@ pub struct WsConfig {
     pub membership: Membership,
     /// The relay: `wss://…`, or `ws://` on loopback. Overrides what the control plane names.
     pub relay_url: Option<Url>,
-    /// Root certificates trusted besides the web's: for relays with a certificate of their own.
-    pub roots: Vec<CertificateDer<'static>>,
+    /// Opens all connections: trust, proxy, deadlines.
+    pub outbound: Outbound,
     /// The rollout cohort.
     pub cohort: String,
     /// A JWT of the identity provider, where the cohort needs one.
@@ -54,7 +55,7 @@ impl WsConfig {
             control_plane,
             membership,
             relay_url: None,
-            roots: Vec::new(),
+            outbound: Outbound::default(),
             cohort: DEFAULT_COHORT.to_owned(),
             entitlement_proof: None,
             telemetry_opt_in: false,
@@ -125,13 +126,12 @@ impl fmt::Debug for EntitlementProof {
     }
 }
 
-/// How long each stage of a dial may take.
+/// How long each stage of a dial may take. Those of name, proxy, TCP and TLS are the
+/// [`outbound`](WsConfig::outbound)'s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// The control plane's answer. 5 s.
+    /// The control plane's answer, with the connection to it: a slow resolver alone may take 6 s. 10 s.
     pub token: Duration,
-    /// Name, TCP and TLS. 5 s.
-    pub dial: Duration,
     /// The WebSocket upgrade. 5 s.
     pub upgrade: Duration,
     /// The relay's hello; as long as the relay waits for ours. 5 s.
@@ -143,7 +143,7 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         let stage = Duration::from_secs(5);
-        Self { token: stage, dial: stage, upgrade: stage, hello: stage, peer: 2 * stage }
+        Self { token: 2 * stage, upgrade: stage, hello: stage, peer: 2 * stage }
     }
 }
 
@@ -163,12 +163,6 @@ pub enum ConfigError {
         field: &'static str,
         /// The scheme it should have.
         expected: &'static str,
-    },
-    /// TLS cannot be set up with these root certificates.
-    #[error("roots: {detail}")]
-    Roots {
-        /// What is wrong with them.
-        detail: String,
     },
     /// A text is too long.
     #[error("{field} is too long")]

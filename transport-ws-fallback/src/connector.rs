@@ -8,7 +8,6 @@ use beach_lifeguard_client::{
     frame::{HEADER_BYTES, MAX_FRAME_BYTES},
     hello::{Compression, PROTOCOL_VERSION},
 };
-use rustls::ClientConfig;
 use tokio::sync::{Mutex, watch};
 use transport_core::{
     CloseCode, Closed, ConnectError, ConnectErrorKind as Kind, Connector, Initiator, LaneProfile, PeerId,
@@ -26,8 +25,7 @@ use crate::{
     prefetch::Prefetched,
     runtime::{Duration, now, timeout, wall_clock},
     socket::{DialGuard, OpenSocket, Socket},
-    tls,
-    token::{Grant, HttpTokenProvider, TokenFailure, TokenFor, TokenProvider, uuid},
+    token::{Grant, TokenFailure, TokenFor, TokenProvider, uuid},
 };
 
 /// Dials peers through the relay. Dormant until then: no socket, no timer, no task.
@@ -37,7 +35,6 @@ use crate::{
 pub struct WsFallbackConnector {
     config: WsConfig,
     tokens: Arc<dyn TokenProvider>,
-    tls: Arc<ClientConfig>,
     prefetched: Prefetched,
     /// Held while the socket is being opened, so that links dialled at once share it.
     current: Mutex<Option<Current>>,
@@ -51,26 +48,15 @@ struct Current {
 }
 
 impl WsFallbackConnector {
-    /// Makes a connector that asks the control plane for its tokens. Opens nothing.
+    /// Makes a connector that gets its tokens from `tokens`. Opens nothing.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] names the field at fault.
-    pub fn new(config: WsConfig) -> Result<Self, ConfigError> {
-        let tokens = Arc::new(HttpTokenProvider::new(config.clone())?);
-        Self::with_tokens(config, tokens)
-    }
-
-    /// Makes a connector that gets its tokens elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] names the field at fault.
-    pub fn with_tokens(config: WsConfig, tokens: Arc<dyn TokenProvider>) -> Result<Self, ConfigError> {
+    pub fn new(config: WsConfig, tokens: Arc<dyn TokenProvider>) -> Result<Self, ConfigError> {
         config.check()?;
-        let tls = Arc::new(tls::client_config(&config.roots)?);
         let (open, _) = watch::channel(0);
-        Ok(Self { config, tokens, tls, prefetched: Prefetched::default(), current: Mutex::default(), open })
+        Ok(Self { config, tokens, prefetched: Prefetched::default(), current: Mutex::default(), open })
     }
 
     /// Fetches a token ahead, while quorum is one failure away. Opens no relay socket; does nothing
@@ -138,7 +124,7 @@ impl WsFallbackConnector {
         let url = self.relay_url(&grant)?;
         let open = OpenSocket::new(&self.open);
         let deadlines = &self.config.deadlines;
-        let mut stream = dial::open(&url, &self.tls, deadlines, &target.progress).await?;
+        let mut stream = dial::open(&url, &self.config.outbound, deadlines, &target.progress).await?;
         let hello = self.hello(whom, grant);
         let answer = dial::greet(&mut stream, &hello, deadlines.hello).await?;
         let profile = self.profile(&url, &answer)?;

@@ -57,3 +57,10 @@ impl Entry {
         self.sent >= window.0 && self.link.outbound.stats().reliable.queued_bytes > 0
     }
 }
+
+/// Dropped once its last frame was written, or when there is nobody to write it to.
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.link.leave();
+    }
+}

@@ -1,6 +1,6 @@
 //! The WebSocket relay as a beach transport: the emergency exit.
 //!
-//! A [`WsFallbackConnector`] fetches a token from the control plane, opens *one* WebSocket to the
+//! A [`WsFallbackConnector`] gets a token from its [`TokenProvider`], opens *one* WebSocket to the
 //! relay and carries links to any number of peers over it. While no link is open there is no socket:
 //! the fallback sleeps. When the first link is dialled the socket opens, when the last one ends it
 //! closes.
@@ -12,17 +12,18 @@
 //! with a window: a reader that pauses stops its writer, and nobody is cut.
 //!
 //! What it is not: it seals nothing (that is `Secure<T>` above), resumes nothing (that is the session
-//! above) and decides nothing (that is the policy). HTTP proxies are not spoken.
+//! above) and decides nothing (that is the policy).
 //!
 //! ```no_run
+//! use std::sync::Arc;
 //! use beach_lifeguard_client::{Access, Role, membership::Verifier};
 //! use transport_core::{Connector, DialRole, Generation, PeerId, SessionId, Target};
-//! use transport_ws_fallback::{Membership, WsConfig, WsFallbackConnector};
+//! use transport_ws_fallback::{Membership, TokenProvider, WsConfig, WsFallbackConnector};
 //!
-//! # async fn dial(verifier: Verifier, session: SessionId, me: PeerId, host: PeerId) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn dial(tokens: Arc<dyn TokenProvider>, verifier: Verifier, session: SessionId, me: PeerId, host: PeerId) -> Result<(), Box<dyn std::error::Error>> {
 //! let member = Membership { verifier, role: Role::Viewer, access: Access::Full };
 //! let config = WsConfig::new("https://control.example".parse()?, member);
-//! let connector = WsFallbackConnector::new(config)?;
+//! let connector = WsFallbackConnector::new(config, tokens)?;
 //! let link = connector.connect(&Target::new(session, me, host, DialRole::Offerer, Generation(1))).await?;
 //! println!("{}", link.profile().path);
 //! # Ok(())
@@ -43,7 +44,6 @@ mod outcome;
 mod prefetch;
 mod runtime;
 mod socket;
-mod tls;
 mod token;
 mod transport;
 mod ws;
@@ -51,8 +51,10 @@ mod ws;
 pub use config::{ConfigError, Deadlines, EntitlementProof, Membership, WsConfig};
 pub use connector::WsFallbackConnector;
 pub use error::{CloseAtHandshake, UpgradeRefused};
-pub use token::{Grant, HttpTokenProvider, TokenFailure, TokenFor, TokenProvider, TokenRefused};
+pub use token::{Grant, TokenFailure, TokenFor, TokenProvider, TokenRefused};
 pub use transport::WsTransport;
+// It stands in `WsConfig`.
+pub use beach_outbound;
 
 /// The registered name of this transport.
 pub const ID: transport_core::TransportId = transport_core::TransportId::from_static("ws-fallback");

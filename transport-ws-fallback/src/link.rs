@@ -2,6 +2,7 @@
 
 use beach_lifeguard_client::{LinkId, PeerAddr, frame::Window};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use transport_core::{Closed, Inbound, Lane, LaneQueue, Profile, Stats};
 
 /// Which link: the relay's address of the peer and the generation both agreed on.
@@ -21,6 +22,8 @@ pub(crate) struct Link {
     pub(crate) inbound: LaneQueue,
     /// What the peer may send.
     grant: Mutex<Grant>,
+    /// Whether the socket has written everything of this link that it will ever write.
+    left: watch::Sender<bool>,
 }
 
 /// The window this side gives, in weight since the link opened ([`Window::weight`]).
@@ -36,7 +39,13 @@ impl Link {
     /// `inbound` is the profile of what may wait unread; its reliable lane must hold what is granted.
     pub(crate) fn new(key: Key, outbound: &Profile, inbound: &Profile) -> Self {
         let grant = Mutex::new(Grant { read: 0, announced: 0, looked: 0 });
-        Self { key, outbound: LaneQueue::new(outbound), inbound: LaneQueue::new(inbound), grant }
+        Self {
+            key,
+            outbound: LaneQueue::new(outbound),
+            inbound: LaneQueue::new(inbound),
+            grant,
+            left: watch::Sender::new(false),
+        }
     }
 
     /// Moves the window to `ahead` beyond what was read, if that moves it by `step` at least.
@@ -54,6 +63,17 @@ impl Link {
     pub(crate) fn end(&self, closed: Closed) -> bool {
         self.inbound.close(closed.clone());
         self.outbound.close(closed)
+    }
+
+    /// Notes that nothing more of this link will be written.
+    pub(crate) fn leave(&self) {
+        self.left.send_replace(true);
+    }
+
+    /// Waits until nothing more of this link will be written.
+    pub(crate) async fn left(&self) {
+        // The sender lives in `self`.
+        let _ = self.left.subscribe().wait_for(|left| *left).await;
     }
 
     /// Whether enough was read since the last time that the window may be worth moving.

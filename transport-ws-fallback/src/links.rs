@@ -120,11 +120,13 @@ impl Links {
         let link = Arc::new(Link::new(key, &self.profile, &self.inbound));
         if let Some((closed, _)) = &self.end {
             link.end(closed.clone());
+            link.leave();
             return Some(link);
         }
         let window = match self.early.take(key) {
             Some(Early::Closed(close)) => {
                 link.end(Closed::peer(close.code, close.reason));
+                link.leave();
                 self.remember_ended(key);
                 return Some(link);
             }
@@ -194,6 +196,11 @@ impl Links {
         }
     }
 
+    /// Whether a link or a dial needs the socket.
+    pub(crate) fn in_use(&self) -> bool {
+        self.dials > 0 || !self.open.is_empty()
+    }
+
     /// Takes a binary message of the relay.
     ///
     /// # Errors
@@ -250,9 +257,9 @@ impl Links {
         let windows = self.windows.drain(..).map(Outgoing::Frame);
         let mut frames: Vec<Outgoing> = self.urgent.drain(..).chain(windows).collect();
         let held = self.held_until.filter(|until| now < *until);
-        let mut bytes = 0;
+        let (mut bytes, mut leaving) = (0, Vec::new());
         while held.is_none() && bytes < BATCH_BYTES {
-            let Some(frame) = self.next_frame(now) else { break };
+            let Some(frame) = self.next_frame(now, &mut leaving) else { break };
             bytes += frame.len();
             frames.push(frame);
         }
@@ -269,7 +276,7 @@ impl Links {
         if done {
             self.retired_at.get_or_insert(now);
         }
-        Batch { frames, done, resume_at: held }
+        Batch { frames, leaving, done, resume_at: held }
     }
 
     /// Looks at the clock.
@@ -337,7 +344,7 @@ impl Links {
         }
     }
 
-    fn next_frame(&mut self, now: Instant) -> Option<Outgoing> {
+    fn next_frame(&mut self, now: Instant, leaving: &mut Vec<Entry>) -> Option<Outgoing> {
         loop {
             let key = self.ready.pop_front()?;
             let Some(entry) = self.open.get_mut(&key) else { continue };
@@ -351,7 +358,7 @@ impl Links {
                 continue;
             }
             if let Some(ending) = entry.ending.take() {
-                self.open.remove(&key);
+                leaving.extend(self.open.remove(&key));
                 self.remember_ended(key);
                 let close = Header::close(key.peer, key.link).frame(&ending.close.encode());
                 return Some(Outgoing::Frame(close));

@@ -6,7 +6,7 @@ use beach_lifeguard_client::{Header, Kind, frame::HEADER_BYTES};
 use bytes::Bytes;
 use transport_core::{Closed, Inbound};
 
-use crate::{link::Link, runtime::Instant};
+use crate::{entry::Entry, link::Link, runtime::Instant};
 
 /// What a frame led to.
 #[derive(Debug, Default)]
@@ -48,6 +48,8 @@ impl Outgoing {
 pub(crate) struct Batch {
     /// What to write, then to flush once.
     pub(crate) frames: Vec<Outgoing>,
+    /// Links whose last frame is among them: they have left once it is written.
+    pub(crate) leaving: Vec<Entry>,
     /// Nobody uses the socket any more and everything was said: close it.
     pub(crate) done: bool,
     /// The relay asked for a pause until then.

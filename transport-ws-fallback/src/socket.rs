@@ -1,6 +1,12 @@
 //! The one relay socket of a connector: the shell around [`Links`].
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use beach_lifeguard_client::websocket::{Opcode, Violation};
 use parking_lot::Mutex;
@@ -28,8 +34,10 @@ pub(crate) struct Socket {
     outgoing: Notify,
     /// Wakes the watch: the next deadline may have moved.
     rescheduled: Notify,
-    /// Wakes dials that wait for a peer.
+    /// Wakes dials that wait for a peer, and links that wait for the end of the socket.
     changed: Notify,
+    /// Whether the socket is closed, with its goodbye written.
+    gone: AtomicBool,
 }
 
 /// Keeps a socket open for a dial that has no link yet.
@@ -44,11 +52,12 @@ impl Socket {
             outgoing: Notify::new(),
             rescheduled: Notify::new(),
             changed: Notify::new(),
+            gone: AtomicBool::new(false),
         });
-        let running = socket.clone();
+        let running = Running(socket.clone());
         spawn(async move {
-            running.run(stream).await;
-            drop(open);
+            running.0.run(stream).await;
+            drop((open, running));
         });
         let hold = DialGuard(socket.clone());
         (socket, hold)
@@ -56,7 +65,9 @@ impl Socket {
 
     /// Holds the socket open for one more dial, if it takes any.
     pub(crate) fn hold(self: &Arc<Self>) -> Option<DialGuard> {
-        self.links.lock().hold().then(|| DialGuard(self.clone()))
+        let held = self.links.lock().hold().then(|| DialGuard(self.clone()));
+        self.changed.notify_waiters();
+        held
     }
 
     /// Ends a draining socket, so that the next one does not have to supersede it.
@@ -94,6 +105,20 @@ impl Socket {
         self.links.lock().close(link, code, Text::new(detail.to_owned()), flush, now());
         self.outgoing.notify_one();
         self.rescheduled.notify_one();
+    }
+
+    /// Waits until the last frame of `link` is written and, if nobody else needs the socket, its goodbye too.
+    pub(crate) async fn left(&self, link: &Link) {
+        link.left().await;
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.gone.load(Ordering::Acquire) || self.links.lock().in_use() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     async fn run(&self, mut stream: RelayStream) {
@@ -166,7 +191,7 @@ impl Socket {
     async fn write(&self, sink: &mut Sink<impl AsyncWrite>) -> Closed {
         loop {
             let woken = self.outgoing.notified();
-            let Batch { frames, done, resume_at } = self.links.lock().next_batch(now());
+            let Batch { frames, leaving, done, resume_at } = self.links.lock().next_batch(Instant::now());
             if done {
                 self.rescheduled.notify_one();
                 return Closed::local(CloseCode::NORMAL, "nobody uses it any more");
@@ -193,6 +218,7 @@ impl Socket {
                 sleep(CLOSING).await;
                 return closed_by_path(&error.into());
             }
+            drop(leaving);
         }
     }
 
@@ -272,6 +298,16 @@ impl Drop for DialGuard {
         self.0.links.lock().release();
         self.0.outgoing.notify_one();
         self.0.rescheduled.notify_one();
+    }
+}
+
+/// Says that the socket is gone, also when its task is dropped.
+struct Running(Arc<Socket>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.gone.store(true, Ordering::Release);
+        self.0.changed.notify_waiters();
     }
 }
 

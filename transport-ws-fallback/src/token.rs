@@ -3,23 +3,14 @@
 use std::{error::Error, fmt};
 
 use async_trait::async_trait;
-use beach_lifeguard_client::{
-    FallbackToken, Reason,
-    api::{TOKEN_PATH, TokenRequest, TokenResponse},
-    membership::{Member, Purpose},
-    reason::ErrorBody,
-};
+use beach_lifeguard_client::{FallbackToken, Reason};
 use transport_core::{ConnectErrorKind, PeerId, SessionId};
 use url::Url;
 use uuid::Uuid;
 
-use crate::{
-    config::{ConfigError, WsConfig},
-    runtime::{SystemTime, wall_clock},
-    tls,
-};
+use crate::runtime::SystemTime;
 
-/// Mints tokens. The application may bring its own; [`HttpTokenProvider`] asks the control plane.
+/// Mints tokens: asks the control plane, or whoever else the relay trusts.
 #[async_trait]
 pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
     /// Fetches one fresh token. The caller sets the deadline.
@@ -88,16 +79,25 @@ impl TokenFailure {
 
 /// The control plane said no. Found as the source of a
 /// [`ConnectError`](transport_core::ConnectError) whose stage is `token`; `Display` is fit for a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{}", reason.message())]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", detail.as_deref().unwrap_or(reason.message()))]
+#[non_exhaustive]
 pub struct TokenRefused {
     /// Why.
     pub reason: Reason,
+    /// Why, in words that know more than the reason's own: how far this machine's clock is off.
+    pub detail: Option<String>,
+}
+
+impl From<Reason> for TokenRefused {
+    fn from(reason: Reason) -> Self {
+        Self { reason, detail: None }
+    }
 }
 
 impl TokenRefused {
     /// Says who is at fault: a refusal by right is not the network's fault and no evidence against it.
-    pub fn kind(self) -> ConnectErrorKind {
+    pub fn kind(&self) -> ConnectErrorKind {
         match self.reason {
             Reason::EntitlementUnavailable
             | Reason::Internal
@@ -113,108 +113,17 @@ impl TokenRefused {
     }
 }
 
-/// Asks the control plane: `POST /v1/fallback/token` with a proof of membership.
-#[derive(Debug)]
-pub struct HttpTokenProvider {
-    client: reqwest::Client,
-    url: Url,
-    config: WsConfig,
-}
-
-impl HttpTokenProvider {
-    /// Makes a provider; opens nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] names the field at fault.
-    pub fn new(config: WsConfig) -> Result<Self, ConfigError> {
-        config.check()?;
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config(&config.roots)?)
-            // A redirect could carry the proof elsewhere; a proxy is not spoken by the socket either.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            // A dormant fallback holds no connection.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|error| ConfigError::Roots { detail: error.to_string() })?;
-        let mut url = config.control_plane.clone();
-        url.set_path(&format!("{}{TOKEN_PATH}", url.path().trim_end_matches('/')));
-        Ok(Self { client, url, config })
-    }
-
-    fn request(&self, whom: TokenFor) -> TokenRequest {
-        let session = uuid(whom.session.as_bytes());
-        let member = Member { peer_id: uuid(whom.peer.as_bytes()), role: self.config.membership.role };
-        let verifier = &self.config.membership.verifier;
-        let proof = verifier.prove(Purpose::Token, session, member, wall_clock(), rand::random());
-        TokenRequest {
-            session_id: session.to_string(),
-            cohort_id: self.config.cohort.clone(),
-            client_version: Some(self.config.client_version.clone()),
-            entitlement_proof: self.config.entitlement_proof.as_ref().map(|proof| proof.expose().to_owned()),
-            telemetry_opt_in: self.config.telemetry_opt_in,
-            total_sessions_hint: None,
-            proof: Some(proof),
-        }
-    }
-}
-
-#[async_trait]
-impl TokenProvider for HttpTokenProvider {
-    async fn token(&self, whom: TokenFor) -> Result<Grant, TokenFailure> {
-        let request = self.client.post(self.url.clone()).json(&self.request(whom));
-        // The URL holds nothing secret, but it is not this error's business.
-        let unreachable = |error: reqwest::Error| TokenFailure::Unreachable(Box::new(error.without_url()));
-        let mut response = request.send().await.map_err(unreachable)?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(TokenFailure::Malformed("an answer of absurd size".into()));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        read_answer(status.as_u16(), &body)
-    }
-}
-
-fn read_answer(status: u16, body: &[u8]) -> Result<Grant, TokenFailure> {
-    if status == 200 {
-        let answer: TokenResponse =
-            serde_json::from_slice(body).map_err(|error| TokenFailure::Malformed(Box::new(error)))?;
-        let relay_url = answer.relay_url.as_deref().map(Url::parse).transpose();
-        let relay_url = relay_url.map_err(|error| TokenFailure::Malformed(Box::new(error)))?;
-        return Ok(Grant { token: answer.token, expires_at: answer.expires_at.into(), relay_url });
-    }
-    match serde_json::from_slice::<ErrorBody>(body) {
-        Ok(refusal) => Err(TokenRefused { reason: refusal.reason }.into()),
-        // A gateway in between, or something that is no control plane at all.
-        Err(_) if matches!(status, 408 | 429 | 500..=599) => {
-            Err(TokenFailure::Unreachable(format!("HTTP {status} without a reason").into()))
-        }
-        Err(_) => Err(TokenFailure::Malformed(format!("HTTP {status} without a reason").into())),
-    }
-}
-
 pub(crate) fn uuid(bytes: &[u8; 16]) -> Uuid {
     Uuid::from_bytes(*bytes)
 }
-
-/// Largest answer read, in bytes. A grant is about 1 KiB.
-const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refusal(status: u16, body: &str) -> TokenFailure {
-        read_answer(status, body.as_bytes()).unwrap_err()
-    }
-
     #[test]
     fn a_pause_is_told_in_human_words_and_blames_no_network() {
-        let failure = refusal(403, r#"{"success":false,"reason":"fallback_paused"}"#);
+        let failure = TokenFailure::from(TokenRefused::from(Reason::FallbackPaused));
         assert_eq!(failure.kind(), ConnectErrorKind::Rejected);
         assert_eq!(
             failure.to_string(),
@@ -227,16 +136,13 @@ mod tests {
 
     #[test]
     fn faults_of_the_service_and_of_the_caller_are_told_apart() {
-        use ConnectErrorKind::{Incompatible, Misuse, Unreachable};
-        for (status, body, kind) in [
-            (503, r#"{"success":false,"reason":"store_unavailable"}"#, Unreachable),
-            (500, r#"{"success":false,"reason":"something_new"}"#, Unreachable),
-            (400, r#"{"success":false,"reason":"invalid_session_id"}"#, Misuse),
-            (502, "<html>bad gateway</html>", Unreachable),
-            (200, "<html>please log in to this hotel</html>", Incompatible),
-            (302, "", Incompatible),
+        use ConnectErrorKind::{Misuse, Unreachable};
+        for (reason, kind) in [
+            (Reason::StoreUnavailable, Unreachable),
+            (Reason::Unknown, Unreachable),
+            (Reason::InvalidSessionId, Misuse),
         ] {
-            assert_eq!(refusal(status, body).kind(), kind, "{status} {body}");
+            assert_eq!(TokenFailure::from(TokenRefused::from(reason)).kind(), kind, "{reason:?}");
         }
     }
 }

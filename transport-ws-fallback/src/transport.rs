@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use beach_lifeguard_client::PeerAddr;
 use bytes::Bytes;
-use transport_core::{CloseCode, Closed, Inbound, Lane, Profile, Refused, Stats, Transport};
+use transport_core::{CloseCode, Closed, Inbound, Initiator, Lane, Profile, Refused, Stats, Transport};
 
 use crate::{link::Link, socket::Socket};
 
@@ -61,7 +61,11 @@ impl Transport for WsTransport {
     }
 
     async fn closed(&self) -> Closed {
-        self.link.outbound.closed().await
+        let closed = self.link.outbound.closed().await;
+        if closed.initiator == Initiator::Local {
+            self.socket.left(&self.link).await;
+        }
+        closed
     }
 
     fn stats(&self) -> Stats {

@@ -26,6 +26,7 @@ cases! { "close":
     waiters_wake [ "6.7" ];
     waiters_for_room_wake [ "6.7" ] needs Stall;
     close_ends_a_stalled_link [ "6.8" ] needs Stall;
+    after_closed_a_drop_cuts_nothing_off [ "6.9" ];
 }
 
 async fn both_ends_agree(ctx: &Ctx) -> Result<()> {
@@ -241,6 +242,29 @@ async fn close_ends_a_stalled_link(ctx: &Ctx) -> Result<()> {
     ensure!(took < Duration::from_millis(250), "close took {took:?}");
     let closed = within(STEP_LIMIT, "ending a link that takes nothing", link.near.closed()).await?;
     is(&closed, Initiator::Local, CloseCode::NORMAL, "leaving")
+}
+
+async fn after_closed_a_drop_cuts_nothing_off(ctx: &Ctx) -> Result<()> {
+    let link = ctx.link().await?;
+    let len = (link.near.profile().reliable.queue_bytes.get() / 20).clamp(8, 16_000);
+    let len = len.min(link.near.profile().reliable.max_message.get());
+    let (near, far, path) = link.into_parts();
+    // Reading begins at once: a path may hold less than what was accepted.
+    let reader = async { end_of(&*far, STEP_LIMIT).await };
+    let writer = async {
+        let sent = fill(&*near, 0, len, 400)?.unwrap_or(400) as usize;
+        near.close(CloseCode::NORMAL, "flushed");
+        let closed = within(STEP_LIMIT, "the last bytes", near.closed()).await?;
+        drop(near);
+        is(&closed, Initiator::Local, CloseCode::NORMAL, "flushed")?;
+        Ok::<_, Failure>(sent)
+    };
+    let (sent, read) = tokio::join!(writer, reader);
+    let ((rest, closed), sent) = (read?, sent?);
+    prefix(&rest, sent..=sent)?;
+    ensure!(closed.code == CloseCode::NORMAL, "after the last byte the end is told as \"{closed}\"");
+    drop(path);
+    Ok(())
 }
 
 /// Demands a certain end.

@@ -47,7 +47,7 @@ impl Session {
     /// What the control plane answered.
     pub async fn register(target: &RelayTarget) -> Result<Self> {
         let session = Self::unregistered(target);
-        let body = RegisterSession { session_id: session.id, verifier: session.verifier.clone() };
+        let body = RegisterSession::new(session.id, session.verifier.clone());
         let (status, text) = post(target, SESSIONS_PATH, &body).await?;
         ensure!(status == 201, "registering a session was answered with {status}: {text}");
         Ok(session)
@@ -73,15 +73,8 @@ impl Session {
         let member = Member { peer_id: peer, role };
         let nonce = rand::rng().random();
         let proof = self.verifier.prove(Purpose::Token, proof_for, member, SystemTime::now(), nonce);
-        let request = TokenRequest {
-            session_id: self.id.to_string(),
-            cohort_id: "public".to_owned(),
-            client_version: Some("conformance".to_owned()),
-            entitlement_proof: None,
-            telemetry_opt_in: false,
-            total_sessions_hint: None,
-            proof: Some(proof),
-        };
+        let mut request = TokenRequest::new(self.id, proof);
+        request.client_version = Some("conformance".to_owned());
         post(&self.target, TOKEN_PATH, &request).await
     }
 

@@ -1,8 +1,7 @@
-//! Weeks of sessions in virtual time, each judged by the real
-//! [`FallbackPolicy`](transport_core::policy::FallbackPolicy).
+//! Weeks of sessions in virtual time, each judged by the real [`Judge`](transport_core::judge::Judge) of either side.
 //!
 //! Networks, links, dials and people are models (`weather`, `dialing`, `session`); the judgement is
-//! the shipped code, fed through its public events and obeyed through its public actions. A session
+//! the shipped code, fed through the events and obeyed through the actions that the negotiator's driver uses. A session
 //! depends on the seed and its own number only, so the result does not depend on threads.
 //!
 //! `beach-simulate` runs it and writes `docs/perf/simulator.md`; `tests/simulator.rs` runs a day.

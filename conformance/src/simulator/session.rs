@@ -1,4 +1,9 @@
-//! One session: the real policy between a person, a driver and the weather.
+//! One session: the judges of both sides between a person, a driver and the weather.
+//!
+//! The events and actions are those of [`transport_core::judge`], as in the negotiator's driver: what that driver tells
+//! its judge (dials, links, samples, words of the peer, gates, a fetched token) is told here, at the times the models
+//! give. The leader is the viewer, in whose weather everything happens; the follower hears the leader's words, sees the
+//! same links, and complains to it. Words travel while the network lets signaling through.
 
 use std::{
     collections::BTreeMap,
@@ -8,11 +13,10 @@ use std::{
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use transport_core::{
-    ConnectErrorKind, Generation, Lane, TransportId,
-    policy::{
-        Action, Event, FallbackPolicy, Gate, GateState, Gates, HealthSample, LossCause, NetworkId,
-        PolicyConfig, Rung, Standing,
-    },
+    CloseCode, Closed, ConnectErrorKind, Generation, Lane, TransportId,
+    judge::{Action, Event, FollowConfig, Judge},
+    policy::{Gate, GateState, Gates, HealthSample, NetworkId, PolicyConfig, Rung, Standing},
+    signaling::Message,
 };
 
 use super::{
@@ -48,7 +52,8 @@ pub(super) struct Session {
     length: Duration,
     sampling: Sampling,
     rng: ChaCha8Rng,
-    policy: FallbackPolicy,
+    leader: Judge,
+    follower: Judge,
     origin: Instant,
     pub(super) now: Duration,
     agenda: BTreeMap<(Duration, u64), Plan>,
@@ -75,13 +80,17 @@ pub(super) enum Way {
     Turn,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Plan {
     Answered(Generation),
+    Attached(Generation),
     Change,
+    Closed(Generation),
     Connected(Generation),
     End,
     Failed(Generation, ConnectErrorKind),
+    FollowerHears(Message),
+    LeaderHears(Message),
     LinkDies(Generation),
     MintingResumes,
     Sample,
@@ -110,10 +119,11 @@ impl Session {
             rungs.push(Rung::turn(TURN));
         }
         rungs.push(Rung::fallback(RELAY));
+        let follower = Judge::follow(FollowConfig::new(rungs.clone()));
         let mut config = PolicyConfig::new(rungs);
         config.gates = Gates::all_open();
         config.seed = rng.random();
-        let policy = FallbackPolicy::new(config).expect("the defaults are valid, as transport-core tests");
+        let leader = Judge::lead(config).expect("the defaults are valid, as transport-core tests");
         Self {
             kind,
             network: kind,
@@ -124,7 +134,8 @@ impl Session {
             length,
             sampling,
             rng,
-            policy,
+            leader,
+            follower,
             origin: Instant::now(),
             now: Duration::ZERO,
             agenda: BTreeMap::new(),
@@ -147,15 +158,21 @@ impl Session {
             self.plan(at, Plan::Sleep(index));
         }
         self.plan_change();
-        self.tell(Event::Start { network: NetworkId(1) });
+        let start = Event::Start { network: Some(NetworkId(1)) };
+        self.tell_follower(start.clone());
+        self.tell(start);
         loop {
             self.keep_books();
-            let timer = self.policy.poll_timeout().map(|at| at.saturating_duration_since(self.origin));
+            let timers = [self.leader.poll_timeout(), self.follower.poll_timeout()];
+            let timer =
+                timers.into_iter().flatten().min().map(|at| at.saturating_duration_since(self.origin));
             let Some((&(at, number), _)) = self.agenda.first_key_value() else { break };
             if let Some(timer) = timer.filter(|timer| *timer < at) {
                 self.now = self.now.max(timer);
-                self.policy.handle_timeout(self.origin + self.now);
+                self.leader.handle_timeout(self.origin + self.now);
                 self.obey();
+                self.follower.handle_timeout(self.origin + self.now);
+                self.obey_follower();
                 continue;
             }
             let Some(plan) = self.agenda.remove(&(at, number)) else { break };
@@ -174,10 +191,24 @@ impl Session {
         match plan {
             Plan::Answered(generation) => {
                 if self.dials.contains_key(&generation) {
-                    self.tell(Event::DialProgressed { generation });
+                    self.tell(Event::DialAnswered { generation });
+                }
+            }
+            Plan::Attached(generation) => {
+                if self.links.contains_key(&generation) {
+                    let attached = Event::Attached { generation, resent_segments: 0 };
+                    self.tell_follower(attached.clone());
+                    self.tell(attached);
                 }
             }
             Plan::Change => self.plan_change(),
+            Plan::Closed(generation) => {
+                self.link_ended(
+                    generation,
+                    Closed::peer(CloseCode::NORMAL, ""),
+                    Closed::local(CloseCode::NORMAL, ""),
+                );
+            }
             Plan::Connected(generation) => self.connected(generation),
             Plan::End => {}
             Plan::Failed(generation, kind) => {
@@ -186,16 +217,18 @@ impl Session {
                 }
                 self.tell(Event::DialFailed { generation, kind });
             }
+            Plan::FollowerHears(message) => self.tell_follower(Event::Heard(message)),
+            Plan::LeaderHears(message) => self.tell(Event::Heard(message)),
             Plan::LinkDies(generation) => {
                 if self.links.remove(&generation).is_some() {
                     self.current.take_if(|current| *current == generation);
-                    self.tell(Event::Lost { generation, cause: LossCause::Path });
+                    self.link_ended(generation, Closed::network(""), Closed::network(""));
                 }
             }
             Plan::MintingResumes => {
                 let state =
                     if self.weather.minting.at(self.now) { GateState::Open } else { GateState::Closed };
-                self.tell(Event::GateChanged { gate: Gate::KillSwitch, state });
+                self.tell(kill_switch(state));
                 if state == GateState::Closed {
                     self.plan_resumption();
                 }
@@ -216,7 +249,7 @@ impl Session {
     fn learn_of_pause(&mut self, kind: ConnectErrorKind) {
         if kind == ConnectErrorKind::Rejected {
             self.gates_open = false;
-            self.tell(Event::GateChanged { gate: Gate::KillSwitch, state: GateState::Closed });
+            self.tell(kill_switch(GateState::Closed));
             self.plan_resumption();
         }
     }
@@ -237,7 +270,14 @@ impl Session {
         if let Some(at) = self.end_of(way) {
             self.plan(at, Plan::LinkDies(generation));
         }
+        self.tell_follower(Event::DialSucceeded { generation });
         self.tell(Event::DialSucceeded { generation });
+    }
+
+    /// Both sides learn at one time how a link ended, each in its own words.
+    fn link_ended(&mut self, generation: Generation, there: Closed, here: Closed) {
+        self.tell_follower(Event::LinkEnded { generation, closed: there });
+        self.tell(Event::LinkEnded { generation, closed: here });
     }
 
     /// Returns when a link that opens now will be noticed to be dead without any traffic: ICE after
@@ -296,7 +336,7 @@ impl Session {
         self.watchful_until = self.now + WATCHFUL;
         self.dials.clear();
         self.tell(if moved.is_some() {
-            Event::NetworkChanged { network: NetworkId(2) }
+            Event::NetworkChanged { network: Some(NetworkId(2)) }
         } else {
             Event::Woke
         });
@@ -305,6 +345,7 @@ impl Session {
     fn sample(&mut self) {
         if let (Some(generation), Some(way)) = (self.current, self.way()) {
             let sample = self.measure(way);
+            self.tell_follower(Event::Health { generation, sample });
             self.tell(Event::Health { generation, sample });
         }
         let beside: Vec<(Generation, Way)> =
@@ -376,7 +417,7 @@ impl Session {
     }
 
     fn plan_sample(&mut self, passes: bool) {
-        let settled = matches!(self.policy.standing(), Standing::Primary { .. } | Standing::Fallback { .. });
+        let settled = matches!(self.leader.standing(), Standing::Primary { .. } | Standing::Fallback { .. });
         if !passes || !settled {
             self.watchful_until = self.watchful_until.max(self.now + WATCHFUL);
         }
@@ -393,36 +434,61 @@ impl Session {
     }
 
     fn tell(&mut self, event: Event) {
-        self.policy.handle_event(self.origin + self.now, event);
+        self.leader.handle_event(self.origin + self.now, event);
         self.obey();
     }
 
+    fn tell_follower(&mut self, event: Event) {
+        self.follower.handle_event(self.origin + self.now, event);
+        self.obey_follower();
+    }
+
     fn obey(&mut self) {
-        while let Some(action) = self.policy.poll_action() {
+        while let Some(action) = self.leader.poll_action() {
             match action {
+                Action::Attach { generation } => {
+                    self.current = Some(generation);
+                    self.book.switched(self.now);
+                    self.plan(self.now + self.weather.rtt, Plan::Attached(generation));
+                }
                 Action::CancelDial { generation } => {
                     self.dials.remove(&generation);
                 }
-                Action::Dial { transport, generation, .. } => self.dial(&transport, generation),
-                Action::Drain { generation } => {
+                Action::Close { generation, .. } => {
                     self.links.remove(&generation);
                     self.current.take_if(|current| *current == generation);
+                    self.plan(self.now, Plan::Closed(generation));
                 }
-                Action::Emit(transition) => {
-                    let mut book = std::mem::take(&mut self.book);
-                    book.transition(self, &transition);
-                    self.book = book;
-                }
-                Action::GiveUp { .. } => {}
+                Action::Dial { transport, generation, .. } => self.dial(&transport, generation),
                 Action::PrefetchToken { .. } => {
                     let minted = self.weather.access.at(self.now) && self.weather.minting.at(self.now);
                     self.plan(self.now + 3 * self.weather.rtt, Plan::TokenHere(minted));
                 }
-                Action::Switch { generation, .. } => {
-                    self.current = Some(generation);
-                    self.book.switched(self.now);
+                Action::Say(message) => self.say(Plan::FollowerHears(message)),
+                Action::Tell { transition, .. } => {
+                    let mut book = std::mem::take(&mut self.book);
+                    book.transition(self, &transition);
+                    self.book = book;
                 }
+                // Nothing here can end a session, and there is nobody to read errors.
+                _ => {}
             }
+        }
+    }
+
+    /// The follower's dials are the other half of the leader's, and its links the other ends.
+    fn obey_follower(&mut self) {
+        while let Some(action) = self.follower.poll_action() {
+            if let Action::Say(message) = action {
+                self.say(Plan::LeaderHears(message));
+            }
+        }
+    }
+
+    /// Signaling is TCP: a word gets through as soon as anything does.
+    fn say(&mut self, heard: Plan) {
+        if let Some(online) = self.weather.online_from(self.now).filter(|at| *at < self.now + WORD) {
+            self.plan(online + self.weather.rtt, heard);
         }
     }
 
@@ -457,6 +523,10 @@ impl Session {
         self.planned += 1;
         self.agenda.insert((at, self.planned), plan);
     }
+}
+
+fn kill_switch(state: GateState) -> Event {
+    Event::GatesChanged(Gates::all_open().with(Gate::KillSwitch, state))
 }
 
 /// Work and rest: about a minute of typing and output, then about three of nothing.
@@ -496,6 +566,8 @@ const TURN: TransportId = TransportId::from_static("webrtc-turn");
 const RELAY: TransportId = TransportId::from_static("ws-fallback");
 /// Between two samples, as in the driver.
 const SAMPLE: Duration = Duration::from_millis(500);
+/// How long a word has to leave, as in the driver.
+const WORD: Duration = Duration::from_secs(5);
 /// How long sampling goes on once all seems well.
 const WATCHFUL: Duration = Duration::from_secs(5);
 const TOKEN_LIFE: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
 //! Two peers of a real relay and control plane on loopback, each with a WebSocket through a proxy that can be cut.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use beach_lifeguard_client::{Access, Role};
 use conformance::{
@@ -8,6 +8,7 @@ use conformance::{
     netlab::{self, Cut, Proxy, Way},
     relay::{RelayTarget, Session},
 };
+use negotiator::RelayTokens;
 use transport_core::{Connector, DialRole, Generation, PeerId, SessionId, Target};
 use transport_ws_fallback::{Membership, WsConfig, WsFallbackConnector};
 
@@ -35,7 +36,8 @@ impl Subject for WsFallback {
             let mut config = WsConfig::new(control_plane.parse()?, member);
             config.relay_url = Some(format!("ws://{}/v2/ws", proxy.addr()).parse()?);
             config.heartbeat = Some(Duration::from_secs(1));
-            Ok::<_, SetupError>(WsFallbackConnector::new(config)?)
+            let tokens = Arc::new(RelayTokens::new(config.clone()));
+            Ok::<_, SetupError>(WsFallbackConnector::new(config, tokens)?)
         };
         let (host, viewer) = (connector(Role::Host)?, connector(Role::Viewer)?);
         let id = SessionId::from_bytes(*session.id.as_bytes());

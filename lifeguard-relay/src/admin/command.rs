@@ -11,12 +11,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Admin;
-use crate::{control::Verb, store::StoreError};
+use crate::{kill_switch::Verb, store::StoreError};
 
 /// The body of every command.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Order {
+pub(super) struct CommandBody {
     /// Only this cohort; without it, everybody.
     cohort: Option<String>,
     /// Why, for the audit trail.
@@ -32,7 +32,7 @@ pub(super) struct Order {
 pub(super) async fn run(
     State(admin): State<Admin>,
     Path(command): Path<String>,
-    order: Result<Json<Order>, axum::extract::rejection::JsonRejection>,
+    order: Result<Json<CommandBody>, axum::extract::rejection::JsonRejection>,
 ) -> Response {
     let Json(order) = match order {
         Ok(order) => order,
@@ -65,7 +65,7 @@ pub(super) async fn run(
     }
 }
 
-fn drain_node(admin: &Admin, order: &Order) -> Response {
+fn drain_node(admin: &Admin, order: &CommandBody) -> Response {
     let Some(relay) = admin.0.relay.clone() else {
         return answer(StatusCode::CONFLICT, false, "this process has no relay to drain");
     };
@@ -82,7 +82,7 @@ fn drain_node(admin: &Admin, order: &Order) -> Response {
     answer(StatusCode::ACCEPTED, true, "draining this node; `resume --node` takes new peers again")
 }
 
-fn resume_node(admin: &Admin, order: &Order) -> Response {
+fn resume_node(admin: &Admin, order: &CommandBody) -> Response {
     let Some(relay) = &admin.0.relay else {
         return answer(StatusCode::CONFLICT, false, "this process has no relay");
     };

@@ -17,7 +17,7 @@ use http::{Method, StatusCode, header};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::{app, control::KillSwitch, relay::Relay, telemetry::metrics::Metrics};
+use crate::{app, kill_switch::KillSwitch, relay::Relay, telemetry::metrics::Metrics};
 
 /// What the admin address shows and steers. Cheap to clone.
 #[derive(Clone)]

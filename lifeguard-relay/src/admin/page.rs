@@ -3,7 +3,7 @@
 use std::{fmt::Write, time::SystemTime};
 
 use super::Admin;
-use crate::control::Pause;
+use crate::kill_switch::Pause;
 
 /// Writes the page.
 pub(super) fn render(admin: &Admin) -> String {

@@ -46,7 +46,7 @@ impl Args for SettingsArgs {
             .help(format!("Configuration file, TOML [env: {CONFIG_ENV}]"));
         KEYS.iter().fold(command.arg(file), |command, key| {
             let help: Vec<_> = key.help.iter().map(|line| line.trim()).collect();
-            let help = format!("{} [default: {:?}] [env: {}]", help.join(" "), key.default, key.env[0]);
+            let help = format!("{} [default: {:?}] [env: {}]", help.join(" "), (key.default)(), key.env[0]);
             let heading = key.path.split('.').next().unwrap_or_default();
             let flag =
                 Arg::new(key.path).long(key.flag()).value_name("VALUE").help(help).help_heading(heading);

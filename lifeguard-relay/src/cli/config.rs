@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Failure, SettingsArgs};
+use super::{arguments::SettingsArgs, failure::Failure};
 use crate::config;
 
 #[derive(Debug, Subcommand)]

@@ -12,7 +12,7 @@ use aws_lc_rs::rand;
 use beach_lifeguard_client::token::{KeyId, PublicKey, TokenSigner, private_key_pem};
 use clap::{Args, Subcommand};
 
-use super::Failure;
+use super::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {

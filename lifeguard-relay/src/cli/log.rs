@@ -1,6 +1,6 @@
 //! Starts logging as the environment says.
 
-use super::Failure;
+use super::failure::Failure;
 use crate::telemetry::tracing::{Exporting, Logging};
 
 /// See [`Logging`]. Lines go to stderr: stdout belongs to what a command answers.

@@ -5,12 +5,13 @@ use std::{io::IsTerminal, path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::failure::Failure;
+use crate::config::ADMIN_ADDR;
 
 #[derive(Debug, Args)]
 pub(crate) struct AdminArgs {
     /// The admin address of the process.
-    #[arg(long, default_value = "http://127.0.0.1:9444", env = "BEACH_LIFEGUARD_ADMIN")]
+    #[arg(long, default_value_t = format!("http://{ADMIN_ADDR}"), env = "BEACH_LIFEGUARD_ADMIN")]
     admin: String,
     /// Its bearer token, when it has one.
     #[arg(long, env = "BEACH_LIFEGUARD_ADMIN_TOKEN", hide_env_values = true)]
@@ -27,7 +28,8 @@ pub(crate) struct AdminArgs {
 pub(crate) struct ScopeArgs {
     #[command(flatten)]
     admin: AdminArgs,
-    /// Only this cohort of the deployment. Without it, everybody.
+    /// Only this cohort of the deployment: one that is configured, or `public`, which is everybody else. Without
+    /// it, everybody.
     #[arg(long)]
     cohort: Option<String>,
     /// Why, for the audit trail.

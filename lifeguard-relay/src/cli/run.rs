@@ -10,14 +10,15 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Failure, SettingsArgs, keys::parse_public};
+use super::{arguments::SettingsArgs, failure::Failure, keys::parse_public};
 use crate::{
     admin::Admin,
     app::{self, Readiness},
-    config::{ConfigError, Settings},
-    control::{ControlPlane, KillSwitch, TokenKeys},
+    config::{ADMIN_ADDR, ConfigError, LISTEN_ADDR, Settings},
+    control::{ControlPlane, TokenKeys},
     dev::{Dev, DevConfig, DevError},
-    listen::{self, Caps, Certificates, Gate},
+    kill_switch::KillSwitch,
+    listen::{self, Caps, Certificates, Connections},
     relay::{Admission, Rate, Relay},
     shutdown,
     store::{self, Flusher, Store},
@@ -27,10 +28,10 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
     /// Where clients connect: relay, tokens and signaling on one port.
-    #[arg(long, default_value = "127.0.0.1:9443", env = "BEACH_LIFEGUARD_LISTEN_ADDR")]
+    #[arg(long, default_value_t = LISTEN_ADDR, env = "BEACH_LIFEGUARD_LISTEN_ADDR")]
     listen_addr: SocketAddr,
     /// Where the operator connects.
-    #[arg(long, default_value = "127.0.0.1:9444", env = "BEACH_LIFEGUARD_ADMIN_ADDR")]
+    #[arg(long, default_value_t = ADMIN_ADDR, env = "BEACH_LIFEGUARD_ADMIN_ADDR")]
     admin_addr: SocketAddr,
     /// No limits on bytes and messages of connections and sessions: for measuring what the machine carries.
     #[arg(long)]
@@ -95,14 +96,14 @@ impl Base {
         // The one line on stdout: with port 0 nobody could know otherwise.
         println!("listening on {}", public.local_addr()?);
         tracing::info!(listen = %public.local_addr()?, admin = %operator.local_addr()?, "serving");
-        let spawn = |listener, certificates, app, gate| {
+        let spawn = |listener, certificates, app, connections| {
             let config = settings.listen();
             let (stop, tasks) = (self.stop.clone(), self.tasks.clone());
-            self.tasks.spawn(listen::serve(listener, certificates, app, config, gate, stop, tasks));
+            self.tasks.spawn(listen::serve(listener, certificates, app, config, connections, stop, tasks));
         };
-        let gate = Gate::counting(settings.caps(), self.metrics.clone());
-        spawn(public, certificates, app::public(routes, ready), gate);
-        spawn(operator, None, admin.router(), Gate::new(Caps::default()));
+        let connections = Connections::counting(settings.caps(), self.metrics.clone());
+        spawn(public, certificates, app::public(routes, ready), connections);
+        spawn(operator, None, admin.router(), Connections::new(Caps::default()));
         shutdown::requested().await?;
         Ok(())
     }
@@ -119,7 +120,7 @@ pub(super) async fn serve(args: SettingsArgs) -> Result<(), Failure> {
     let settings = &base.settings;
     let admission = Admission::new(verifier(settings)?, base.store.clone(), base.kill_switch.clone());
     let relay = Relay::new(settings.relay(), admission, base.metrics.clone());
-    let ready = app::relay_readiness(&relay, &base.kill_switch);
+    let ready = app::relay_readiness(&relay);
     let flusher = Flusher::new(base.store.clone(), base.metrics.clone());
     let counted = relay.clone();
     base.tasks.spawn(flusher.run(move || counted.session_totals(), base.stop.clone()));
@@ -132,7 +133,7 @@ pub(super) async fn serve(args: SettingsArgs) -> Result<(), Failure> {
             })
         }
     };
-    base.serve(relay.routes(), Some(relay.clone()), ready, renew).await?;
+    base.serve(relay.router(), Some(relay.clone()), ready, renew).await?;
     tracing::info!("draining");
     let forced = relay.drain(CloseCode::RESTART).await;
     relay.shutdown(CloseCode::RESTART).await;

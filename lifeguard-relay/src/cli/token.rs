@@ -8,12 +8,14 @@ use std::{
 
 use beach_lifeguard_client::{
     Access, Claims, FallbackToken, FeatureBits, Role,
+    api::DEFAULT_COHORT,
     token::{AUDIENCE, CAPABILITY, KeyId, MAX_LIFE_SECS, TokenSigner, TokenVerifier},
 };
 use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
-use super::{Failure, keys::parse_public};
+use super::{failure::Failure, keys::parse_public};
+use crate::control::{ControlConfig, DEFAULT_ISSUER};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
@@ -51,10 +53,10 @@ pub(crate) struct MintArgs {
     #[arg(long)]
     read_only: bool,
     /// The rollout cohort.
-    #[arg(long, default_value = "public")]
+    #[arg(long, default_value = DEFAULT_COHORT)]
     cohort: String,
     /// Seconds it lives, at most 300.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=MAX_LIFE_SECS))]
+    #[arg(long, default_value_t = ControlConfig::default().token_ttl, value_parser = clap::value_parser!(u64).range(1..=MAX_LIFE_SECS))]
     ttl: u64,
     /// Who signs.
     #[arg(long, default_value = DEFAULT_ISSUER)]
@@ -118,5 +120,3 @@ fn verify(public_keys: &[String], issuer: &str) -> Result<(), Failure> {
     println!("{}", serde_json::to_string_pretty(&claims).unwrap_or_default());
     Ok(())
 }
-
-pub(crate) const DEFAULT_ISSUER: &str = "beach-lifeguard";

@@ -1,5 +1,6 @@
-//! One place for everything that can be set: each key is written once, with its type, its default and
-//! what it does; file, environment, flags, help and the printed default follow from it.
+//! One place for everything that can be set: each key is written once, with its type and what it does; file,
+//! environment, flags, help and the printed default follow from it. A default stands beside the type it belongs
+//! to, and is printed from there.
 //!
 //! Precedence: flag, environment, file, default. The file is strict: a key nobody knows is an error.
 
@@ -11,7 +12,7 @@ mod value;
 
 pub use self::{
     print::{checked, default_toml},
-    settings::{KEYS, Settings},
+    settings::{ADMIN_ADDR, KEYS, LISTEN_ADDR, Settings},
     source::{ConfigError, Key, Origin, Values},
     value::Bytes,
 };
@@ -23,7 +24,7 @@ pub use self::{
 macro_rules! keys {
     ($(
         $(#[doc = $help:literal])+
-        $field:ident: $type:ty = $default:literal, $path:literal, [$($env:literal),+] $(, $secret:ident)?;
+        $field:ident: $type:ty = $default:expr, $path:literal, [$($env:literal),+] $(, $secret:ident)?;
     )+) => {
         /// All settings, as their types.
         #[derive(Clone)]
@@ -37,7 +38,7 @@ macro_rules! keys {
         pub static KEYS: &[Key] = &[$(Key {
             path: $path,
             env: &[$($env),+],
-            default: $default,
+            default: || <$type as Setting>::write(&$default),
             help: &[$($help),+],
             secret: keys!(@secret $($secret)?),
             form: <$type as Setting>::FORM,

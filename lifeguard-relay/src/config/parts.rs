@@ -4,7 +4,7 @@ use super::{settings::Settings, source::ConfigError};
 use crate::{
     control::{ControlConfig, Secret},
     listen::{Caps, ListenConfig},
-    relay::{Rate, RelayConfig},
+    relay::{LimitsConfig, Rate, RelayConfig},
 };
 
 impl Settings {
@@ -63,20 +63,19 @@ impl Settings {
         }
     }
 
-    /// The caps at the gate.
+    /// The caps on connections.
     pub fn caps(&self) -> Caps {
         Caps {
             connections: self.max_connections,
             per_address: self.max_per_address,
-            transient: self.max_strangers,
-            transient_per_address: self.max_strangers_per_address,
+            strangers: self.max_strangers,
+            strangers_per_address: self.max_strangers_per_address,
             exempt_loopback: self.exempt_loopback,
         }
     }
 
     /// The part of the relay plane.
     pub fn relay(&self) -> RelayConfig {
-        let rate = |per_second: u32, burst: u32| Rate { per_second, burst };
         let mut config = RelayConfig::default();
         config.allowed_origins.clone_from(&self.allowed_origins);
         config.v1 = self.v1;
@@ -85,9 +84,6 @@ impl Settings {
         config.hello_deadline = self.hello_timeout;
         config.reliable_budget = self.reliable_budget.0;
         config.datagram_budget = self.datagram_budget.0;
-        config.data_path = self.data_path;
-        config.read_buffer = self.read_buffer.0;
-        config.write_buffer = self.write_buffer.0;
         config.patience.heartbeat = self.heartbeat;
         config.patience.missed = self.missed_heartbeats;
         config.patience.idle = self.idle_timeout;
@@ -95,12 +91,12 @@ impl Settings {
         config.drain.grace = self.shutdown_grace;
         config.drain.spread = self.drain_spread;
         let limits = &mut config.limits;
-        limits.connection_bytes = rate(self.connection_bytes, self.connection_burst);
-        limits.connection_frames = rate(self.connection_messages, self.connection_messages.div_ceil(5));
+        limits.connection_bytes = Rate { per_second: self.connection_bytes, burst: self.connection_burst };
+        limits.connection_frames = LimitsConfig::frames(self.connection_messages);
         limits.read_only_bytes.per_second = self.read_only_bytes;
-        limits.session_bytes = rate(self.session_bytes, self.session_bytes.div_ceil(4));
-        limits.egress_bytes = rate(self.egress_bytes, self.egress_bytes);
-        limits.address_connections = rate(self.address_connections, self.address_connections * 4);
+        limits.session_bytes = LimitsConfig::session(self.session_bytes);
+        limits.egress_bytes = LimitsConfig::egress(self.egress_bytes);
+        limits.address_connections = LimitsConfig::connections(self.address_connections);
         limits.patience = self.rate_patience;
         config
     }
@@ -121,6 +117,18 @@ mod tests {
             pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         })?;
         Settings::read(&values)?.control()
+    }
+
+    #[test]
+    fn nothing_set_is_what_each_part_is_by_itself() {
+        let settings = Settings::read(&Values::default()).unwrap();
+        let same = |set: &dyn std::fmt::Debug, by_itself: &dyn std::fmt::Debug| {
+            assert_eq!(format!("{set:?}"), format!("{by_itself:?}"));
+        };
+        same(&settings.relay(), &RelayConfig::default());
+        same(&settings.listen(), &ListenConfig::default());
+        same(&settings.caps(), &Caps::default());
+        same(&settings.control().unwrap(), &ControlConfig::default());
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub fn default_toml() -> String {
             let _ = writeln!(out, "#{line}");
         }
         let _ = writeln!(out, "# flag --{}, environment {}", key.flag(), key.env.join(" or "));
-        let _ = writeln!(out, "{name} = {}\n", toml_value(key, key.default));
+        let _ = writeln!(out, "{name} = {}\n", toml_value(key, &(key.default)()));
     }
     out.truncate(out.trim_end().len());
     out.push('\n');
@@ -67,7 +67,7 @@ mod tests {
             let (text, origin) = values.explain(key);
             assert_ne!(origin, Origin::Default, "{} is not printed", key.path);
             if !key.secret {
-                assert_eq!(text, key.default, "{}", key.path);
+                assert_eq!(text, (key.default)(), "{}", key.path);
             }
         }
     }

@@ -16,7 +16,7 @@ pub struct Key {
     /// Its environment variable, then older names that still work.
     pub(crate) env: &'static [&'static str],
     /// Its default, as text.
-    pub(crate) default: &'static str,
+    pub(crate) default: fn() -> String,
     /// What it does, line by line.
     pub(crate) help: &'static [&'static str],
     /// Never shown. Can also be given as a file, by `…_FILE` and `…-file`.
@@ -46,6 +46,7 @@ struct Given {
 
 /// Where a value came from, for error messages and for `config check`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// Nobody said anything.
     Default,
@@ -156,8 +157,8 @@ impl Values {
     /// Reads one key as its type.
     pub(super) fn read<T: Setting>(&self, key: &Key) -> Result<T, ConfigError> {
         let given = self.0.get(key.path);
-        let text = given.map_or(key.default, |given| given.text.as_str());
-        T::read(text).ok_or_else(|| ConfigError::Value {
+        let text = given.map_or_else(key.default, |given| given.text.clone());
+        T::read(&text).ok_or_else(|| ConfigError::Value {
             key: key.path,
             origin: given.map_or(Origin::Default, |given| given.origin.clone()),
             expected: T::EXPECTS,
@@ -169,7 +170,7 @@ impl Values {
         match self.0.get(key.path) {
             Some(_) if key.secret => ("…".to_owned(), self.0[key.path].origin.clone()),
             Some(given) => (given.text.clone(), given.origin.clone()),
-            None => (key.default.to_owned(), Origin::Default),
+            None => ((key.default)(), Origin::Default),
         }
     }
 }
@@ -196,6 +197,7 @@ fn plain_text(value: toml::Value) -> Option<String> {
 
 /// A configuration that cannot be used. One line each, naming what to change.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// Settings that exclude or require each other.
     #[error("{0}")]

@@ -7,7 +7,6 @@ use url::Url;
 use crate::{
     control::{Mode, Stage},
     listen::Network,
-    relay::DataPath,
 };
 
 /// A type that can be read from a flag, an environment variable or a TOML value.
@@ -18,6 +17,8 @@ pub(super) trait Setting: Sized {
     const FORM: Form;
 
     fn read(text: &str) -> Option<Self>;
+    /// As [`read`](Self::read) reads it.
+    fn write(&self) -> String;
 }
 
 /// How a value stands in TOML.
@@ -40,13 +41,16 @@ macro_rules! plain {
             fn read(text: &str) -> Option<Self> {
                 Self::from_str(text).ok()
             }
+
+            fn write(&self) -> String {
+                self.to_string()
+            }
         }
     )+};
 }
 
 plain! {
     SocketAddr, Quoted, "an address and a port, like 127.0.0.1:9443";
-    DataPath, Quoted, "direct or reference";
     Mode, Quoted, "production or development";
     Stage, Quoted, "dogfood, limited or general";
     Url, Quoted, "a URL";
@@ -64,6 +68,10 @@ impl Setting for String {
     fn read(text: &str) -> Option<Self> {
         Some(text.to_owned())
     }
+
+    fn write(&self) -> String {
+        self.clone()
+    }
 }
 
 impl Setting for bool {
@@ -77,6 +85,10 @@ impl Setting for bool {
             _ => None,
         }
     }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
 }
 
 /// An empty text is "not set".
@@ -87,6 +99,10 @@ impl<T: Setting> Setting for Option<T> {
     fn read(text: &str) -> Option<Self> {
         if text.is_empty() { Some(None) } else { T::read(text).map(Some) }
     }
+
+    fn write(&self) -> String {
+        self.as_ref().map_or_else(String::new, T::write)
+    }
 }
 
 impl Setting for PathBuf {
@@ -95,6 +111,10 @@ impl Setting for PathBuf {
 
     fn read(text: &str) -> Option<Self> {
         Some(text.into())
+    }
+
+    fn write(&self) -> String {
+        self.display().to_string()
     }
 }
 
@@ -105,6 +125,10 @@ impl Setting for Vec<String> {
     fn read(text: &str) -> Option<Self> {
         Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
     }
+
+    fn write(&self) -> String {
+        self.join(",")
+    }
 }
 
 impl Setting for Vec<Network> {
@@ -113,6 +137,10 @@ impl Setting for Vec<Network> {
 
     fn read(text: &str) -> Option<Self> {
         Vec::<String>::read(text)?.iter().map(|item| item.parse().ok()).collect()
+    }
+
+    fn write(&self) -> String {
+        self.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -126,6 +154,10 @@ impl Setting for BTreeMap<String, u8> {
             Some((name.trim().to_owned(), percent.trim().parse().ok()?))
         };
         Vec::<String>::read(text)?.iter().map(read).collect()
+    }
+
+    fn write(&self) -> String {
+        self.iter().map(|(name, percent)| format!("{name}={percent}")).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -145,6 +177,15 @@ impl Setting for Duration {
             _ => return None,
         };
         number.checked_mul(millis).map(Duration::from_millis)
+    }
+
+    fn write(&self) -> String {
+        match self.as_millis() {
+            0 => "0s".to_owned(),
+            millis if millis % 3_600_000 == 0 => format!("{}h", millis / 3_600_000),
+            millis if millis % 1_000 == 0 => format!("{}s", millis / 1_000),
+            millis => format!("{millis}ms"),
+        }
     }
 }
 
@@ -170,6 +211,14 @@ impl Setting for Bytes {
         };
         number.checked_mul(factor).map(Bytes)
     }
+
+    fn write(&self) -> String {
+        match self.0 {
+            bytes if bytes > 0 && bytes % (1 << 20) == 0 => format!("{}MiB", bytes >> 20),
+            bytes if bytes > 0 && bytes % (1 << 10) == 0 => format!("{}KiB", bytes >> 10),
+            bytes => bytes.to_string(),
+        }
+    }
 }
 
 fn split_unit(text: &str) -> (&str, &str) {
@@ -192,6 +241,19 @@ mod tests {
             assert_eq!(Duration::read(bad), None, "{bad:?}");
         }
         assert_eq!(Bytes::read("64kb"), None);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for time in ["0s", "500ms", "90s", "120s", "1h", "24h"] {
+            assert_eq!(Duration::read(time).unwrap().write(), time);
+        }
+        for size in ["0", "1000", "3KiB", "512KiB", "1MiB", "1025KiB"] {
+            assert_eq!(Bytes::read(size).unwrap().write(), size);
+        }
+        for networks in ["", "10.0.0.0/8,192.0.2.1/32", "2001:db8::/32"] {
+            assert_eq!(Vec::<Network>::read(networks).unwrap().write(), networks);
+        }
     }
 
     #[test]

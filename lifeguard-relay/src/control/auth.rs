@@ -9,7 +9,7 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
-use super::{ControlPlane, config::Secret};
+use super::{config::Secret, plane::ControlPlane};
 
 /// Lets a request pass that bears one of the configured tokens; everything, when none is configured.
 pub(super) async fn service(State(control): State<ControlPlane>, request: Request, next: Next) -> Response {

@@ -4,14 +4,18 @@ use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use url::{Host, Url};
 
+/// Who signs tokens, unless told otherwise: control plane and relay must say the same.
+pub const DEFAULT_ISSUER: &str = "beach-lifeguard";
+
 /// How the control plane mints.
 ///
 /// # Defaults
 ///
 /// Each field names its own; `FALLBACK_*` are the deployed control plane's names.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ControlConfig {
-    /// The name tokens are signed in. Default `beach-control`.
+    /// The name tokens are signed in. Default [`DEFAULT_ISSUER`].
     pub issuer: String,
     /// The relay named in token responses, `wss://…/v2/ws`. Default: none, the client derives it from the
     /// control plane's address.
@@ -49,6 +53,7 @@ pub struct ControlConfig {
 
 /// What is allowed for convenience.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// Deployed v1 clients get a token for a session that is known, without an entitlement;
     /// `BEACH_DEV_ENABLE_FALLBACK_WS=1` is honoured; keys of an identity provider may come over plain HTTP.
@@ -60,6 +65,7 @@ pub enum Mode {
 
 /// To whom the fallback is rolled out, one stage after the other.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RolloutConfig {
     /// How far it is. Default general. `FALLBACK_ROLLOUT_STAGE`.
     pub stage: Stage,
@@ -74,6 +80,7 @@ pub struct RolloutConfig {
 
 /// How far the roll-out is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Stage {
     /// Only the cohorts of those who build it.
     Dogfood,
@@ -86,6 +93,7 @@ pub enum Stage {
 
 /// When minting pauses by itself, until an operator resumes it.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct AutoPauseConfig {
     /// Share of a cohort's sessions in an hour at which the cohort is paused, 0 to 1; well above the soft
     /// threshold, since it closes the exit. `FALLBACK_AUTO_PAUSE_RATIO`.
@@ -97,6 +105,7 @@ pub struct AutoPauseConfig {
 
 /// Who may use the fallback: proofs are JWTs (ES256) of an identity provider.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct EntitlementConfig {
     /// Whether a proof is needed. Default false. `FALLBACK_REQUIRE_OIDC`.
     pub required: bool,
@@ -114,6 +123,7 @@ pub struct EntitlementConfig {
 
 /// TURN servers and the secret shared with them (TURN REST credentials).
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct TurnConfig {
     /// `turn:` and `turns:` URLs; empty for none. `BEACH_GATE_TURN_URLS`, separated by commas.
     pub urls: Vec<String>,
@@ -130,6 +140,25 @@ pub struct TurnConfig {
     /// The address the TURN servers announce. Without it they hand out addresses of a private network,
     /// which fails for everybody and only in the field: so it must be set. `BEACH_TURN_EXTERNAL_IP`.
     pub external_ip: Option<String>,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Development => "development",
+            Self::Production => "production",
+        })
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dogfood => "dogfood",
+            Self::Limited => "limited",
+            Self::General => "general",
+        })
+    }
 }
 
 impl FromStr for Mode {
@@ -165,7 +194,7 @@ pub struct UnknownName;
 impl Default for ControlConfig {
     fn default() -> Self {
         Self {
-            issuer: "beach-control".to_owned(),
+            issuer: DEFAULT_ISSUER.to_owned(),
             relay_url: None,
             mode: Mode::Production,
             fallback_ws_enabled: false,
@@ -351,6 +380,7 @@ impl fmt::Debug for Secret {
 /// A setting that cannot work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("control plane: {field} {rule}")]
+#[non_exhaustive]
 pub struct ConfigError {
     /// The field or variable.
     pub field: &'static str,
@@ -363,3 +393,6 @@ impl ConfigError {
         Self { field, rule }
     }
 }
+
+/// How long the store may take. Beyond it, what the outage table says stands.
+pub(super) const STORE_DEADLINE: Duration = Duration::from_secs(2);

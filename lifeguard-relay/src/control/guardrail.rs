@@ -8,15 +8,16 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{ControlPlane, KillSwitch, STORE_DEADLINE, Verb};
+use super::config::{ControlConfig, STORE_DEADLINE};
 use crate::{
-    store::{Bucket, Counted, Counts},
+    kill_switch::{KillSwitch, Verb},
+    store::{Bucket, Counted, Counts, Store},
     telemetry::metrics::Metrics,
 };
 
-/// What an hour's counters mean for one cohort.
+/// How much of its budget a cohort has used in one hour.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Verdict {
+struct BudgetUse {
     /// Activations as a share of sessions, 0 to 1.
     ratio: f64,
     /// Over the soft threshold: tag, alert, go on.
@@ -25,22 +26,30 @@ struct Verdict {
     spike: bool,
 }
 
-/// Judges an hour. Activations of sessions that were registered before it began can outnumber the
-/// sessions of the hour; the share is 1 at most.
-fn judge(counts: Counts, soft: f64, hard: Option<f64>) -> Verdict {
-    let sessions = counts.sessions.max(counts.activations).max(1);
-    let ratio = counts.activations as f64 / sessions as f64;
-    let meaningful = counts.sessions >= MEANINGFUL;
-    Verdict {
-        ratio,
-        soft_breach: meaningful && ratio > soft,
-        spike: meaningful && hard.is_some_and(|hard| ratio >= hard),
+impl BudgetUse {
+    /// Judges an hour. Activations of sessions that were registered before it began can outnumber the
+    /// sessions of the hour; the share is 1 at most.
+    fn of(counts: Counts, soft: f64, hard: Option<f64>) -> Self {
+        let sessions = counts.sessions.max(counts.activations).max(1);
+        let ratio = counts.activations as f64 / sessions as f64;
+        let meaningful = counts.sessions >= MEANINGFUL;
+        Self {
+            ratio,
+            soft_breach: meaningful && ratio > soft,
+            spike: meaningful && hard.is_some_and(|hard| ratio >= hard),
+        }
     }
 }
 
-/// What this node remembers about budgets, beside the store's counters.
-#[derive(Debug, Default)]
+/// Counts activations and acts on what the counters say.
+#[derive(Debug)]
 pub(super) struct Guardrail {
+    threshold: f64,
+    /// The share at which a cohort is paused; `None` for never.
+    pause_at: Option<f64>,
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    kill_switch: KillSwitch,
     /// The worst share of the hour, for the gauge.
     worst: Mutex<Option<(Bucket, f64)>>,
     alerted: Mutex<Option<Instant>>,
@@ -48,44 +57,54 @@ pub(super) struct Guardrail {
     paused: Mutex<HashMap<String, Bucket>>,
 }
 
-impl ControlPlane {
+impl Guardrail {
+    pub(super) fn new(
+        config: &ControlConfig,
+        store: Arc<dyn Store>,
+        metrics: Arc<Metrics>,
+        kill_switch: KillSwitch,
+    ) -> Self {
+        Self {
+            threshold: config.guardrail_threshold,
+            pause_at: config.auto_pause.ratio,
+            store,
+            metrics,
+            kill_switch,
+            worst: Mutex::default(),
+            alerted: Mutex::default(),
+            paused: Mutex::default(),
+        }
+    }
+
     /// Adds to this hour's bucket. A store that does not answer costs the figure, never the exit.
     pub(super) async fn count(&self, cohort: &str, what: Counted) -> Counts {
-        let cohort = self.0.config.counted_as(cohort);
         let bucket = Bucket::of(OffsetDateTime::now_utc());
-        match timeout(STORE_DEADLINE, self.0.store.count(cohort, &bucket, what)).await {
+        match timeout(STORE_DEADLINE, self.store.count(cohort, &bucket, what)).await {
             Ok(Ok(counts)) => counts,
             Ok(Err(_)) | Err(_) => {
-                self.0.metrics.store_failed("guardrail");
+                self.metrics.store_failed("guardrail");
                 Counts::default()
             }
         }
     }
 
     /// Says how close a cohort is to its budget, and acts when it is far beyond.
-    pub(super) async fn guard(&self, cohort: &str, counts: Counts) -> GuardrailHint {
-        let inner = &self.0;
-        let threshold = inner.config.guardrail_threshold;
-        let verdict = judge(counts, threshold, inner.config.auto_pause.ratio);
-        let cohort = inner.config.counted_as(cohort);
+    pub(super) async fn judge(&self, cohort: &str, counts: Counts) -> GuardrailHint {
+        let threshold = self.threshold;
+        let BudgetUse { ratio, soft_breach, spike } = BudgetUse::of(counts, threshold, self.pause_at);
         let bucket = Bucket::of(OffsetDateTime::now_utc());
-        inner.metrics.guardrail_ratio(inner.guardrail.worst(&bucket, verdict.ratio));
-        if verdict.soft_breach && inner.guardrail.may_alert(Instant::now()) {
-            tracing::warn!(cohort, ratio = verdict.ratio, threshold, "guardrail_soft_breach");
+        self.metrics.guardrail_ratio(self.worst(&bucket, ratio));
+        if soft_breach && self.may_alert(Instant::now()) {
+            tracing::warn!(cohort, ratio, threshold, "guardrail_soft_breach");
         }
-        if verdict.spike
-            && !inner.kill_switch.pauses_minting(cohort)
-            && inner.guardrail.may_pause(cohort, bucket)
-        {
-            let share = verdict.ratio * 100.0;
+        if spike && !self.kill_switch.pauses_minting(cohort) && self.may_pause(cohort, bucket) {
+            let share = ratio * 100.0;
             let why = format!("activations are {share:.1} % of this hour's sessions");
-            pause(&inner.kill_switch, &inner.metrics, Some(cohort), "spike", &why).await;
+            pause(&self.kill_switch, &self.metrics, Some(cohort), "spike", &why).await;
         }
-        GuardrailHint { ratio: verdict.ratio, threshold, soft_breach: verdict.soft_breach }
+        GuardrailHint { ratio, threshold, soft_breach }
     }
-}
 
-impl Guardrail {
     fn worst(&self, bucket: &Bucket, ratio: f64) -> f64 {
         let mut worst = self.worst.lock();
         match &mut *worst {
@@ -165,18 +184,18 @@ mod tests {
 
     #[test]
     fn exactly_the_threshold_is_no_breach_and_one_more_is() {
-        let of = |activations| judge(counts(activations, 1_000), 0.005, Some(0.05));
+        let of = |activations| BudgetUse::of(counts(activations, 1_000), 0.005, Some(0.05));
         assert_eq!((of(5).soft_breach, of(6).soft_breach), (false, true));
         assert_eq!((of(49).spike, of(50).spike), (false, true));
-        assert!(!judge(counts(1_000, 1_000), 0.005, None).spike, "nobody asked for it");
+        assert!(!BudgetUse::of(counts(1_000, 1_000), 0.005, None).spike, "nobody asked for it");
     }
 
     #[test]
     fn a_quiet_hour_proves_nothing() {
-        assert!(!judge(counts(199, 199), 0.005, Some(0.05)).soft_breach);
-        assert!(judge(counts(2, 200), 0.005, None).soft_breach);
-        assert_eq!(judge(counts(0, 0), 0.005, None).ratio, 0.0);
-        assert_eq!(judge(counts(7, 3), 0.005, None).ratio, 1.0, "sessions of the hour before");
+        assert!(!BudgetUse::of(counts(199, 199), 0.005, Some(0.05)).soft_breach);
+        assert!(BudgetUse::of(counts(2, 200), 0.005, None).soft_breach);
+        assert_eq!(BudgetUse::of(counts(0, 0), 0.005, None).ratio, 0.0);
+        assert_eq!(BudgetUse::of(counts(7, 3), 0.005, None).ratio, 1.0, "sessions of the hour before");
     }
 
     #[tokio::test(start_paused = true)]

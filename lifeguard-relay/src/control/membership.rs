@@ -12,37 +12,28 @@ use beach_lifeguard_client::{
     reason::Reason,
 };
 use http::StatusCode;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{ControlPlane, STORE_DEADLINE, refusal::Refused, rollout::cohort_name};
+use super::{config::STORE_DEADLINE, plane::ControlPlane, refusal::Refused};
 use crate::store::{Counted, Registration, StoreError};
-
-/// The body of `POST /v1/sessions`: a session, and the cohort it is counted for.
-#[derive(Deserialize)]
-pub(super) struct Body {
-    #[serde(flatten)]
-    session: RegisterSession,
-    cohort_id: Option<String>,
-}
 
 /// `POST /v1/sessions`.
 pub(super) async fn register(
     State(control): State<ControlPlane>,
-    body: Result<Json<Body>, JsonRejection>,
+    body: Result<Json<RegisterSession>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Refused> {
-    let Json(Body { session: body, cohort_id }) = body.map_err(|_| Reason::InvalidRequest)?;
-    let cohort = cohort_id.as_deref().unwrap_or(DEFAULT_COHORT);
-    let cohort = cohort_name(cohort).ok_or(Reason::InvalidRequest)?;
+    let Json(body) = body.map_err(|_| Reason::InvalidRequest)?;
+    let cohort = body.cohort_id.as_deref().unwrap_or(DEFAULT_COHORT);
     let inner = &control.0;
+    let cohort = inner.config.cohort(cohort).ok_or(Reason::InvalidRequest)?;
     let life = inner.config.session_life();
     let registered = inner.store.register_session(body.session_id, &body.verifier, life);
     match timeout(STORE_DEADLINE, registered).await.unwrap_or(Err(StoreError::Unavailable)) {
         Ok(Registration::Created) => {
             inner.metrics.session_registered("created");
-            control.count(cohort, Counted::Session).await;
+            inner.guardrail.count(cohort, Counted::Session).await;
             Ok((StatusCode::CREATED, Json(json!({ "success": true }))))
         }
         Ok(Registration::Known) => {

@@ -6,16 +6,15 @@ mod config;
 mod entitlement;
 mod guardrail;
 mod keys;
-mod kill_switch;
 mod limit;
 mod membership;
+mod plane;
 mod refusal;
 mod rollout;
+mod rooms;
 mod signaling;
 mod token;
 mod turn;
-
-use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -24,65 +23,17 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 pub use self::{
     config::{
-        AutoPauseConfig, ConfigError, ControlConfig, EntitlementConfig, Mode, RolloutConfig, Secret, Stage,
-        TurnConfig, UnknownName,
+        AutoPauseConfig, ConfigError, ControlConfig, DEFAULT_ISSUER, EntitlementConfig, Mode, RolloutConfig,
+        Secret, Stage, TurnConfig, UnknownName,
     },
     keys::TokenKeys,
-    kill_switch::{Audit, KillSwitch, Pause, SwitchState, Verb},
+    plane::ControlPlane,
 };
-use self::{entitlement::Entitlements, guardrail::Guardrail, limit::ByAddress, signaling::Rooms};
-use crate::{store::Store, telemetry::metrics::Metrics};
-
-/// The control plane of a deployment. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct ControlPlane(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    config: ControlConfig,
-    store: Arc<dyn Store>,
-    keys: TokenKeys,
-    metrics: Arc<Metrics>,
-    kill_switch: KillSwitch,
-    entitlements: Entitlements,
-    guardrail: Guardrail,
-    by_address: ByAddress,
-    rooms: Rooms,
-}
 
 impl ControlPlane {
-    /// Puts it together. `stop` ends its signaling rooms and whatever else it runs. The settings have been
-    /// [checked](ControlConfig::check). Needs a Tokio runtime.
-    pub fn new(
-        config: ControlConfig,
-        store: Arc<dyn Store>,
-        keys: TokenKeys,
-        metrics: Arc<Metrics>,
-        kill_switch: KillSwitch,
-        stop: CancellationToken,
-    ) -> Self {
-        let rooms = Rooms::new(metrics.clone(), stop.clone());
-        if let Some(patience) = config.auto_pause.unscraped_secs.map(Duration::from_secs) {
-            let watch = guardrail::watch_telemetry(kill_switch.clone(), metrics.clone(), patience, stop);
-            rooms.tasks().spawn(watch);
-        }
-        Self(Arc::new(Inner {
-            entitlements: Entitlements::new(config.entitlement.clone(), metrics.clone()),
-            guardrail: Guardrail::default(),
-            by_address: ByAddress::new(config.requests_per_second),
-            config,
-            store,
-            keys,
-            metrics,
-            kill_switch,
-            rooms,
-        }))
-    }
-
     /// The routes, to be mounted by this service or by another.
     pub fn router(&self) -> Router {
         let minting = Router::new()
@@ -101,13 +52,6 @@ impl ControlPlane {
             .route("/health", get(health))
             .with_state(self.clone())
     }
-
-    /// Waits until everything it runs has ended, which begins when the token it was made with is
-    /// cancelled. Members of signaling rooms get their goodbye, within its own deadline.
-    pub async fn ended(&self) {
-        self.0.rooms.tasks().close();
-        self.0.rooms.tasks().wait().await;
-    }
 }
 
 async fn health(State(control): State<ControlPlane>) -> Json<serde_json::Value> {
@@ -116,6 +60,3 @@ async fn health(State(control): State<ControlPlane>) -> Json<serde_json::Value> 
 }
 
 const MAX_BODY_BYTES: usize = 16 * 1024;
-
-/// How long the store may take. Beyond it, what the outage table says stands.
-const STORE_DEADLINE: Duration = Duration::from_secs(2);

@@ -12,13 +12,17 @@ impl ControlConfig {
         self.fallback_ws_enabled && place(session) < self.rollout.percent_of(cohort)
     }
 
-    /// Under which name a cohort is counted. Clients choose their cohort, so a name nobody configured is
-    /// everybody's: otherwise it would be anybody's key in the store.
-    pub(super) fn counted_as<'a>(&self, cohort: &'a str) -> &'a str {
+    /// The cohort a request belongs to: what it is rolled out, paused, counted and signed as. `None` for a
+    /// name that is not one.
+    ///
+    /// Clients choose the name, so one that nobody configured is everybody's cohort: otherwise it would be
+    /// anybody's key in the store, and a way past a pause.
+    pub(super) fn cohort<'a>(&self, asked: &'a str) -> Option<&'a str> {
         let rollout = &self.rollout;
-        let configured =
-            rollout.cohorts.contains_key(cohort) || rollout.dogfood.iter().any(|name| name == cohort);
-        if configured { cohort } else { DEFAULT_COHORT }
+        let configured = |name: &str| {
+            rollout.cohorts.contains_key(name) || rollout.dogfood.iter().any(|known| known == name)
+        };
+        is_name(asked).then(|| if configured(asked) { asked } else { DEFAULT_COHORT })
     }
 }
 
@@ -42,10 +46,10 @@ fn place(session: Uuid) -> f64 {
     f64::from(u32::from_be_bytes([a, b, c, d])) / 2f64.powi(32) * 100.0
 }
 
-/// A cohort's name: 1 to 64 of `a-z A-Z 0-9 . _ -`. Anything else would be somebody's key in the store.
-pub(super) fn cohort_name(text: &str) -> Option<&str> {
+/// Whether a text may name a cohort: 1 to 64 of `a-z A-Z 0-9 . _ -`.
+fn is_name(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (matches!(text.len(), 1..=64) && text.bytes().all(legal)).then_some(text)
+    matches!(text.len(), 1..=64) && text.bytes().all(legal)
 }
 
 #[cfg(test)]
@@ -95,15 +99,19 @@ mod tests {
     }
 
     #[test]
-    fn names_nobody_configured_share_one_counter() {
+    fn names_nobody_configured_are_one_cohort() {
         let config = config(Stage::General, 100);
-        assert_eq!(
-            ["public", "beta", "dogfood", "mine"].map(|c| config.counted_as(c)),
-            ["public", "beta", "dogfood", "public"]
-        );
-        assert_eq!(cohort_name("a.b_c-9"), Some("a.b_c-9"));
+        for (asked, cohort) in
+            [("public", "public"), ("beta", "beta"), ("dogfood", "dogfood"), ("a.b_c-9", "public")]
+        {
+            assert_eq!(config.cohort(asked), Some(cohort));
+        }
+        // Look-alikes are nobody's either.
+        for asked in ["pubIic", "Public", "Beta", "x"] {
+            assert_eq!(config.cohort(asked), Some("public"), "{asked}");
+        }
         for bad in ["", "a b", "a:b", "é", &"x".repeat(65), "a\n"] {
-            assert_eq!(cohort_name(bad), None, "{bad:?}");
+            assert_eq!(config.cohort(bad), None, "{bad:?}");
         }
     }
 }

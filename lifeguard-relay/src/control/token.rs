@@ -13,33 +13,18 @@ use beach_lifeguard_client::{
     reason::Reason,
     token::{AUDIENCE, CAPABILITY, FallbackToken},
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    ControlPlane, STORE_DEADLINE,
-    config::Mode,
+    config::{Mode, STORE_DEADLINE},
     entitlement::Unentitled,
+    plane::ControlPlane,
     refusal::{Refused, RefusedV1},
-    rollout::cohort_name,
 };
 use crate::store::Counted;
-
-/// The body of both forms: who asks, and for what access. Nothing said is all that the role may do.
-#[derive(Deserialize)]
-pub(super) struct Body {
-    #[serde(flatten)]
-    request: TokenRequest,
-    #[serde(default = "all")]
-    access: Access,
-}
-
-const fn all() -> Access {
-    Access::Full
-}
 
 /// What was minted.
 struct Minted {
@@ -53,7 +38,7 @@ struct Minted {
 /// `POST /v1/fallback/token`.
 pub(super) async fn mint(
     State(control): State<ControlPlane>,
-    body: Result<Json<Body>, JsonRejection>,
+    body: Result<Json<TokenRequest>, JsonRejection>,
 ) -> Result<Json<TokenResponse>, Refused> {
     let minted = control.mint_counted(body, Wire::V2).await?;
     Ok(Json(TokenResponse {
@@ -72,7 +57,7 @@ pub(super) async fn mint(
 /// `POST /fallback/token`: the deployed clients' form. They cannot prove membership.
 pub(super) async fn mint_v1(
     State(control): State<ControlPlane>,
-    body: Result<Json<Body>, JsonRejection>,
+    body: Result<Json<TokenRequest>, JsonRejection>,
 ) -> Result<Json<Value>, RefusedV1> {
     let minted = control.mint_counted(body, Wire::V1).await?;
     let at = minted.expires_at;
@@ -138,7 +123,7 @@ impl Denied {
 impl ControlPlane {
     async fn mint_counted(
         &self,
-        body: Result<Json<Body>, JsonRejection>,
+        body: Result<Json<TokenRequest>, JsonRejection>,
         wire: Wire,
     ) -> Result<Minted, Refused> {
         let minted = match body {
@@ -156,10 +141,10 @@ impl ControlPlane {
 
     /// The cheap checks first, those that ask somebody else last; nothing is counted for a request that is
     /// refused.
-    async fn mint(&self, Body { request, access }: Body, wire: Wire) -> Result<Minted, Denied> {
+    async fn mint(&self, request: TokenRequest, wire: Wire) -> Result<Minted, Denied> {
         let inner = &self.0;
         let session = Uuid::parse_str(&request.session_id).map_err(|_| Reason::InvalidSessionId)?;
-        let cohort = cohort_name(&request.cohort_id).ok_or(Reason::InvalidRequest)?;
+        let cohort = inner.config.cohort(&request.cohort_id).ok_or(Reason::InvalidRequest)?;
         if inner.kill_switch.pauses_minting(cohort) {
             return Err(Reason::FallbackPaused.into());
         }
@@ -179,10 +164,10 @@ impl ControlPlane {
                 (Uuid::new_v4(), Role::Viewer)
             }
         };
-        let counts = self.count(cohort, Counted::Activation(session)).await;
-        let hint = self.guard(cohort, counts).await;
+        let counts = inner.guardrail.count(cohort, Counted::Activation(session)).await;
+        let hint = inner.guardrail.judge(cohort, counts).await;
         let bits = FeatureBits { telemetry_enabled: request.telemetry_opt_in, fallback_authorized: true };
-        let (token, expires_at) = self.sign(session, peer, role, access, cohort, bits)?;
+        let (token, expires_at) = self.sign(session, peer, role, request.access, cohort, bits)?;
         Ok(Minted { cohort: cohort.to_owned(), token, expires_at, hint, bits })
     }
 

@@ -14,41 +14,22 @@ use beach_lifeguard_client::{
     reason::Reason,
 };
 use hmac::{Hmac, Mac};
-use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::Sha256;
 use uuid::Uuid;
 
 use super::{
-    ControlPlane,
     config::{Secret, TurnConfig},
     entitlement::Unentitled,
+    plane::ControlPlane,
     refusal::Refused,
 };
-
-/// The body: who asks, and what its account may.
-#[derive(Deserialize)]
-pub(super) struct Body {
-    #[serde(flatten)]
-    request: TurnRequest,
-    #[serde(default)]
-    entitlement_proof: Option<String>,
-}
-
-/// The answer: the credentials, and the realm where one is configured.
-#[derive(Serialize)]
-pub(super) struct Answer {
-    #[serde(flatten)]
-    credentials: TurnCredentials,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    realm: Option<String>,
-}
 
 /// `POST /turn/credentials`.
 pub(super) async fn credentials(
     State(control): State<ControlPlane>,
-    body: Result<Json<Body>, JsonRejection>,
-) -> Result<Json<Answer>, Refused> {
+    body: Result<Json<TurnRequest>, JsonRejection>,
+) -> Result<Json<TurnCredentials>, Refused> {
     let issued = control.turn(body.map(|Json(body)| body)).await;
     control.0.metrics.turn_requested(match &issued {
         Ok(_) => "issued",
@@ -59,20 +40,19 @@ pub(super) async fn credentials(
         Err(Reason::MembershipInvalid | Reason::UnknownSession) => "membership",
         Err(_) => "error",
     });
-    let realm = control.0.config.turn.realm.clone();
-    Ok(issued.map(|credentials| Json(Answer { credentials, realm }))?)
+    Ok(issued.map(Json)?)
 }
 
 impl ControlPlane {
-    async fn turn(&self, body: Result<Body, JsonRejection>) -> Result<TurnCredentials, Reason> {
+    async fn turn(&self, body: Result<TurnRequest, JsonRejection>) -> Result<TurnCredentials, Reason> {
         let config = &self.0.config.turn;
         let Some(secret) = config.secrets.first().filter(|_| !config.urls.is_empty()) else {
             return Err(Reason::TurnUnconfigured);
         };
-        let Body { request, entitlement_proof } = body.map_err(|_| Reason::InvalidRequest)?;
+        let request = body.map_err(|_| Reason::InvalidRequest)?;
         if self.0.entitlements.are_required() {
             let wanted: Vec<&str> = config.entitlements.iter().map(String::as_str).collect();
-            let checked = self.0.entitlements.check(entitlement_proof.as_deref(), &wanted).await;
+            let checked = self.0.entitlements.check(request.entitlement_proof.as_deref(), &wanted).await;
             checked.map_err(|unentitled| match unentitled {
                 Unentitled::Missing => Reason::TurnUnentitled,
                 other => other.reason(),
@@ -87,7 +67,13 @@ impl ControlPlane {
 fn sign(config: &TurnConfig, secret: &Secret, peer: Uuid, now: u64) -> TurnCredentials {
     let username = format!("{}:{}", now + config.ttl, pseudonym(secret, peer));
     let credential = password(secret, &username);
-    TurnCredentials { username, credential, ttl: config.ttl, urls: config.urls.clone() }
+    TurnCredentials {
+        username,
+        credential,
+        ttl: config.ttl,
+        urls: config.urls.clone(),
+        realm: config.realm.clone(),
+    }
 }
 
 fn password(secret: &Secret, username: &str) -> String {

@@ -4,8 +4,10 @@
 //! loop is our own, over `hyper`'s HTTP/1 connection. (Its `auto` builder would leave connections that
 //! never send a byte open for ever.)
 
+mod connections;
+mod foreign;
 mod forwarded;
-mod gate;
+mod network;
 mod socket;
 mod tls;
 
@@ -27,16 +29,17 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use self::{forwarded::client_behind, gate::Seat, socket::Stream};
+use self::{connections::OpenConnection, forwarded::client_behind, socket::Stream};
+pub(crate) use self::{connections::Stranger, network::network_of, socket::Socket};
 pub use self::{
-    forwarded::{BadNetwork, Network},
-    gate::{Caps, Gate, Refused},
+    connections::{CapReached, Caps, Connections},
+    network::{BadNetwork, Network},
     tls::{Certificates, TlsError},
 };
-pub(crate) use self::{gate::Transient, socket::Socket};
 
 /// How connections are taken in.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ListenConfig {
     /// Time for the TLS handshake, and again for each request's header. Default 3 s: a slow phone on a
     /// bad network needs one; a scanner wants ten minutes.
@@ -65,7 +68,7 @@ impl Default for ListenConfig {
 pub(crate) struct Client {
     pub(crate) address: IpAddr,
     /// Its place among the strangers, held until the client has proven who it is.
-    pub(crate) transient: Arc<Transient>,
+    pub(crate) stranger: Arc<Stranger>,
 }
 
 /// Opens a listening socket whose queue holds a burst: when a relay comes back, everybody does at once.
@@ -87,7 +90,7 @@ pub async fn serve(
     certificates: Option<Arc<Certificates>>,
     app: Router,
     config: ListenConfig,
-    gate: Arc<Gate>,
+    connections: Arc<Connections>,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
@@ -107,26 +110,26 @@ pub async fn serve(
                 continue;
             }
         };
-        // Refusing costs one system call and no answer: whoever floods learns nothing.
+        // Refusing costs one system call and no answer: whoever floods learns nothing from it.
         let exempt = config.trusted_proxies.iter().any(|proxy| proxy.contains(address.ip()));
-        let Ok((seat, transient)) = gate.enter(address.ip(), exempt) else { continue };
-        let client = Client { address: address.ip(), transient: Arc::new(transient) };
+        let Ok((open, stranger)) = connections.admit(address.ip(), exempt) else { continue };
+        let client = Client { address: address.ip(), stranger: Arc::new(stranger) };
         let acceptor = certificates.as_ref().map(|certificates| certificates.acceptor());
-        tasks.spawn(connection(stream, seat, acceptor, app.clone(), config.clone(), client, stop.clone()));
+        tasks.spawn(connection(stream, open, acceptor, app.clone(), config.clone(), client, stop.clone()));
     }
 }
 
 /// One connection, until it ends, is upgraded, is evicted or is told to stop.
 async fn connection(
     stream: TcpStream,
-    seat: Seat,
+    open: OpenConnection,
     acceptor: Option<TlsAcceptor>,
     app: Router,
     config: Arc<ListenConfig>,
     client: Client,
     stop: CancellationToken,
 ) {
-    let transient = client.transient.clone();
+    let stranger = client.stranger.clone();
     let work = async {
         if !INHERITED {
             set_options(&SockRef::from(&stream), &config);
@@ -140,11 +143,11 @@ async fn connection(
                 }
             }
         };
-        speak_http(Socket::new(stream, seat), app, &config, client, stop).await;
+        speak_http(Socket::new(stream, open), app, &config, client, stop).await;
     };
     // Evicted: the scope for strangers is full and this one had its time.
     tokio::select! {
-        () = transient.evicted() => {}
+        () = stranger.evicted() => {}
         () = work => {}
     }
 }

@@ -1,4 +1,4 @@
-//! A TCP stream, with TLS or without, and its place at the gate.
+//! One type for every stream a peer may be connected by.
 
 use std::{
     future::poll_fn,
@@ -7,6 +7,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -14,14 +16,15 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::gate::Seat;
+use super::{connections::OpenConnection, foreign::Foreign};
 
-/// One type for both, so that an upgraded connection can be taken back out of `hyper` by its type. Its
-/// place at the gate goes with it, whoever upgrades it.
+/// A stream, with or without TLS, of our listener or of another's. One type for all, so that an upgraded
+/// connection can be taken back out of `hyper` by its type; it stays counted, whoever upgrades it.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: Stream,
-    _seat: Seat,
+    /// `None` when another listener took it in.
+    _open: Option<OpenConnection>,
 }
 
 #[derive(Debug)]
@@ -29,11 +32,25 @@ pub(super) enum Stream {
     Plain(TcpStream),
     /// Boxed: a TLS session is an order of magnitude larger than a descriptor.
     Tls(Box<TlsStream<TcpStream>>),
+    /// Of a type that only another service knows.
+    Foreign(Box<Foreign>),
 }
 
 impl Socket {
-    pub(super) fn new(stream: Stream, seat: Seat) -> Self {
-        Self { stream, _seat: seat }
+    pub(super) fn new(stream: Stream, open: OpenConnection) -> Self {
+        Self { stream, _open: Some(open) }
+    }
+
+    /// A TCP stream that another listener took in.
+    pub(crate) fn of_another_listener(stream: TcpStream) -> Self {
+        // Nagle would hold keystrokes back for an ACK. Failing means the socket is gone; the next read says so.
+        let _ = stream.set_nodelay(true);
+        Self { stream: Stream::Plain(stream), _open: None }
+    }
+
+    /// A stream of any type, which stays inside `hyper`.
+    pub(crate) fn through_hyper(upgraded: Upgraded) -> Self {
+        Self { stream: Stream::Foreign(Box::new(Foreign::new(TokioIo::new(upgraded)))), _open: None }
     }
 
     /// Reads at most `bytes`; 0 is the end.
@@ -56,6 +73,7 @@ impl Socket {
         match &mut self.stream {
             Stream::Plain(stream) => stream.try_write(bytes),
             Stream::Tls(stream) => now(|cx| Pin::new(stream.as_mut()).poll_write(cx, bytes)),
+            Stream::Foreign(stream) => now(|cx| stream.poll_accept(cx, bytes)),
         }
     }
 
@@ -68,6 +86,10 @@ impl Socket {
         match &mut self.stream {
             Stream::Plain(stream) => stream.try_write_vectored(bytes),
             Stream::Tls(stream) => now(|cx| Pin::new(stream.as_mut()).poll_write_vectored(cx, bytes)),
+            Stream::Foreign(stream) => {
+                let first = bytes.iter().find(|bytes| !bytes.is_empty()).map_or(&[][..], |bytes| bytes);
+                now(|cx| stream.poll_accept(cx, first))
+            }
         }
     }
 
@@ -80,6 +102,7 @@ impl Socket {
         match &mut self.stream {
             Stream::Plain(_) => Ok(()),
             Stream::Tls(stream) => now(|cx| Pin::new(stream.as_mut()).poll_flush(cx)),
+            Stream::Foreign(stream) => now(|cx| Pin::new(stream.as_mut()).poll_flush(cx)),
         }
     }
 
@@ -88,6 +111,8 @@ impl Socket {
         match &mut self.stream {
             Stream::Plain(stream) => stream.poll_write_ready(cx),
             Stream::Tls(stream) => stream.get_ref().0.poll_write_ready(cx),
+            // Everything it was given, gone: that is as much as it can say.
+            Stream::Foreign(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
         }
     }
 }
@@ -110,6 +135,10 @@ macro_rules! either {
                 $body
             }
             Stream::Tls($stream) => {
+                let $stream = Pin::new($stream.as_mut());
+                $body
+            }
+            Stream::Foreign($stream) => {
                 let $stream = Pin::new($stream.as_mut());
                 $body
             }
@@ -148,6 +177,7 @@ impl AsyncWrite for Socket {
         match &self.stream {
             Stream::Plain(stream) => stream.is_write_vectored(),
             Stream::Tls(stream) => stream.is_write_vectored(),
+            Stream::Foreign(stream) => stream.is_write_vectored(),
         }
     }
 }

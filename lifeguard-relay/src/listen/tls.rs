@@ -130,6 +130,7 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TlsError {
     /// The certificate could not be made.
     #[error("cannot make a certificate")]

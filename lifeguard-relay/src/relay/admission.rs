@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::refusal::HandshakeRefused;
-use crate::{control::KillSwitch, store::Store};
+use crate::{kill_switch::KillSwitch, store::Store};
 
 /// Everything a token is checked against.
 #[derive(Debug)]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use beach_lifeguard_client::{frame::MAX_FRAME_BYTES, hello, hello::HELLO_DEADLINE};
 
-use super::{idle::Patience, limits::Rate, outbound::Budget, peer::DataPath, registry::Wire};
+use super::{idle::Patience, outbound::Budget, registry::Wire};
+use crate::limit::Rate;
 
 /// The relay plane's configuration. `docs/defaults.md` gives the reason for each number.
 #[derive(Debug, Clone)]
@@ -28,17 +29,26 @@ pub struct RelayConfig {
     /// Datagram bytes that may wait for one peer. Default 64 KiB; the oldest go first.
     pub datagram_budget: usize,
     /// Which code carries the bytes. Default the relay's own.
+    #[cfg(feature = "reference-path")]
     pub data_path: DataPath,
-    /// Reference path: bytes the socket library may collect before it writes. Default 16 KiB.
-    pub write_buffer: usize,
-    /// Reference path: bytes read at once. Default 3 KiB; allocated for every connection, idle or not.
-    pub read_buffer: usize,
     /// Heartbeat, idle limit and write deadline.
     pub patience: PatienceConfig,
     /// How fast senders may be.
     pub limits: LimitsConfig,
     /// How the relay says goodbye.
     pub drain: DrainConfig,
+}
+
+/// Which code carries the bytes. Clients cannot tell.
+#[cfg(feature = "reference-path")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DataPath {
+    /// The relay's own: a message goes from the sender's task to the recipient's socket.
+    #[default]
+    Direct,
+    /// A WebSocket library and a queue for each peer: slower, to compare with.
+    Reference,
 }
 
 /// When silence is the end.
@@ -97,9 +107,8 @@ impl Default for RelayConfig {
             hello_deadline: HELLO_DEADLINE,
             reliable_budget: 512 * 1024,
             datagram_budget: 64 * 1024,
-            data_path: DataPath::Direct,
-            write_buffer: 16 * 1024,
-            read_buffer: 3 * 1024,
+            #[cfg(feature = "reference-path")]
+            data_path: DataPath::default(),
             patience: PatienceConfig::default(),
             limits: LimitsConfig::default(),
             drain: DrainConfig::default(),
@@ -123,13 +132,36 @@ impl Default for LimitsConfig {
         const MIB: u32 = 1 << 20;
         Self {
             connection_bytes: Rate { per_second: 64 * MIB, burst: 16 * MIB },
-            connection_frames: Rate { per_second: 50_000, burst: 10_000 },
+            connection_frames: Self::frames(50_000),
             read_only_bytes: Rate { per_second: 16 * 1024, burst: 64 * 1024 },
-            session_bytes: Rate { per_second: 128 * MIB, burst: 32 * MIB },
-            egress_bytes: Rate::UNLIMITED,
-            address_connections: Rate { per_second: 50, burst: 200 },
+            session_bytes: Self::session(128 * MIB),
+            egress_bytes: Self::egress(0),
+            address_connections: Self::connections(50),
             patience: Duration::from_secs(30),
         }
+    }
+}
+
+/// The bursts that go with rates of which only one number is set.
+impl LimitsConfig {
+    /// Messages from one connection: a fifth of a second's at once.
+    pub(crate) fn frames(per_second: u32) -> Rate {
+        Rate { per_second, burst: per_second.div_ceil(5) }
+    }
+
+    /// Bytes into one session: a quarter of a second's at once.
+    pub(crate) fn session(per_second: u32) -> Rate {
+        Rate { per_second, burst: per_second.div_ceil(4) }
+    }
+
+    /// Bytes out of the relay: a second's at once.
+    pub(crate) fn egress(per_second: u32) -> Rate {
+        Rate { per_second, burst: per_second }
+    }
+
+    /// New connections from one address: four seconds' at once.
+    pub(crate) fn connections(per_second: u32) -> Rate {
+        Rate { per_second, burst: per_second.saturating_mul(4) }
     }
 }
 

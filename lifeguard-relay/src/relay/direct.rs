@@ -1,7 +1,7 @@
 //! The relay's own data path: one read, and one write for each recipient.
 //!
 //! A task reads into a buffer that all connections of its thread share, finds the frames in it, and writes them to
-//! their recipients' sockets itself ([`port`](super::port)). A connection owns memory only while a frame is
+//! their recipients' sockets itself ([`writer`](super::writer)). A connection owns memory only while a frame is
 //! incomplete or its peer is behind.
 
 use std::{
@@ -23,13 +23,12 @@ use tokio::{
 };
 
 use super::{
+    activity::Activity,
+    ending::{ANSWER_DEADLINE, CLOSE_DEADLINE, Ending, NoHello, Order},
     guard::PeerGuard,
-    handle::Order,
-    hold::Hold,
     inbound::Inbound,
     outbound::Outgoing,
-    peer::{ANSWER_DEADLINE, CLOSE_DEADLINE, Ending, NoHello},
-    pulse::Pulse,
+    throttle::Throttle,
     ws::{Frame, Item, Reader},
 };
 use crate::listen::Socket;
@@ -55,12 +54,12 @@ pub(super) struct Opening {
     reader: Reader,
     /// Read, and not looked at yet.
     ahead: Vec<u8>,
-    pulse: Arc<Pulse>,
+    activity: Arc<Activity>,
 }
 
 impl Opening {
-    pub(super) fn new(socket: Socket, leftover: Bytes, pulse: Arc<Pulse>, max_message: usize) -> Self {
-        Self { socket: Box::new(socket), reader: Reader::new(max_message), ahead: leftover.into(), pulse }
+    pub(super) fn new(socket: Socket, leftover: Bytes, activity: Arc<Activity>, max_message: usize) -> Self {
+        Self { socket: Box::new(socket), reader: Reader::new(max_message), ahead: leftover.into(), activity }
     }
 
     /// Waits for the first text or binary message. Loses nothing when it is dropped.
@@ -77,7 +76,7 @@ impl Opening {
         SCRATCH.with_borrow_mut(|scratch| {
             let read = ready!(self.socket.poll_read_into(cx, &mut scratch.bytes));
             let read = read.ok().filter(|read| *read > 0).ok_or(NoHello::SocketClosed)?;
-            self.pulse.note_read();
+            self.activity.note_read();
             self.ahead.extend_from_slice(&scratch.bytes[..read]);
             Poll::Ready(Ok(()))
         })
@@ -144,7 +143,7 @@ pub(super) struct DirectPeer {
     reader: Reader,
     /// Came with the hello.
     ahead: Vec<u8>,
-    hold: Hold,
+    throttle: Throttle,
     /// The code of the peer's goodbye, which is given back (RFC 6455 §5.5.1).
     parting: Option<u16>,
 }
@@ -152,9 +151,9 @@ pub(super) struct DirectPeer {
 impl DirectPeer {
     /// From here on whoever has something for the peer writes it.
     pub(super) fn new(opening: Opening, inbound: Inbound) -> Self {
-        let Opening { socket, reader, ahead, pulse: _ } = opening;
+        let Opening { socket, reader, ahead, activity: _ } = opening;
         inbound.handle.attach(socket);
-        Self { inbound, reader, ahead, hold: Hold::default(), parting: None }
+        Self { inbound, reader, ahead, throttle: Throttle::default(), parting: None }
     }
 
     /// Serves the peer until it ends, then lets go of what `guard` holds.
@@ -188,7 +187,7 @@ impl DirectPeer {
     /// Reads until there is nothing to read; the runtime's budget ends a loop that would starve others.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         loop {
-            if let Some(order) = ready!(self.hold.poll(cx, &mut self.inbound)) {
+            if let Some(order) = ready!(self.throttle.poll(cx, &mut self.inbound)) {
                 return Poll::Ready(Ending::Relay(order));
             }
             let taken = SCRATCH.with_borrow_mut(|scratch| {
@@ -256,18 +255,6 @@ impl DirectPeer {
                 farewell(&mut socket, &mut self.reader, rest, self.inbound.spoken(order)).await
             }
         }
-    }
-}
-
-impl From<Violation> for Ending {
-    fn from(violation: Violation) -> Self {
-        Self::Relay(violation.into())
-    }
-}
-
-impl From<Order> for Ending {
-    fn from(order: Order) -> Self {
-        Self::Relay(order)
     }
 }
 

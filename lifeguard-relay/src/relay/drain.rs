@@ -1,79 +1,61 @@
 //! How the relay lets its peers go: told first, with time to leave, closed at the deadline.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use beach_lifeguard_client::{CloseCode, Lane, control::Control};
-use serde::Serialize;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    Relay, Shared,
-    handle::{Order, PeerHandle},
+    core::{Core, Phase},
+    ending::Order,
+    handle::PeerHandle,
     outbound::Outgoing,
     registry::Wire,
 };
 
-/// Whether the relay takes new peers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// It does.
-    Serving,
-    /// It does not, and those it has are leaving.
-    Draining,
-    /// Nobody is left.
-    Stopped,
+/// Lets everybody go, and waits for their goodbyes. Returns how many had to be closed.
+pub(super) async fn drain(relay: &Arc<Core>, code: CloseCode) -> usize {
+    relay.phase.send_replace(Phase::Draining);
+    let closed = let_go(relay, code, "draining", |_| true).await;
+    let deadline = Instant::now() + FAREWELL;
+    while relay.sockets_open.load(Relaxed) > 0 && Instant::now() < deadline {
+        sleep(POLL).await;
+    }
+    closed
 }
 
-impl Relay {
-    /// Lets everybody go: unready at once, a notice to each peer, a close with `code` for whoever is
-    /// still there after the grace time. Returns how many had to be closed.
-    ///
-    /// The relay stays unready until [`resume`](Self::resume).
-    pub async fn drain(&self, code: CloseCode) -> usize {
-        let relay = &self.shared;
-        relay.phase.send_replace(Phase::Draining);
-        let closed = let_go(relay, code, "draining", |_| true).await;
-        let deadline = Instant::now() + FAREWELL;
-        while self.live_sockets() > 0 && Instant::now() < deadline {
-            sleep(POLL).await;
+/// Serves again after a drain; after a stop it does nothing.
+pub(super) fn resume(relay: &Core) {
+    relay.phase.send_if_modified(|phase| {
+        let drained = *phase == Phase::Draining;
+        if drained {
+            *phase = Phase::Serving;
         }
-        closed
-    }
+        drained
+    });
+}
 
-    /// Takes new peers again after a drain that was not the end.
-    pub fn resume(&self) {
-        self.shared.phase.send_if_modified(|phase| {
-            let drained = *phase == Phase::Draining;
-            if drained {
-                *phase = Phase::Serving;
-            }
-            drained
-        });
-    }
+/// Orders everything to end.
+pub(super) fn stop(relay: &Core, code: CloseCode) {
+    relay.phase.send_replace(Phase::Stopped);
+    relay.for_each_peer(|peer| peer.end(Order::new(code, "shutdown")));
+    relay.stop.cancel();
+}
 
-    /// Orders everything to end and waits for nothing.
-    pub(crate) fn abandon(&self) {
-        self.shared.phase.send_replace(Phase::Stopped);
-        self.shared.for_each_peer(|peer| peer.end(Order::new(CloseCode::RESTART, "shutdown")));
-        self.shared.stop.cancel();
-    }
-
-    /// Ends every task of the relay. Peers that are still there are closed with `code`.
-    pub async fn shutdown(&self, code: CloseCode) {
-        let relay = &self.shared;
-        relay.phase.send_replace(Phase::Stopped);
-        relay.for_each_peer(|peer| peer.end(Order::new(code, "shutdown")));
-        relay.stop.cancel();
-        relay.tasks.close();
-        // Closing a socket takes at most its own two deadlines.
-        let _ = tokio::time::timeout(FAREWELL, relay.tasks.wait()).await;
-    }
+/// Orders everything to end, and waits until it has.
+pub(super) async fn shutdown(relay: &Core, code: CloseCode) {
+    stop(relay, code);
+    relay.tasks.close();
+    // Closing a socket takes at most its own two deadlines.
+    let _ = tokio::time::timeout(FAREWELL, relay.tasks.wait()).await;
 }
 
 /// Tells the chosen peers, waits for the grace time or until they are gone, closes the rest.
-pub(super) async fn let_go(
-    relay: &Arc<Shared>,
+async fn let_go(
+    relay: &Arc<Core>,
     code: CloseCode,
     reason: &'static str,
     chosen: impl Fn(&PeerHandle) -> bool,
@@ -111,7 +93,7 @@ pub(super) async fn let_go(
 }
 
 /// Follows the kill switch: lets the peers go that it names.
-pub(super) async fn obey_kill_switch(relay: Arc<Shared>) {
+pub(super) async fn obey_kill_switch(relay: Arc<Core>) {
     let mut changes = relay.admission.kill_switch.subscribe();
     loop {
         let _ = changes.borrow_and_update();

@@ -6,8 +6,8 @@ use std::{
 };
 
 use beach_lifeguard_client::{
-    Access, Claims, ClientHello, CloseCode, FeatureBits, Lane, PeerAddr, Role, ServerHello,
-    control::{Control, Presence},
+    Access, Claims, ClientHello, CloseCode, FeatureBits, Lane, PeerAddr, ServerHello,
+    control::Control,
     hello::{Compression, PROTOCOL_VERSION},
     token::TokenError,
     v1,
@@ -15,37 +15,50 @@ use beach_lifeguard_client::{
 use uuid::Uuid;
 
 use super::{
-    Shared,
+    activity::Activity,
+    core::Core,
+    ending::Order,
     guard::{OpenSocket, PeerGuard},
-    handle::{Order, PeerHandle},
+    handle::PeerHandle,
     inbound::Inbound,
+    notice,
     outbound::Outgoing,
     peer::WebSocket,
-    pulse::Pulse,
     refusal::HandshakeRefused,
-    registry::{Card, Joined, Notice, Roster, Wire},
+    registry::{Card, Joined, Roster, Wire},
     session::SessionShared,
-    upgrade::Upgrade,
 };
-use crate::listen::Client;
+use crate::{listen::Client, upgrade::Upgrade};
+
+/// Takes the socket over.
+async fn open(
+    relay: &Core,
+    upgrade: Upgrade,
+    max_message: usize,
+) -> Option<(WebSocket, Arc<Activity>, Option<Client>)> {
+    let (socket, leftover, client) = upgrade.socket().await?;
+    let activity = Activity::new(relay.clock);
+    let ws = WebSocket::open(relay, socket, leftover, activity.clone(), max_message).await;
+    Some((ws, activity, client))
+}
 
 /// Greets a client of version 2: token in the hello.
-pub(super) async fn v2(relay: Arc<Shared>, upgrade: Upgrade) {
+pub(super) async fn v2(relay: Arc<Core>, upgrade: Upgrade) {
     let started = Instant::now();
     let max_message = relay.config.max_frame;
-    let Some((mut ws, pulse, client)) = upgrade.socket(&relay, max_message).await else { return };
-    let open = relay.count_socket();
-    match greet_v2(&relay, &mut ws, &pulse, &client).await {
+    let Some((mut ws, activity, client)) = open(&relay, upgrade, max_message).await else { return };
+    let open = OpenSocket::new(relay.clone());
+    match greet_v2(&relay, &mut ws, &activity, client.as_ref()).await {
         Err(refused) => refuse(&relay, ws, refused).await,
         Ok(greeted) => serve(relay, ws, greeted, client, open, started),
     }
 }
 
 async fn greet_v2(
-    relay: &Arc<Shared>,
+    relay: &Arc<Core>,
     ws: &mut WebSocket,
-    pulse: &Arc<Pulse>,
-    client: &Client,
+    activity: &Arc<Activity>,
+    client: Option<&Client>,
 ) -> Result<Greeted, HandshakeRefused> {
     let Outgoing::Text(hello) = first_message(relay, ws, client).await? else {
         return Err(HandshakeRefused::UnexpectedFrame);
@@ -59,15 +72,15 @@ async fn greet_v2(
         return Err(TokenError::Subject.into());
     }
     if claims.role != hello.role || (claims.access == Access::ReadOnly && hello.access == Access::Full) {
-        return Err(HandshakeRefused::Access);
+        return Err(HandshakeRefused::NotGranted);
     }
     let card = Card { peer_id: hello.peer_id, role: hello.role, wire: Wire::V2 };
     let feature_bits = FeatureBits {
         telemetry_enabled: claims.feature_bits.telemetry_enabled && hello.telemetry,
         ..claims.feature_bits
     };
-    let joined = join(relay, &claims, card, pulse, |address, others| {
-        let mut present = visible(card.role, others);
+    let joined = join(relay, &claims, card, activity, |address, others| {
+        let mut present = notice::visible(card.role, others);
         let server_hello = ServerHello {
             protocol_version: PROTOCOL_VERSION,
             client_nonce: hello.client_nonce,
@@ -87,22 +100,22 @@ async fn greet_v2(
 }
 
 /// Greets a client of version 1, whose token was checked before the upgrade.
-pub(super) async fn v1(relay: Arc<Shared>, upgrade: Upgrade, claims: Claims) {
+pub(super) async fn v1(relay: Arc<Core>, upgrade: Upgrade, claims: Claims) {
     let started = Instant::now();
     let max_message = relay.config.v1_max_message;
-    let Some((mut ws, pulse, client)) = upgrade.socket(&relay, max_message).await else { return };
-    let open = relay.count_socket();
-    match greet_v1(&relay, &mut ws, &pulse, &client, &claims).await {
+    let Some((mut ws, activity, client)) = open(&relay, upgrade, max_message).await else { return };
+    let open = OpenSocket::new(relay.clone());
+    match greet_v1(&relay, &mut ws, &activity, client.as_ref(), &claims).await {
         Err(refused) => refuse(&relay, ws, refused).await,
         Ok(greeted) => serve(relay, ws, greeted, client, open, started),
     }
 }
 
 async fn greet_v1(
-    relay: &Arc<Shared>,
+    relay: &Arc<Core>,
     ws: &mut WebSocket,
-    pulse: &Arc<Pulse>,
-    client: &Client,
+    activity: &Arc<Activity>,
+    client: Option<&Client>,
     claims: &Claims,
 ) -> Result<Greeted, HandshakeRefused> {
     let hello = v1::ClientHello::decode(first_message(relay, ws, client).await?.bytes())?;
@@ -117,7 +130,7 @@ async fn greet_v1(
     // A v1 client has no identity of its own: each connection is a peer.
     let card = Card { peer_id: Uuid::new_v4(), role: claims.role, wire: Wire::V1 };
     let first = vec![Outgoing::Text(answer.encode().into())];
-    let joined = join(relay, claims, card, pulse, move |_, _| first)?;
+    let joined = join(relay, claims, card, activity, move |_, _| first)?;
     Ok(Greeted { joined, access: claims.access, telemetry: telemetry_enabled })
 }
 
@@ -128,23 +141,31 @@ struct Greeted {
 }
 
 async fn first_message(
-    relay: &Shared,
+    relay: &Core,
     ws: &mut WebSocket,
-    client: &Client,
+    client: Option<&Client>,
 ) -> Result<Outgoing, HandshakeRefused> {
     tokio::select! {
-        () = client.transient.evicted() => Err(HandshakeRefused::Evicted),
+        () = evicted(client) => Err(HandshakeRefused::Evicted),
         first = ws.first_message(relay.config.hello_deadline) => Ok(first?),
+    }
+}
+
+/// Waits until this stranger must make room for others.
+async fn evicted(client: Option<&Client>) {
+    match client {
+        Some(client) => client.stranger.evicted().await,
+        None => std::future::pending().await,
     }
 }
 
 /// Takes a seat. The first messages, the server's hello before all, are queued before anybody else can
 /// see the newcomer: nothing overtakes them.
 fn join(
-    relay: &Arc<Shared>,
+    relay: &Arc<Core>,
     claims: &Claims,
     card: Card,
-    pulse: &Arc<Pulse>,
+    activity: &Arc<Activity>,
     first: impl FnOnce(PeerAddr, &Roster<Arc<PeerHandle>>) -> Vec<Outgoing>,
 ) -> Result<Joined<Arc<PeerHandle>, SessionShared>, HandshakeRefused> {
     if relay.is_draining() {
@@ -152,60 +173,31 @@ fn join(
     }
     let budget = relay.config.budget(card.wire);
     let handle = |address, others: &Roster<Arc<PeerHandle>>| {
-        let handle = PeerHandle::new(address, card.wire, &claims.cohort_id, budget, pulse.clone());
+        let handle = PeerHandle::new(address, card.wire, &claims.cohort_id, budget, activity.clone());
         for message in first(address, others) {
             handle.push(Lane::Reliable, message);
         }
         Arc::new(handle)
     };
     let share = || SessionShared::new(relay.config.limits.session_bytes);
-    let joined = relay.registry.join(claims.session_id, card, share, handle, tell)?;
+    let joined = relay.registry.join(claims.session_id, card, share, handle, notice::tell)?;
     if let Some(older) = &joined.superseded {
         older.end(Order::new(CloseCode::SUPERSEDED, "superseded"));
     }
     Ok(joined)
 }
 
-/// Passes a notice on to one peer, as far as it concerns it. v1 has no words for it.
-pub(super) fn tell(peer: &Arc<PeerHandle>, role: Role, notice: Notice<'_>) {
-    let control = match notice {
-        Notice::Joined(_, card) | Notice::Left(_, card) if !concerns(role, card.role) => return,
-        Notice::Joined(_, Card { wire: Wire::V1, .. }) | Notice::Left(_, Card { wire: Wire::V1, .. }) => {
-            return;
-        }
-        Notice::Joined(address, card) => {
-            Control::PeerJoined(Presence { peer: address, peer_id: card.peer_id, role: card.role })
-        }
-        Notice::Left(peer, _) => Control::PeerLeft { peer },
-    };
-    peer.push(Lane::Reliable, Outgoing::Binary(control.frame()));
-}
-
-/// Viewers learn of hosts only: they may address nobody else, and a thousand of them need not hear of
-/// each other.
-fn concerns(reader: Role, subject: Role) -> bool {
-    reader == Role::Host || subject == Role::Host
-}
-
-fn visible(reader: Role, others: &Roster<Arc<PeerHandle>>) -> impl Iterator<Item = Presence> {
-    others.iter().filter(move |(_, card, _)| concerns(reader, card.role)).map(|(peer, card, _)| Presence {
-        peer,
-        peer_id: card.peer_id,
-        role: card.role,
-    })
-}
-
-async fn refuse(relay: &Shared, ws: WebSocket, refused: HandshakeRefused) {
+async fn refuse(relay: &Core, ws: WebSocket, refused: HandshakeRefused) {
     relay.refused_handshake(&refused);
     ws.close(refused.order()).await;
 }
 
 /// Hands the socket over to a task of its own: what greeting needed is not kept for the life of a peer.
 fn serve(
-    relay: Arc<Shared>,
+    relay: Arc<Core>,
     ws: WebSocket,
     greeted: Greeted,
-    client: Client,
+    client: Option<Client>,
     open: OpenSocket,
     started: Instant,
 ) {

@@ -8,19 +8,20 @@ use std::{
 use beach_lifeguard_client::{CloseCode, PeerAddr};
 
 use super::{
-    Shared, greet,
+    core::Core,
+    ending::Ending,
     handle::PeerHandle,
-    peer::Ending,
+    notice,
     registry::{Joined, Session},
     session::SessionShared,
 };
 
 /// One upgraded socket, counted.
 #[derive(Debug)]
-pub(super) struct OpenSocket(Arc<Shared>);
+pub(super) struct OpenSocket(Arc<Core>);
 
 impl OpenSocket {
-    pub(super) fn new(relay: Arc<Shared>) -> Self {
+    pub(super) fn new(relay: Arc<Core>) -> Self {
         relay.sockets_open.fetch_add(1, Relaxed);
         relay.sockets_total.fetch_add(1, Relaxed);
         Self(relay)
@@ -36,7 +37,7 @@ impl Drop for OpenSocket {
 /// One admitted peer: its seat in the session, its gauge.
 #[derive(Debug)]
 pub(super) struct PeerGuard {
-    relay: Arc<Shared>,
+    relay: Arc<Core>,
     session: Arc<Session<Arc<PeerHandle>, SessionShared>>,
     address: PeerAddr,
     since: Instant,
@@ -47,7 +48,7 @@ pub(super) struct PeerGuard {
 
 impl PeerGuard {
     pub(super) fn new(
-        relay: Arc<Shared>,
+        relay: Arc<Core>,
         joined: &Joined<Arc<PeerHandle>, SessionShared>,
         open: OpenSocket,
     ) -> Self {
@@ -73,7 +74,7 @@ impl PeerGuard {
 
 impl Drop for PeerGuard {
     fn drop(&mut self) {
-        let emptied = self.relay.registry.leave(&self.session, self.address, greet::tell);
+        let emptied = self.relay.registry.leave(&self.session, self.address, notice::tell);
         if emptied {
             self.relay.metrics.session_emptied();
         }

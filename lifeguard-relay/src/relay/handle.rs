@@ -14,12 +14,13 @@ use futures::task::AtomicWaker;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{
-    idle::{Activity, Tick},
+    activity::Activity,
+    ending::Order,
+    idle::{Observed, Tick},
     outbound::{Budget, Evicted, Outbound, Outgoing, Overflow},
-    port::{Port, State},
-    pulse::Pulse,
     registry::Wire,
     run::Run,
+    writer::{State, Writer},
 };
 use crate::listen::Socket;
 
@@ -30,26 +31,13 @@ pub(crate) struct PeerHandle {
     pub(crate) wire: Wire,
     /// The rollout cohort its token was counted for; the kill switch may name it.
     pub(crate) cohort: Box<str>,
-    port: Mutex<Port>,
+    writer: Mutex<Writer>,
     waker: AtomicWaker,
     order: OnceLock<Order>,
-    pulse: Arc<Pulse>,
+    activity: Arc<Activity>,
     pinged: AtomicU64,
     /// Tick since which bytes wait for the socket, plus one; 0 when none do.
     waiting_since: AtomicU64,
-}
-
-/// The relay ends a connection: with which code, and why in one word of a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Order {
-    pub(crate) code: CloseCode,
-    pub(crate) reason: &'static str,
-}
-
-impl Order {
-    pub(crate) const fn new(code: CloseCode, reason: &'static str) -> Self {
-        Self { code, reason }
-    }
 }
 
 impl PeerHandle {
@@ -58,16 +46,16 @@ impl PeerHandle {
         wire: Wire,
         cohort: &str,
         budget: Budget,
-        pulse: Arc<Pulse>,
+        activity: Arc<Activity>,
     ) -> Self {
         Self {
             address,
             wire,
             cohort: cohort.into(),
-            port: Mutex::new(Port::new(Outbound::new(budget))),
+            writer: Mutex::new(Writer::new(Outbound::new(budget))),
             waker: AtomicWaker::new(),
             order: OnceLock::new(),
-            pulse,
+            activity,
             pinged: AtomicU64::new(0),
             waiting_since: AtomicU64::new(0),
         }
@@ -76,22 +64,22 @@ impl PeerHandle {
     /// Sends or queues one message. A reliable one that does not fit ends the peer as slow: the sender is never
     /// held for it, and the peer resumes without a loss.
     pub(crate) fn push(&self, lane: Lane, message: Outgoing) -> Evicted {
-        let mut port = self.port.lock();
-        let pushed = port.queue_all(&[message], lane == Lane::Reliable);
-        self.settle(&port, pushed)
+        let mut writer = self.writer.lock();
+        let pushed = writer.queue_all(&[message], lane == Lane::Reliable);
+        self.settle(&writer, pushed)
     }
 
     /// As [`push`](Self::push), for all frames of a run at once.
     pub(crate) fn deliver(&self, lane: Lane, run: &Run<'_>) -> Evicted {
-        let mut port = self.port.lock();
-        let sent = port.send(run, lane == Lane::Reliable);
-        self.settle(&port, sent)
+        let mut writer = self.writer.lock();
+        let sent = writer.send(run, lane == Lane::Reliable);
+        self.settle(&writer, sent)
     }
 
-    /// Draws the conclusions from what was written to the port.
-    fn settle(&self, port: &MutexGuard<'_, Port>, pushed: Result<Evicted, Overflow>) -> Evicted {
-        match port.state() {
-            State::Open if port.has_socket() => self.wrote(),
+    /// Draws the conclusions from what was written to the writer.
+    fn settle(&self, writer: &MutexGuard<'_, Writer>, pushed: Result<Evicted, Overflow>) -> Evicted {
+        match writer.state() {
+            State::Open if writer.has_socket() => self.wrote(),
             State::Open => self.waker.wake(),
             State::Blocked => {
                 self.blocked();
@@ -119,15 +107,15 @@ impl PeerHandle {
 
     /// Asks the peer whether it is there.
     pub(crate) fn ping(&self) {
-        self.pinged.store(self.pulse.now(), Relaxed);
+        self.pinged.store(self.activity.now(), Relaxed);
         self.push(Lane::Reliable, Outgoing::Ping);
     }
 
     /// What the sweep judges.
-    pub(crate) fn activity(&self) -> Activity {
-        Activity {
-            read: self.pulse.read(),
-            written: self.pulse.written(),
+    pub(crate) fn observed(&self) -> Observed {
+        Observed {
+            read: self.activity.read(),
+            written: self.activity.written(),
             pinged: self.pinged.load(Relaxed),
             waiting_since: self.waiting_since.load(Relaxed).checked_sub(1),
         }
@@ -135,7 +123,7 @@ impl PeerHandle {
 
     /// Bytes that wait for the peer.
     pub(crate) fn waiting_bytes(&self) -> usize {
-        self.port.lock().outbound.total()
+        self.writer.lock().outbound.total()
     }
 
     // What follows is for the peer's own task.
@@ -146,70 +134,72 @@ impl PeerHandle {
 
     /// Hands over the socket: from now on whoever has something for the peer writes to it.
     pub(super) fn attach(&self, socket: Box<Socket>) {
-        let mut port = self.port.lock();
-        port.attach(socket);
-        self.settle(&port, Ok(Evicted::default()));
+        let mut writer = self.writer.lock();
+        writer.attach(socket);
+        self.settle(&writer, Ok(Evicted::default()));
     }
 
     /// Takes the socket back, with what completes the frame that was written in part.
     pub(super) fn detach(&self) -> Option<(Box<Socket>, Vec<u8>)> {
-        self.port.lock().detach()
+        self.writer.lock().detach()
     }
 
     /// Reads from the attached socket; 0 bytes are its end.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut port = self.port.lock();
-        let Some(socket) = port.socket() else { return Poll::Ready(Ok(0)) };
+        let mut writer = self.writer.lock();
+        let Some(socket) = writer.socket() else { return Poll::Ready(Ok(0)) };
         let read = socket.poll_read_into(cx, bytes);
         if let Poll::Ready(Ok(1..)) = read {
-            self.pulse.note_read();
+            self.activity.note_read();
         }
         read
     }
 
     /// Goes on writing when the socket takes more again. Ready when it failed.
     pub(super) fn poll_unblock(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut port = self.port.lock();
-        while port.state() == State::Blocked {
-            let Some(socket) = port.socket() else { break };
+        let mut writer = self.writer.lock();
+        while writer.state() == State::Blocked {
+            let Some(socket) = writer.socket() else { break };
             match socket.poll_writable(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Ready(Ok(())) => {
-                    let before = port.written();
-                    port.unblock();
-                    if port.written() > before {
+                    let before = writer.written();
+                    writer.unblock();
+                    if writer.written() > before {
                         self.wrote();
                     }
-                    if port.state() == State::Blocked {
+                    if writer.state() == State::Blocked {
                         self.blocked();
                     }
                 }
             }
         }
-        if port.state() == State::Broken { Poll::Ready(()) } else { Poll::Pending }
+        if writer.state() == State::Broken { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn wrote(&self) {
-        self.pulse.note_written();
-        self.waiting_since.store(0, Relaxed);
-    }
-
-    // What follows is for the reference data path, whose task writes by itself.
-
-    pub(super) fn pop(&self) -> Option<Outgoing> {
-        self.port.lock().outbound.pop()
-    }
-
-    /// The socket has taken everything it was given.
-    pub(super) fn flushed(&self) {
-        self.port.lock().outbound.flushed();
+        self.activity.note_written();
         self.waiting_since.store(0, Relaxed);
     }
 
     /// The socket takes no more for the moment.
     pub(super) fn blocked(&self) {
-        let since: Tick = self.pulse.now() + 1;
+        let since: Tick = self.activity.now() + 1;
         let _ = self.waiting_since.compare_exchange(0, since, Relaxed, Relaxed);
+    }
+
+    // What follows is for the reference data path, whose task writes by itself.
+
+    #[cfg(feature = "reference-path")]
+    pub(super) fn pop(&self) -> Option<Outgoing> {
+        self.writer.lock().outbound.pop()
+    }
+
+    /// The socket has taken everything it was given.
+    #[cfg(feature = "reference-path")]
+    pub(super) fn flushed(&self) {
+        self.writer.lock().outbound.flushed();
+        self.waiting_since.store(0, Relaxed);
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Patience {
 
 /// What one peer did last. Reads, writes and pongs all count: the ticks are taken where bytes move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Activity {
+pub(crate) struct Observed {
     /// Last time any byte came from the peer.
     pub(crate) read: Tick,
     /// Last time the socket took any byte.
@@ -33,9 +33,9 @@ pub(crate) struct Activity {
     pub(crate) waiting_since: Option<Tick>,
 }
 
-/// What to do with one peer.
+/// What is due for one peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Due {
     /// No activity at all for the idle limit.
     CloseIdle,
     /// Several heartbeats went unanswered: nobody is there.
@@ -50,27 +50,27 @@ pub(crate) enum Verdict {
 
 impl Patience {
     /// Judges one peer at `now`.
-    pub(crate) fn judge(&self, now: Tick, activity: Activity) -> Verdict {
+    pub(crate) fn judge(&self, now: Tick, seen: Observed) -> Due {
         let since = |then: Tick| Duration::from_millis(now.saturating_sub(then));
-        if let Some(waiting) = activity.waiting_since
-            && since(waiting.max(activity.written)) >= self.write_deadline
+        if let Some(waiting) = seen.waiting_since
+            && since(waiting.max(seen.written)) >= self.write_deadline
         {
-            return Verdict::CloseSlow;
+            return Due::CloseSlow;
         }
-        let quiet = since(activity.read);
-        if !self.idle.is_zero() && quiet.min(since(activity.written)) >= self.idle {
-            return Verdict::CloseIdle;
+        let quiet = since(seen.read);
+        if !self.idle.is_zero() && quiet.min(since(seen.written)) >= self.idle {
+            return Due::CloseIdle;
         }
         if self.heartbeat.is_zero() {
-            return Verdict::Leave;
+            return Due::Leave;
         }
         if quiet >= self.heartbeat * (self.missed + 1) {
-            return Verdict::CloseLost;
+            return Due::CloseLost;
         }
-        if quiet >= self.heartbeat && since(activity.pinged) >= self.heartbeat {
-            return Verdict::Ping;
+        if quiet >= self.heartbeat && since(seen.pinged) >= self.heartbeat {
+            return Due::Ping;
         }
-        Verdict::Leave
+        Due::Leave
     }
 }
 
@@ -85,45 +85,45 @@ mod tests {
         write_deadline: Duration::from_secs(5),
     };
 
-    fn quiet_since(tick: Tick) -> Activity {
-        Activity { read: tick, written: tick, pinged: 0, waiting_since: None }
+    fn quiet_since(tick: Tick) -> Observed {
+        Observed { read: tick, written: tick, pinged: 0, waiting_since: None }
     }
 
     #[test]
     fn a_quiet_peer_is_pinged_once_per_heartbeat() {
-        assert_eq!(PATIENCE.judge(14_999, quiet_since(0)), Verdict::Leave);
-        assert_eq!(PATIENCE.judge(15_000, quiet_since(0)), Verdict::Ping);
-        let asked = Activity { pinged: 15_000, ..quiet_since(0) };
-        assert_eq!(PATIENCE.judge(29_999, asked), Verdict::Leave);
-        assert_eq!(PATIENCE.judge(30_000, asked), Verdict::Ping);
+        assert_eq!(PATIENCE.judge(14_999, quiet_since(0)), Due::Leave);
+        assert_eq!(PATIENCE.judge(15_000, quiet_since(0)), Due::Ping);
+        let asked = Observed { pinged: 15_000, ..quiet_since(0) };
+        assert_eq!(PATIENCE.judge(29_999, asked), Due::Leave);
+        assert_eq!(PATIENCE.judge(30_000, asked), Due::Ping);
     }
 
     #[test]
     fn three_unanswered_heartbeats_are_the_end_and_two_are_not() {
-        let asked = Activity { pinged: 45_000, ..quiet_since(0) };
-        assert_eq!(PATIENCE.judge(59_999, asked), Verdict::Leave);
-        assert_eq!(PATIENCE.judge(60_000, asked), Verdict::CloseLost);
+        let asked = Observed { pinged: 45_000, ..quiet_since(0) };
+        assert_eq!(PATIENCE.judge(59_999, asked), Due::Leave);
+        assert_eq!(PATIENCE.judge(60_000, asked), Due::CloseLost);
         // Writing to it proves nothing: the kernel takes bytes for a peer that is gone.
-        let written = Activity { written: 60_000, ..asked };
-        assert_eq!(PATIENCE.judge(60_000, written), Verdict::CloseLost);
+        let written = Observed { written: 60_000, ..asked };
+        assert_eq!(PATIENCE.judge(60_000, written), Due::CloseLost);
     }
 
     #[test]
     fn idle_means_nothing_in_either_direction() {
         let patience = Patience { heartbeat: Duration::ZERO, ..PATIENCE };
-        assert_eq!(patience.judge(119_999, quiet_since(0)), Verdict::Leave);
-        assert_eq!(patience.judge(120_000, quiet_since(0)), Verdict::CloseIdle);
+        assert_eq!(patience.judge(119_999, quiet_since(0)), Due::Leave);
+        assert_eq!(patience.judge(120_000, quiet_since(0)), Due::CloseIdle);
         // A read-only viewer that only receives is not idle, nor is one that only answers pings.
-        assert_eq!(patience.judge(120_000, Activity { written: 1, ..quiet_since(0) }), Verdict::Leave);
-        assert_eq!(patience.judge(120_000, Activity { read: 1, ..quiet_since(0) }), Verdict::Leave);
+        assert_eq!(patience.judge(120_000, Observed { written: 1, ..quiet_since(0) }), Due::Leave);
+        assert_eq!(patience.judge(120_000, Observed { read: 1, ..quiet_since(0) }), Due::Leave);
     }
 
     #[test]
     fn a_peer_that_takes_no_byte_for_the_deadline_is_slow() {
-        let waiting = Activity { waiting_since: Some(1_000), ..quiet_since(500) };
-        assert_eq!(PATIENCE.judge(5_999, waiting), Verdict::Leave);
-        assert_eq!(PATIENCE.judge(6_000, waiting), Verdict::CloseSlow);
+        let waiting = Observed { waiting_since: Some(1_000), ..quiet_since(500) };
+        assert_eq!(PATIENCE.judge(5_999, waiting), Due::Leave);
+        assert_eq!(PATIENCE.judge(6_000, waiting), Due::CloseSlow);
         // Any progress starts the deadline again.
-        assert_eq!(PATIENCE.judge(6_000, Activity { written: 1_001, ..waiting }), Verdict::Leave);
+        assert_eq!(PATIENCE.judge(6_000, Observed { written: 1_001, ..waiting }), Due::Leave);
     }
 }

@@ -10,14 +10,14 @@ use beach_lifeguard_client::{
     close::CloseFrame,
     control::Control,
     frame::{self, HEADER_BYTES},
-    websocket::HeadBytes,
 };
 use bytes::Bytes;
 
 use super::{
-    Shared,
+    core::Core,
+    ending::Order,
     fanout::{Routed, broadcast_v1, route},
-    handle::{Order, PeerHandle},
+    handle::PeerHandle,
     limits::Tab,
     outbound::Outgoing,
     registry::{Session, Wire},
@@ -31,14 +31,14 @@ use super::{
 pub(crate) struct Inbound {
     pub(super) handle: Arc<PeerHandle>,
     pub(super) tab: Tab,
-    relay: Arc<Shared>,
+    relay: Arc<Core>,
     session: Arc<Session<Arc<PeerHandle>, SessionShared>>,
     access: Access,
 }
 
 impl Inbound {
     pub(super) fn new(
-        relay: Arc<Shared>,
+        relay: Arc<Core>,
         session: Arc<Session<Arc<PeerHandle>, SessionShared>>,
         handle: Arc<PeerHandle>,
         access: Access,
@@ -52,13 +52,15 @@ impl Inbound {
         Self { handle, tab, relay, session, access }
     }
 
-    /// Takes one message, wherever it comes from.
+    /// Takes one message of the reference data path.
     ///
     /// # Errors
     ///
     /// The order to end the connection.
+    #[cfg(feature = "reference-path")]
     pub(super) fn take(&mut self, message: &Outgoing) -> Result<(), Order> {
-        let head = HeadBytes::server(message.opcode(), message.bytes().len());
+        let head =
+            beach_lifeguard_client::websocket::HeadBytes::server(message.opcode(), message.bytes().len());
         let mut bytes = [head.as_bytes(), message.bytes()].concat();
         let text = matches!(message, Outgoing::Text(_));
         let frame = Frame { text, start: 0, payload: head.as_bytes().len(), end: bytes.len() };

@@ -5,45 +5,18 @@
 //! moment it is held, and cut only when it keeps pushing against the limit.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
     time::{Duration, Instant},
 };
 
 use governor::{
-    DefaultKeyedRateLimiter, Quota, RateLimiter,
+    RateLimiter,
     clock::{Clock, MonotonicClock},
     middleware::NoOpMiddleware,
     state::{InMemoryState, NotKeyed},
 };
-use serde::{Deserialize, Serialize};
 
-/// A rate with its burst, both in the unit of whatever it limits; a rate of 0 is no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rate {
-    /// Sustained units per second; 0 switches the limit off.
-    pub per_second: u32,
-    /// Units that may come at once after a quiet time.
-    pub burst: u32,
-}
-
-impl Rate {
-    /// No limit.
-    pub const UNLIMITED: Rate = Rate { per_second: 0, burst: 0 };
-
-    /// The quota, and how many units are one of its cells. The limiter counts a cell's time in whole nanoseconds: of single
-    /// bytes at 64 MiB/s it would let 6 % more through than asked for.
-    fn quota(self) -> Option<(Quota, u32)> {
-        let cell = self.per_second.div_ceil(CELLS_PER_SECOND).max(1);
-        let per_second = NonZeroU32::new(self.per_second / cell)?;
-        let burst = NonZeroU32::new(self.burst / cell).unwrap_or(NonZeroU32::MIN);
-        Some((Quota::per_second(per_second).allow_burst(burst), cell))
-    }
-}
-
-/// At most; a cell takes a microsecond or more.
-const CELLS_PER_SECOND: u32 = 1_000_000;
+use crate::limit::Rate;
 
 /// By the standard library's clock. The default one asks the processor what it can whenever a limiter is made, which a
 /// virtual machine answers slowly: three limiters took a fifth of a connection's time.
@@ -145,39 +118,6 @@ impl Tab {
 /// The shortest wait of the runtime's timers.
 const TIMER: Duration = Duration::from_millis(1);
 
-/// New connections by address. Grows with the addresses seen; [`forget`](Self::forget) shrinks it.
-#[derive(Debug)]
-pub(crate) struct ByAddress(Option<DefaultKeyedRateLimiter<IpAddr>>);
-
-impl ByAddress {
-    pub(crate) fn new(rate: Rate) -> Self {
-        // A connection is a cell: the rates of these are far below.
-        Self(rate.quota().map(|(quota, _)| RateLimiter::keyed(quota)))
-    }
-
-    /// Whether one more from `address` is within its rate.
-    pub(crate) fn admit(&self, address: IpAddr) -> bool {
-        self.0.as_ref().is_none_or(|limiter| limiter.check_key(&network_of(address)).is_ok())
-    }
-
-    /// Drops the addresses whose rate has recovered.
-    pub(crate) fn forget(&self) {
-        if let Some(limiter) = &self.0 {
-            limiter.retain_recent();
-            limiter.shrink_to_fit();
-        }
-    }
-}
-
-/// The unit in which addresses are counted: one IPv4 address, or one IPv6 /64, because whoever has one
-/// address of a /64 has all of them (RFC 4291 §2.5.4).
-pub(crate) fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,16 +147,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_what_gets_through() {
-        for per_second in [1, 4_096, 999_999, 1_500_000, 64 << 20, 300_000_000, u32::MAX] {
-            let (quota, cell) = Rate { per_second, burst: 1 << 20 }.quota().unwrap();
-            let kept = f64::from(cell) / quota.replenish_interval().as_secs_f64();
-            let ratio = kept / f64::from(per_second);
-            assert!((0.999..1.001).contains(&ratio), "{per_second}: {ratio}");
-        }
-    }
-
-    #[test]
     fn egress_counts_every_copy() {
         let mut tab = Tab::new(Rate::UNLIMITED, Rate::UNLIMITED);
         let egress = Meter::new(Rate { per_second: 1_000, burst: 5_000 });
@@ -225,15 +155,5 @@ mod tests {
         assert_eq!(tab.settle(&session, &egress), None);
         tab.charge_copies(1_000, 5);
         assert!(tab.settle(&session, &egress).is_some());
-    }
-
-    #[test]
-    fn addresses_are_counted_by_network_and_forgotten() {
-        let limit = ByAddress::new(Rate { per_second: 1, burst: 2 });
-        let (a, b): (IpAddr, IpAddr) = ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap());
-        assert!(limit.admit(a) && limit.admit(b) && !limit.admit(a));
-        assert!(limit.admit("2001:db8:0:1::1".parse().unwrap()));
-        assert_eq!(network_of("::ffff:192.0.2.1".parse().unwrap()), "192.0.2.1".parse::<IpAddr>().unwrap());
-        limit.forget();
     }
 }

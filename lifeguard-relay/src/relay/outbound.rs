@@ -145,7 +145,7 @@ impl Outbound {
     }
 
     /// Counts bytes that wait beside the queue, in front of it, as unflushed.
-    pub(crate) fn hold(&mut self, bytes: usize) {
+    pub(crate) fn add_unflushed(&mut self, bytes: usize) {
         self.unflushed += bytes;
     }
 

@@ -1,10 +1,11 @@
 //! The reference data path: `tokio-tungstenite`, one task that serves both directions.
 //!
-//! Slower than [`direct`](super::direct) and beyond suspicion: what one of the two does, the other must do
+//! Built with the feature `reference-path` only, for tests. Slower than [`direct`](super::direct) and beyond suspicion: what one of the two does, the other must do
 //! (`docs/adr/0006-the-relay-writes-directly.md`).
 
 use std::{
     future::poll_fn,
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -14,7 +15,7 @@ use beach_lifeguard_client::websocket::Violation;
 use bytes::Bytes;
 use futures::{Sink, SinkExt, Stream, StreamExt};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     time::timeout,
 };
 use tokio_tungstenite::{
@@ -26,32 +27,36 @@ use tokio_tungstenite::{
 };
 
 use super::{
+    activity::Activity,
+    ending::{ANSWER_DEADLINE, CLOSE_DEADLINE, Ending, NoHello, Order},
     guard::PeerGuard,
-    handle::Order,
-    hold::Hold,
     inbound::Inbound,
     outbound::Outgoing,
-    peer::{ANSWER_DEADLINE, Buffers, CLOSE_DEADLINE, Ending, NoHello},
-    pulse::{Metered, Pulse},
+    throttle::Throttle,
 };
 
 /// A WebSocket that belongs to the relay, before and after its hello.
 pub(crate) type WebSocket<S> = WebSocketStream<Metered<S>>;
 
 /// Takes over a socket whose upgrade is done. `leftover` is what the client sent ahead of our answer.
-pub(crate) async fn open<S>(socket: S, leftover: Bytes, pulse: Arc<Pulse>, buffers: Buffers) -> WebSocket<S>
+pub(crate) async fn open<S>(
+    socket: S,
+    leftover: Bytes,
+    activity: Arc<Activity>,
+    max_message: usize,
+) -> WebSocket<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     // The library allocates the read buffer at once and never gives up the write buffer: with its
     // defaults an idle connection costs 137 KiB (`docs/perf`).
     let config = WebSocketConfig::default()
-        .read_buffer_size(buffers.read)
-        .write_buffer_size(buffers.write)
-        .max_write_buffer_size(buffers.write + 2 * buffers.max_message)
-        .max_message_size(Some(buffers.max_message))
-        .max_frame_size(Some(buffers.max_message));
-    let socket = Metered::new(socket, pulse);
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(WRITE_BUFFER + 2 * max_message)
+        .max_message_size(Some(max_message))
+        .max_frame_size(Some(max_message));
+    let socket = Metered::new(socket, activity);
     if leftover.is_empty() {
         WebSocketStream::from_raw_socket(socket, WsRole::Server, Some(config)).await
     } else {
@@ -97,12 +102,12 @@ pub(crate) struct Peer<S> {
     inbound: Inbound,
     /// Written to the library, not yet flushed.
     dirty: bool,
-    hold: Hold,
+    throttle: Throttle,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     pub(crate) fn new(ws: WebSocket<S>, inbound: Inbound) -> Self {
-        Self { ws, inbound, dirty: false, hold: Hold::default() }
+        Self { ws, inbound, dirty: false, throttle: Throttle::default() }
     }
 
     /// Serves the peer until it ends, then lets go of what `guard` holds.
@@ -143,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// Reads until there is nothing to read; the runtime's budget ends a loop that would starve others.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         loop {
-            if let Some(order) = ready!(self.hold.poll(cx, &mut self.inbound)) {
+            if let Some(order) = ready!(self.throttle.poll(cx, &mut self.inbound)) {
                 return Poll::Ready(Ending::Relay(order));
             }
             let taken = match ready!(Pin::new(&mut self.ws).poll_next(cx)) {
@@ -233,3 +238,59 @@ fn is_lost(error: &WsError) -> bool {
     use tokio_tungstenite::tungstenite::error::ProtocolError;
     matches!(error, WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake))
 }
+
+/// A socket that notes when bytes move: a message that drips in is activity, and so is any byte the
+/// kernel takes from us.
+#[derive(Debug)]
+pub(crate) struct Metered<S> {
+    socket: S,
+    activity: Arc<Activity>,
+}
+
+impl<S> Metered<S> {
+    pub(crate) fn new(socket: S, activity: Arc<Activity>) -> Self {
+        Self { socket, activity }
+    }
+
+    fn wrote(&self, result: &Poll<io::Result<usize>>) {
+        if matches!(result, Poll::Ready(Ok(1..))) {
+            self.activity.note_written();
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.socket).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.activity.note_read();
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.socket).poll_write(cx, buf);
+        self.wrote(&result);
+        result
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+/// Bytes read at once; allocated for every connection, idle or not.
+const READ_BUFFER: usize = 3 * 1024;
+/// Bytes the library may collect before it writes.
+const WRITE_BUFFER: usize = 16 * 1024;

@@ -1,5 +1,7 @@
 //! Every way in which the relay says no before a peer is in, each with its answer and its label.
 
+use std::time::SystemTime;
+
 use axum::{
     Json,
     response::{IntoResponse, Response},
@@ -8,7 +10,20 @@ use beach_lifeguard_client::{CloseCode, hello::HelloError, token::TokenError};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
-use super::{handle::Order, peer::NoHello, registry::JoinRefused};
+use super::{
+    ending::{NoHello, Order},
+    registry::JoinRefused,
+};
+
+/// One refusal: when, and its label.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct RecentRefusal {
+    /// When.
+    pub at: SystemTime,
+    /// Of the closed set of refusals.
+    pub label: &'static str,
+}
 
 /// Refused before the upgrade, by an HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,10 +104,10 @@ impl IntoResponse for HttpRefused {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HandshakeRefused {
     /// The token does not grant the access the hello asks for, or names another role.
-    Access,
+    NotGranted,
     /// The relay began to drain meanwhile.
     Draining,
-    /// The strangers' scope was full, and this one had had its time.
+    /// The strangers were too many, and this one had had its time.
     Evicted,
     /// The hello cannot be read.
     Hello(HelloError),
@@ -112,7 +127,7 @@ impl HandshakeRefused {
     /// A closed set, for metrics, logs and close reasons.
     pub(crate) fn label(self) -> &'static str {
         match self {
-            Self::Access => "role_mismatch",
+            Self::NotGranted => "role_mismatch",
             Self::Draining => "draining",
             Self::Evicted => "evicted",
             Self::Hello(error) => error.label(),
@@ -145,7 +160,7 @@ impl HandshakeRefused {
     /// What the client is told.
     pub(crate) fn order(self) -> Order {
         let code = match self {
-            Self::Access => CloseCode::ROLE,
+            Self::NotGranted => CloseCode::ROLE,
             Self::Draining => CloseCode::RESTART,
             // A slow network is no reason to stay away.
             Self::Evicted | Self::NoHello(NoHello::Timeout) => CloseCode::CONNECTION_LOST,

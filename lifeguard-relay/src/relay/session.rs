@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use super::limits::{Meter, Rate};
+use super::limits::Meter;
+use crate::limit::Rate;
 
 /// Beside the roster: the session's rate, and what went through it.
 #[derive(Debug)]

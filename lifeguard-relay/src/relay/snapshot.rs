@@ -1,14 +1,19 @@
 //! What an operator may see: numbers and pseudonyms, no identifier.
 
-use std::{hash::BuildHasher, sync::atomic::Ordering::Relaxed, time::SystemTime};
+use std::{hash::BuildHasher, sync::atomic::Ordering::Relaxed};
 
 use serde::Serialize;
 
-use super::{Phase, Relay, registry::Roster};
+use super::{
+    core::{Core, Phase},
+    refusal::RecentRefusal,
+    registry::Roster,
+};
 use crate::store::SessionTotals;
 
 /// The state of the relay at one moment.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// Sessions with at least one peer.
     pub active_sessions: usize,
@@ -31,6 +36,7 @@ pub struct Snapshot {
 
 /// One session, under a pseudonym that changes with every start of the relay.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct SessionLine {
     /// Eight hexadecimal digits.
     pub session_id: String,
@@ -40,36 +46,24 @@ pub struct SessionLine {
     pub forwarded: u64,
 }
 
-/// One refusal: when, and its label.
-#[derive(Debug, Clone, Copy)]
-pub struct RecentRefusal {
-    /// When.
-    pub at: SystemTime,
-    /// Of the closed set of refusals.
-    pub label: &'static str,
+/// Figures of the sessions in which everybody agreed to telemetry.
+pub(super) fn session_totals(relay: &Core) -> Vec<SessionTotals> {
+    let mut totals = Vec::new();
+    relay.registry.for_each(|session| {
+        if !session.shared.opted_out.load(Relaxed) {
+            totals.push(SessionTotals {
+                session: session.id(),
+                connections: session.with_roster(Roster::len) as u64,
+                messages: session.shared.forwarded.load(Relaxed),
+            });
+        }
+    });
+    totals
 }
 
-impl Relay {
-    /// Figures of those sessions in which everybody agreed to telemetry, by their real names: for the
-    /// store, not for people.
-    pub fn session_totals(&self) -> Vec<SessionTotals> {
-        let mut totals = Vec::new();
-        self.shared.registry.for_each(|session| {
-            if !session.shared.opted_out.load(Relaxed) {
-                totals.push(SessionTotals {
-                    session: session.id(),
-                    connections: session.with_roster(Roster::len) as u64,
-                    messages: session.shared.forwarded.load(Relaxed),
-                });
-            }
-        });
-        totals
-    }
-
-    /// Looks at everything once. Costs time in proportion to the peers; for people, not for the data
-    /// path.
-    pub fn snapshot(&self) -> Snapshot {
-        let relay = &self.shared;
+impl Snapshot {
+    /// Looks at everything once.
+    pub(super) fn of(relay: &Core) -> Self {
         let (mut sessions, mut connections, mut queued, mut largest) = (Vec::new(), 0, 0, 0);
         relay.registry.for_each(|session| {
             let peers = session.with_roster(|roster| {
@@ -89,13 +83,13 @@ impl Relay {
         let active_sessions = sessions.len();
         sessions.sort_by_key(|session| std::cmp::Reverse((session.forwarded, session.connections)));
         sessions.truncate(SHOWN_SESSIONS);
-        Snapshot {
+        Self {
             active_sessions,
             active_connections: connections,
-            total_connections: self.total_connections(),
+            total_connections: relay.sockets_total.load(Relaxed),
             queued_bytes: queued,
             largest_queue_bytes: largest,
-            phase: self.phase(),
+            phase: *relay.phase.borrow(),
             sessions,
             recent_refusals: relay.recent_refusals.lock().iter().copied().collect(),
         }

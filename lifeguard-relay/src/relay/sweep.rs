@@ -8,14 +8,10 @@ use std::{sync::Arc, time::Duration};
 use beach_lifeguard_client::CloseCode;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{
-    Shared,
-    handle::{Order, PeerHandle},
-    idle::Verdict,
-};
+use super::{core::Core, ending::Order, handle::PeerHandle, idle::Due};
 
 /// Sweeps until the relay is dropped or told to stop.
-pub(super) async fn run(relay: Arc<Shared>) {
+pub(super) async fn run(relay: Arc<Core>) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut since_recycling = Duration::ZERO;
@@ -28,24 +24,23 @@ pub(super) async fn run(relay: Arc<Shared>) {
         since_recycling += PERIOD;
         if since_recycling >= RECYCLE_PERIOD {
             since_recycling = Duration::ZERO;
-            relay.by_address.forget();
             relay.admission.forget();
         }
     }
 }
 
-fn sweep(relay: &Shared) {
+fn sweep(relay: &Core) {
     let now = relay.clock.now();
-    relay.for_each_peer(|peer| match relay.patience.judge(now, peer.activity()) {
-        Verdict::Leave => {}
-        Verdict::Ping => peer.ping(),
-        Verdict::CloseIdle => recycle(relay, peer, CloseCode::IDLE, "idle_timeout"),
-        Verdict::CloseLost => recycle(relay, peer, CloseCode::CONNECTION_LOST, "heartbeat_lost"),
-        Verdict::CloseSlow => peer.end(Order::new(CloseCode::SLOW_CONSUMER, "write_deadline")),
+    relay.for_each_peer(|peer| match relay.patience.judge(now, peer.observed()) {
+        Due::Leave => {}
+        Due::Ping => peer.ping(),
+        Due::CloseIdle => recycle(relay, peer, CloseCode::IDLE, "idle_timeout"),
+        Due::CloseLost => recycle(relay, peer, CloseCode::CONNECTION_LOST, "heartbeat_lost"),
+        Due::CloseSlow => peer.end(Order::new(CloseCode::SLOW_CONSUMER, "write_deadline")),
     });
 }
 
-fn recycle(relay: &Shared, peer: &PeerHandle, code: CloseCode, reason: &'static str) {
+fn recycle(relay: &Core, peer: &PeerHandle, code: CloseCode, reason: &'static str) {
     if peer.order().is_none() {
         relay.metrics.idle_pruned();
     }

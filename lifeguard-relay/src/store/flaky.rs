@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::{Bucket, Counted, Counts, MemoryStore, Registration, Store, StoreError, Totals};
-use crate::control::SwitchState;
+use crate::kill_switch::state::SwitchState;
 
 /// A memory store that can be away, or lose its memory.
 #[derive(Debug, Default)]

@@ -30,7 +30,7 @@ pub use self::{
     redis::{RedisStore, UrlError},
     totals::{SessionFigures, Totals},
 };
-use crate::control::SwitchState;
+use crate::kill_switch::state::SwitchState;
 
 /// The shared state of all nodes of a deployment.
 #[async_trait]
@@ -112,6 +112,7 @@ pub struct Counts {
 
 /// How a registration went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Registration {
     /// Another verifier is registered under this id.
     Conflict,
@@ -123,6 +124,7 @@ pub enum Registration {
 
 /// The store did not do what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// It holds as much as it may.
     #[error("the store is full")]

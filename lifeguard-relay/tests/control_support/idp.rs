@@ -117,13 +117,12 @@ impl Idp {
 
     /// What a control plane needs to know to require its proofs.
     pub fn config(&self) -> EntitlementConfig {
-        EntitlementConfig {
-            required: true,
-            jwks_url: Some(format!("http://{}/jwks", self.address).parse().unwrap()),
-            issuer: ISSUER.to_owned(),
-            audience: AUDIENCE.to_owned(),
-            ..EntitlementConfig::default()
-        }
+        let mut config = EntitlementConfig::default();
+        config.required = true;
+        config.jwks_url = Some(format!("http://{}/jwks", self.address).parse().unwrap());
+        config.issuer = ISSUER.to_owned();
+        config.audience = AUDIENCE.to_owned();
+        config
     }
 }
 

@@ -14,8 +14,9 @@ use beach_lifeguard_client::{
 };
 use lifeguard_relay::{
     ControlPlane, Relay, RelayConfig, app,
-    control::{ControlConfig, KillSwitch, TokenKeys},
-    listen::{self, Caps, Gate, ListenConfig},
+    control::{ControlConfig, TokenKeys},
+    kill_switch::KillSwitch,
+    listen::{self, Caps, Connections, ListenConfig},
     relay::{Admission, Rate},
     store::{MemoryStore, Store},
     telemetry::metrics::Metrics,
@@ -62,17 +63,18 @@ impl Plane {
             kill_switch.clone(),
             stop.clone(),
         );
-        let ready = app::relay_readiness(&relay, &kill_switch);
-        let app = app::public(relay.routes().merge(control.router()), ready);
+        let ready = app::relay_readiness(&relay);
+        let app = app::public(relay.router().merge(control.router()), ready);
         let listener = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
-        let gate = Gate::new(Caps { transient: 4_096, ..Caps::default() });
+        let mut caps = Caps::default();
+        caps.strangers = 4_096;
         let serving = listen::serve(
             listener,
             None,
             app,
             ListenConfig::default(),
-            gate,
+            Connections::new(caps),
             stop.clone(),
             TaskTracker::new(),
         );

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::OnceLock, time::SystemTime};
 
 use beach_lifeguard_client::{
     Lane, Role,
-    api::{DEFAULT_COHORT, RegisterSession, TokenRequest, TokenResponse},
+    api::{RegisterSession, TokenRequest, TokenResponse},
     membership::{Member, Purpose, Verifier},
 };
 use serde_json::Value;
@@ -25,7 +25,7 @@ impl Session {
     pub async fn register(control: &str) -> Self {
         let verifier = Verifier::from_bytes([7; 32]);
         let this = Self { http: http(), control: control.to_owned(), id: Uuid::new_v4(), verifier };
-        let body = RegisterSession { session_id: this.id, verifier: this.verifier.clone() };
+        let body = RegisterSession::new(this.id, this.verifier.clone());
         let answer = this.http.post(format!("{control}/v1/sessions")).json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.status());
         this
@@ -44,15 +44,9 @@ impl Session {
     async fn ask_as(&self, peer: Uuid, role: Role, verifier: &Verifier) -> Result<TokenResponse, Value> {
         let nonce = *Uuid::new_v4().as_bytes();
         let member = Member { peer_id: peer, role };
-        let request = TokenRequest {
-            session_id: self.id.to_string(),
-            cohort_id: DEFAULT_COHORT.to_owned(),
-            client_version: None,
-            entitlement_proof: None,
-            telemetry_opt_in: true,
-            total_sessions_hint: None,
-            proof: Some(verifier.prove(Purpose::Token, self.id, member, SystemTime::now(), nonce)),
-        };
+        let proof = verifier.prove(Purpose::Token, self.id, member, SystemTime::now(), nonce);
+        let mut request = TokenRequest::new(self.id, proof);
+        request.telemetry_opt_in = true;
         let answer = self
             .http
             .post(format!("{}/v1/fallback/token", self.control))

@@ -17,8 +17,9 @@ use beach_lifeguard_client::{
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use lifeguard_relay::{
-    control::KillSwitch,
-    listen::{self, Caps, Gate},
+    app,
+    kill_switch::KillSwitch,
+    listen::{self, Caps, Connections},
     relay::{Admission, Relay, RelayConfig},
     store::MemoryStore,
     telemetry::metrics::Metrics,
@@ -45,7 +46,7 @@ pub struct Rig {
     pub address: SocketAddr,
     pub metrics: Arc<Metrics>,
     pub kill_switch: KillSwitch,
-    pub gate: Arc<Gate>,
+    pub connections: Arc<Connections>,
     signer: TokenSigner,
     stop: CancellationToken,
     running: JoinHandle<()>,
@@ -69,12 +70,10 @@ impl Rig {
         let relay = Relay::new(config, admission, metrics.clone());
         let listener = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
-        let (gate, stop) = (Gate::counting(caps, metrics.clone()), CancellationToken::new());
-        let running = tokio::spawn({
-            let (relay, gate, stop) = (relay.clone(), gate.clone(), stop.clone());
-            async move { relay.run(listener, gate, stop).await }
-        });
-        Self { relay, address, metrics, kill_switch, gate, signer, stop, running }
+        let (connections, stop) = (Connections::counting(caps, metrics.clone()), CancellationToken::new());
+        let running =
+            tokio::spawn(app::serve_relay(relay.clone(), listener, connections.clone(), stop.clone()));
+        Self { relay, address, metrics, kill_switch, connections, signer, stop, running }
     }
 
     /// A token with `change`s to what it usually says.
@@ -130,9 +129,10 @@ impl Rig {
 /// The defaults, but for goodbyes: tests do not wait for people.
 pub fn config() -> RelayConfig {
     let mut config = RelayConfig::default();
-    // Every suite must pass on both.
-    if let Ok(path) = std::env::var("BEACH_LIFEGUARD_DATA_PATH") {
-        config.data_path = path.parse().unwrap();
+    // Every suite must pass on both data paths.
+    #[cfg(feature = "reference-path")]
+    if std::env::var("BEACH_LIFEGUARD_DATA_PATH").is_ok_and(|path| path == "reference") {
+        config.data_path = lifeguard_relay::relay::DataPath::Reference;
     }
     config.drain.grace = Duration::from_millis(100);
     config
@@ -140,7 +140,9 @@ pub fn config() -> RelayConfig {
 
 /// Caps that let a test machine be many clients.
 pub fn roomy() -> Caps {
-    Caps { transient: 4_096, ..Caps::default() }
+    let mut caps = Caps::default();
+    caps.strangers = 4_096;
+    caps
 }
 
 /// What a token usually says.

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use negotiator::{FallbackMode, NetworkConfig};
 use transport_webrtc::{IceServer, WebRtcConfig, config::IceUrl};
 
-use crate::{exit, exit::Failure, viewer::keys::EscapeKey};
+use crate::{exit, exit::Failure, link::LinkArgs, viewer::keys::EscapeKey};
 
 /// Shares a terminal, or any stream of bytes, over a session that survives its transport: directly between the
 /// two machines while that works, through a relay that can read nothing while it does not.
@@ -83,8 +83,9 @@ pub struct ShareArgs {
 /// `beach-link explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The link that the host printed. Quote it; it is a password.
-    pub link: String,
+    /// Whom to join.
+    #[command(flatten)]
+    pub link: LinkArgs,
     /// What to print.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
@@ -96,8 +97,9 @@ pub struct ExplainArgs {
 /// `beach-link join`.
 #[derive(Debug, Args)]
 pub struct JoinArgs {
-    /// The link that the host printed. Quote it; it is a password.
-    pub link: String,
+    /// Whom to join.
+    #[command(flatten)]
+    pub link: LinkArgs,
     /// The key that begins a command to this program: ^^, ^], ^A, … or none.
     #[arg(long, value_name = "KEY", default_value = "^^")]
     pub escape: EscapeKey,
@@ -138,8 +140,9 @@ pub struct PipeHostArgs {
 /// `beach-link pipe join`.
 #[derive(Debug, Args)]
 pub struct PipeJoinArgs {
-    /// The link that the host printed. Quote it; it is a password.
-    pub link: String,
+    /// Whom to join.
+    #[command(flatten)]
+    pub link: LinkArgs,
     /// How the streams are treated.
     #[command(flatten)]
     pub stream: StreamArgs,
@@ -345,7 +348,8 @@ Keys, behind the escape key (Ctrl-^):
 
 Examples:
   beach-link join 'http://127.0.0.1:9443/s#…'
-  beach-link join --output json \"$LINK\" | jq .reason";
+  beach-link join --link-file link           keeps the link out of the list of processes
+  BEACH_LINK=… beach-link join --output json | jq .reason";
 
 const PIPE_HELP: &str = "\
 Each end reads standard input until it closes, and writes what the other sends to standard output. It exits
@@ -353,7 +357,7 @@ with success only when the other end has written everything and has sent everyth
 
 Examples:
   tar c src | beach-link pipe host --link-file link        on one machine
-  beach-link pipe join \"$(cat link)\" -n | tar x            on the other";
+  beach-link pipe join --link-file link -n | tar x         on the other";
 
 const PROBE_HELP: &str = "\
 Both ends of each session are in this process: what is measured is this machine, the control plane and the relay.

@@ -149,8 +149,11 @@ impl From<BadJoinLink> for Failure {
 impl From<JoinError> for Failure {
     fn from(error: JoinError) -> Self {
         match error {
+            JoinError::Full => Self::Declined("the session is full, try again later".to_owned()),
             JoinError::HostAbsent => Self::HostAbsent,
+            JoinError::HostRefused { why } => Self::Declined(why.to_string()),
             JoinError::Link(bad) => bad.into(),
+            JoinError::LinkExpired => Self::Expired,
             JoinError::NoPath { explanation } if explanation.refusal() == Some(PAUSED) => Self::Paused,
             JoinError::NoPath { explanation } => Self::NoPath(explanation.to_string()),
             JoinError::Misconfigured(what) => Self::Usage(what),
@@ -178,11 +181,13 @@ impl From<ShareError> for Failure {
 impl From<SignalingError> for Failure {
     fn from(error: SignalingError) -> Self {
         match error {
-            SignalingError::Refused { label } => match label.as_ref() {
-                "membership_invalid" => Self::Secret,
+            SignalingError::Refused { label, detail } => match label.as_ref() {
+                // A clock that is off is refused as a wrong secret is; the detail knows which it was.
+                "membership_invalid" if detail.is_empty() => Self::Secret,
                 "unknown_session" => Self::UnknownSession,
                 PAUSED => Self::Paused,
-                label => Self::Refused(label.to_owned()),
+                label if detail.is_empty() => Self::Refused(label.to_owned()),
+                label => Self::Refused(format!("{label}: {detail}")),
             },
             SignalingError::Unreachable { detail } => Self::Unreachable(detail),
             error => Self::Unreachable(chain(&error)),
@@ -254,11 +259,13 @@ Exit codes:
 
 #[cfg(test)]
 mod tests {
+    use negotiator::ByeReason;
+
     use super::*;
 
     #[test]
     fn every_code_is_in_the_table_and_its_own() {
-        let refused = |label: &'static str| SignalingError::Refused { label: label.into() }.into();
+        let refused = |label: &'static str| SignalingError::refused(label).into();
         let failures: Vec<Failure> = vec![
             Failure::io("x")(std::io::Error::other("y")),
             Failure::Usage("x".into()),
@@ -293,6 +300,18 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), failures.len());
+    }
+
+    #[test]
+    fn a_host_that_refuses_is_told_apart_from_one_that_is_away() {
+        for (error, code) in [
+            (JoinError::HostAbsent, 77),
+            (JoinError::Full, 80),
+            (JoinError::HostRefused { why: ByeReason::Closed }, 80),
+            (JoinError::LinkExpired, 71),
+        ] {
+            assert_eq!(Failure::from(error).code(), code);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod diagnostics;
 pub mod exit;
 pub mod host;
+pub mod link;
 pub mod pipe;
 pub mod probe;
 pub mod screen;

@@ -6,12 +6,16 @@ use std::process::ExitCode;
 use beach_link::{
     args::Cli,
     exit::{Failure, report},
-    run,
+    link, run,
 };
 use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    link::hide(&cli);
+    // The process holds keys: neither a core dump nor another process of the same user may have them.
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_dumpable(false);
     // WebRTC brings a second provider into the graph: without a choice the first handshake would panic.
     // An error means that one is installed, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -54,6 +54,14 @@ fn wrong_arguments_are_code_2() {
 }
 
 #[test]
+fn a_missing_link_says_all_the_ways_to_give_one() {
+    run(&["join"]).fails(2, "--link-file, in BEACH_LINK, or - for standard input");
+    run(&["join", "--link-file", "/nowhere/link"]).fails(1, "the link file");
+    Program::new(&["join"]).env("BEACH_LINK", "nonsense").run().fails(70, "link");
+    Program::new(&["join", "-"]).start_with(b"nonsense\n".to_vec()).end().fails(70, "link");
+}
+
+#[test]
 fn damaged_links_are_code_70_and_say_what_to_do() {
     for link in ["http://127.0.0.1:1/s", "http://127.0.0.1:1/s#AQ", "nonsense#AQ", "http://127.0.0.1:1/s#ü"]
     {

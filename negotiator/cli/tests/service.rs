@@ -9,8 +9,8 @@ use std::{
     path::Path,
 };
 
-use lifeguard_relay::{Dev, DevConfig, control::Verb};
-use program::{End, Program, Running, lives, read_when_there, run, until};
+use lifeguard_relay::{Dev, DevConfig, kill_switch::Verb};
+use program::{End, Program, Running, SEEN, lives, read_when_there, run, until};
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -98,6 +98,52 @@ fn a_link_that_is_wrong_in_any_way_has_its_own_code_and_line() {
     join_json(&elsewhere).fails(74, "control plane");
     run(&["join", &link]).fails(81, "not a terminal");
     run(&["pipe", "join", "--loopback", &link]).fails(80, "beach-link join");
+}
+
+/// Everything that other users may read of a process.
+fn arguments(pid: u32) -> String {
+    String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap()).into_owned()
+}
+
+#[test]
+fn a_link_is_gone_from_the_list_of_processes_before_anything_is_dialled() {
+    let service = Service::start();
+    let (_sharing, link) = service.share(&["--", "sleep", "60"]);
+    let secret = link.split_once('#').unwrap().1;
+    let join = Program::new(&["join", "--loopback", "--output", "json", &link]).start();
+    until("the link is still among the arguments", || {
+        let arguments = arguments(join.pid());
+        (arguments.contains("--output") && !arguments.contains(secret)).then_some(())
+    });
+    join.signal("TERM");
+    let end = join.end();
+    assert!(end.stderr.contains(SEEN), "{end:?}");
+}
+
+#[test]
+fn a_link_need_not_be_an_argument() {
+    let service = Service::start();
+    let (_sharing, link) = service.share(&["--", "sleep", "60"]);
+    let explain = ["explain", "--loopback", "--output", "json"];
+    let file = service.path("share");
+    for end in [
+        Program::new(&explain).env("BEACH_LINK", &link).run(),
+        Program::new(&[&explain[..], &["--link-file", &file]].concat()).run(),
+        Program::new(&[&explain[..], &["-"]].concat()).start_with(format!("{link}\n").into_bytes()).end(),
+    ] {
+        assert_eq!(end.code, 0, "{end:?}");
+        assert!(end.stdout.contains("\"path\":\"webrtc\"") && !end.stderr.contains(SEEN), "{end:?}");
+    }
+}
+
+#[test]
+fn a_pipe_reads_its_link_and_then_its_bytes_from_standard_input() {
+    let service = Service::start();
+    let (host, link) = service.pipe_host(b"from the host".to_vec(), &[]);
+    let input = format!("{link}\nfrom the joiner").into_bytes();
+    let joiner = Program::new(&["pipe", "join", "--loopback", "-"]).start_with(input).end();
+    assert_eq!((joiner.code, joiner.stdout.as_str()), (0, "from the host"), "{joiner:?}");
+    assert_eq!(host.end().stdout, "from the joiner");
 }
 
 #[test]

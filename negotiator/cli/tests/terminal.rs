@@ -122,6 +122,51 @@ async fn the_terminal_follows_the_smallest_viewer() {
 }
 
 #[tokio::test]
+async fn a_viewer_that_asks_for_an_impossible_terminal_is_gone_and_nobody_else() {
+    let stage = Stage::new(&["sh"], Access::Full).await;
+    let (mut stays, _) = stage.join().await;
+    for (columns, rows) in [(u16::MAX, u16::MAX), (1, 1), (1001, 24)] {
+        let (hostile, serving) = stage.join().await;
+        hostile.session.send(Message::Resize(Size { columns, rows }).encode()).await.unwrap();
+        let left = Left::Unintelligible(BadMessage::Size { kind: 4, columns, rows });
+        assert_eq!(serving.await.unwrap(), left);
+    }
+    assert_eq!(stage.shared.hub.size(), SIZE);
+    stays.type_text("echo $((50+5))\r").await;
+    stays.sees("55").await;
+}
+
+#[tokio::test]
+async fn a_flood_of_sizes_ends_at_the_last_and_reaches_the_command_ten_times_a_second() {
+    let counting = "trap 'n=$((n+1)); echo resized $n to $(stty size)' WINCH; while :; do sleep 0.01; done";
+    let stage = Stage::new(&["sh", "-c", counting], Access::Full).await;
+    let (mut viewer, _) = stage.join().await;
+    let start = std::time::Instant::now();
+    for nth in 0..2_000 {
+        send(&viewer.session, Message::Resize(Size { columns: 60 + nth % 40, rows: 30 })).await;
+    }
+    send(&viewer.session, Message::Resize(Size { columns: 77, rows: 31 })).await;
+    viewer.sees("to 31 77").await;
+    let most = 10 * (1 + start.elapsed().as_secs() as u32);
+    let text = viewer.screen.text();
+    let count =
+        text.lines().filter_map(|line| line.strip_prefix("resized ")?.split(' ').next()?.parse().ok());
+    let count: u32 = count.max().unwrap();
+    assert!((1..=most).contains(&count), "{count} of {most}");
+    stage.shared.pty.stop().await;
+}
+
+#[tokio::test]
+async fn who_only_watches_does_not_change_the_size_for_the_others() {
+    let stage = Stage::new(&["sh"], Access::ReadOnly).await;
+    let (mut viewer, _) = stage.join().await;
+    send(&viewer.session, Message::Resize(Size { columns: 33, rows: 7 })).await;
+    stage.shared.pty.input("echo $((40+2)) $(stty size)\r".into()).await;
+    viewer.sees("42 10 40").await;
+    assert_eq!(stage.shared.hub.size(), SIZE);
+}
+
+#[tokio::test]
 async fn a_viewer_that_leaves_disturbs_nobody() {
     let stage = Stage::new(&["sh"], Access::Full).await;
     let (mut stays, _) = stage.join().await;

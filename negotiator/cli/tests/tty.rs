@@ -31,11 +31,16 @@ struct Terminal {
 
 impl Terminal {
     fn join(link: &str, size: Size, more: &[&str]) -> Self {
+        Self::start(size, &[&["join", "--loopback"], more].concat(), &[("BEACH_LINK", link)])
+    }
+
+    fn start(size: Size, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let pair = native_pty_system().openpty(pty_size(size)).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_beach-link"));
-        command.args(["join", "--loopback"]);
-        command.args(more);
-        command.arg(link);
+        command.args(arguments);
+        for (name, value) in environment {
+            command.env(name, value);
+        }
         let settings_before = settings(pair.master.as_ref());
         let child = pair.slave.spawn_command(command).unwrap();
         let (screen, raw) = (Arc::new(Mutex::new(Screen::new(size))), Arc::new(Mutex::new(Vec::new())));
@@ -195,10 +200,23 @@ fn the_escape_key_can_be_another() {
 }
 
 #[test]
+fn the_prompt_takes_a_link_and_the_keys_come_after_it() {
+    let stage = Stage::new(&["--", "sh"]);
+    let mut terminal = Terminal::start(USUAL, &["join", "--loopback"], &[]);
+    terminal.sees("link:");
+    terminal.type_text(&format!("{}\r", stage.link));
+    terminal.sees("webrtc ·");
+    terminal.type_text("echo $((6*7))\r");
+    terminal.sees("\n42");
+    terminal.type_text("\x1eq");
+    terminal.ends_with(0);
+}
+
+#[test]
 fn a_terminal_that_is_too_small_is_refused_before_anything_happens() {
     let stage = Stage::new(&["--", "sleep", "60"]);
     let mut terminal = Terminal::join(&stage.link, Size { columns: 19, rows: 24 }, &[]);
     terminal.ends_with(82);
     let text = terminal.text().replace('\n', "");
-    assert!(text.contains("the terminal is too small (19×24): make it at least 20×4"), "{text}");
+    assert!(text.contains("the terminal is too small (19×24): make it at least 20×5"), "{text}");
 }

@@ -3,20 +3,19 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::mpsc;
-use transport_core::{
-    ConnectError, ConnectErrorKind, DialRole, Generation, PeerId, Target, TransportId, Verdict, policy::Class,
-};
+use transport_core::{ConnectError, ConnectErrorKind, Generation, Target, TransportId};
 
 use crate::{
     endpoint::{Endpoint, Sealed, Way},
-    runtime::{AbortHandle, Duration, Instant, JoinSet, reap, sleep, sleep_until},
+    runtime::{AbortHandle, Instant, JoinSet, reap, sleep_until},
 };
 
 /// Dials, each in its own task, aborted by dropping it.
 #[derive(Debug)]
 pub(super) struct Dials {
+    endpoint: Arc<Endpoint>,
     tasks: JoinSet<()>,
-    running: BTreeMap<Generation, (TransportId, AbortHandle)>,
+    running: BTreeMap<Generation, AbortHandle>,
     report: mpsc::Sender<DialReport>,
     reports: mpsc::Receiver<DialReport>,
 }
@@ -31,8 +30,6 @@ pub(super) struct DialReport {
 
 #[derive(Debug)]
 pub(super) enum DialNews {
-    /// An attempt failed, and another follows.
-    Again(ConnectError),
     /// The path answered for the first time.
     Answered,
     Failed(ConnectError),
@@ -40,49 +37,26 @@ pub(super) enum DialNews {
 }
 
 impl Dials {
-    pub(super) fn new() -> Self {
-        let (report, reports) = mpsc::channel(RUNNING * 2);
-        Self { tasks: JoinSet::new(), running: BTreeMap::new(), report, reports }
+    pub(super) fn new(endpoint: Arc<Endpoint>) -> Self {
+        let (report, reports) = mpsc::channel(REPORTS);
+        Self { endpoint, tasks: JoinSet::new(), running: BTreeMap::new(), report, reports }
     }
 
-    /// Starts one. Beyond [`RUNNING`] the oldest is abandoned: a peer cannot make this side hold more.
-    pub(super) fn start(
-        &mut self,
-        endpoint: Arc<Endpoint>,
-        way: Way,
-        peer: PeerId,
-        role: DialRole,
-        generation: Generation,
-        deadline: Instant,
-    ) {
-        while self.running.len() >= RUNNING {
-            let Some((_, (_, task))) = self.running.pop_first() else { break };
+    /// Starts one, in the place of another of the same generation.
+    pub(super) fn start(&mut self, way: Way, target: Target, deadline: Instant) {
+        let generation = target.generation;
+        let attempt = Attempt { endpoint: self.endpoint.clone(), way, target, report: self.report.clone() };
+        let task = self.tasks.spawn(attempt.run(deadline));
+        if let Some(older) = self.running.insert(generation, task) {
+            older.abort();
+        }
+    }
+
+    /// Abandons one, if it is running.
+    pub(super) fn cancel(&mut self, generation: Generation) {
+        if let Some(task) = self.running.remove(&generation) {
             task.abort();
         }
-        let transport = way.rung.transport.clone();
-        let target = endpoint.target(peer, role, generation);
-        let patient = role == DialRole::Answerer && way.rung.class == Class::Fallback;
-        if patient {
-            // The side that leads dials its fallback once at a time: over there an older one is over.
-            let older = self.running.iter().filter(|(_, (of, _))| *of == transport);
-            for generation in older.map(|(generation, _)| *generation).collect::<Vec<_>>() {
-                self.cancel(generation);
-            }
-        }
-        let attempt = Attempt { endpoint, way, target, patient, report: self.report.clone() };
-        let task = self.tasks.spawn(attempt.run(deadline));
-        self.running.insert(generation, (transport, task));
-    }
-
-    /// Says whether one is under way.
-    pub(super) fn is_running(&self, generation: Generation) -> bool {
-        self.running.contains_key(&generation)
-    }
-
-    /// Abandons one; says whether it was running.
-    pub(super) fn cancel(&mut self, generation: Generation) -> bool {
-        let task = self.running.remove(&generation);
-        task.inspect(|(_, task)| task.abort()).is_some()
     }
 
     /// Waits for news of a dial that was not cancelled. For ever, when none is under way.
@@ -94,7 +68,7 @@ impl Dials {
             let Some(report) = self.reports.recv().await else { std::future::pending().await };
             reap(&mut self.tasks);
             let known = self.running.contains_key(&report.generation);
-            if !matches!(report.news, DialNews::Again(_) | DialNews::Answered) {
+            if !matches!(report.news, DialNews::Answered) {
                 self.running.remove(&report.generation);
             }
             if known {
@@ -109,15 +83,13 @@ struct Attempt {
     endpoint: Arc<Endpoint>,
     way: Way,
     target: Target,
-    /// Tries again until the deadline: the other side may be there already and wait.
-    patient: bool,
     report: mpsc::Sender<DialReport>,
 }
 
 impl Attempt {
     async fn run(self, deadline: Instant) {
         let mut answered = false;
-        let dial = self.dial();
+        let dial = self.endpoint.dial(&self.way, &self.target);
         tokio::pin!(dial);
         let outcome = loop {
             tokio::select! {
@@ -135,48 +107,32 @@ impl Attempt {
         self.tell(outcome.map_or_else(DialNews::Failed, DialNews::Succeeded)).await;
     }
 
-    async fn dial(&self) -> Result<Sealed, ConnectError> {
-        let mut pause = AGAIN;
-        loop {
-            match self.endpoint.dial(&self.way, &self.target).await {
-                Err(error) if self.patient && error.kind.verdict() == Verdict::CountAndRetry => {
-                    self.tell(DialNews::Again(error)).await;
-                    sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
-                    // Whoever is overloaded or limits rates says the same as one that is away.
-                    pause = pause.mul_f64(1.2);
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
     async fn tell(&self, news: DialNews) {
         let (generation, transport) = (self.target.generation, self.way.rung.transport.clone());
         let _ = self.report.send(DialReport { generation, transport, news }).await;
     }
 }
 
-/// Dials of one session at one time: three raced attempts on each of two primary rungs, and the fallback.
-const RUNNING: usize = 8;
-
-/// Between two attempts of the side that answers, at first: about what the leading side waits.
-const AGAIN: Duration = Duration::from_millis(400);
+/// Reports that may wait: two for each of the dials that run at one time.
+const REPORTS: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
     use transport_core::{
-        Connector, SessionId, Transport,
+        Connector, DialRole, PeerId, SessionId, Transport,
         secure::{Access, HostKey, SessionSecret},
     };
 
     use super::*;
-    use crate::endpoint::Party;
-    use crate::runtime::now;
+    use crate::{
+        endpoint::Party,
+        runtime::{Duration, now},
+    };
 
-    /// Fails every time, in the same way.
+    /// Hangs, or fails at once.
     #[derive(Debug)]
-    struct Closed(TransportId, ConnectErrorKind);
+    struct Closed(TransportId, Option<ConnectErrorKind>);
 
     #[async_trait]
     impl Connector for Closed {
@@ -185,58 +141,52 @@ mod tests {
         }
 
         async fn connect(&self, _: &Target) -> Result<Box<dyn Transport>, ConnectError> {
-            Err(ConnectError::new(self.id(), "test", self.1))
+            match self.1 {
+                Some(kind) => Err(ConnectError::new(self.id(), "test", kind)),
+                None => std::future::pending().await,
+            }
         }
     }
 
-    fn way(kind: ConnectErrorKind, of: fn(Arc<dyn Connector>) -> Way) -> Way {
-        of(Arc::new(Closed(TransportId::from_static("test"), kind)))
+    fn way(kind: Option<ConnectErrorKind>) -> Way {
+        Way::fallback(Arc::new(Closed(TransportId::from_static("test"), kind)))
     }
 
-    fn start(dials: &mut Dials, way: &Way, role: DialRole, generation: u32) {
-        let peer = PeerId::from_bytes([2; 16]);
+    fn dials() -> Dials {
         let endpoint = Endpoint {
             session: SessionId::from_bytes([1; 16]),
             local: PeerId::from_bytes([3; 16]),
             secret: SessionSecret::from_bytes([4; 32]),
             party: Party::Host { key: HostKey::from_bytes([5; 32]), access: Access::Full },
         };
-        let deadline = now() + Duration::from_secs(12);
-        dials.start(Arc::new(endpoint), way.clone(), peer, role, Generation(generation), deadline);
+        Dials::new(Arc::new(endpoint))
     }
 
-    /// How often the first dial is tried, and how it ends.
-    async fn attempts(way: Way, role: DialRole) -> (u32, ConnectErrorKind) {
-        let mut dials = Dials::new();
-        start(&mut dials, &way, role, 1);
-        let mut tried = 0;
-        loop {
-            match dials.next().await.news {
-                DialNews::Again(_) => tried += 1,
-                DialNews::Failed(error) if tried > 0 => return (tried, error.kind),
-                DialNews::Failed(error) => return (1, error.kind),
-                news => panic!("{news:?}"),
-            }
+    fn start(dials: &mut Dials, kind: Option<ConnectErrorKind>, generation: u32) {
+        let (peer, generation) = (PeerId::from_bytes([2; 16]), Generation(generation));
+        let target = dials.endpoint.target(peer, DialRole::Answerer, generation);
+        dials.start(way(kind), target, now() + Duration::from_secs(12));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dial_ends_at_its_deadline_as_timed_out() {
+        for (kind, after, end) in [
+            (Some(ConnectErrorKind::Rejected), 0, ConnectErrorKind::Rejected),
+            (None, 12, ConnectErrorKind::TimedOut),
+        ] {
+            let (mut dials, started) = (dials(), now());
+            start(&mut dials, kind, 1);
+            let DialNews::Failed(error) = dials.next().await.news else { panic!("it cannot succeed") };
+            assert_eq!((error.kind, (now() - started).as_secs()), (end, after));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_the_side_that_answers_a_fallback_tries_again_until_its_time_is_over() {
-        use ConnectErrorKind::{Rejected, TimedOut, Unreachable};
-        let (tried, end) = attempts(way(Unreachable, Way::fallback), DialRole::Answerer).await;
-        assert!((8..=18).contains(&tried) && end == TimedOut, "{tried} {end}");
-        assert_eq!(attempts(way(Rejected, Way::fallback), DialRole::Answerer).await, (1, Rejected));
-        assert_eq!(attempts(way(Unreachable, Way::fallback), DialRole::Offerer).await, (1, Unreachable));
-        assert_eq!(attempts(way(Unreachable, Way::direct), DialRole::Answerer).await, (1, Unreachable));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_newer_dial_of_the_fallback_ends_the_older_one() {
-        let mut dials = Dials::new();
-        let way = way(ConnectErrorKind::Unreachable, Way::fallback);
-        start(&mut dials, &way, DialRole::Answerer, 1);
-        start(&mut dials, &way, DialRole::Answerer, 2);
-        assert!(!dials.is_running(Generation(1)) && dials.is_running(Generation(2)));
+    async fn a_dial_that_was_cancelled_is_not_heard_of_again() {
+        let mut dials = dials();
+        start(&mut dials, None, 1);
+        start(&mut dials, None, 2);
+        dials.cancel(Generation(1));
         assert_eq!(dials.next().await.generation, Generation(2));
     }
 }

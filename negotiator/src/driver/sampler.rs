@@ -3,8 +3,8 @@
 use transport_core::{Lane, Stats, policy::HealthSample};
 
 use crate::{
+    core::Traffic,
     runtime::{Duration, Instant},
-    shared::Traffic,
 };
 
 /// Remembers the last measurement, to turn counters into rates.

@@ -91,12 +91,11 @@ impl Drop for Coturn {
 
 /// The control plane's settings for servers at `urls`.
 pub fn offer(urls: impl IntoIterator<Item = String>) -> TurnConfig {
-    TurnConfig {
-        urls: urls.into_iter().collect(),
-        secrets: vec![Secret::new(SECRET)],
-        external_ip: Some("127.0.0.1".to_owned()),
-        ..TurnConfig::default()
-    }
+    let mut config = TurnConfig::default();
+    config.urls = urls.into_iter().collect();
+    config.secrets = vec![Secret::new(SECRET)];
+    config.external_ip = Some("127.0.0.1".to_owned());
+    config
 }
 
 /// A port free for TCP and UDP alike, below those that the system gives to whoever asks for any.

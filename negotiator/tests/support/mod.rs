@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use transport_core::{
     ConnectError, ConnectErrorKind, Connector, Generation, PeerId, Target, Transport, TransportId,
     memory::{self, MemoryLink, MemoryTransport, Side},
-    signaling::{Exchange, MemoryRoom, Signaling, SignalingError},
+    signaling::{MemoryRoom, Signaling, SignalingError},
 };
 
 pub const PRIMARY: TransportId = TransportId::from_static("primary");
@@ -153,7 +153,7 @@ impl Rendezvous for Net {
         Ok(Arc::new(self.room.join(seat.local)))
     }
 
-    fn ways(&self, _: &Seat, _: &Arc<Exchange>) -> Result<Vec<Way>, String> {
+    fn ways(&self, _: &Seat) -> Result<Vec<Way>, String> {
         Ok(vec![
             Way::direct(Arc::new(RoadConnector(self.primary.clone()))),
             Way::fallback(Arc::new(RoadConnector(self.fallback.clone()))),

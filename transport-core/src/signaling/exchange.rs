@@ -1,15 +1,11 @@
 //! Seals, opens and routes what the peers of a session say to each other.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Weak},
-};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::{Message, SealError, Sealer, Signaling, SignalingError, SignalingEvent};
+use super::{LinkChannel, Message, SealError, Sealer, Signaling, SignalingError, SignalingEvent};
 use crate::{
     connector::Target,
     ids::{Generation, PeerId, TransportId},
@@ -26,7 +22,8 @@ pub struct Exchange {
     links: Mutex<BTreeMap<LinkKey, Mailbox>>,
 }
 
-type LinkKey = (PeerId, TransportId, Generation);
+/// Which dial a channel belongs to: with whom, over what, which attempt.
+pub(super) type LinkKey = (PeerId, TransportId, Generation);
 
 #[derive(Debug)]
 struct Mailbox {
@@ -130,6 +127,9 @@ impl Exchange {
 
     /// Opens the private channel of one dial. What the other side said earlier is waiting in it.
     /// Attempts with lower generations of the same peer and transport are forgotten.
+    ///
+    /// Costs about 1 KiB until the channel is dropped, and sends nothing. The negotiator opens one for every
+    /// dial and puts it into [`Target::signaling`].
     pub fn open_link(self: &Arc<Self>, target: &Target, transport: TransportId) -> LinkChannel {
         let key = (target.peer, transport, target.generation);
         let mut links = self.links.lock();
@@ -143,7 +143,17 @@ impl Exchange {
             links.insert(key.clone(), Mailbox { inbox, unopened: None });
             waiting
         });
-        LinkChannel { exchange: Arc::downgrade(self), inbox: tokio::sync::Mutex::new(inbox), key }
+        LinkChannel::through(Arc::downgrade(self), key, inbox)
+    }
+
+    /// Forgets a channel that was opened here. One that took its place stays.
+    pub(super) fn close_link(&self, key: &LinkKey, inbox: &mut mpsc::Receiver<String>) {
+        let mut links = self.links.lock();
+        // Closing the receiver marks its own mailbox and no other.
+        inbox.close();
+        if links.get(key).is_some_and(|mailbox| mailbox.inbox.is_closed()) {
+            links.remove(key);
+        }
     }
 
     fn deliver(&self, key: LinkKey, body: String) {
@@ -178,51 +188,9 @@ impl fmt::Debug for Exchange {
     }
 }
 
-/// The private text channel of one dial attempt between two peers.
-#[derive(Debug)]
-pub struct LinkChannel {
-    exchange: Weak<Exchange>,
-    inbox: tokio::sync::Mutex<mpsc::Receiver<String>>,
-    key: LinkKey,
-}
-
-impl LinkChannel {
-    /// Says something to the other side's connector.
-    ///
-    /// # Errors
-    ///
-    /// [`SignalingError`] when it certainly did not leave.
-    pub async fn send(&self, body: String) -> Result<(), SignalingError> {
-        let exchange = self.exchange.upgrade().ok_or(SignalingError::Closed)?;
-        let (peer, transport, generation) = self.key.clone();
-        exchange.send(peer, &Message::Link { transport, generation, body }).await
-    }
-
-    /// Waits for what the other side's connector says.
-    ///
-    /// # Errors
-    ///
-    /// [`SignalingError::Closed`] when the session's signaling ended.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    pub async fn recv(&self) -> Result<String, SignalingError> {
-        self.inbox.lock().await.recv().await.ok_or(SignalingError::Closed)
-    }
-}
-
-impl Drop for LinkChannel {
-    fn drop(&mut self) {
-        if let Some(exchange) = self.exchange.upgrade() {
-            exchange.links.lock().remove(&self.key);
-        }
-    }
-}
-
 /// Messages that may wait in one link channel: an offer, an answer and every candidate of a
 /// machine with many interfaces.
-const MAILBOX: usize = 128;
+pub(super) const MAILBOX: usize = 128;
 
 /// Attempts of one peer that may speak before this side opens its channel.
 const UNOPENED_PER_PEER: usize = 8;
@@ -232,7 +200,11 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
-    use crate::{connector::DialRole, ids::SessionId, signaling::MemoryRoom};
+    use crate::{
+        connector::DialRole,
+        ids::SessionId,
+        signaling::{ByeReason, MemoryRoom},
+    };
 
     const TRANSPORT: TransportId = TransportId::from_static("memory");
 
@@ -271,7 +243,7 @@ mod tests {
         let pair = pair([1, 1]);
         let early = pair.exchanges[0].open_link(&target(&pair, 0, 1), TRANSPORT);
         early.send("offer".into()).await.unwrap();
-        let bye = Message::Bye { reason: "done".into() };
+        let bye = Message::Bye { reason: ByeReason::Closed };
         pair.exchanges[0].send(pair.peers[1], &bye).await.unwrap();
         let event = next_message(&pair.exchanges[1]).await;
         assert_eq!(event, ExchangeEvent::Message { from: pair.peers[0], message: bye });
@@ -294,6 +266,22 @@ mod tests {
             tokio::time::timeout(std::time::Duration::from_millis(50), next_message(&pair.exchanges[1])).await
         });
         assert_eq!((a.unwrap().as_str(), b.unwrap().as_str()), ("for 1", "for 2"));
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_ends_late_leaves_the_one_that_took_its_place() {
+        let pair = pair([1, 1]);
+        let [to_b, to_a] = [target(&pair, 0, 1), target(&pair, 1, 1)];
+        let replaced = pair.exchanges[1].open_link(&to_a, TRANSPORT);
+        let current = pair.exchanges[1].open_link(&to_a, TRANSPORT);
+        assert_eq!(replaced.recv().await, Err(SignalingError::Closed));
+        drop(replaced);
+        pair.exchanges[0].open_link(&to_b, TRANSPORT).send("offer".into()).await.unwrap();
+        let quiet = std::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(quiet, next_message(&pair.exchanges[1])).await.is_err());
+        assert_eq!(current.recv().await.unwrap(), "offer");
+        drop(current);
+        assert!(pair.exchanges[1].links.lock().is_empty());
     }
 
     #[tokio::test]

@@ -2,27 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::words;
 use crate::{
-    close::Text,
     ids::{Generation, TransportId},
+    policy::{Override, Reason},
 };
 
-/// A message between two peers, JSON inside the seal. A receiver ignores fields it does not know and
-/// drops messages of a type it does not know.
+pub use super::words::ByeReason;
+
+/// A message between two peers, JSON inside the seal. A receiver ignores fields it does not know, drops messages of a
+/// type it does not know, and takes a reason it does not know for the most general one of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Message {
-    /// The sender is done with the session.
+    /// The sender is done with the session, or the answer to a knock of somebody who is not let in.
     Bye {
-        /// A reason code.
-        reason: Text,
+        /// Why.
+        #[serde(with = "words::bye")]
+        reason: ByeReason,
     },
     /// The follower will not dial what the leader announced.
     Decline {
         /// Which attempt.
         generation: Generation,
-        /// A reason code.
-        reason: Text,
+        /// Why. One that is not known reads as [`Reason::Override`].
+        #[serde(with = "words::decline")]
+        reason: Reason,
     },
     /// The leader dials and asks the follower to dial too. This is also how a peer learns that the
     /// fallback wakes, and why.
@@ -31,8 +36,9 @@ pub enum Message {
         transport: TransportId,
         /// The number of the attempt.
         generation: Generation,
-        /// A reason code.
-        reason: Text,
+        /// Why. One that is not known reads as [`Reason::Retry`].
+        #[serde(with = "words::dial")]
+        reason: Reason,
     },
     /// A peer enters: first contact, or back after a restart of its signaling.
     Knock {
@@ -50,12 +56,19 @@ pub enum Message {
         /// In the transport's own format.
         body: String,
     },
-    /// The sender saw the transport of this generation fail.
+    /// The sender saw the transport of this generation fail, or something that puts it in doubt.
     Lost {
         /// Which attachment.
         generation: Generation,
-        /// A reason code.
-        reason: Text,
+        /// Why. One that is not known reads as [`Reason::LinkClosed`].
+        #[serde(with = "words::lost")]
+        reason: Reason,
+    },
+    /// The follower's application allows this from here on: the leader keeps to it.
+    Mode {
+        /// `auto`, `direct-only`, `no-relay` or `relay-only`.
+        #[serde(with = "words::mode")]
+        mode: Override,
     },
     /// The answer to a knock.
     Welcome {

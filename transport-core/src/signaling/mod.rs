@@ -6,9 +6,11 @@
 //! when WebRTC is not compiled in (`docs/adr/0002-signaling-in-core.md`).
 
 mod exchange;
+mod link;
 mod memory;
 mod message;
 mod sealed;
+mod words;
 
 use std::{borrow::Cow, fmt};
 
@@ -17,9 +19,10 @@ use bytes::Bytes;
 
 use crate::ids::PeerId;
 
-pub use exchange::{Exchange, ExchangeEvent, LinkChannel};
+pub use exchange::{Exchange, ExchangeEvent};
+pub use link::LinkChannel;
 pub use memory::{MemoryRoom, MemorySignaling};
-pub use message::Message;
+pub use message::{ByeReason, Message};
 pub use sealed::{MAX_ENVELOPE, SealError, Sealer};
 
 /// Moves opaque envelopes between the peers of one session.
@@ -86,10 +89,12 @@ pub enum SignalingError {
     #[error("signaling is closed")]
     Closed,
     /// The room said no.
-    #[error("the signaling service refused: {label}")]
+    #[error("the signaling service refused: {label}{}{detail}", if detail.is_empty() { "" } else { ": " })]
     Refused {
         /// From a closed set: `unknown_session`, `membership_invalid`, …
         label: Cow<'static, str>,
+        /// What else is known about it, for a person; may be empty.
+        detail: String,
     },
     /// The envelope is larger than [`MAX_ENVELOPE`].
     #[error("an envelope holds at most {MAX_ENVELOPE} bytes")]
@@ -100,4 +105,11 @@ pub enum SignalingError {
         /// Why, for a person.
         detail: String,
     },
+}
+
+impl SignalingError {
+    /// Says that the room said no, by a label of the closed set.
+    pub fn refused(label: impl Into<Cow<'static, str>>) -> Self {
+        Self::Refused { label: label.into(), detail: String::new() }
+    }
 }

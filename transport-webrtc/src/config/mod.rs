@@ -6,7 +6,7 @@ mod timing;
 
 use std::{fmt, num::NonZeroUsize, ops::RangeInclusive, sync::Arc, time::Duration};
 
-use rustls_pki_types::CertificateDer;
+use beach_outbound::Outbound;
 use transport_core::TransportId;
 
 use crate::{
@@ -23,7 +23,7 @@ pub use timing::{IceRestart, IceTimeouts, StageDeadlines};
 /// # Defaults
 ///
 /// No ICE servers, every kind of candidate, the labels and limits below, no loopback candidates, any
-/// free UDP port. mDNS is always off: a name that only the local link resolves helps nobody who needs
+/// free UDP port, streams as the machine is set up ([`Outbound::default`]). mDNS is always off: a name that only the local link resolves helps nobody who needs
 /// this transport, and it opens a multicast socket.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -62,8 +62,8 @@ pub struct WebRtcConfig {
     /// Public address or host name of a 1:1 NAT in front of this machine, offered in place of its
     /// own. Default: none.
     pub public_host: Option<String>,
-    /// Further roots that `turns:` servers may be certified by, beside the web's.
-    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Opens the streams to TURN servers on TCP and TLS: trust, proxy, deadlines.
+    pub outbound: Outbound,
     /// Opens all UDP sockets through this instead of the kernel, one socket per dial. Server
     /// reflexive candidates are not gathered then. For tests and demos; see [`crate::impair`].
     pub udp: Option<Arc<dyn UdpWire>>,
@@ -87,7 +87,7 @@ impl Default for WebRtcConfig {
             loopback: false,
             ports: None,
             public_host: None,
-            extra_roots: Vec::new(),
+            outbound: Outbound::default(),
             udp: None,
         }
     }

@@ -6,7 +6,6 @@ mod steps;
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use rustls::ClientConfig;
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -32,15 +31,14 @@ use crate::{
 /// Dials, and leaves a supervisor behind that ends with the transport.
 pub(crate) async fn dial(
     config: &WebRtcConfig,
-    tls: &Arc<ClientConfig>,
     target: &Target,
     link: Arc<LinkChannel>,
 ) -> Result<WebRtcTransport, Failure> {
     let started = Instant::now();
     let mut farewell = Farewell { link: Some(link.clone()), reason: DeclineReason::GaveUp };
     let dialed = match target.role {
-        DialRole::Offerer => Dial::offer(config, tls, target, link, started).await,
-        DialRole::Answerer => Dial::answer(config, tls, target, link, started).await,
+        DialRole::Offerer => Dial::offer(config, target, link, started).await,
+        DialRole::Answerer => Dial::answer(config, target, link, started).await,
     };
     let done = match dialed {
         Ok(dial) => dial.run().await,
@@ -87,12 +85,11 @@ struct Dial<'a> {
 impl<'a> Dial<'a> {
     async fn offer(
         config: &'a WebRtcConfig,
-        tls: &Arc<ClientConfig>,
         target: &Target,
         link: Arc<LinkChannel>,
         started: Instant,
     ) -> Result<Self, Failure> {
-        let mut dial = Self::new(config, tls, target, link, started).await?;
+        let mut dial = Self::new(config, target, link, started).await?;
         let sdp = dial.peer.offer(config).await.map_err(|e| incompatible(Stage::Signaling, e))?;
         dial.gathering_since = Instant::now();
         let term = config.datagram_channel.then(|| config.labels.term.clone());
@@ -103,7 +100,6 @@ impl<'a> Dial<'a> {
 
     async fn answer(
         config: &'a WebRtcConfig,
-        tls: &Arc<ClientConfig>,
         target: &Target,
         link: Arc<LinkChannel>,
         started: Instant,
@@ -113,7 +109,7 @@ impl<'a> Dial<'a> {
         let offer = timeout_at(deadline, wait_for_offer(config, &link, &mut early));
         let (sdp, term) = offer.await.unwrap_or_else(|_| Err(Failure::timed_out(Stage::Signaling)))?;
         // Nothing is opened before there is an offer.
-        let mut dial = Self::new(config, tls, target, link, started).await?;
+        let mut dial = Self::new(config, target, link, started).await?;
         dial.early = early;
         dial.wants_datagram = term && config.datagram_channel;
         let sdp = dial.peer.answer(sdp).await.map_err(|e| incompatible(Stage::Signaling, e))?;
@@ -126,12 +122,11 @@ impl<'a> Dial<'a> {
 
     async fn new(
         config: &'a WebRtcConfig,
-        tls: &Arc<ClientConfig>,
         target: &Target,
         link: Arc<LinkChannel>,
         started: Instant,
     ) -> Result<Self, Failure> {
-        let peer = Peer::open(config, tls).await?;
+        let peer = Peer::open(config).await?;
         let shared = Shared::new(config);
         let hearing = shared.hearing();
         let mut knock = interval(KNOCK);
@@ -214,6 +209,8 @@ impl<'a> Dial<'a> {
                 addresses: local_addresses(),
             };
             tokio::spawn(supervise(link, self.config.clone()));
+        } else {
+            self.shared.leave();
         }
         transport
     }

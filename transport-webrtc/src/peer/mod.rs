@@ -13,7 +13,6 @@ use std::{
 
 use bytes::Bytes;
 use futures::FutureExt;
-use rustls::ClientConfig;
 use sha2::{Digest, Sha256};
 use tokio::{
     sync::mpsc,
@@ -95,8 +94,8 @@ struct Live {
 }
 
 impl Peer {
-    pub(crate) async fn open(config: &WebRtcConfig, tls: &Arc<ClientConfig>) -> Result<Self, Failure> {
-        let (servers, shims) = ice_servers(config, tls).await?;
+    pub(crate) async fn open(config: &WebRtcConfig) -> Result<Self, Failure> {
+        let (servers, shims) = ice_servers(config).await?;
         let mut engine = engine(config).await?;
         let mut mux = None;
         if let Some(wire) = &config.udp {

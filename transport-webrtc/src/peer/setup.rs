@@ -3,11 +3,9 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr},
-    sync::Arc,
     time::Duration,
 };
 
-use rustls::ClientConfig;
 use tokio::net::lookup_host;
 use transport_core::ConnectErrorKind;
 use webrtc::{
@@ -60,7 +58,6 @@ pub(super) async fn engine(config: &WebRtcConfig) -> Result<SettingEngine, Failu
 /// Translates the servers for the library, with a shim before each that it cannot reach itself.
 pub(super) async fn ice_servers(
     config: &WebRtcConfig,
-    tls: &Arc<ClientConfig>,
 ) -> Result<(Vec<RTCIceServer>, Vec<TurnShim>), Failure> {
     let (mut servers, mut shims) = (Vec::new(), Vec::new());
     for server in &config.ice_servers {
@@ -72,7 +69,7 @@ pub(super) async fn ice_servers(
                 (Scheme::Stun | Scheme::Stuns, _) => {}
                 (Scheme::Turn, Upstream::Udp) if config.udp.is_none() => urls.push(url.to_string()),
                 (Scheme::Turn | Scheme::Turns, _) => {
-                    let shim = TurnShim::open(url.clone(), tls.clone(), config.udp.clone());
+                    let shim = TurnShim::open(url.clone(), config.outbound.clone(), config.udp.clone());
                     let shim = shim.await.map_err(no_udp)?;
                     urls.push(shim.url());
                     shims.push(shim);

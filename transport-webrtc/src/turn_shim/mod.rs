@@ -15,16 +15,13 @@ use std::{
     time::Duration,
 };
 
-use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
+use beach_outbound::Outbound;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UdpSocket, lookup_host},
+    net::{UdpSocket, lookup_host},
     sync::mpsc,
     task::JoinSet,
     time::timeout,
 };
-use tokio_rustls::TlsConnector;
 
 use crate::{
     config::{IceUrl, Upstream},
@@ -42,12 +39,12 @@ impl TurnShim {
     /// Opens a port for the server at `url`. Nothing is sent there until the library uses it.
     pub(crate) async fn open(
         url: IceUrl,
-        tls: Arc<ClientConfig>,
+        outbound: Outbound,
         wire: Option<Arc<dyn UdpWire>>,
     ) -> io::Result<Self> {
         let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
         let local = socket.local_addr()?;
-        let server = Arc::new(Server { url, tls, wire });
+        let server = Arc::new(Server { url, outbound, wire });
         let mut task = JoinSet::new();
         task.spawn(serve(socket, server));
         Ok(Self { local, _task: task })
@@ -61,7 +58,7 @@ impl TurnShim {
 
 struct Server {
     url: IceUrl,
-    tls: Arc<ClientConfig>,
+    outbound: Outbound,
     wire: Option<Arc<dyn UdpWire>>,
 }
 
@@ -120,17 +117,12 @@ async fn over_stream(
     client: SocketAddr,
     inbox: &mut mpsc::Receiver<Vec<u8>>,
 ) -> io::Result<()> {
-    let connect = async {
-        let stream = TcpStream::connect((server.url.host.as_str(), server.url.port)).await?;
-        stream.set_nodelay(true)?;
-        if !server.url.scheme.is_secure() {
-            return Ok(Box::new(stream) as Box<dyn Stream>);
-        }
-        let name = ServerName::try_from(server.url.host.clone()).map_err(io::Error::other)?;
-        let stream = TlsConnector::from(server.tls.clone()).connect(name, stream).await?;
-        Ok::<_, io::Error>(Box::new(stream) as Box<dyn Stream>)
+    let Server { url, outbound, .. } = server;
+    let stream = match url.scheme.is_secure() {
+        true => outbound.tls(&url.host, url.port).await,
+        false => outbound.tcp(&url.host, url.port).await,
     };
-    let (mut read, mut write) = tokio::io::split(timeout(CONNECT, connect).await??);
+    let (mut read, mut write) = tokio::io::split(stream.map_err(io::Error::other)?);
     let outward = async {
         while let Some(datagram) = inbox.recv().await {
             timeout(WRITE, framing::write(&mut write, &datagram)).await??;
@@ -176,18 +168,11 @@ async fn over_udp(
     tokio::select! { done = outward => done, done = inward => done }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 /// Sockets of the library served at once: one for each allocation, and a few of earlier ICE restarts.
 const MAX_FLOWS: usize = 4;
 
 /// Datagrams that may wait for one stream.
 const QUEUE: usize = 256;
-
-/// Time for TCP and TLS. The gathering stage gives up earlier.
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// Time for one write; a stream that takes nothing this long is dead.
 const WRITE: Duration = Duration::from_secs(5);

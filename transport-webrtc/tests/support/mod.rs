@@ -3,7 +3,6 @@
 
 pub(crate) mod coturn;
 pub(crate) mod raw;
-pub(crate) mod room;
 
 use std::{
     sync::{
@@ -14,6 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use beach_outbound::{Outbound, OutboundConfig};
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use transport_core::{
@@ -68,16 +68,14 @@ impl Peers {
     pub(crate) fn target(&self, side: Side, generation: u32) -> Target {
         let role = if side == Side::Offerer { DialRole::Offerer } else { DialRole::Answerer };
         let (local, peer) = (self.ids[side as usize], self.ids[1 - side as usize]);
-        Target::new(self.session, local, peer, role, Generation(generation))
-    }
-
-    pub(crate) fn connector(&self, side: Side, config: WebRtcConfig) -> WebRtcConnector {
-        WebRtcConnector::new(config, self.exchanges[side as usize].clone()).unwrap()
+        let target = Target::new(self.session, local, peer, role, Generation(generation));
+        let channel = self.exchanges[side as usize].open_link(&target, transport_webrtc::ID);
+        target.with_signaling(channel)
     }
 
     /// The bare link channel, for tests that play a peer themselves.
-    pub(crate) fn link(&self, side: Side, generation: u32) -> LinkChannel {
-        self.exchanges[side as usize].open_link(&self.target(side, generation), transport_webrtc::ID)
+    pub(crate) fn link(&self, side: Side, generation: u32) -> Arc<LinkChannel> {
+        self.target(side, generation).signaling.unwrap()
     }
 
     /// Dials from both sides at once.
@@ -87,7 +85,7 @@ impl Peers {
         offerer: WebRtcConfig,
         answerer: WebRtcConfig,
     ) -> (Result<Link, ConnectError>, Result<Link, ConnectError>) {
-        let (a, b) = (self.connector(Side::Offerer, offerer), self.connector(Side::Answerer, answerer));
+        let (a, b) = (connector(offerer), connector(answerer));
         let (to_b, to_a) = (self.target(Side::Offerer, generation), self.target(Side::Answerer, generation));
         tokio::join!(a.connect(&to_b), b.connect(&to_a))
     }
@@ -96,6 +94,10 @@ impl Peers {
         let (a, b) = self.dial(1, offerer, answerer).await;
         (a.unwrap_or_else(|e| panic!("{}", e.chain())), b.unwrap_or_else(|e| panic!("{}", e.chain())))
     }
+}
+
+pub(crate) fn connector(config: WebRtcConfig) -> WebRtcConnector {
+    WebRtcConnector::new(config).unwrap()
 }
 
 /// Counts what goes through the room.
@@ -135,7 +137,9 @@ pub(crate) fn impaired(udp: &ImpairedUdp) -> WebRtcConfig {
 pub(crate) fn through(server: IceServer, coturn: &coturn::Coturn) -> WebRtcConfig {
     let mut config = plain();
     config.ice_servers = vec![server];
-    config.extra_roots = vec![coturn.root.clone()];
+    let mut outbound = OutboundConfig::default();
+    outbound.trust.add_roots("coturn", &coturn.root).unwrap();
+    config.outbound = Outbound::new(outbound).unwrap();
     config.relayed()
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct RawPeer {
 
 impl RawPeer {
     /// Answers the offer that comes over `link`, and waits for both channels.
-    pub(crate) async fn answer(link: LinkChannel) -> Self {
+    pub(crate) async fn answer(link: Arc<LinkChannel>) -> Self {
         let link = Arc::new(link);
         let mut engine = SettingEngine::default();
         engine.detach_data_channels();

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     membership::{MembershipProof, Verifier},
-    token::FallbackToken,
+    token::{Access, FallbackToken},
 };
 
 /// `POST /v1/sessions`: the host registers a session.
@@ -30,6 +30,16 @@ pub struct RegisterSession {
     pub session_id: Uuid,
     /// What membership proofs are checked with, unpadded base64url.
     pub verifier: Verifier,
+    /// The cohort the session is counted for; [`DEFAULT_COHORT`] without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cohort_id: Option<String>,
+}
+
+impl RegisterSession {
+    /// Names a session of the default cohort.
+    pub fn new(session_id: Uuid, verifier: Verifier) -> Self {
+        Self { session_id, verifier, cohort_id: None }
+    }
 }
 
 /// The body of `POST /v1/fallback/token`.
@@ -55,6 +65,33 @@ pub struct TokenRequest {
     /// Proof of membership. v1 clients have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<MembershipProof>,
+    /// What the token should allow; all that the role may do without.
+    #[serde(default = "all", skip_serializing_if = "is_all")]
+    pub access: Access,
+}
+
+impl TokenRequest {
+    /// Asks for a session's token of the default cohort, without telemetry, for all that the role may do.
+    pub fn new(session_id: Uuid, proof: MembershipProof) -> Self {
+        Self {
+            session_id: session_id.to_string(),
+            cohort_id: default_cohort(),
+            client_version: None,
+            entitlement_proof: None,
+            telemetry_opt_in: false,
+            total_sessions_hint: None,
+            proof: Some(proof),
+            access: all(),
+        }
+    }
+}
+
+const fn all() -> Access {
+    Access::Full
+}
+
+fn is_all(access: &Access) -> bool {
+    *access == all()
 }
 
 fn default_cohort() -> String {
@@ -68,6 +105,7 @@ impl fmt::Debug for TokenRequest {
             .field("client_version", &self.client_version)
             .field("entitlement_proof", &self.entitlement_proof.as_ref().map(|_| "…"))
             .field("telemetry_opt_in", &self.telemetry_opt_in)
+            .field("access", &self.access)
             .finish_non_exhaustive()
     }
 }
@@ -109,12 +147,21 @@ pub struct GuardrailHint {
 }
 
 /// The body of `POST /turn/credentials`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnRequest {
     /// The session.
     pub session_id: Uuid,
     /// Proof of membership, purpose `token`.
     pub proof: MembershipProof,
+    /// A JWT of the identity provider. Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entitlement_proof: Option<String>,
+}
+
+impl fmt::Debug for TurnRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TurnRequest").field("session_id", &self.session_id).finish_non_exhaustive()
+    }
 }
 
 /// The answer of `POST /turn/credentials`.
@@ -128,6 +175,9 @@ pub struct TurnCredentials {
     pub ttl: u64,
     /// `turn:` and `turns:` URLs.
     pub urls: Vec<String>,
+    /// The realm of the servers, where the operator names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realm: Option<String>,
 }
 
 impl fmt::Debug for TurnCredentials {

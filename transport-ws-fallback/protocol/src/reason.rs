@@ -103,6 +103,13 @@ pub struct ErrorBody {
     pub message: Text,
 }
 
+impl Reason {
+    /// Returns the reason of this name, if this version knows it.
+    pub fn of_label(label: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.label() == label)
+    }
+}
+
 impl From<Reason> for ErrorBody {
     fn from(reason: Reason) -> Self {
         Self { success: false, reason, message: reason.message().into() }
@@ -124,5 +131,7 @@ mod tests {
         }
         let later: Reason = serde_json::from_str(r#""moon_phase""#).unwrap();
         assert_eq!(later, Reason::Unknown);
+        assert_eq!(Reason::of_label("rate_limited"), Some(Reason::RateLimited));
+        assert_eq!(Reason::of_label("<b>"), None);
     }
 }

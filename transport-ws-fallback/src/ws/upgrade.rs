@@ -1,6 +1,7 @@
 //! From a connection to a WebSocket: the opening handshake (RFC 6455 §4.1), by `hyper`.
 
 use beach_lifeguard_client::{SUBPROTOCOL, hello::MAX_SERVER_HELLO_BYTES};
+use beach_outbound::{OutboundError, login_page};
 use bytes::BytesMut;
 use hyper::{
     HeaderMap, Request, StatusCode,
@@ -26,6 +27,9 @@ pub(crate) enum BadUpgrade {
     /// The answer promises something else than was asked for.
     #[error("the answer to the upgrade has the wrong {0}")]
     Answer(HeaderName),
+    /// A captive portal answers in place of the relay.
+    #[error(transparent)]
+    Login(OutboundError),
     /// Another status than 101.
     #[error("the answer to the upgrade is HTTP {0}")]
     Status(StatusCode),
@@ -52,6 +56,9 @@ where
         http1::Builder::new().max_buf_size(MAX_ANSWER).handshake(TokioIo::new(io)).await?;
     let answered = async {
         let answer = requests.send_request(request).await?;
+        if let Some(login) = login_page(url, answer.status(), answer.headers()) {
+            return Err(BadUpgrade::Login(login));
+        }
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(BadUpgrade::Status(answer.status()));
         }

@@ -15,8 +15,9 @@ use beach_lifeguard_client::{
 };
 use bytes::Bytes;
 use lifeguard_relay::{
-    control::KillSwitch,
-    listen::{Caps, Gate},
+    app,
+    kill_switch::KillSwitch,
+    listen::{Caps, Connections},
     relay::{Admission, Relay, RelayConfig},
     store::MemoryStore,
     telemetry::metrics::Metrics,
@@ -63,10 +64,8 @@ impl Rig {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let running = tokio::spawn({
-            let (relay, gate, stop) = (relay.clone(), Gate::new(Caps::default()), stop.clone());
-            async move { relay.run(listener, gate, stop).await }
-        });
+        let connections = Connections::new(Caps::default());
+        let running = tokio::spawn(app::serve_relay(relay.clone(), listener, connections, stop.clone()));
         Self { relay, address, signer, stop, running }
     }
 
@@ -149,7 +148,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     fn new(session: SessionId, peer: PeerId, config: WsConfig, tokens: Arc<dyn TokenProvider>) -> Self {
-        let connector = WsFallbackConnector::with_tokens(config.clone(), tokens.clone()).unwrap();
+        let connector = WsFallbackConnector::new(config.clone(), tokens.clone()).unwrap();
         Self { session, peer, connector, config, tokens }
     }
 

@@ -26,8 +26,8 @@ use tokio_tungstenite::{
 };
 use uuid::Uuid;
 
-use super::room::Presence;
-use crate::{control::ControlPlane, listen::Client};
+use crate::control::rooms::Presence;
+use crate::{control::plane::ControlPlane, listen::Client};
 
 type Socket<S> = WebSocketStream<S>;
 
@@ -93,7 +93,7 @@ async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(
 /// The scope for strangers is full, and this one had its time.
 async fn evicted(client: Option<&Client>) {
     match client {
-        Some(client) => client.transient.evicted().await,
+        Some(client) => client.stranger.evicted().await,
         None => std::future::pending().await,
     }
 }

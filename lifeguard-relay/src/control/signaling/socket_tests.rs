@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    control::{ControlConfig, KillSwitch, TokenKeys},
+    control::{ControlConfig, TokenKeys},
+    kill_switch::KillSwitch,
     store::{Store, flaky::Flaky},
     telemetry::metrics::Metrics,
 };

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use self::living::Living;
 use super::{BUCKET_LIFE, Bucket, Counted, Counts, Registration, Store, StoreError, Totals, pseudonym};
-use crate::control::SwitchState;
+use crate::kill_switch::state::SwitchState;
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -33,7 +33,7 @@ use self::{breaker::Breaker, script::Scripts};
 use super::{
     BUCKET_LIFE, Bucket, Counted, Counts, DEADLINE, Registration, Store, StoreError, Totals, pseudonym,
 };
-use crate::control::SwitchState;
+use crate::kill_switch::state::SwitchState;
 
 /// See the module.
 pub struct RedisStore {

@@ -80,7 +80,7 @@ macro_rules! families {
 families! {
     ConnectionsActive = "beach_lifeguard_connections_active", Gauge, "Sockets that said hello and are served.", [];
     SessionsActive = "beach_lifeguard_sessions_active", Gauge, "Sessions with at least one peer.", [];
-    GateRefused = "beach_lifeguard_connections_refused", Counter, "Connections turned away before any byte was read, by the cap they met.", ["cap": &["address", "connections", "strangers"]];
+    ConnectionsRefused = "beach_lifeguard_connections_refused", Counter, "Connections turned away before any byte was read, by the cap they met.", ["cap": &["address", "connections", "strangers"]];
     ConnectionsTotal = "beach_lifeguard_connections", Counter, "Sockets admitted.", [];
     ConnectionsClosed = "beach_lifeguard_connections_closed", Counter, "Sockets that ended, by close code.", ["code": CODES];
     MessagesForwarded = "beach_lifeguard_messages_forwarded", Counter, "Messages delivered, counted once for each recipient.", [];

@@ -208,9 +208,9 @@ impl Metrics {
         self.set(Id::CertificateExpiry, &[], seconds);
     }
 
-    /// A connection met a cap at the gate.
+    /// A connection met a cap.
     pub fn connection_refused(&self, cap: &'static str) {
-        self.add(Id::GateRefused, &[cap], 1);
+        self.add(Id::ConnectionsRefused, &[cap], 1);
     }
 
     /// A peer was recycled.

@@ -3,5 +3,6 @@
 pub mod hub;
 pub mod mailbox;
 pub mod pty;
+mod resizes;
 pub mod serve;
 pub mod share;

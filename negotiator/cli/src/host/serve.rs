@@ -1,6 +1,9 @@
 //! One viewer of a shared terminal: its hello, what it is sent, what it may do.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use negotiator::{Received, Session, SessionEnd};
 use tokio::time::timeout;
@@ -8,8 +11,9 @@ use tokio::time::timeout;
 use super::{
     hub::{Hub, ViewerId},
     pty::{Output, Pty},
+    resizes::Resizes,
 };
-use crate::wire::{Access, BadMessage, Message, Refusal, Service, VERSION};
+use crate::wire::{Access, BadMessage, Message, Refusal, Service, Size, VERSION};
 
 /// A terminal that is shared.
 #[derive(Debug)]
@@ -23,6 +27,13 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Notes the size of a viewer's terminal, and gives the shared one the size that follows.
+    fn resize(&self, id: ViewerId, size: Option<Size>) {
+        if let Some(size) = size.and_then(|size| self.hub.resize(id, size)) {
+            self.pty.resize(size);
+        }
+    }
+
     /// Shows the viewers what the command prints, until it ends. Returns its status, which they were told.
     ///
     /// # Cancel safety
@@ -166,8 +177,11 @@ async fn attend(session: &Session, shared: &Shared, id: ViewerId) -> Left {
 async fn send_all(session: &Session, hub: &Hub, id: ViewerId) -> Left {
     while let Some(message) = hub.next(id).await {
         let last = matches!(message, Message::Exit(_));
-        if session.send(message.encode()).await.is_err() {
-            return Left::Gone(session.ended().await);
+        for piece in message.pieces() {
+            if session.send(piece.encode()).await.is_err() {
+                // A piece always fits, so the session is over.
+                return Left::Gone(session.ended().await);
+            }
         }
         if last {
             return Left::CommandEnded;
@@ -177,15 +191,25 @@ async fn send_all(session: &Session, hub: &Hub, id: ViewerId) -> Left {
 }
 
 async fn receive_all(session: &Session, shared: &Shared, id: ViewerId) -> Left {
+    let mut resizes = Resizes::default();
     loop {
-        match next(session).await {
+        let due = resizes.due(Instant::now());
+        let received = tokio::select! {
+            received = next(session) => received,
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
+                shared.resize(id, resizes.take(Instant::now()));
+                continue;
+            }
+        };
+        match received {
             Ok(Message::Input(bytes)) if shared.access == Access::Full => shared.pty.input(bytes).await,
             Ok(Message::Input(_)) => shared.hub.notify(id, READ_ONLY),
-            Ok(Message::Resize(size)) => {
-                if let Some(size) = shared.hub.resize(id, size) {
-                    shared.pty.resize(size);
-                }
+            Ok(Message::Resize(size)) if shared.access == Access::Full => {
+                resizes.ask(size);
+                shared.resize(id, resizes.take(Instant::now()));
             }
+            // Who only watches has no say in everybody's size.
+            Ok(Message::Resize(_)) => {}
             Ok(Message::Resync) => shared.hub.resync(id),
             Ok(other) => {
                 tracing::warn!(?other, "a viewer sent what only a host says");

@@ -1,6 +1,6 @@
 //! `beach-link share`: a command in a terminal that others can join.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::IsTerminal, sync::Arc, time::Duration};
 
 use negotiator::{Host, HostConfig, NegotiationEvent, PeerId, Session};
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::{
     exit::Failure,
     signal::Interrupts,
     ui::{Lines, To, write_link},
-    viewer::status,
+    viewer::{status, terminal},
     wire::{Access, Size},
 };
 
@@ -48,8 +48,9 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     let mut board = Board::new(args.output);
     board.open(&link, &program.name(), access);
 
-    let (pty, output) = Pty::start(program, UNWATCHED)?;
-    let shared = Arc::new(Shared { hub: Hub::new(UNWATCHED), pty, access });
+    let size = unwatched();
+    let (pty, output) = Pty::start(program, size)?;
+    let shared = Arc::new(Shared { hub: Hub::new(size), pty, access });
     let outcome = tokio::select! {
         status = finish(output, &shared) => Ok(status),
         never = receive(&host, &shared, &mut board) => match never {},
@@ -221,8 +222,11 @@ fn name(peer: PeerId) -> String {
     format!("viewer {:.4}", peer.to_string())
 }
 
-/// The terminal's size until somebody watches.
-const UNWATCHED: Size = Size { columns: 80, rows: 24 };
+/// The terminal's size until somebody who may type is here: as large as the one it is shared from.
+fn unwatched() -> Size {
+    let own = std::io::stdout().is_terminal().then(terminal::size).flatten();
+    own.unwrap_or(Size { columns: 80, rows: 24 }).shared()
+}
 
 /// How long viewers may take to receive the last output: as long as a session lingers, and a little.
 const FAREWELL: Duration = Duration::from_secs(6);

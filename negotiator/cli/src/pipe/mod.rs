@@ -57,9 +57,10 @@ pub async fn host(args: PipeHostArgs) -> Result<u8, Failure> {
 /// [`Failure`].
 pub async fn join(args: PipeJoinArgs) -> Result<u8, Failure> {
     let mut interrupts = Interrupts::listen()?;
+    let link = args.link.read()?;
     let mut lines = Lines::new(To::Stderr);
     let work = async {
-        let session = connect(&args.link, args.network.config()?).await?;
+        let session = connect(&link, args.network.config()?).await?;
         let outcome = match ask(&session, Service::Pipe).await {
             Ok(_) => {
                 stream::run(&session, input(&args.stream), stdout(), progress(&args.stream, &mut lines)).await

@@ -1,6 +1,6 @@
 //! `beach-link explain`: which path a session takes from here, and why.
 
-use negotiator::{JoinLink, Session};
+use negotiator::Session;
 use serde_json::json;
 
 use super::join::connect;
@@ -18,11 +18,11 @@ use crate::{
 /// [`Failure`]: without any path its line is the explanation.
 pub async fn explain(args: ExplainArgs) -> Result<u8, Failure> {
     let mut interrupts = Interrupts::listen()?;
-    let _: JoinLink = args.link.parse()?;
+    let link = args.link.read()?;
     let mut lines = Lines::new(To::Stderr);
     lines.show(&["connecting …".to_owned()]);
     let session = tokio::select! {
-        session = connect(&args.link, args.network.config()?) => session?,
+        session = connect(&link, args.network.config()?) => session?,
         failure = interrupts.next() => return Err(failure),
     };
     measured(&session).await;

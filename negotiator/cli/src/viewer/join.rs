@@ -10,7 +10,7 @@ use tokio::{
 use transport_core::Initiator;
 
 use super::{
-    terminal::{self, RawTerminal},
+    terminal::{self, Keyboard, RawTerminal},
     view::{Do, View},
 };
 use crate::{
@@ -30,14 +30,14 @@ use crate::{
 pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
     let mut interrupts = Interrupts::listen()?;
     // Before anything else: a bad link is bad wherever it is used.
-    let _: JoinLink = args.link.parse()?;
+    let link = args.link.read()?;
     if args.output == Format::Text {
-        RawTerminal::check()?;
+        RawTerminal::check(keyboard(&args))?;
     }
     let work = async {
         let mut lines = Lines::new(To::Stderr);
         lines.show(&["connecting …".to_owned()]);
-        let session = connect(&args.link, args.network.config()?).await?;
+        let session = connect(&link, args.network.config()?).await?;
         let access = ask(&session, Service::Terminal).await?;
         drop(lines);
         Ok::<_, Failure>((session, access))
@@ -59,8 +59,7 @@ pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
 /// # Errors
 ///
 /// [`Failure`].
-pub async fn connect(link: &str, config: NetworkConfig) -> Result<Session, Failure> {
-    let link: JoinLink = link.parse()?;
+pub async fn connect(link: &JoinLink, config: NetworkConfig) -> Result<Session, Failure> {
     let dial = || Negotiator::new(link.clone(), config.clone()).connect();
     match dial().await.map_err(Failure::from) {
         // A control plane that just restarted knows the session again as soon as its host has come back.
@@ -104,15 +103,21 @@ pub fn ended(end: SessionEnd) -> Result<(), Failure> {
     }
 }
 
+/// A link on standard input leaves the keyboard to the terminal itself.
+fn keyboard(args: &JoinArgs) -> Keyboard {
+    if args.link.is_stdin() { Keyboard::Terminal } else { Keyboard::StandardInput }
+}
+
 async fn watch(
     session: &Session,
     access: Access,
     args: &JoinArgs,
     interrupts: &mut Interrupts,
 ) -> Result<u8, Failure> {
-    let size = RawTerminal::check()?;
+    let size = RawTerminal::check(keyboard(args))?;
     let terminal = RawTerminal::enter()?;
-    let outcome = run(session, &terminal, View::new(size, access, args.escape), interrupts).await;
+    let outcome =
+        run(session, &terminal, keyboard(args), View::new(size, access, args.escape), interrupts).await;
     drop(terminal);
     match outcome {
         Ok(farewell) => {
@@ -127,15 +132,18 @@ async fn watch(
 async fn run(
     session: &Session,
     terminal: &RawTerminal,
+    keyboard: Keyboard,
     mut view: View,
     interrupts: &mut Interrupts,
 ) -> Result<String, Failure> {
-    let mut typed = terminal::read_stdin()?;
+    let mut typed = keyboard.read()?;
     let mut resized = signal(SignalKind::window_change()).map_err(Failure::io("signals"))?;
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut outbox = Outbox::new(session);
-    outbox.push(view.opening());
+    if let Some(opening) = view.opening() {
+        outbox.push(opening);
+    }
     let mut due = Some(Instant::now());
     let mut painted = Instant::now();
     loop {
@@ -160,7 +168,7 @@ async fn run(
             },
             () = outbox.drain() => continue,
             () = tokio::time::sleep_until(due.unwrap_or(painted).into()), if due.is_some() => continue,
-            _ = resized.recv() => todo.extend(terminal::size().map(|size| view.handle_resize(size))),
+            _ = resized.recv() => todo.extend(terminal::size().and_then(|size| view.handle_resize(size))),
             _ = tick.tick() => {}
             failure = interrupts.next() => return Err(failure),
         }

@@ -1,6 +1,7 @@
 //! The person's terminal: raw while a session is shown, and always put back.
 
 use std::{
+    fs::File,
     io::{self, IsTerminal, Read, Write},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -11,8 +12,8 @@ use tokio::sync::mpsc;
 
 use crate::{exit::Failure, wire::Size};
 
-/// The fewest columns and rows a session is shown in, the status line included.
-pub const LEAST: Size = Size { columns: 20, rows: 4 };
+/// The fewest columns and rows a session is shown in: the smallest shared terminal and the status line.
+pub const LEAST: Size = Size { columns: Size::SMALLEST.columns, rows: Size::SMALLEST.rows + 1 };
 
 /// A raw terminal. Dropping it puts the old settings back; so does a panic.
 #[derive(Debug)]
@@ -24,8 +25,8 @@ impl RawTerminal {
     /// # Errors
     ///
     /// [`Failure::NoTerminal`] or [`Failure::TooSmall`].
-    pub fn check() -> Result<Size, Failure> {
-        if !io::stdin().is_terminal() {
+    pub fn check(keyboard: Keyboard) -> Result<Size, Failure> {
+        if keyboard == Keyboard::StandardInput && !io::stdin().is_terminal() {
             return Err(Failure::NoTerminal("standard input"));
         }
         if !io::stdout().is_terminal() {
@@ -83,31 +84,46 @@ pub fn size() -> Option<Size> {
     terminal::size().ok().and_then(|(columns, rows)| Size::new(columns, rows))
 }
 
-/// Reads standard input from a thread of its own, which ends with the program: a read from a terminal
-/// cannot be interrupted. The channel closes when the input does.
-///
-/// # Errors
-///
-/// [`Failure::Io`] when there is no thread to be had.
-pub fn read_stdin() -> Result<mpsc::Receiver<Bytes>, Failure> {
-    let (sender, typed) = mpsc::channel(READS);
-    let read = move || {
-        let mut buffer = [0; 4096];
-        loop {
-            match io::stdin().lock().read(&mut buffer) {
-                Ok(0) => return,
-                Ok(count) => {
-                    if sender.blocking_send(Bytes::copy_from_slice(&buffer[..count])).is_err() {
-                        return;
+/// Where keys come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keyboard {
+    /// Standard input.
+    StandardInput,
+    /// The terminal that controls this process, because standard input brought the link.
+    Terminal,
+}
+
+impl Keyboard {
+    /// Reads keys from a thread of its own, which ends with the program: a read from a terminal cannot be
+    /// interrupted. The channel closes when the input does.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Io`] when there is no thread or no terminal to be had.
+    pub fn read(self) -> Result<mpsc::Receiver<Bytes>, Failure> {
+        let mut keys: Box<dyn Read + Send> = match self {
+            Self::StandardInput => Box::new(io::stdin()),
+            Self::Terminal => Box::new(File::open("/dev/tty").map_err(Failure::io("the terminal"))?),
+        };
+        let (sender, typed) = mpsc::channel(READS);
+        let read = move || {
+            let mut buffer = [0; 4096];
+            loop {
+                match keys.read(&mut buffer) {
+                    Ok(0) => return,
+                    Ok(count) => {
+                        if sender.blocking_send(Bytes::copy_from_slice(&buffer[..count])).is_err() {
+                            return;
+                        }
                     }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => return,
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
             }
-        }
-    };
-    let thread = std::thread::Builder::new().name("standard input".to_owned());
-    thread.spawn(read).map(|_| typed).map_err(Failure::io("standard input"))
+        };
+        let thread = std::thread::Builder::new().name("keyboard".to_owned());
+        thread.spawn(read).map(|_| typed).map_err(Failure::io("the keyboard"))
+    }
 }
 
 /// Puts the terminal back, once.

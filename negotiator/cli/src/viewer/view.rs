@@ -106,14 +106,14 @@ impl View {
     }
 
     /// The person's terminal has another size.
-    pub fn handle_resize(&mut self, terminal: Size) -> Do {
+    pub fn handle_resize(&mut self, terminal: Size) -> Option<Do> {
         self.terminal = terminal;
-        Do::Send(Message::Resize(usable(terminal)))
+        self.opening().map(Do::Send)
     }
 
-    /// Returns what the host must know first.
-    pub fn opening(&self) -> Message {
-        Message::Resize(usable(self.terminal))
+    /// Returns what the host must know first. Who only watches has no say in the size.
+    pub fn opening(&self) -> Option<Message> {
+        (self.access == Access::Full).then(|| Message::Resize(usable(self.terminal)))
     }
 
     /// Returns what must be written so that the terminal shows the present; empty when it does.
@@ -149,9 +149,10 @@ impl View {
     }
 }
 
-/// The part of the terminal that the shared screen may use: all but the status line.
+/// The part of the terminal that the shared screen may use: all but the status line. In a smaller terminal than
+/// one may be shared in, the edge of the screen is not seen.
 fn usable(terminal: Size) -> Size {
-    Size { columns: terminal.columns, rows: terminal.rows.saturating_sub(1).max(1) }
+    Size { rows: terminal.rows.saturating_sub(1), ..terminal }.shared()
 }
 
 /// Lays a text over the top of the terminal.
@@ -245,11 +246,18 @@ mod tests {
     #[test]
     fn the_status_line_is_not_part_of_the_shared_screen() {
         let mut view = view(Access::Full);
-        assert_eq!(view.opening(), Message::Resize(Size { columns: 40, rows: 9 }));
-        let Do::Send(Message::Resize(size)) = view.handle_resize(Size { columns: 9, rows: 1 }) else {
-            panic!()
-        };
-        assert_eq!(size, Size { columns: 9, rows: 1 });
+        assert_eq!(view.opening(), Some(Message::Resize(Size { columns: 40, rows: 9 })));
+        let resize = |columns, rows| Some(Do::Send(Message::Resize(Size { columns, rows })));
+        assert_eq!(view.handle_resize(Size { columns: 100, rows: 50 }), resize(100, 49));
+        assert_eq!(view.handle_resize(Size { columns: 9, rows: 1 }), resize(20, 4));
+        assert_eq!(view.handle_resize(Size { columns: 3000, rows: 501 }), resize(1000, 500));
+    }
+
+    #[test]
+    fn who_only_watches_has_no_say_in_the_size() {
+        let mut view = view(Access::ReadOnly);
+        assert_eq!(view.opening(), None);
+        assert_eq!(view.handle_resize(Size { columns: 30, rows: 9 }), None);
     }
 
     #[test]

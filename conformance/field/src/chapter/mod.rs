@@ -1,0 +1,24 @@
+//! The rows, chapter by chapter.
+
+mod reaching;
+pub mod world;
+
+use crate::row::Row;
+
+/// All rows, in the table's order.
+pub fn rows() -> Vec<Row> {
+    reaching::ROWS.to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_row_has_a_name_of_its_own() {
+        let names: BTreeSet<String> = rows().iter().map(Row::path).collect();
+        assert_eq!(names.len(), rows().len());
+    }
+}

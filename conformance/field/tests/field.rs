@@ -1,0 +1,47 @@
+//! The short half of the field: every row that is due, once, two at a time. Where namespaces cannot be made every
+//! row fails with the reason: a row that was not tried must not look passed.
+
+use beach_field::{
+    chapter,
+    program::Programs,
+    row::{Row, Run, State},
+    topology::{Lab, sweep},
+    trouble::Trouble,
+};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // Two cores: more at a time would measure the laboratory.
+    arguments.test_threads = Some(arguments.test_threads.map_or(2, |threads| threads.min(2)));
+    sweep::on_interrupt();
+    sweep::leftovers();
+    let ready = if arguments.list { Ok(()) } else { ready() };
+    let trials = chapter::rows().into_iter().map(|row| trial(row, &ready)).collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn ready() -> Result<(), Trouble> {
+    Lab::allowed()?;
+    Programs::find().map(drop)
+}
+
+fn trial(row: Row, ready: &Result<(), Trouble>) -> Trial {
+    let why = ready.as_ref().err().map(ToString::to_string);
+    match row.state {
+        State::Due(run) => Trial::test(row.path(), move || match why {
+            Some(why) => Err(Failed::from(why)),
+            None => attempt(row, run),
+        }),
+        // Named among the ignored, with the reason as its kind.
+        State::Later(why) => Trial::test(row.path(), || Err(Failed::from("not due yet")))
+            .with_kind(format!("later: {why}"))
+            .with_ignored_flag(true),
+    }
+}
+
+fn attempt(row: Row, run: Run) -> Result<(), Failed> {
+    let figure = run(&Programs::find()?)?;
+    println!("{}: {}", row.path(), figure.words);
+    Ok(())
+}

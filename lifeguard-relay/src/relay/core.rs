@@ -1,0 +1,128 @@
+//! What every task of the relay shares.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize},
+    },
+    time::SystemTime,
+};
+
+use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    activity::Clock,
+    admission::Admission,
+    config::RelayConfig,
+    handle::PeerHandle,
+    idle::Patience,
+    limits::Meter,
+    refusal::{HandshakeRefused, HttpRefused, RecentRefusal},
+    registry::Registry,
+    session::SessionShared,
+};
+use crate::{
+    limit::{ByAddress, Loopback},
+    telemetry::metrics::Metrics,
+};
+
+/// Whether the relay takes new peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Phase {
+    /// It does.
+    Serving,
+    /// It does not, and those it has are leaving.
+    Draining,
+    /// Nobody is left.
+    Stopped,
+}
+
+/// The state of one relay.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(super) config: RelayConfig,
+    pub(super) patience: Patience,
+    pub(super) registry: Registry<Arc<PeerHandle>, SessionShared>,
+    pub(super) admission: Admission,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) egress: Meter,
+    pub(super) by_address: ByAddress,
+    pub(super) clock: Clock,
+    pub(super) phase: watch::Sender<Phase>,
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+    pub(super) sockets_open: AtomicUsize,
+    pub(super) sockets_total: AtomicU64,
+    pub(super) recent_refusals: Mutex<VecDeque<RecentRefusal>>,
+    /// Keys the pseudonyms under which sessions are shown.
+    pub(super) pseudonyms: std::hash::RandomState,
+}
+
+impl Core {
+    pub(super) fn new(config: RelayConfig, admission: Admission, metrics: Arc<Metrics>) -> Self {
+        Self {
+            patience: config.patience.into(),
+            registry: Registry::new(config.max_peers),
+            admission,
+            metrics,
+            egress: Meter::new(config.limits.egress_bytes),
+            by_address: ByAddress::new(config.limits.address_connections, Loopback::Counted),
+            clock: Clock::start(),
+            phase: watch::Sender::new(Phase::Serving),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            sockets_open: AtomicUsize::new(0),
+            sockets_total: AtomicU64::new(0),
+            recent_refusals: Mutex::default(),
+            pseudonyms: std::hash::RandomState::new(),
+            config,
+        }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        *self.phase.borrow() != Phase::Serving
+    }
+
+    pub(super) fn for_each_peer(&self, mut visit: impl FnMut(&Arc<PeerHandle>)) {
+        self.registry.for_each(|session| {
+            session.with_roster(|roster| roster.iter().for_each(|(_, _, handle)| visit(handle)));
+        });
+    }
+
+    /// Answers a request that may not become a socket, and remembers why.
+    pub(super) fn refuse(&self, refused: HttpRefused) -> Response {
+        self.note_refusal(refused.label());
+        self.metrics.handshake_failed(refused.counted_as());
+        if let HttpRefused::Token(label) = refused {
+            self.metrics.token_refused(label);
+        }
+        refused.into_response()
+    }
+
+    /// Counts a handshake that failed, and remembers why.
+    pub(super) fn refused_handshake(&self, refused: &HandshakeRefused) {
+        self.note_refusal(refused.label());
+        self.metrics.handshake_failed(refused.counted_as());
+        if let HandshakeRefused::Token(error) = refused {
+            self.metrics.token_refused(error.label());
+        }
+    }
+
+    fn note_refusal(&self, label: &'static str) {
+        let mut recent = self.recent_refusals.lock();
+        if recent.len() == KEPT_REFUSALS {
+            recent.pop_front();
+        }
+        recent.push_back(RecentRefusal { at: SystemTime::now(), label });
+    }
+}
+
+/// Refusals the operator's page shows.
+const KEPT_REFUSALS: usize = 32;

@@ -1,0 +1,126 @@
+//! The two addresses clients connect to: what is checked before the upgrade.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Query, Request, State},
+    response::{IntoResponse, Response},
+};
+use beach_lifeguard_client::{SUBPROTOCOL, token::FallbackToken};
+use http::{HeaderMap, header};
+use serde::Deserialize;
+
+use super::{
+    core::Core,
+    greet,
+    refusal::{HandshakeRefused, HttpRefused},
+};
+use crate::upgrade::{Upgrade, offers};
+
+/// `GET /v2/ws`: the token comes with the hello, not with the URL.
+pub(super) async fn v2(State(relay): State<Arc<Core>>, mut request: Request) -> Response {
+    let upgrade = prepare(&relay, &mut request).and_then(|upgrade| {
+        if offers(request.headers(), SUBPROTOCOL) { Ok(upgrade) } else { Err(HttpRefused::Subprotocol) }
+    });
+    match upgrade {
+        Err(refused) => relay.refuse(refused),
+        Ok(upgrade) => {
+            let answer = upgrade.response(Some(SUBPROTOCOL));
+            relay.tasks.spawn(greet::v2(relay.clone(), upgrade));
+            answer
+        }
+    }
+}
+
+/// The query of a v1 upgrade.
+#[derive(Deserialize)]
+pub(super) struct V1Query {
+    token: Option<FallbackToken>,
+}
+
+/// `GET /ws?token=…`: the deployed wire. A bad token is refused before the upgrade.
+pub(super) async fn v1(
+    State(relay): State<Arc<Core>>,
+    query: Result<Query<V1Query>, axum::extract::rejection::QueryRejection>,
+    mut request: Request,
+) -> Response {
+    if !relay.config.v1 {
+        return relay.refuse(HttpRefused::V1Off);
+    }
+    let upgrade = match prepare(&relay, &mut request) {
+        Ok(upgrade) => upgrade,
+        Err(refused) => return relay.refuse(refused),
+    };
+    let token = query.ok().and_then(|query| query.0.token).unwrap_or_else(|| FallbackToken::new(""));
+    match relay.admission.admit(&token).await {
+        Err(HandshakeRefused::Paused) => relay.refuse(HttpRefused::Paused),
+        Err(refused) => {
+            relay.refused_handshake(&refused);
+            HttpRefused::Token(refused.label()).into_response()
+        }
+        Ok(claims) => {
+            let answer = upgrade.response(None);
+            relay.tasks.spawn(greet::v1(relay.clone(), upgrade, claims));
+            answer
+        }
+    }
+}
+
+/// Checks everything that does not depend on the wire.
+fn prepare(relay: &Core, request: &mut Request) -> Result<Upgrade, HttpRefused> {
+    let upgrade = Upgrade::from_request(request).ok_or(HttpRefused::NotWebSocket)?;
+    if !origin_allowed(request.headers(), &relay.config.allowed_origins) {
+        return Err(HttpRefused::Origin);
+    }
+    // Without a listener of ours nobody knows the address, and the limit is that service's business.
+    if upgrade.client.as_ref().is_some_and(|client| !relay.by_address.admits(client.address)) {
+        return Err(HttpRefused::RateLimited);
+    }
+    if relay.is_draining() {
+        return Err(HttpRefused::Draining);
+    }
+    Ok(upgrade)
+}
+
+/// Browsers always send `Origin`, and cannot forge it; nobody else needs to. Exact matches only.
+fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    match (origins.next(), origins.next()) {
+        (None, _) => true,
+        (Some(origin), None) => allowed.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes()),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(origins: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for origin in origins {
+            headers.append(header::ORIGIN, origin.parse().unwrap());
+        }
+        origin_allowed(&headers, &["https://beach.sh".to_owned()])
+    }
+
+    #[test]
+    fn origins_match_exactly_or_not_at_all() {
+        assert!(allowed(&[]));
+        assert!(allowed(&["https://beach.sh"]));
+        for other in [
+            "null",
+            "http://beach.sh",
+            "https://beach.sh:8443",
+            "https://beach.sh.evil.test",
+            "https://evil-beach.sh",
+            "https://sub.beach.sh",
+            "https://beach.sh/",
+            "HTTPS://BEACH.SH",
+            "",
+        ] {
+            assert!(!allowed(&[other]), "{other:?}");
+        }
+        assert!(!allowed(&["https://beach.sh", "https://beach.sh"]));
+    }
+}

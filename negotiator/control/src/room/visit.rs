@@ -1,0 +1,308 @@
+//! Enters the room and stays in it.
+
+use std::{sync::Arc, time::Duration};
+
+use beach_lifeguard_client::{
+    membership::Purpose,
+    signaling::{FromRoom, MAX_MESSAGE_BYTES, ToRoom},
+};
+use beach_outbound::Stream;
+use bytes::Bytes;
+use futures::{SinkExt, StreamExt};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{Message, protocol::WebSocketConfig},
+};
+use transport_core::{
+    PeerId,
+    signaling::{SignalingError, SignalingEvent},
+};
+use url::Url;
+use uuid::Uuid;
+
+use super::{
+    RoomState,
+    answer::{Departure, UNKNOWN, UPGRADE_REMOVED, from_close, from_control, from_handshake, lost},
+    backoff::Backoff,
+};
+use crate::{clock::Skew, credentials::Credentials, plane::ControlPlane};
+
+/// All that the task which stays in the room needs.
+pub(super) struct Visitor {
+    pub(super) url: Url,
+    pub(super) control: ControlPlane,
+    pub(super) credentials: Credentials,
+    pub(super) register: bool,
+    pub(super) said: mpsc::Receiver<(PeerId, Bytes)>,
+    pub(super) events: mpsc::Sender<SignalingEvent>,
+    pub(super) state: watch::Sender<RoomState>,
+    /// This machine may have moved or slept.
+    pub(super) doubted: Arc<Notify>,
+}
+
+/// The socket, and how far the clock was off when it was opened.
+struct Socket {
+    stream: WebSocketStream<Stream>,
+    skew: Option<Skew>,
+}
+
+/// Visits the room again and again until it refuses or nobody cares.
+pub(super) async fn stay(mut visitor: Visitor) {
+    let mut backoff = Backoff::default();
+    let (mut was_inside, mut answered) = (false, false);
+    loop {
+        let doubted = visitor.doubted.clone();
+        let entered = tokio::select! {
+            entered = visitor.enter() => entered,
+            // What was begun on another network may hang there.
+            () = doubted.notified() => {
+                backoff.reset();
+                Err(Departure::Lost("this machine moved or slept".into()))
+            }
+        };
+        let departure = match entered {
+            Ok((socket, peers)) => {
+                backoff.reset();
+                (was_inside, answered) = (true, false);
+                visitor.visit(socket, peers).await
+            }
+            Err(departure) => departure,
+        };
+        match departure {
+            Departure::Dropped => return,
+            // A control plane that restarted has forgotten the session until the host comes back too.
+            Departure::Refused(SignalingError::Refused { label, .. }) if was_inside && is_restart(&label) => {
+                // It is up again: the host is on its way, and the long waits are over.
+                if !std::mem::replace(&mut answered, true) {
+                    backoff.reset();
+                }
+                let detail = "the session is not known there at the moment";
+                if visitor.rest(&mut backoff, detail.into()).await.is_err() {
+                    return;
+                }
+            }
+            Departure::Refused(error) => {
+                visitor.state.send_replace(RoomState::Over(error));
+                return;
+            }
+            Departure::Lost(detail) => {
+                answered = false;
+                if visitor.rest(&mut backoff, detail).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Visitor {
+    /// Says that the room is away, and waits before the next visit.
+    async fn rest(&self, backoff: &mut Backoff, detail: String) -> Result<(), NobodyCares> {
+        tracing::debug!(detail, "not in the room");
+        self.state.send_replace(RoomState::Down);
+        self.events.send(SignalingEvent::Down { detail }).await.map_err(|_| NobodyCares)?;
+        if timeout(backoff.next(rand::random()), self.doubted.notified()).await.is_ok() {
+            backoff.reset();
+        }
+        Ok(())
+    }
+
+    /// Connects, proves membership, and returns who is inside.
+    async fn enter(&self) -> Result<(Socket, Vec<PeerId>), Departure> {
+        let Credentials { session, verifier, .. } = &self.credentials;
+        if self.register {
+            self.control.register(*session, verifier).await.map_err(from_control)?;
+        }
+        let mut socket = self.connect().await?;
+        let greeted = timeout(HELLO, self.greet(&mut socket)).await;
+        let peers = greeted.unwrap_or_else(|_| Err(Departure::Lost("the room does not greet".into())))?;
+        Ok((socket, peers))
+    }
+
+    async fn greet(&self, socket: &mut Socket) -> Result<Vec<PeerId>, Departure> {
+        let hello = ToRoom::Hello { proof: self.credentials.prove(Purpose::Signaling) };
+        socket.stream.send(text(&hello)).await.map_err(lost)?;
+        loop {
+            if let Some(FromRoom::Welcome { peers }) = next(socket).await? {
+                let others = peers.into_iter().map(|present| peer(present.peer_id));
+                return Ok(others.filter(|peer| *peer != self.credentials.local).collect());
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Socket, Departure> {
+        let opened = self.control.outbound().open(&self.url).await;
+        let stream = opened.map_err(|error| Departure::Lost(error.to_string()))?;
+        let limits = WebSocketConfig::default()
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(BUFFER)
+            .max_write_buffer_size(4 * MAX_MESSAGE_BYTES)
+            .max_message_size(Some(MAX_MESSAGE_BYTES))
+            .max_frame_size(Some(MAX_MESSAGE_BYTES));
+        let upgraded =
+            timeout(UPGRADE, client_async_with_config(self.url.as_str(), stream, Some(limits))).await;
+        match upgraded {
+            Ok(Ok((stream, answer))) => {
+                let skew = Skew::between(std::time::SystemTime::now(), answer.headers());
+                Ok(Socket { stream, skew })
+            }
+            Ok(Err(error)) => Err(from_handshake(&self.url, error)),
+            Err(_) => Err(Departure::Lost(format!("{} does not answer the upgrade", self.url))),
+        }
+    }
+
+    /// Carries envelopes both ways until the socket ends.
+    async fn visit(&mut self, mut socket: Socket, peers: Vec<PeerId>) -> Departure {
+        self.state.send_replace(RoomState::Up);
+        let entered = peers.into_iter().map(|peer| SignalingEvent::Joined { peer });
+        for event in std::iter::once(SignalingEvent::Up).chain(entered) {
+            if self.events.send(event).await.is_err() {
+                return Departure::Dropped;
+            }
+        }
+        let doubted = self.doubted.clone();
+        let mut silent_at = Instant::now() + SILENCE;
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                () = doubted.notified() => {
+                    if !matches!(timeout(DOUBT, socket.stream.send(ping())).await, Ok(Ok(()))) {
+                        return Departure::Lost("the room does not read".into());
+                    }
+                    asked = true;
+                    silent_at = silent_at.min(Instant::now() + DOUBT);
+                }
+                said = self.said.recv() => {
+                    let Some((to, envelope)) = said else {
+                        let _ = timeout(WRITE, socket.stream.close(None)).await;
+                        return Departure::Dropped;
+                    };
+                    let to = Uuid::from_bytes(*to.as_bytes());
+                    let message = text(&ToRoom::Send { to, data: envelope });
+                    // A machine that moved to another network keeps its socket and reaches nobody through it,
+                    // and what is said now would be lost with it: so the room must show that it is there.
+                    let question = (!asked).then(ping);
+                    for message in std::iter::once(message).chain(question) {
+                        match timeout(WRITE, socket.stream.send(message)).await {
+                            Ok(Ok(())) => {}
+                            Ok(Err(error)) => return lost(error),
+                            Err(_) => return Departure::Lost("the room does not read".into()),
+                        }
+                    }
+                    if !std::mem::replace(&mut asked, true) {
+                        silent_at = silent_at.min(Instant::now() + ANSWER);
+                    }
+                }
+                // The server pings every 15 s; three missed are a dead socket.
+                heard = timeout_at(silent_at, next(&mut socket)) => {
+                    (silent_at, asked) = (Instant::now() + SILENCE, false);
+                    let event = match heard {
+                        Ok(Ok(message)) => message.and_then(event),
+                        Ok(Err(departure)) => return departure,
+                        Err(_) => return Departure::Lost("the room went silent".into()),
+                    };
+                    if let Some(event) = event && self.events.send(event).await.is_err() {
+                        return Departure::Dropped;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn ping() -> Message {
+    Message::Ping(Vec::new().into())
+}
+
+fn text(message: &ToRoom) -> Message {
+    // Ids, strings and numbers cannot fail to serialize.
+    Message::text(serde_json::to_string(message).unwrap_or_default())
+}
+
+fn peer(id: Uuid) -> PeerId {
+    PeerId::from_bytes(*id.as_bytes())
+}
+
+/// Translates what concerns the application.
+fn event(message: FromRoom) -> Option<SignalingEvent> {
+    match message {
+        FromRoom::Envelope { from, data } => {
+            Some(SignalingEvent::Envelope { from: peer(from), envelope: data })
+        }
+        FromRoom::PeerJoined(present) => Some(SignalingEvent::Joined { peer: peer(present.peer_id) }),
+        FromRoom::PeerLeft { peer_id } => Some(SignalingEvent::Left { peer: peer(peer_id) }),
+        FromRoom::Undelivered { .. } => {
+            tracing::debug!("an envelope was not delivered");
+            None
+        }
+        FromRoom::Welcome { .. } | FromRoom::Unknown => None,
+    }
+}
+
+/// Says whether a room that was entered before is refused for now only: its service restarts, and the proxy before
+/// it answers in its place.
+fn is_restart(label: &str) -> bool {
+    label == UNKNOWN || label == UPGRADE_REMOVED
+}
+
+/// Waits for a message; `None` for one without meaning here, pings included. Cancel safe.
+async fn next(socket: &mut Socket) -> Result<Option<FromRoom>, Departure> {
+    match socket.stream.next().await {
+        Some(Ok(Message::Text(text))) => Ok(serde_json::from_str(&text).ok()),
+        Some(Ok(Message::Close(frame))) => Err(frame.map_or_else(
+            || Departure::Lost("the room closed".into()),
+            |frame| from_close(frame.code.into(), &frame.reason, socket.skew),
+        )),
+        Some(Ok(_)) => Ok(None),
+        Some(Err(error)) => Err(lost(error)),
+        None => Err(Departure::Lost("the room closed".into())),
+    }
+}
+
+/// Nobody receives the room's events any more.
+struct NobodyCares;
+
+/// Time for the upgrade, once the connection is open.
+const UPGRADE: Duration = Duration::from_secs(5);
+
+/// Time for the hello; as long as the room waits for ours.
+const HELLO: Duration = Duration::from_secs(5);
+
+/// Time for one write.
+const WRITE: Duration = Duration::from_secs(5);
+
+/// Time the room has to answer a ping that follows what was said.
+const ANSWER: Duration = Duration::from_secs(4);
+
+/// The same when this machine may have moved or slept, and every second counts: a round trip by satellite and
+/// one more.
+const DOUBT: Duration = Duration::from_millis(1_500);
+
+/// Silence after which the socket is dead.
+const SILENCE: Duration = Duration::from_secs(46);
+
+/// The library's default of 128 KiB is allocated for every socket.
+const BUFFER: usize = 4 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_room_says_is_translated_and_what_it_may_say_one_day_is_passed_over() {
+        let id = PeerId::from_bytes([1; 16]);
+        let read = |text: &str| serde_json::from_str::<FromRoom>(text).ok().and_then(event);
+        let who = "01010101-0101-0101-0101-010101010101";
+        let envelope = read(&format!(r#"{{"type":"envelope","from":"{who}","data":"AP9oaQ=="}}"#));
+        let expected = SignalingEvent::Envelope { from: id, envelope: Bytes::from_static(b"\x00\xffhi") };
+        assert_eq!(envelope, Some(expected));
+        let joined = read(&format!(r#"{{"type":"peer_joined","peer_id":"{who}","role":"viewer"}}"#));
+        assert_eq!(joined, Some(SignalingEvent::Joined { peer: id }));
+        assert_eq!(read(r#"{"type":"weather","x":1}"#), None);
+        assert_eq!(read("{"), None);
+    }
+}

@@ -1,0 +1,217 @@
+//! The default rendezvous: a beach control plane for meeting, WebRTC and its relay for connecting.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use beach_control_client::{ControlError, ControlPlane, Credentials};
+use beach_lifeguard_client::{membership::Verifier, token::Role};
+use beach_outbound::{ConfigError, Outbound, OutboundConfig};
+use transport_core::signaling::{Signaling, SignalingError};
+use url::Url;
+
+use crate::{
+    config::NetworkConfig,
+    endpoint::Way,
+    rendezvous::{Missing, Rendezvous, Seat, Side},
+};
+
+/// Meets through a control plane, and connects by WebRTC first and the relay when it must be.
+///
+/// An application that wants another room, another ladder or a word in between wraps it:
+///
+/// ```
+/// use std::sync::Arc;
+/// use negotiator::{ControlPlaneRendezvous, Missing, Rendezvous, Seat, SignalingError, Way};
+/// use transport_core::signaling::Signaling;
+///
+/// /// Never asks anybody's relay, and says so.
+/// #[derive(Debug)]
+/// struct AtHome(ControlPlaneRendezvous);
+///
+/// #[async_trait::async_trait]
+/// impl Rendezvous for AtHome {
+///     async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
+///         self.0.enter(seat).await
+///     }
+///
+///     async fn prepare(&self, _: &Seat) -> Vec<Missing> {
+///         Vec::new()
+///     }
+///
+///     fn ways(&self, seat: &Seat) -> Result<Vec<Way>, String> {
+///         let direct = |way: &Way| way.rung.transport.as_str() == "webrtc";
+///         Ok(self.0.ways(seat)?.into_iter().filter(direct).collect())
+///     }
+/// }
+///
+/// # fn wrap() -> Result<(), Box<dyn std::error::Error>> {
+/// let standard = ControlPlaneRendezvous::new("https://beach.example".parse()?, Default::default())?;
+/// let rendezvous = Arc::new(AtHome(standard)); // for `Host::meeting_at` and `Negotiator::meeting_at`
+/// # let _ = rendezvous;
+/// # Ok(()) }
+/// # wrap().unwrap();
+/// ```
+#[derive(Debug)]
+pub struct ControlPlaneRendezvous {
+    control: ControlPlane,
+    #[cfg(feature = "ws-fallback")]
+    address: Url,
+    #[cfg(any(feature = "webrtc", feature = "ws-fallback"))]
+    outbound: Outbound,
+    config: NetworkConfig,
+    /// Set once the control plane has not said that there is no TURN.
+    #[cfg(feature = "webrtc")]
+    turn: std::sync::OnceLock<Arc<crate::turn::TurnSource>>,
+}
+
+impl ControlPlaneRendezvous {
+    /// Meets through the control plane at `address` (`https://…`, or `http://` on loopback). Opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when one of [`NetworkConfig::extra_roots`] cannot serve as a root.
+    pub fn new(address: Url, config: NetworkConfig) -> Result<Self, ConfigError> {
+        let mut reach = OutboundConfig::default();
+        for root in &config.extra_roots {
+            reach.trust.add_roots("extra_roots", root)?;
+        }
+        let outbound = Outbound::new(reach)?;
+        Ok(Self {
+            control: ControlPlane::new(address.clone(), outbound.clone()),
+            #[cfg(feature = "ws-fallback")]
+            address,
+            #[cfg(any(feature = "webrtc", feature = "ws-fallback"))]
+            outbound,
+            config,
+            #[cfg(feature = "webrtc")]
+            turn: std::sync::OnceLock::new(),
+        })
+    }
+}
+
+#[async_trait]
+impl Rendezvous for ControlPlaneRendezvous {
+    async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
+        let room = self.control.room(credentials(seat), seat.side == Side::Host);
+        let room =
+            room.map_err(|error: ControlError| SignalingError::Unreachable { detail: error.to_string() })?;
+        Ok(Arc::new(room))
+    }
+
+    async fn prepare(&self, seat: &Seat) -> Vec<Missing> {
+        #[cfg(feature = "webrtc")]
+        return self.look_for_turn(seat).await;
+        #[cfg(not(feature = "webrtc"))]
+        {
+            let _ = seat;
+            Vec::new()
+        }
+    }
+
+    fn ways(&self, seat: &Seat) -> Result<Vec<Way>, String> {
+        let _ = seat;
+        let mut ways = Vec::new();
+        #[cfg(feature = "webrtc")]
+        ways.extend(self.webrtc()?);
+        ways.extend(self.config.extra_ways.iter().cloned());
+        #[cfg(feature = "ws-fallback")]
+        ways.push(self.fallback(seat)?);
+        Ok(ways)
+    }
+}
+
+#[cfg(feature = "webrtc")]
+impl ControlPlaneRendezvous {
+    async fn look_for_turn(&self, seat: &Seat) -> Vec<Missing> {
+        if self.config.webrtc.has_turn() {
+            return Vec::new();
+        }
+        let proof = self.config.entitlement_proof.clone();
+        let source = crate::turn::TurnSource::new(self.control.clone(), credentials(seat), proof);
+        let Err(none) = source.look().await else {
+            // A second seat of the same session would bring the same source.
+            let _ = self.turn.set(Arc::new(source));
+            return Vec::new();
+        };
+        let missing = none.to_string();
+        tracing::info!(why = missing, "no TURN on the ladder");
+        vec![Missing::new(transport_webrtc::TURN_ID, missing)]
+    }
+
+    /// WebRTC, direct and through TURN where there is any.
+    fn webrtc(&self) -> Result<Vec<Way>, String> {
+        let mut webrtc = self.config.webrtc.clone();
+        webrtc.outbound = self.outbound.clone();
+        let connector =
+            |config| transport_webrtc::WebRtcConnector::new(config).map_err(|error| error.to_string());
+        let mut ways = vec![Way::direct(Arc::new(connector(webrtc.clone().direct())?))];
+        if webrtc.has_turn() {
+            ways.push(Way::turn(Arc::new(connector(webrtc.relayed())?)));
+        } else if let Some(source) = self.turn.get() {
+            ways.push(Way::turn(Arc::new(crate::turn::TurnConnector::new(source.clone(), webrtc))));
+        }
+        Ok(ways)
+    }
+}
+
+#[cfg(feature = "ws-fallback")]
+impl ControlPlaneRendezvous {
+    /// The relay. Its socket is opened by its first dial and by nothing else.
+    fn fallback(&self, seat: &Seat) -> Result<Way, String> {
+        use beach_lifeguard_client::token::Access as Wire;
+        use transport_core::secure::Access;
+        use transport_ws_fallback::{EntitlementProof, Membership, WsConfig, WsFallbackConnector};
+
+        let Credentials { role, verifier, .. } = credentials(seat);
+        let membership = Membership {
+            verifier,
+            role,
+            // A host is never restricted; what it grants is between the two sides.
+            access: match (seat.side, seat.access) {
+                (Side::Viewer, Access::ReadOnly) => Wire::ReadOnly,
+                _ => Wire::Full,
+            },
+        };
+        let mut config = WsConfig::new(self.address.clone(), membership);
+        config.outbound = self.outbound.clone();
+        config.relay_url.clone_from(&self.config.relay_url);
+        config.cohort.clone_from(&self.config.cohort);
+        config.entitlement_proof = self.config.entitlement_proof.clone().map(EntitlementProof::new);
+        config.telemetry_opt_in = self.config.telemetry_opt_in;
+        let tokens = Arc::new(crate::relay_tokens::RelayTokens::new(config.clone()));
+        let connector = WsFallbackConnector::new(config, tokens).map_err(|error| error.to_string())?;
+        let connector = Arc::new(connector);
+        let (session, local) = (seat.session, seat.local);
+        let prefetch = Arc::new(Token { connector: connector.clone(), session, local });
+        Ok(Way { prefetch: Some(prefetch), ..Way::fallback(connector) })
+    }
+}
+
+/// Fetches the relay's token ahead. Opens no relay socket.
+#[cfg(feature = "ws-fallback")]
+#[derive(Debug)]
+struct Token {
+    connector: Arc<transport_ws_fallback::WsFallbackConnector>,
+    session: transport_core::SessionId,
+    local: transport_core::PeerId,
+}
+
+#[cfg(feature = "ws-fallback")]
+#[async_trait]
+impl crate::endpoint::Prefetch for Token {
+    async fn prefetch(&self) -> Result<(), transport_core::ConnectError> {
+        self.connector.prefetch(self.session, self.local).await
+    }
+}
+
+fn credentials(seat: &Seat) -> Credentials {
+    Credentials {
+        session: seat.session,
+        local: seat.local,
+        role: match seat.side {
+            Side::Host => Role::Host,
+            Side::Viewer => Role::Viewer,
+        },
+        verifier: Verifier::from_bytes(*seat.verifier),
+    }
+}

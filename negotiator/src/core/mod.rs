@@ -1,0 +1,351 @@
+//! The core of a session: what the application's handle, the link pumps and the driver share.
+//!
+//! It holds the resume state and wakes each of the three when something concerns it. The state decides; this moves
+//! bytes between it and the links.
+
+mod state;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::{Notify, futures::Notified, watch};
+use transport_core::{
+    CloseCode, Closed, Generation, Inbound, Refusal, Refused, Transport,
+    resume::{Expiry, Resume, StaleGeneration},
+};
+
+use self::state::{State, Told};
+use crate::{
+    error::{SendError, SessionEnd},
+    runtime::{Duration, Instant, now},
+    session::Received,
+};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct SessionCore {
+    state: Mutex<State>,
+    /// Something may be ready to leave: wakes every pump.
+    transmit: Notify,
+    /// Something arrived for the application, or the session ended.
+    readable: Notify,
+    /// The outbox has room again, or the session ended.
+    room: Notify,
+    /// Something was reported to the driver.
+    reported: Notify,
+    ended: watch::Sender<Option<SessionEnd>>,
+}
+
+/// What flowed, for health samples and status lines.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Traffic {
+    /// Counter: payload accepted on the reliable lane.
+    pub(crate) accepted_bytes: u64,
+    /// Counter: payload accepted on the datagram lane.
+    pub(crate) datagram_bytes: u64,
+    /// Gauge: accepted on the reliable lane and not acknowledged.
+    pub(crate) pending_bytes: usize,
+    /// Age of the oldest segment under way; zero when nothing is.
+    pub(crate) oldest_unacked: Duration,
+    /// Measured by the session's own pings.
+    pub(crate) rtt: Option<Duration>,
+    /// The generation that carries the session.
+    pub(crate) current: Option<Generation>,
+    /// When anything was last heard from the peer, on any link.
+    pub(crate) heard: Option<Instant>,
+}
+
+impl Traffic {
+    /// Payload of the reliable lane that the peer acknowledged.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.accepted_bytes - self.pending_bytes as u64
+    }
+}
+
+/// What the driver must know. At most a few for each generation.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Report {
+    /// Both sides introduced themselves on this generation; so many segments go out again.
+    Attached(Generation, u64),
+    /// The peer says nothing more on this older generation.
+    Drained(Generation),
+    /// The transport ended, and what it delivered was handled.
+    LinkEnded(Generation, Closed),
+    /// The session ended.
+    SessionEnded,
+}
+
+/// What a pump needs to know before it waits.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    /// The transport refused a frame: wait until it is writable.
+    pub(crate) blocked: bool,
+    /// When [`SessionCore::handle_timeout`] must be called at the latest.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl SessionCore {
+    pub(crate) fn new(resume: Resume) -> Self {
+        Self {
+            state: Mutex::new(State::new(resume)),
+            transmit: Notify::new(),
+            readable: Notify::new(),
+            room: Notify::new(),
+            reported: Notify::new(),
+            ended: watch::Sender::new(None),
+        }
+    }
+
+    // ---- for the application's handle ----
+
+    /// Accepts a message as far as the session may hold more.
+    pub(crate) fn try_send(&self, payload: Bytes) -> Result<(), SendError> {
+        self.accept(self.state.lock(), payload)
+    }
+
+    /// Accepts a message as far as the path is busy with what it has. For those who wait for
+    /// [`room`](Self::room).
+    pub(crate) fn try_send_paced(&self, payload: Bytes) -> Result<(), SendError> {
+        let mut state = self.state.lock();
+        let limit = state.send_limit.limit(payload.len());
+        if state.resume.stats().current.is_some() && state.resume.pending_bytes() >= limit {
+            let acknowledged = state.acknowledged();
+            state.send_limit.held_back(now(), acknowledged);
+            return Err(SendError::Full { payload });
+        }
+        self.accept(state, payload)
+    }
+
+    fn accept(&self, mut state: MutexGuard<'_, State>, payload: Bytes) -> Result<(), SendError> {
+        let bytes = payload.len() as u64;
+        state.resume.try_send(payload).map_err(send_error)?;
+        state.accepted_bytes += bytes;
+        self.send_now(state);
+        Ok(())
+    }
+
+    pub(crate) fn try_send_datagram(&self, payload: Bytes) -> Result<(), SendError> {
+        let bytes = payload.len() as u64;
+        let mut state = self.state.lock();
+        state.resume.try_send_datagram(payload).map_err(send_error)?;
+        state.datagram_bytes += bytes;
+        self.send_now(state);
+        Ok(())
+    }
+
+    /// Wakes when [`try_send`](Self::try_send) may succeed. Create it before trying.
+    pub(crate) fn room(&self) -> Notified<'_> {
+        self.room.notified()
+    }
+
+    /// Wakes when [`take`](Self::take) may give something. Create it before taking.
+    pub(crate) fn readable(&self) -> Notified<'_> {
+        self.readable.notified()
+    }
+
+    /// Takes what arrived next, and gives its credit back to the peer.
+    pub(crate) fn take(&self) -> Option<Received> {
+        let mut state = self.state.lock();
+        let received = state.inbox.pop_front()?;
+        if let Received::Message(bytes) = &received {
+            state.resume.consumed(bytes.len());
+        }
+        let more = !state.inbox.is_empty();
+        self.send_now(state);
+        if more {
+            self.readable.notify_one();
+        }
+        Some(received)
+    }
+
+    pub(crate) fn finish(&self) {
+        let mut state = self.state.lock();
+        state.resume.finish();
+        self.send_now(state);
+    }
+
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.state.lock().resume.is_flushed()
+    }
+
+    pub(crate) fn close(&self, code: CloseCode, reason: &str) {
+        let mut state = self.state.lock();
+        state.resume.close(code, reason);
+        // Say goodbye on the links while they live.
+        state.flush(now());
+        self.settle(now(), state);
+    }
+
+    /// Ends the session because the peer said goodbye where no link could carry it.
+    pub(crate) fn peer_left(&self, reason: &str) {
+        let mut state = self.state.lock();
+        let end = SessionEnd::Closed(Closed::peer(CloseCode::GOING_AWAY, reason.to_owned()));
+        state.resume.close(CloseCode::GOING_AWAY, "the peer left");
+        self.end(&mut state, end);
+        self.settle(now(), state);
+    }
+
+    /// Ends the session because the peer kept it no longer.
+    pub(crate) fn peer_forgot(&self) {
+        let mut state = self.state.lock();
+        let unacknowledged = state.resume.pending_bytes();
+        state.resume.close(CloseCode::GAP, "the peer kept the session no longer");
+        self.end(&mut state, SessionEnd::Expired { why: Expiry::PeerRestarted, unacknowledged });
+        self.settle(now(), state);
+    }
+
+    pub(crate) fn ended(&self) -> watch::Receiver<Option<SessionEnd>> {
+        self.ended.subscribe()
+    }
+
+    // ---- for the driver ----
+
+    /// Starts an attachment over `link`, whose pump the caller runs.
+    pub(crate) fn attach(
+        &self,
+        generation: Generation,
+        link: Arc<dyn Transport>,
+    ) -> Result<(), StaleGeneration> {
+        let mut state = self.state.lock();
+        state.resume.attach(now(), generation, link.profile())?;
+        state.links.insert(generation, link);
+        drop(state);
+        self.transmit.notify_waiters();
+        Ok(())
+    }
+
+    pub(crate) fn traffic(&self) -> Traffic {
+        let now = now();
+        let state = self.state.lock();
+        let stats = state.resume.stats();
+        Traffic {
+            accepted_bytes: state.accepted_bytes,
+            datagram_bytes: state.datagram_bytes,
+            pending_bytes: stats.pending_bytes,
+            oldest_unacked: state.resume.oldest_unacked_age(now).unwrap_or_default(),
+            rtt: stats.rtt,
+            current: stats.current,
+            heard: state.heard,
+        }
+    }
+
+    /// Wakes when [`report`](Self::report) may give something. Create it before asking.
+    pub(crate) fn reported(&self) -> Notified<'_> {
+        self.reported.notified()
+    }
+
+    pub(crate) fn report(&self) -> Option<Report> {
+        self.state.lock().reports.pop_front()
+    }
+
+    pub(crate) fn handle_timeout(&self) {
+        let mut state = self.state.lock();
+        state.resume.handle_timeout(now());
+        self.settle(now(), state);
+        self.transmit.notify_waiters();
+    }
+
+    // ---- for the pumps ----
+
+    /// Wakes when there may be something to send. Create it before [`flush`](Self::flush).
+    pub(crate) fn kicked(&self) -> Notified<'_> {
+        self.transmit.notified()
+    }
+
+    /// Sends everything that may leave, and says what the pump of `generation` must wait for.
+    pub(crate) fn flush(&self, generation: Generation) -> Wait {
+        let mut state = self.state.lock();
+        state.flush(now());
+        Wait {
+            blocked: state.resume.blocked().any(|blocked| blocked == generation),
+            deadline: state.resume.poll_timeout(),
+        }
+    }
+
+    pub(crate) fn unblocked(&self, generation: Generation) {
+        self.state.lock().resume.unblocked(generation);
+    }
+
+    /// Handles one frame. An error has closed the link; the session lives on.
+    pub(crate) fn receive(&self, generation: Generation, link: &dyn Transport, inbound: Inbound) {
+        let now = now();
+        let mut state = self.state.lock();
+        state.heard = Some(now);
+        if let Err(error) = state.resume.handle_frame(now, generation, inbound.lane, inbound.payload) {
+            tracing::warn!(%generation, %error, "the peer broke the session protocol");
+            link.close(CloseCode::PROTOCOL_ERROR, "session protocol");
+        }
+        self.settle(now, state);
+    }
+
+    /// Says that a transport ended and everything it delivered was handled.
+    pub(crate) fn link_ended(&self, generation: Generation, closed: Closed) {
+        let mut state = self.state.lock();
+        state.links.remove(&generation);
+        state.resume.detach(now(), generation);
+        state.reports.push_back(Report::LinkEnded(generation, closed));
+        self.settle(now(), state);
+        self.reported.notify_one();
+    }
+
+    /// Sends what may leave in the caller's own task: waking a pump for it would cost more than sealing it does. The
+    /// pumps are woken only when there is something new to wait for.
+    fn send_now(&self, mut state: MutexGuard<'_, State>) {
+        let (deadline, blocked) = state.waits();
+        state.flush(now());
+        let (sooner, more_blocked) = state.waits();
+        drop(state);
+        let rescheduled = sooner.is_some_and(|sooner| deadline.is_none_or(|deadline| sooner < deadline));
+        if rescheduled || more_blocked > blocked {
+            self.transmit.notify_waiters();
+        }
+    }
+
+    /// Hands out what the state has to tell, and wakes whom it concerns.
+    fn settle(&self, now: Instant, mut state: MutexGuard<'_, State>) {
+        let Told { mut arrived, mut reported, end } = state.take_events(now);
+        let end = end.or_else(|| state.resume.ended().cloned().map(SessionEnd::Closed));
+        if end.is_some_and(|end| self.end(&mut state, end)) {
+            (arrived, reported) = (true, true);
+        }
+        // After the fin nothing is writable any more; whoever waits for it to be acknowledged is woken too.
+        let room = state.resume.writable() || state.resume.is_flushed() || state.resume.ended().is_some();
+        drop(state);
+        if arrived {
+            self.readable.notify_one();
+        }
+        if reported {
+            self.reported.notify_one();
+        }
+        if room {
+            self.room.notify_waiters();
+        }
+    }
+}
+
+impl SessionCore {
+    /// Notes how the session ended; the first end wins. Says whether this was it.
+    fn end(&self, state: &mut State, end: SessionEnd) -> bool {
+        let first = self.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            *ended = ended.take().or(Some(end));
+            first
+        });
+        if first {
+            state.reports.push_back(Report::SessionEnded);
+            self.reported.notify_one();
+            self.readable.notify_one();
+            self.room.notify_waiters();
+        }
+        first
+    }
+}
+
+fn send_error(Refused { payload, why }: Refused) -> SendError {
+    match why {
+        Refusal::Closed(_) => SendError::Ended { payload },
+        Refusal::Full => SendError::Full { payload },
+        Refusal::Empty | Refusal::TooLarge { .. } => SendError::Size { payload },
+    }
+}

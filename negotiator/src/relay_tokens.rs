@@ -1,0 +1,67 @@
+//! The relay's tokens, from a control plane.
+
+use async_trait::async_trait;
+use beach_control_client::{ControlError, ControlPlane, Credentials};
+use beach_lifeguard_client::{
+    api::{TokenRequest, TokenResponse},
+    membership::Purpose,
+};
+use transport_ws_fallback::{Grant, TokenFailure, TokenFor, TokenProvider, TokenRefused, WsConfig};
+use url::Url;
+
+/// Asks the control plane for tokens: `POST /v1/fallback/token` with a proof of membership.
+#[derive(Debug)]
+pub struct RelayTokens {
+    control: ControlPlane,
+    config: WsConfig,
+}
+
+impl RelayTokens {
+    /// Asks as `config` says; opens nothing.
+    pub fn new(config: WsConfig) -> Self {
+        Self { control: ControlPlane::new(config.control_plane.clone(), config.outbound.clone()), config }
+    }
+
+    fn request(&self, whom: TokenFor) -> TokenRequest {
+        let WsConfig { membership, cohort, .. } = &self.config;
+        let credentials = Credentials {
+            session: whom.session,
+            local: whom.peer,
+            role: membership.role,
+            verifier: membership.verifier.clone(),
+        };
+        let mut request = TokenRequest::new(credentials.session_uuid(), credentials.prove(Purpose::Token));
+        request.cohort_id.clone_from(cohort);
+        request.client_version = Some(self.config.client_version.clone());
+        request.entitlement_proof =
+            self.config.entitlement_proof.as_ref().map(|proof| proof.expose().to_owned());
+        request.telemetry_opt_in = self.config.telemetry_opt_in;
+        request.access = membership.access;
+        request
+    }
+}
+
+#[async_trait]
+impl TokenProvider for RelayTokens {
+    async fn token(&self, whom: TokenFor) -> Result<Grant, TokenFailure> {
+        let answer = self.control.token(&self.request(whom)).await.map_err(failure)?;
+        let TokenResponse { token, expires_at, relay_url, .. } = answer;
+        let relay_url = relay_url.as_deref().map(Url::parse).transpose();
+        let relay_url = relay_url.map_err(|error| TokenFailure::Malformed(Box::new(error)))?;
+        Ok(Grant { token, expires_at: expires_at.into(), relay_url })
+    }
+}
+
+fn failure(error: ControlError) -> TokenFailure {
+    match error {
+        ControlError::Refused { refusal, .. } => {
+            let mut refused = TokenRefused::from(refusal.reason);
+            refused.detail = refusal.skew.map(|_| refusal.to_string());
+            refused.into()
+        }
+        // A gateway in between.
+        error if error.is_passing() => TokenFailure::Unreachable(Box::new(error)),
+        // Something that is no control plane at all.
+        error => TokenFailure::Malformed(Box::new(error)),
+    }
+}

@@ -1,0 +1,163 @@
+//! From a name to an answered TCP handshake: stages `resolve` and `connect`.
+//!
+//! A race of our own instead of `hyper-util`'s `HttpConnector`: that one has one deadline for name and
+//! handshake together, and tells neither stage apart.
+
+use std::{future::Future, io, net::SocketAddr, time::Duration};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::{sleep, timeout},
+};
+
+use crate::{
+    address::Address,
+    config::Deadlines,
+    error::{Cause, Stage},
+};
+
+/// Reaches `address` directly.
+pub(crate) async fn reach(address: &Address, deadlines: &Deadlines) -> Result<TcpStream, (Stage, Cause)> {
+    let lookup = async { Ok(lookup_host((address.host.as_str(), address.port)).await?.collect()) };
+    reach_found(lookup, deadlines).await
+}
+
+async fn reach_found(
+    lookup: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+    deadlines: &Deadlines,
+) -> Result<TcpStream, (Stage, Cause)> {
+    let found = within(deadlines.resolve, lookup).await.map_err(|cause| (Stage::Resolve, cause))?;
+    if found.is_empty() {
+        return Err((Stage::Resolve, Cause::NoAddress));
+    }
+    let connected = async {
+        let stream = race(found).await?;
+        // Keystrokes do not wait for company.
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    };
+    within(deadlines.connect, connected).await.map_err(|cause| (Stage::Connect, cause))
+}
+
+async fn within<T>(limit: Duration, step: impl Future<Output = io::Result<T>>) -> Result<T, Cause> {
+    timeout(limit, step).await.map_err(|_| Cause::TimedOut(limit))?.map_err(Cause::Io)
+}
+
+/// Tries one address after another, the next as soon as one failed or a quarter of a second passed
+/// (RFC 8305 §5): a black hole on one must not cost the whole deadline.
+async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut waiting = in_turn(addresses).into_iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        attempts.extend(waiting.next().map(TcpStream::connect));
+        tokio::select! {
+            ended = attempts.next() => match ended {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => last = error,
+                None => return Err(last),
+            },
+            () = sleep(STAGGER), if waiting.len() > 0 => {}
+        }
+    }
+}
+
+/// The resolver's order, with the families alternating (RFC 8305 §4).
+fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut turns = Vec::new();
+    loop {
+        let pair = [first.next(), second.next()];
+        if pair.iter().all(Option::is_none) {
+            return turns;
+        }
+        turns.extend(pair.into_iter().flatten());
+    }
+}
+
+/// Between two attempts of a race (RFC 8305 §5).
+const STAGGER: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    #[test]
+    fn families_take_turns_in_the_resolvers_order() {
+        let addresses = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"].map(|text| text.parse().unwrap());
+        let turns: Vec<String> = in_turn(addresses.to_vec()).iter().map(ToString::to_string).collect();
+        assert_eq!(turns, ["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]);
+    }
+
+    /// A port whose queue is full: the kernel drops every further SYN.
+    async fn black_hole() -> (SocketAddr, impl Sized) {
+        let socket = TcpSocket::new_v6().unwrap();
+        socket.bind("[::1]:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+            queued.push(stream.unwrap());
+        }
+        (address, (listener, queued))
+    }
+
+    fn deadlines(resolve: u64, connect: u64) -> Deadlines {
+        let [resolve, connect] = [resolve, connect].map(Duration::from_millis);
+        Deadlines { resolve, connect, ..Deadlines::default() }
+    }
+
+    #[tokio::test]
+    async fn a_black_holed_family_costs_a_quarter_of_a_second() {
+        let (dark, _kept) = black_hole().await;
+        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let started = Instant::now();
+        let stream = race(vec![dark, dark, good.local_addr().unwrap()]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good.local_addr().unwrap());
+        let took = started.elapsed();
+        assert!(took >= STAGGER && took < Duration::from_secs(1), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_starts_the_next_attempt_at_once() {
+        let refusing = TcpListener::bind("[::1]:0").await.unwrap().local_addr().unwrap();
+        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let started = Instant::now();
+        race(vec![refusing, refusing, refusing, good.local_addr().unwrap()]).await.unwrap();
+        assert!(started.elapsed() < STAGGER);
+    }
+
+    #[tokio::test]
+    async fn a_slow_resolver_takes_no_time_from_the_handshake() {
+        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = good.local_addr().unwrap();
+        let slow = async {
+            sleep(Duration::from_millis(400)).await;
+            Ok(vec![address])
+        };
+        let stream = reach_found(slow, &deadlines(4_000, 300)).await.unwrap();
+        assert!(stream.nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn each_stage_has_its_deadline_and_says_so() {
+        let silent = std::future::pending();
+        let (stage, cause) = reach_found(silent, &deadlines(50, 5_000)).await.unwrap_err();
+        assert_eq!((stage, cause.to_string()), (Stage::Resolve, "no answer within 50ms".to_owned()));
+        let (dark, _kept) = black_hole().await;
+        let found = async { Ok(vec![dark]) };
+        let (stage, cause) = reach_found(found, &deadlines(5_000, 300)).await.unwrap_err();
+        assert_eq!((stage, cause.to_string()), (Stage::Connect, "no answer within 300ms".to_owned()));
+        let nothing = async { Ok(Vec::new()) };
+        let (stage, cause) = reach_found(nothing, &deadlines(5_000, 5_000)).await.unwrap_err();
+        assert_eq!((stage, cause.to_string()), (Stage::Resolve, "the name has no address".to_owned()));
+    }
+}

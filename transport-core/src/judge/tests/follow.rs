@@ -1,0 +1,149 @@
+//! The following side.
+
+use super::*;
+use crate::{
+    error::ConnectErrorKind::{Rejected, TimedOut, Unreachable},
+    lane::Lane,
+    policy::{HealthSample, TransitionKind},
+};
+
+fn fails(drive: &mut Drive, generation: u32, kind: crate::error::ConnectErrorKind) -> Vec<Action> {
+    drive.event(Event::DialFailed { generation: Generation(generation), kind })
+}
+
+fn stalled(generation: u32, ms: u64) -> Event {
+    let oldest_unacked = Duration::from_millis(ms);
+    let sample = HealthSample { pending_bytes: 1, oldest_unacked, ..HealthSample::idle(Lane::Reliable) };
+    Event::Health { generation: Generation(generation), sample }
+}
+
+#[test]
+fn an_attempt_is_new_once() {
+    let mut drive = Drive::follow();
+    assert_eq!(dials(&drive.hear(dial(WEBRTC, 2))), [2]);
+    assert!(drive.hear(dial(WEBRTC, 2)).is_empty());
+    assert!(drive.hear(dial(WEBRTC, 1)).is_empty());
+    assert_eq!(dials(&drive.hear(dial(WEBRTC, 3))), [3]);
+}
+
+/// How often one dial is tried when every attempt fails like this, a millisecond after it began.
+fn attempts(transport: TransportId, kind: crate::error::ConnectErrorKind) -> usize {
+    let mut drive = Drive::follow();
+    let mut tried = dials(&drive.hear(dial(transport, 1))).len();
+    fails(&mut drive, 1, kind);
+    for ms in (0..13_000).step_by(10) {
+        let again = dials(&drive.until(ms)).len();
+        tried += again;
+        if again > 0 {
+            fails(&mut drive, 1, kind);
+        }
+    }
+    assert_eq!(drive.judge.poll_timeout(), None, "over at the deadline");
+    tried
+}
+
+#[test]
+fn only_a_fallback_is_tried_again_and_only_until_the_time_is_over() {
+    assert!((12..=40).contains(&attempts(RELAY, Unreachable)), "{}", attempts(RELAY, Unreachable));
+    assert_eq!(attempts(RELAY, Rejected), 1);
+    assert_eq!(attempts(WEBRTC, Unreachable), 1);
+}
+
+#[test]
+fn a_newer_dial_of_the_fallback_ends_the_older_one_and_no_other() {
+    let mut drive = Drive::follow();
+    drive.hear(dial(RELAY, 1));
+    drive.hear(dial(WEBRTC, 2));
+    let actions = drive.hear(dial(RELAY, 3));
+    assert_eq!(actions[0], Action::CancelDial { generation: Generation(1) });
+    assert_eq!((actions.len(), dials(&actions)), (2, vec![3]));
+}
+
+#[test]
+fn a_leader_cannot_make_this_side_dial_without_bounds() {
+    let mut drive = Drive::follow();
+    for generation in 1..=8 {
+        assert_eq!(drive.hear(dial(WEBRTC, generation)).len(), 1);
+    }
+    let actions = drive.hear(dial(WEBRTC, 9));
+    assert_eq!(actions[0], Action::CancelDial { generation: Generation(1) });
+}
+
+#[test]
+fn it_complains_at_four_seconds_and_again_after_two() {
+    let mut drive = Drive::follow();
+    drive.hear(dial(WEBRTC, 1));
+    drive.connect(1);
+    let complains = |drive: &mut Drive, at, generation, age| {
+        drive.until(at);
+        !drive.event(stalled(generation, age)).is_empty()
+    };
+    assert!(!complains(&mut drive, 0, 1, 3_999));
+    assert!(complains(&mut drive, 0, 1, 4_000));
+    assert!(!complains(&mut drive, 1_999, 1, 6_000));
+    assert!(complains(&mut drive, 2_000, 1, 6_000));
+    drive.hear(dial(WEBRTC, 2));
+    assert!(!complains(&mut drive, 2_001, 2, 4_000), "it does not carry the session");
+    drive.connect(2);
+    assert!(complains(&mut drive, 2_001, 2, 4_000), "another link");
+    assert!(!complains(&mut drive, 9_000, 2, 0), "idle is not dead");
+}
+
+#[test]
+fn what_the_application_forbids_is_declined_and_the_leader_learns_what_it_allows() {
+    use crate::policy::Override::{Auto, DirectOnly, NoRelay, RelayOnly};
+    for (mode, transport, reason) in [
+        (DirectOnly, TURN, Reason::PolicyDirectOnly),
+        (DirectOnly, RELAY, Reason::PolicyDirectOnly),
+        (NoRelay, RELAY, Reason::PolicyNoRelay),
+        (RelayOnly, WEBRTC, Reason::Override),
+    ] {
+        let mut drive = Drive::follow();
+        assert_eq!(said(&drive.event(Event::ModeSet(mode))), [Message::Mode { mode }]);
+        let decline = Message::Decline { generation: Generation(1), reason };
+        assert_eq!(said(&drive.hear(dial(transport, 1))), [decline, Message::Mode { mode }]);
+        assert_eq!(said(&drive.event(Event::PeerPresent)), [Message::Mode { mode }], "it may have been away");
+    }
+    let mut drive = Drive::follow();
+    assert!(drive.event(Event::PeerPresent).is_empty(), "nothing was ever said");
+    drive.event(Event::ModeSet(Auto));
+    assert_eq!(dials(&drive.hear(dial(RELAY, 1))), [1]);
+    let unknown = drive.hear(dial(TransportId::from_static("memory"), 2));
+    let reason = Reason::NoFallback;
+    assert_eq!(said(&unknown)[0], Message::Decline { generation: Generation(2), reason });
+}
+
+#[test]
+fn it_tells_what_the_leader_decided() {
+    let kinds = |actions: &[Action]| -> Vec<(TransitionKind, Reason)> {
+        let told = |action: &Action| match action {
+            Action::Tell { transition, .. } => Some((transition.kind, transition.reason)),
+            _ => None,
+        };
+        actions.iter().filter_map(told).collect()
+    };
+    let mut drive = Drive::follow();
+    drive.hear(dial(WEBRTC, 1));
+    assert_eq!(kinds(&drive.connect(1)), [(TransitionKind::Connected, Reason::PrimaryConnected)]);
+    let (generation, reason) = (Generation(2), Reason::PrimariesSilent);
+    drive.hear(Message::Dial { transport: RELAY, generation, reason });
+    assert_eq!(kinds(&drive.connect(2)), [(TransitionKind::FallbackActivated, reason)]);
+    assert!(drive.lose(1).is_empty(), "it was replaced");
+    let (generation, reason) = (Generation(3), Reason::ReturnProbe);
+    drive.hear(Message::Dial { transport: WEBRTC, generation, reason });
+    assert_eq!(kinds(&drive.connect(3)), [(TransitionKind::Restored, Reason::PrimaryHealed)]);
+    let lost = drive.lose(3);
+    assert_eq!(kinds(&lost), [(TransitionKind::Lost, Reason::LinkClosed)]);
+    let reason = Reason::LinkClosed;
+    assert_eq!(said(&lost), [Message::Lost { generation, reason }]);
+    assert_eq!(drive.judge.view(drive.now).path, None);
+}
+
+#[test]
+fn a_slow_attempt_at_the_deadline_is_not_followed_by_another() {
+    let mut drive = Drive::follow();
+    drive.hear(dial(RELAY, 1));
+    drive.until(12_000);
+    assert!(fails(&mut drive, 1, TimedOut).is_empty());
+    assert_eq!(drive.judge.poll_timeout(), None);
+}
