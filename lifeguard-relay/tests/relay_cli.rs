@@ -121,6 +121,31 @@ impl Drop for Relay {
 }
 
 #[test]
+fn a_full_or_closed_standard_output_is_a_sentence_and_never_a_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key.pem").to_str().unwrap().to_owned();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let closed = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        writer
+    };
+    for arguments in
+        [&["config", "print-default"][..], &["config", "check"], &["keys", "generate", "--out", &file]]
+    {
+        for stdout in [Stdio::from(full()), Stdio::from(closed())] {
+            let output = lifeguard().args(arguments).stdout(stdout).stderr(Stdio::piped()).output().unwrap();
+            let words = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}: {words}");
+            assert!(words.contains("standard output takes nothing"), "{arguments:?}: {words}");
+            assert!(!words.contains("panicked"), "{arguments:?}: {words}");
+        }
+    }
+    // The public half was not seen, so the private one may not stand in the way of a second try.
+    assert!(!Path::new(&file).exists());
+}
+
+#[test]
 fn a_token_is_minted_and_verified_and_a_foreign_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let (file, public) = key(folder.path(), "k1");

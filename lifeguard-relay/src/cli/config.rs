@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{arguments::SettingsArgs, failure::Failure};
+use super::{arguments::SettingsArgs, failure::Failure, output};
 use crate::config;
 
 #[derive(Debug, Subcommand)]
@@ -15,13 +15,12 @@ pub(crate) enum ConfigCommand {
 
 pub(crate) fn run(command: ConfigCommand) -> Result<(), Failure> {
     match command {
-        ConfigCommand::PrintDefault => print!("{}", config::default_toml()),
+        ConfigCommand::PrintDefault => output::print(&config::default_toml()),
         ConfigCommand::Check(args) => {
             let (_, values) = args.load()?;
             let changed = config::checked(&values);
-            print!("{}", if changed.is_empty() { "all defaults\n" } else { &changed });
-            println!("ok");
+            output::print(if changed.is_empty() { "all defaults\n" } else { &changed })?;
+            output::line("ok")
         }
     }
-    Ok(())
 }

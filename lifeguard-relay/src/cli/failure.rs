@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     Input(String),
     #[error("{0} connections had to be closed at the deadline of the drain")]
     Forced(usize),
+    #[error("standard output takes nothing: {0}")]
+    Output(std::io::Error),
     #[error("{0}")]
     Io(#[from] std::io::Error),
 }
@@ -30,7 +32,7 @@ pub(crate) enum Failure {
 impl Failure {
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Io(_) => 1,
+            Self::Io(_) | Self::Output(_) => 1,
             Self::Config(_) | Self::Tls(_) => 3,
             Self::Bind { .. } => 4,
             Self::Unreachable { .. } => 5,

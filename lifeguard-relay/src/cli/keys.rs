@@ -12,7 +12,7 @@ use aws_lc_rs::rand;
 use beach_lifeguard_client::token::{KeyId, PublicKey, TokenSigner, private_key_pem};
 use clap::{Args, Subcommand};
 
-use super::failure::Failure;
+use super::{failure::Failure, output};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
@@ -43,7 +43,7 @@ pub(crate) fn run(command: KeysCommand) -> Result<(), Failure> {
         KeysCommand::Generate(key) => {
             let (id, public) = make(&key)?;
             eprintln!("wrote the private key to {}", key.out.display());
-            println!("{}:{public}", id.as_str());
+            key.show(&format!("{}:{public}", id.as_str()))?;
         }
         KeysCommand::Rotate { key, trusted } => {
             for entry in &trusted {
@@ -59,10 +59,19 @@ pub(crate) fn run(command: KeysCommand) -> Result<(), Failure> {
                 id.as_str()
             );
             eprintln!("3. relays, 5 min on:   tokens.public_keys = \"{next}\"");
-            println!("{next}");
+            key.show(&next)?;
         }
     }
     Ok(())
+}
+
+impl NewKey {
+    /// Prints the public half. Without it the private one is of no use, and stands in the way of a second try.
+    fn show(&self, public: &str) -> Result<(), Failure> {
+        output::line(public).inspect_err(|_| {
+            let _ = std::fs::remove_file(&self.out);
+        })
+    }
 }
 
 /// Reads `id:key`.

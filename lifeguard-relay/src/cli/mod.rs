@@ -6,6 +6,7 @@ mod failure;
 mod keys;
 mod log;
 mod operate;
+mod output;
 mod run;
 mod token;
 

@@ -1,11 +1,14 @@
 //! `pause`, `resume`, `drain` and `status`: what an operator does to a running process.
 
-use std::{io::IsTerminal, path::PathBuf, time::Duration};
+use std::{io::IsTerminal, path::PathBuf};
 
+use beach_outbound::{Outbound, OutboundConfig, ProxyMode, Request};
 use clap::{Args, ValueEnum};
+use http::{HeaderValue, header::AUTHORIZATION};
 use serde_json::{Value, json};
+use url::Url;
 
-use super::failure::Failure;
+use super::{failure::Failure, output};
 use crate::config::ADMIN_ADDR;
 
 #[derive(Debug, Args)]
@@ -91,31 +94,24 @@ pub(super) async fn drain(args: ScopeArgs) -> Result<(), Failure> {
 }
 
 pub(super) async fn status(args: AdminArgs) -> Result<(), Failure> {
-    let stats = args.call(|client, base| client.get(format!("{base}/debug/stats"))).await?;
+    let stats = args.call(Request::get(args.url("/debug/stats")?)).await?;
     if args.json {
-        println!("{stats}");
-    } else {
-        print!("{}", pretty(&stats, std::io::stdout().is_terminal()));
+        return output::line(stats);
     }
-    Ok(())
+    output::print(&pretty(&stats, std::io::stdout().is_terminal()))
 }
 
 impl ScopeArgs {
     async fn send(&self, command: &str) -> Result<(), Failure> {
         let body = json!({ "cohort": self.cohort, "reason": self.reason, "by": self.by });
-        let answer = self.admin.call(|client, base| {
-            client
-                .post(format!("{base}/admin/{command}"))
-                .header("content-type", "application/json")
-                .body(body.to_string())
-        });
-        let answer = answer.await?;
+        let url = self.admin.url(&format!("/admin/{command}"))?;
+        let request =
+            Request::post(url, HeaderValue::from_static("application/json"), body.to_string().into());
+        let answer = self.admin.call(request).await?;
         if self.admin.json {
-            println!("{answer}");
-        } else {
-            println!("{}", answer["message"].as_str().unwrap_or("done"));
+            return output::line(answer);
         }
-        Ok(())
+        output::line(answer["message"].as_str().unwrap_or("done"))
     }
 }
 
@@ -131,37 +127,32 @@ impl AdminArgs {
         }
     }
 
-    async fn call(
-        &self,
-        request: impl FnOnce(&reqwest::Client, &str) -> reqwest::RequestBuilder,
-    ) -> Result<Value, Failure> {
-        let url = self.admin.trim_end_matches('/');
-        let unreachable =
-            |error: reqwest::Error| Failure::Unreachable { url: url.to_owned(), why: chain(&error) };
-        let client = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build().map_err(unreachable)?;
-        let mut request = request(&client, url);
+    fn url(&self, path: &str) -> Result<Url, Failure> {
+        let url = format!("{}{path}", self.admin.trim_end_matches('/'));
+        url.parse().map_err(|error| Failure::Input(format!("--admin {}: {error}", self.admin)))
+    }
+
+    async fn call(&self, mut request: Request) -> Result<Value, Failure> {
         if let Some(token) = self.token()? {
-            request = request.bearer_auth(token);
+            let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
+                .map_err(|_| Failure::Input("the admin token holds what no header can".to_owned()))?;
+            bearer.set_sensitive(true);
+            request = request.header(AUTHORIZATION, bearer);
         }
-        let answer = request.send().await.map_err(unreachable)?;
-        let accepted = answer.status().is_success();
-        let status = answer.status();
-        let body: Value = answer.json().await.unwrap_or_default();
-        if accepted {
+        let unreachable = |why: String| Failure::Unreachable { url: self.admin.clone(), why };
+        // An admin address is on this machine or in its private network.
+        let mut config = OutboundConfig::default();
+        config.proxy = ProxyMode::Direct;
+        let outbound = Outbound::new(config).map_err(|error| unreachable(error.to_string()))?;
+        let answer = outbound.http(request.limit(MAX_ANSWER_BYTES)).await;
+        let answer = answer.map_err(|error| unreachable(error.cause.to_string()))?;
+        let body: Value = answer.json().unwrap_or_default();
+        if answer.status.is_success() {
             return Ok(body);
         }
-        let why = body["message"].as_str().map_or_else(|| status.to_string(), str::to_owned);
+        let why = body["message"].as_str().map_or_else(|| answer.status.to_string(), str::to_owned);
         Err(Failure::Refused(why))
     }
-}
-
-/// The innermost cause: the outer layers only repeat the address.
-fn chain(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 fn pretty(stats: &Value, color: bool) -> String {
@@ -212,7 +203,8 @@ fn pretty(stats: &Value, color: bool) -> String {
     out
 }
 
-const DEADLINE: Duration = Duration::from_secs(5);
+/// The statistics of a full relay name ten thousand sessions.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{arguments::SettingsArgs, failure::Failure, keys::parse_public};
+use super::{arguments::SettingsArgs, failure::Failure, keys::parse_public, output};
 use crate::{
     admin::Admin,
     app::{self, Readiness},
@@ -94,7 +94,7 @@ impl Base {
             settings.admin_token.clone(),
         );
         // The one line on stdout: with port 0 nobody could know otherwise.
-        println!("listening on {}", public.local_addr()?);
+        warn_unless(output::line(format!("listening on {}", public.local_addr()?)));
         tracing::info!(listen = %public.local_addr()?, admin = %operator.local_addr()?, "serving");
         let spawn = |listener, certificates, app, connections| {
             let config = settings.listen();
@@ -189,11 +189,18 @@ pub(super) async fn dev(args: DevArgs) -> Result<(), Failure> {
         DevError::Listener(error) => Failure::Io(error),
         DevError::Key(error) => Failure::Input(error.to_string()),
     })?;
-    print!("{}", welcome(&dev));
+    warn_unless(output::print(&welcome(&dev)));
     shutdown::requested().await?;
     eprintln!("\nlets everybody go; they come back to the next one");
     dev.drain().await;
     Ok(())
+}
+
+/// A service does not end because nobody reads what it says.
+fn warn_unless(printed: Result<(), Failure>) {
+    if let Err(failure) = printed {
+        tracing::warn!(%failure, "the service goes on");
+    }
 }
 
 fn welcome(dev: &Dev) -> String {

@@ -14,7 +14,7 @@ use beach_lifeguard_client::{
 use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
-use super::{failure::Failure, keys::parse_public};
+use super::{failure::Failure, keys::parse_public, output};
 use crate::control::{ControlConfig, DEFAULT_ISSUER};
 
 #[derive(Debug, Subcommand)]
@@ -104,8 +104,7 @@ fn mint(args: &MintArgs) -> Result<(), Failure> {
     };
     let token = signer.sign(&claims).map_err(|error| unusable(&error))?;
     eprintln!("for peer {peer}, {} seconds", args.ttl);
-    println!("{}", token.expose());
-    Ok(())
+    output::line(token.expose())
 }
 
 fn verify(public_keys: &[String], issuer: &str) -> Result<(), Failure> {
@@ -117,6 +116,5 @@ fn verify(public_keys: &[String], issuer: &str) -> Result<(), Failure> {
         .verify(&token, SystemTime::now())
         .map_err(|error| Failure::Input(format!("{error} ({})", error.label())))?;
     // Plain data: serde_json has nothing to refuse.
-    println!("{}", serde_json::to_string_pretty(&claims).unwrap_or_default());
-    Ok(())
+    output::line(serde_json::to_string_pretty(&claims).unwrap_or_default())
 }

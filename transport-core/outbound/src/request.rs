@@ -23,17 +23,19 @@ impl Request {
         Self { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new(), limit: DEFAULT_LIMIT }
     }
 
+    /// Sends `body`, which is of type `content`.
+    pub fn post(url: Url, content: HeaderValue, body: Bytes) -> Self {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, content)]);
+        Self { method: Method::POST, url, headers, body, limit: DEFAULT_LIMIT }
+    }
+
     /// Sends `body` as JSON.
     ///
     /// # Errors
     ///
     /// `body` has no JSON form.
     pub fn post_json(url: Url, body: &impl Serialize) -> Result<Self, serde_json::Error> {
-        let mut request = Self::get(url);
-        request.method = Method::POST;
-        request.body = serde_json::to_vec(body)?.into();
-        request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
-        Ok(request)
+        Ok(Self::post(url, HeaderValue::from_static(JSON), serde_json::to_vec(body)?.into()))
     }
 
     /// Adds a header; one of the same name is replaced.

@@ -5,10 +5,11 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use beach_outbound::{Cause, Outbound, Request};
 use jsonwebtoken::DecodingKey;
 use parking_lot::Mutex;
 use serde::Deserialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::Unentitled;
@@ -21,7 +22,7 @@ type Keys = HashMap<String, DecodingKey>;
 #[derive(Debug)]
 pub(super) struct Jwks {
     url: Url,
-    client: Option<reqwest::Client>,
+    outbound: Outbound,
     fresh: Duration,
     metrics: Arc<Metrics>,
     known: Mutex<Known>,
@@ -40,19 +41,9 @@ struct Known {
 
 impl Jwks {
     pub(super) fn new(url: Url, fresh: Duration, metrics: Arc<Metrics>) -> Arc<Self> {
-        // The binary has chosen a provider already; a service that embeds us may not have, and rustls
-        // refuses to choose between two by itself.
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        }
-        let client = reqwest::Client::builder()
-            .timeout(FETCH_DEADLINE)
-            // Keys come from where the operator said, or not at all.
-            .redirect(reqwest::redirect::Policy::none())
-            .build();
         let known = Mutex::default();
         let fetching = Arc::default();
-        Arc::new(Self { url, client: client.ok(), fresh, metrics, known, fetching })
+        Arc::new(Self { url, outbound: Outbound::default(), fresh, metrics, known, fetching })
     }
 
     /// Finds a key; `None` when the provider does not know it.
@@ -130,20 +121,18 @@ impl Jwks {
     }
 
     async fn fetch(&self) -> Result<Keys, Unentitled> {
-        let client = self.client.as_ref().ok_or(Unentitled::Http)?;
-        let http = |_| Unentitled::Http;
-        let mut answer = client.get(self.url.clone()).send().await.map_err(http)?;
-        if answer.status() != http::StatusCode::OK {
+        // It follows no redirect: keys come from where the operator said, or not at all.
+        let request = Request::get(self.url.clone()).limit(MAX_BODY_BYTES);
+        let answer =
+            timeout(FETCH_DEADLINE, self.outbound.http(request)).await.map_err(|_| Unentitled::Http)?;
+        let answer = answer.map_err(|error| {
+            tracing::debug!(%error, "the identity provider's keys were not fetched");
+            if matches!(error.cause, Cause::TooLarge { .. }) { Unentitled::Jwks } else { Unentitled::Http }
+        })?;
+        if answer.status != http::StatusCode::OK {
             return Err(Unentitled::Http);
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(http)? {
-            if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(Unentitled::Jwks);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        parse(&body).ok_or(Unentitled::Jwks)
+        parse(&answer.body).ok_or(Unentitled::Jwks)
     }
 }
 

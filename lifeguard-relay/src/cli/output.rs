@@ -1,0 +1,25 @@
+//! What commands print on standard output. It may be closed, or a disk that is full: then a command fails with a
+//! sentence, and a service goes on.
+
+use std::io::{self, Write};
+
+use super::failure::Failure;
+
+/// Prints `text` as it is.
+///
+/// # Errors
+///
+/// [`Failure::Output`] when it did not get through.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Failure::Output)
+}
+
+/// Prints `text` and ends the line.
+///
+/// # Errors
+///
+/// As [`print`].
+pub(super) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
+    print(&format!("{text}\n"))
+}
