@@ -70,10 +70,11 @@ pub(crate) async fn supervise(mut link: Link, config: WebRtcConfig) {
     let datagrams = link.datagram.as_ref().unwrap_or(&link.reliable).clone();
     let mut others = JoinSet::new();
     others.spawn(send_lane(link.shared.clone(), datagrams.clone(), Lane::Datagram, own));
+    others.spawn(ping(link.shared.clone(), datagrams, config.ping_interval));
     let (words, said) = mpsc::channel(WORDS);
     others.spawn(speak(link.signaling.clone(), said));
 
-    let closed = watch(&mut link, &datagrams, &words, &config).await;
+    let closed = watch(&mut link, &words, &config).await;
 
     if closed.initiator == Initiator::Local {
         goodbye(&mut link, senders, &closed).await;
@@ -85,15 +86,8 @@ pub(crate) async fn supervise(mut link: Link, config: WebRtcConfig) {
 }
 
 /// Waits for the end of the link, doing what must be done meanwhile.
-async fn watch(
-    link: &mut Link,
-    datagrams: &Channel,
-    words: &mpsc::Sender<LinkMessage>,
-    config: &WebRtcConfig,
-) -> Closed {
+async fn watch(link: &mut Link, words: &mpsc::Sender<LinkMessage>, config: &WebRtcConfig) -> Closed {
     let shared = link.shared.clone();
-    let mut ping = interval(config.ping_interval);
-    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let asks = link.role == DialRole::Offerer && config.ice_restart != IceRestart::Never;
     let mut ask = interval(ASK);
     let mut signaling_works = true;
@@ -131,7 +125,6 @@ async fn watch(
             _ = ask.tick(), if asks && silence.is_some_and(|silence| !silence.restarted) => {
                 say(words, LinkMessage::RestartAsk);
             }
-            _ = ping.tick() => datagrams.send_now_or_never(&shared.ping()).await,
             () = until(silence) => {
                 shared.end(Closed::network("the path went silent"));
             }
@@ -204,6 +197,17 @@ async fn goodbye(link: &mut Link, mut senders: JoinSet<()>, closed: &Closed) {
         }
     };
     let _ = timeout_at(deadline, last_words).await;
+}
+
+/// Measures the round trip. In a task of its own: the stack's queue is bounded for both channels together, so on a
+/// path that takes nothing even a ping waits, and the supervisor must not.
+async fn ping(shared: Arc<Shared>, datagrams: Arc<Channel>, every: Duration) {
+    let mut tick = interval(every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        datagrams.send_now_or_never(&shared.ping()).await;
+    }
 }
 
 /// Says things in order without making the supervisor wait.
