@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use conformance::history::{Author, Judge, Stream, Verdict};
 use negotiator::{
-    Access, Host, HostConfig, Negotiator, NetworkConfig, Received, Rendezvous, Seat, Session, Side, Way,
+    Access, Host, HostConfig, Membership, Negotiator, NetworkConfig, Received, Rendezvous, Role, Session, Way,
 };
 use tcp_transport::TcpConnector;
 use tokio::{sync::watch, time::timeout};
@@ -33,17 +33,17 @@ struct Meeting {
 
 #[async_trait]
 impl Rendezvous for Meeting {
-    async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
-        Ok(Arc::new(self.room.join(seat.local)))
+    async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
+        Ok(Arc::new(self.room.join(membership.local)))
     }
 
-    fn ways(&self, seat: &Seat) -> Result<Vec<Way>, String> {
+    fn ways(&self, membership: &Membership) -> Result<Vec<Way>, String> {
         let tcp: Arc<dyn Connector> = Arc::new(TcpConnector::new(Ipv4Addr::LOCALHOST.into()));
         let Some(udp) = &self.udp else { return Ok(vec![Way::direct(tcp)]) };
         let mut config = WebRtcConfig::default();
         config.loopback = true;
         // One end's socket is enough: it drops both directions.
-        if seat.side == Side::Viewer {
+        if membership.role == Role::Viewer {
             config.udp = Some(Arc::new(udp.clone()));
         }
         let webrtc = WebRtcConnector::new(config).map_err(|error| error.to_string())?;

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use beach_control_client::{ControlError, ControlPlane, Credentials};
-use beach_lifeguard_client::{membership::Verifier, token::Role};
+use beach_lifeguard_client::membership::Verifier;
 use beach_outbound::{ConfigError, Outbound, OutboundConfig};
-use transport_core::signaling::{Signaling, SignalingError};
+use transport_core::{
+    Role,
+    signaling::{Signaling, SignalingError},
+};
 use url::Url;
 
 use crate::{
     config::NetworkConfig,
     endpoint::Way,
-    rendezvous::{Missing, Rendezvous, Seat, Side},
+    rendezvous::{Membership, Missing, Rendezvous},
 };
 
 /// Meets through a control plane, and connects by WebRTC first and the relay when it must be.
@@ -21,7 +24,7 @@ use crate::{
 ///
 /// ```
 /// use std::sync::Arc;
-/// use negotiator::{ControlPlaneRendezvous, Missing, Rendezvous, Seat, SignalingError, Way};
+/// use negotiator::{ControlPlaneRendezvous, Missing, Rendezvous, Membership, SignalingError, Way};
 /// use transport_core::signaling::Signaling;
 ///
 /// /// Never asks anybody's relay, and says so.
@@ -30,17 +33,17 @@ use crate::{
 ///
 /// #[async_trait::async_trait]
 /// impl Rendezvous for AtHome {
-///     async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
-///         self.0.enter(seat).await
+///     async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
+///         self.0.enter(membership).await
 ///     }
 ///
-///     async fn prepare(&self, _: &Seat) -> Vec<Missing> {
+///     async fn prepare(&self, _: &Membership) -> Vec<Missing> {
 ///         Vec::new()
 ///     }
 ///
-///     fn ways(&self, seat: &Seat) -> Result<Vec<Way>, String> {
+///     fn ways(&self, membership: &Membership) -> Result<Vec<Way>, String> {
 ///         let direct = |way: &Way| way.rung.transport.as_str() == "webrtc";
-///         Ok(self.0.ways(seat)?.into_iter().filter(direct).collect())
+///         Ok(self.0.ways(membership)?.into_iter().filter(direct).collect())
 ///     }
 /// }
 ///
@@ -91,45 +94,45 @@ impl ControlPlaneRendezvous {
 
 #[async_trait]
 impl Rendezvous for ControlPlaneRendezvous {
-    async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
-        let room = self.control.room(credentials(seat), seat.side == Side::Host);
+    async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
+        let room = self.control.room(credentials(membership), membership.role == Role::Host);
         let room =
             room.map_err(|error: ControlError| SignalingError::Unreachable { detail: error.to_string() })?;
         Ok(Arc::new(room))
     }
 
-    async fn prepare(&self, seat: &Seat) -> Vec<Missing> {
+    async fn prepare(&self, membership: &Membership) -> Vec<Missing> {
         #[cfg(feature = "webrtc")]
-        return self.look_for_turn(seat).await;
+        return self.look_for_turn(membership).await;
         #[cfg(not(feature = "webrtc"))]
         {
-            let _ = seat;
+            let _ = membership;
             Vec::new()
         }
     }
 
-    fn ways(&self, seat: &Seat) -> Result<Vec<Way>, String> {
-        let _ = seat;
+    fn ways(&self, membership: &Membership) -> Result<Vec<Way>, String> {
+        let _ = membership;
         let mut ways = Vec::new();
         #[cfg(feature = "webrtc")]
         ways.extend(self.webrtc()?);
         ways.extend(self.config.extra_ways.iter().cloned());
         #[cfg(feature = "ws-fallback")]
-        ways.push(self.fallback(seat)?);
+        ways.push(self.fallback(membership)?);
         Ok(ways)
     }
 }
 
 #[cfg(feature = "webrtc")]
 impl ControlPlaneRendezvous {
-    async fn look_for_turn(&self, seat: &Seat) -> Vec<Missing> {
+    async fn look_for_turn(&self, membership: &Membership) -> Vec<Missing> {
         if self.config.webrtc.has_turn() {
             return Vec::new();
         }
         let proof = self.config.entitlement_proof.clone();
-        let source = crate::turn::TurnSource::new(self.control.clone(), credentials(seat), proof);
+        let source = crate::turn::TurnSource::new(self.control.clone(), credentials(membership), proof);
         let Err(none) = source.look().await else {
-            // A second seat of the same session would bring the same source.
+            // A second membership of the same session would bring the same source.
             let _ = self.turn.set(Arc::new(source));
             return Vec::new();
         };
@@ -157,22 +160,22 @@ impl ControlPlaneRendezvous {
 #[cfg(feature = "ws-fallback")]
 impl ControlPlaneRendezvous {
     /// The relay. Its socket is opened by its first dial and by nothing else.
-    fn fallback(&self, seat: &Seat) -> Result<Way, String> {
+    fn fallback(&self, membership: &Membership) -> Result<Way, String> {
         use beach_lifeguard_client::token::Access as Wire;
         use transport_core::secure::Access;
-        use transport_ws_fallback::{EntitlementProof, Membership, WsConfig, WsFallbackConnector};
+        use transport_ws_fallback::{EntitlementProof, WsConfig, WsFallbackConnector};
 
-        let Credentials { role, verifier, .. } = credentials(seat);
-        let membership = Membership {
+        let Credentials { role, verifier, .. } = credentials(membership);
+        let member = transport_ws_fallback::Membership {
             verifier,
             role,
             // A host is never restricted; what it grants is between the two sides.
-            access: match (seat.side, seat.access) {
-                (Side::Viewer, Access::ReadOnly) => Wire::ReadOnly,
+            access: match (membership.role, membership.access) {
+                (Role::Viewer, Access::ReadOnly) => Wire::ReadOnly,
                 _ => Wire::Full,
             },
         };
-        let mut config = WsConfig::new(self.address.clone(), membership);
+        let mut config = WsConfig::new(self.address.clone(), member);
         config.outbound = self.outbound.clone();
         config.relay_url.clone_from(&self.config.relay_url);
         config.cohort.clone_from(&self.config.cohort);
@@ -181,7 +184,7 @@ impl ControlPlaneRendezvous {
         let tokens = Arc::new(crate::relay_tokens::RelayTokens::new(config.clone()));
         let connector = WsFallbackConnector::new(config, tokens).map_err(|error| error.to_string())?;
         let connector = Arc::new(connector);
-        let (session, local) = (seat.session, seat.local);
+        let (session, local) = (membership.session, membership.local);
         let prefetch = Arc::new(Token { connector: connector.clone(), session, local });
         Ok(Way { prefetch: Some(prefetch), ..Way::fallback(connector) })
     }
@@ -204,14 +207,11 @@ impl crate::endpoint::Prefetch for Token {
     }
 }
 
-fn credentials(seat: &Seat) -> Credentials {
+fn credentials(membership: &Membership) -> Credentials {
     Credentials {
-        session: seat.session,
-        local: seat.local,
-        role: match seat.side {
-            Side::Host => Role::Host,
-            Side::Viewer => Role::Viewer,
-        },
-        verifier: Verifier::from_bytes(*seat.verifier),
+        session: membership.session,
+        local: membership.local,
+        role: membership.role,
+        verifier: Verifier::from_bytes(*membership.verifier),
     }
 }

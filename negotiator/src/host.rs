@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use transport_core::{
-    CloseCode, PeerId, SessionId,
+    CloseCode, PeerId, Role, SessionId,
     judge::{Event, FollowConfig, Judge},
     policy::Class,
     secure::{Access, HostKey, JoinFragment as Fragment, SessionSecret},
@@ -20,7 +20,7 @@ use crate::{
     error::ShareError,
     link::{JoinLink, host_peer, parse_control_plane},
     pump::Attach,
-    rendezvous::{Missing, Rendezvous, Seat, Side, inside},
+    rendezvous::{Membership, Missing, Rendezvous, inside},
     runtime::{Duration, JoinHandle, JoinSet, UNIX_EPOCH, spawn, timeout, wall_clock},
     session::Session,
 };
@@ -75,26 +75,30 @@ impl Host {
         if let Some(lifetime) = config.link_lifetime {
             link = link.expiring_at(unix_now() + lifetime.as_secs());
         }
-        let seat = Seat {
+        let membership = Membership {
             session: link.session(),
             local: host_peer(&key.public()),
-            side: Side::Host,
+            role: Role::Host,
             access,
             verifier: secret.membership_verifier(),
         };
-        let signaling = rendezvous.enter(&seat).await?;
-        let sealer = Sealer::new(&secret.signaling_seal(), seat.session, seat.local);
+        let signaling = rendezvous.enter(&membership).await?;
+        let sealer = Sealer::new(&secret.signaling_seal(), membership.session, membership.local);
         let exchange = Exchange::new(signaling, sealer, wall_clock);
         inside(&exchange).await?;
         // Only now is the session known to whoever admits.
-        let missing = rendezvous.prepare(&seat).await.into();
-        let mut ways = rendezvous.ways(&seat).map_err(ShareError::Misconfigured)?;
+        let missing = rendezvous.prepare(&membership).await.into();
+        let mut ways = rendezvous.ways(&membership).map_err(ShareError::Misconfigured)?;
         if config.network.mode == FallbackMode::RelayOnly {
             // The viewer decides among what it is offered.
             ways.retain(|way| way.rung.class == Class::Fallback);
         }
-        let endpoint =
-            Endpoint { session: seat.session, local: seat.local, secret, party: Party::Host { key, access } };
+        let endpoint = Endpoint {
+            session: membership.session,
+            local: membership.local,
+            secret,
+            party: Party::Host { key, access },
+        };
         let (arrived, arrivals) = mpsc::channel(config.max_viewers.clamp(1, 1024));
         let stop = CancellationToken::new();
         let reception = Reception {

@@ -66,10 +66,10 @@ pub use link::{BadJoinLink, JoinLink};
 pub use negotiator::Negotiator;
 #[cfg(feature = "ws-fallback")]
 pub use relay_tokens::RelayTokens;
-pub use rendezvous::{Missing, Rendezvous, Seat, Side};
+pub use rendezvous::{Membership, Missing, Rendezvous};
 pub use session::{Received, Session};
 pub use transport_core::{
-    CloseCode, Closed, PeerId, SessionId, TransportId,
+    CloseCode, Closed, Initiator, PeerId, Role, SessionId, TransportId,
     policy::{Gate, GateState, Gates, Reason, TransitionKind},
     secure::Access,
     signaling::{ByeReason, SignalingError},

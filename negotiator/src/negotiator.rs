@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use transport_core::{
-    PeerId, TransportId,
+    PeerId, Role, TransportId,
     judge::{Event, Judge},
     policy::{ConfigError, Gates, PolicyConfig},
     secure::Access,
@@ -18,7 +18,7 @@ use crate::{
     error::JoinError,
     link::{JoinLink, host_peer},
     pump::Attach,
-    rendezvous::{Missing, Rendezvous, Seat, Side, inside},
+    rendezvous::{Membership, Missing, Rendezvous, inside},
     runtime::{Duration, Instant, UNIX_EPOCH, interval, now, sleep_until, spawn, timeout, wall_clock},
     session::Session,
 };
@@ -69,20 +69,20 @@ impl Negotiator {
             Some(rendezvous) => rendezvous,
             None => default_rendezvous(&link, &config)?,
         };
-        let seat = Seat {
+        let membership = Membership {
             session: link.session(),
             local: PeerId::random(),
-            side: Side::Viewer,
+            role: Role::Viewer,
             access,
             verifier: link.secret().membership_verifier(),
         };
         let host = host_peer(&link.host_key());
-        let signaling = rendezvous.enter(&seat).await?;
-        let sealer = Sealer::new(&link.secret().signaling_seal(), seat.session, seat.local);
+        let signaling = rendezvous.enter(&membership).await?;
+        let sealer = Sealer::new(&link.secret().signaling_seal(), membership.session, membership.local);
         let exchange = Exchange::new(signaling, sealer, wall_clock);
-        let (entered, mut missing) = tokio::join!(inside(&exchange), rendezvous.prepare(&seat));
+        let (entered, mut missing) = tokio::join!(inside(&exchange), rendezvous.prepare(&membership));
         entered?;
-        let mut ways = rendezvous.ways(&seat).map_err(JoinError::Misconfigured)?;
+        let mut ways = rendezvous.ways(&membership).map_err(JoinError::Misconfigured)?;
         let ours = ways.iter().map(|way| way.rung.transport.clone()).collect();
         let theirs = timeout(MEET.min(config.connect_timeout), meet(&exchange, host, ours));
         let theirs = theirs.await.map_err(|_| JoinError::HostAbsent)??;
@@ -98,8 +98,8 @@ impl Negotiator {
         let judge = lead(&config, &ways, gates.clone())
             .map_err(|error| JoinError::Misconfigured(error.to_string()))?;
         let endpoint = Endpoint {
-            session: seat.session,
-            local: seat.local,
+            session: membership.session,
+            local: membership.local,
             secret: link.secret().clone(),
             party: Party::Viewer { host: link.host_key(), access },
         };

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use serde::Serialize;
 use transport_core::{
-    PeerId, SessionId, TransportId,
+    PeerId, Role, SessionId, TransportId,
     secure::{Access, Key},
     signaling::{Exchange, ExchangeEvent, Signaling, SignalingError},
 };
@@ -25,13 +25,13 @@ pub trait Rendezvous: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`SignalingError`] when that failed and trying again at once would not help.
-    async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError>;
+    async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError>;
 
-    /// Makes ready what [`ways`](Self::ways) needs, as soon as the seat is taken, and says which transports
+    /// Makes ready what [`ways`](Self::ways) needs, as soon as the room is entered, and says which transports
     /// it will have to leave out. Must not wait long: nobody has a path yet. By default there is nothing
     /// to do and nothing missing.
-    async fn prepare(&self, seat: &Seat) -> Vec<Missing> {
-        let _ = seat;
+    async fn prepare(&self, membership: &Membership) -> Vec<Missing> {
+        let _ = membership;
         Vec::new()
     }
 
@@ -41,7 +41,7 @@ pub trait Rendezvous: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// A sentence for a person, when the configuration cannot work.
-    fn ways(&self, seat: &Seat) -> Result<Vec<Way>, String>;
+    fn ways(&self, membership: &Membership) -> Result<Vec<Way>, String>;
 }
 
 /// A transport that this session does without.
@@ -64,26 +64,17 @@ impl Missing {
 /// One side's place in a session.
 #[derive(Clone)]
 #[non_exhaustive]
-pub struct Seat {
+pub struct Membership {
     /// The session.
     pub session: SessionId,
     /// This side.
     pub local: PeerId,
     /// Whether this side shares or joins.
-    pub side: Side,
+    pub role: Role,
     /// What a viewer may do at most, or asks for.
     pub access: Access,
     /// The key that proves membership to whoever admits; it opens nothing.
     pub verifier: Key,
-}
-
-/// Shares or joins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// Shares the session.
-    Host,
-    /// Joins it.
-    Viewer,
 }
 
 /// Waits until the room is reachable, so that nobody is handed a link that leads nowhere, and a viewer
@@ -107,12 +98,12 @@ pub(crate) async fn inside(exchange: &Exchange) -> Result<(), SignalingError> {
 /// How long the room may take to become reachable: a restart of its service, not an outage.
 const ENTER: Duration = Duration::from_secs(5);
 
-impl fmt::Debug for Seat {
+impl fmt::Debug for Membership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seat")
+        f.debug_struct("Membership")
             .field("session", &self.session)
             .field("local", &self.local)
-            .field("side", &self.side)
+            .field("role", &self.role)
             .finish_non_exhaustive()
     }
 }

@@ -12,7 +12,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
 use lifeguard_relay::DevConfig;
-use negotiator::{ControlPlaneRendezvous, Negotiator, NetworkConfig, Rendezvous, Seat, Way};
+use negotiator::{ControlPlaneRendezvous, Membership, Negotiator, NetworkConfig, Rendezvous, Way};
 use real::{Stage, network, on, through};
 use tcp_transport::TcpConnector;
 use transport_core::{
@@ -69,12 +69,12 @@ struct OwnLadder(ControlPlaneRendezvous);
 
 #[async_trait]
 impl Rendezvous for OwnLadder {
-    async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
-        self.0.enter(seat).await
+    async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
+        self.0.enter(membership).await
     }
 
-    fn ways(&self, seat: &Seat) -> Result<Vec<Way>, String> {
-        let mut ways = self.0.ways(seat)?;
+    fn ways(&self, membership: &Membership) -> Result<Vec<Way>, String> {
+        let mut ways = self.0.ways(membership)?;
         ways.retain(|way| way.rung.transport == tcp_transport::ID);
         Ok(ways)
     }

@@ -12,8 +12,8 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use negotiator::{
-    Access, CloseCode, FallbackMode, Host, JoinError, Negotiator, NetworkConfig, Reason, Received,
-    Rendezvous, Seat, Session, SessionEnd, TransitionKind, Way,
+    Access, CloseCode, FallbackMode, Host, JoinError, Membership, Negotiator, NetworkConfig, Reason,
+    Received, Rendezvous, Session, SessionEnd, TransitionKind, Way,
 };
 use support::{FALLBACK, Net, PRIMARY, RoadConnector, host_config};
 use tokio::time::{Instant, sleep, timeout};
@@ -189,11 +189,11 @@ struct Detour(Net);
 
 #[async_trait]
 impl Rendezvous for Detour {
-    async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
-        self.0.enter(seat).await
+    async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
+        self.0.enter(membership).await
     }
 
-    fn ways(&self, _: &Seat) -> Result<Vec<Way>, String> {
+    fn ways(&self, _: &Membership) -> Result<Vec<Way>, String> {
         Ok(vec![Way::turn(Arc::new(RoadConnector(self.0.primary.clone())))])
     }
 }

@@ -78,24 +78,24 @@ pub enum ConnectErrorKind {
     Unreachable,
 }
 
-/// What a failed dial means for its rung. See [`ConnectErrorKind::verdict`].
+/// What a failed dial means for its rung. See [`ConnectErrorKind::consequence`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub enum Consequence {
     /// Count one failure; try again after a backoff.
     CountAndRetry,
     /// The rung is proven impossible on this network: end it at once, quorum reached.
     EndRung,
     /// Not the network's fault: no evidence for the quorum, retry at the slow cadence.
-    Hold,
+    RetrySlowly,
 }
 
 impl ConnectErrorKind {
     /// Decides retry and quorum; the only place that does.
-    pub const fn verdict(self) -> Verdict {
+    pub const fn consequence(self) -> Consequence {
         match self {
-            Self::TimedOut | Self::Unreachable => Verdict::CountAndRetry,
-            Self::Incompatible => Verdict::EndRung,
-            Self::Misuse | Self::Rejected => Verdict::Hold,
+            Self::TimedOut | Self::Unreachable => Consequence::CountAndRetry,
+            Self::Incompatible => Consequence::EndRung,
+            Self::Misuse | Self::Rejected => Consequence::RetrySlowly,
         }
     }
 }

@@ -30,7 +30,7 @@ pub mod transport;
 pub use beach_terms::Role;
 pub use close::{CloseCode, Closed, Initiator, RetryClass, Text};
 pub use connector::{Connector, DialRole, Progress, Target};
-pub use error::{ConnectError, ConnectErrorKind, Refusal, Refused, Verdict};
+pub use error::{ConnectError, ConnectErrorKind, Consequence, Refusal, Refused};
 pub use ids::{Generation, PeerId, SessionId, TransportId};
 pub use lane::{Carriage, Lane, LaneProfile, Profile};
 pub use queue::LaneQueue;

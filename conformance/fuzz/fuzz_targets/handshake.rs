@@ -9,7 +9,7 @@ use transport_core::{
     Generation, PeerId, SessionId, memory,
     secure::{
         Access, Binding, HostKey, Request, SessionSecret,
-        handshake::{Initiator, Responder},
+        handshake::{Requester, Responder},
     },
 };
 
@@ -24,7 +24,7 @@ fuzz_target!(|input: &[u8]| {
         Generation(1),
     );
     let (secret, key) = (SessionSecret::from_bytes([4; 32]), HostKey::from_bytes([5; 32]));
-    let Ok((waiting, first)) = Initiator::start(&binding, &secret, key.public(), &Request::new(Access::Full))
+    let Ok((waiting, first)) = Requester::start(&binding, &secret, key.public(), &Request::new(Access::Full))
     else {
         return;
     };

@@ -1,13 +1,11 @@
 //! How far this machine's clock is from the server's.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::fmt;
 
 use beach_lifeguard_client::membership::FRESHNESS;
 use http::{HeaderMap, header};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+use transport_core::time::{Duration, SystemTime};
 
 /// A clock that is too far off for proofs of membership to be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +61,7 @@ mod tests {
         assert_eq!((skew(120), skew(-120)), (None, None));
         assert_eq!(skew(121), Some(Skew { by: Duration::from_secs(121), ahead: true }));
         assert_eq!(skew(-121), Some(Skew { by: Duration::from_secs(121), ahead: false }));
-        assert_eq!(Skew::between(SystemTime::now(), &HeaderMap::new()), None);
+        assert_eq!(Skew::between(crate::runtime::wall_clock(), &HeaderMap::new()), None);
     }
 
     #[test]

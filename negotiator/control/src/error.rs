@@ -1,6 +1,6 @@
 //! Why the control plane did not do what it was asked.
 
-use std::{fmt, time::SystemTime};
+use std::fmt;
 
 use beach_lifeguard_client::reason::{ErrorBody, Reason};
 use beach_outbound::OutboundError;
@@ -71,7 +71,7 @@ impl Refusal {
     /// Explains `reason` with the answer's headers.
     pub(crate) fn new(reason: Reason, headers: &HeaderMap) -> Self {
         let is_proof = reason == Reason::MembershipInvalid;
-        Self { reason, skew: Skew::between(SystemTime::now(), headers).filter(|_| is_proof) }
+        Self { reason, skew: Skew::between(crate::runtime::wall_clock(), headers).filter(|_| is_proof) }
     }
 }
 

@@ -24,6 +24,7 @@ mod credentials;
 mod error;
 mod plane;
 mod room;
+mod runtime;
 
 pub use clock::Skew;
 pub use credentials::Credentials;

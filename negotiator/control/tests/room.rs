@@ -1,5 +1,5 @@
 //! The client of the control plane's room, over real sockets.
-
+#![allow(clippy::disallowed_methods, reason = "tests use real clocks")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;

@@ -43,7 +43,7 @@ pub(super) struct Effects {
     pub(super) prefetches: JoinSet<bool>,
     parts: Parts,
     voice: Voice,
-    links: BTreeMap<Generation, Link>,
+    links: BTreeMap<Generation, Attached>,
     pumps: JoinSet<()>,
     sampler: Sampler,
     /// The last error of each transport, for `explain()`.
@@ -52,7 +52,7 @@ pub(super) struct Effects {
 
 /// A link that both sides can use, from its dial to its end.
 #[derive(Debug)]
-struct Link {
+struct Attached {
     sealed: Sealed,
     transport: TransportId,
     since: Instant,
@@ -102,7 +102,7 @@ impl Effects {
         self.errors.remove(&transport);
         let link = sealed.link.clone();
         self.pumps.spawn(pump(self.core.clone(), generation, link, self.parts.attach));
-        self.links.insert(generation, Link { sealed, transport, since: now() });
+        self.links.insert(generation, Attached { sealed, transport, since: now() });
         reap(&mut self.pumps);
     }
 

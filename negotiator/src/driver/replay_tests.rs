@@ -24,7 +24,7 @@ use transport_core::{
 };
 
 use super::trace;
-use crate::{Host, HostConfig, Negotiator, NetworkConfig, Rendezvous, Seat, Way};
+use crate::{Host, HostConfig, Membership, Negotiator, NetworkConfig, Rendezvous, Way};
 
 const PRIMARY: TransportId = TransportId::from_static("primary");
 const FALLBACK: TransportId = TransportId::from_static("fallback");
@@ -96,11 +96,11 @@ struct Net {
 
 #[async_trait]
 impl Rendezvous for Net {
-    async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
-        Ok(Arc::new(self.room.join(seat.local)))
+    async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
+        Ok(Arc::new(self.room.join(membership.local)))
     }
 
-    fn ways(&self, _: &Seat) -> Result<Vec<Way>, String> {
+    fn ways(&self, _: &Membership) -> Result<Vec<Way>, String> {
         let connector = |road: &Arc<Road>| Arc::new(RoadConnector(road.clone()));
         Ok(vec![Way::direct(connector(&self.primary)), Way::fallback(connector(&self.fallback))])
     }

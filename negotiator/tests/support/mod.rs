@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use negotiator::{Access, Host, HostConfig, Negotiator, NetworkConfig, Rendezvous, Seat, Session, Way};
+use negotiator::{Access, Host, HostConfig, Membership, Negotiator, NetworkConfig, Rendezvous, Session, Way};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use transport_core::{
@@ -149,11 +149,11 @@ pub fn host_config() -> HostConfig {
 
 #[async_trait]
 impl Rendezvous for Net {
-    async fn enter(&self, seat: &Seat) -> Result<Arc<dyn Signaling>, SignalingError> {
-        Ok(Arc::new(self.room.join(seat.local)))
+    async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
+        Ok(Arc::new(self.room.join(membership.local)))
     }
 
-    fn ways(&self, _: &Seat) -> Result<Vec<Way>, String> {
+    fn ways(&self, _: &Membership) -> Result<Vec<Way>, String> {
         Ok(vec![
             Way::direct(Arc::new(RoadConnector(self.primary.clone()))),
             Way::fallback(Arc::new(RoadConnector(self.fallback.clone()))),

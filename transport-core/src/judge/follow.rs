@@ -11,7 +11,7 @@ use crate::{
     backoff::{Backoff, BackoffConfig},
     close::Closed,
     connector::DialRole,
-    error::{ConnectErrorKind, Verdict},
+    error::{ConnectErrorKind, Consequence},
     ids::{Generation, TransportId},
     policy::{Class, HealthSample, Override, Reach, Reason, Rung, Standing, Transition, TransitionKind},
     signaling::Message,
@@ -153,7 +153,7 @@ impl Follow {
     pub(super) fn dial_failed(&mut self, now: Instant, generation: Generation, kind: ConnectErrorKind) {
         let Some(dial) = self.dials.get_mut(&generation) else { return };
         dial.again = match &mut dial.patience {
-            Some(backoff) if kind.verdict() == Verdict::CountAndRetry => {
+            Some(backoff) if kind.consequence() == Consequence::CountAndRetry => {
                 Some(now + backoff.draw(&self.config.backoff, &mut self.rng))
             }
             _ => None,

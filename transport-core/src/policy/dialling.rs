@@ -5,7 +5,7 @@ use crate::time::{Duration, Instant};
 use rand::Rng;
 
 use crate::{
-    error::{ConnectErrorKind, Verdict},
+    error::{ConnectErrorKind, Consequence},
     ids::Generation,
 };
 
@@ -107,7 +107,7 @@ impl FallbackPolicy {
         for generation in generations {
             if let Some(rung) = self.dials.count(*generation) {
                 self.record_failure(now, rung);
-                self.schedule_retry(now, rung, Verdict::CountAndRetry);
+                self.schedule_retry(now, rung, Consequence::CountAndRetry);
             }
         }
     }
@@ -130,27 +130,29 @@ impl FallbackPolicy {
 
     pub(super) fn dial_failed(&mut self, now: Instant, generation: Generation, kind: ConnectErrorKind) {
         let Some(dial) = self.dials.close(generation) else { return };
-        let (rung, verdict) = (dial.rung(), kind.verdict());
+        let (rung, consequence) = (dial.rung(), kind.consequence());
         self.ladder.rung_mut(rung).note_trouble(match kind {
             ConnectErrorKind::Misuse => Trouble::Misused,
             ConnectErrorKind::Rejected => Trouble::Refused,
             _ => Trouble::Unreachable,
         });
         let relayed = self.ladder.class(rung) == Class::Fallback;
-        if let Some(search) = self.search.as_mut().filter(|_| relayed && verdict == Verdict::CountAndRetry) {
+        if let Some(search) =
+            self.search.as_mut().filter(|_| relayed && consequence == Consequence::CountAndRetry)
+        {
             search.note_fallback_failed();
         }
-        match verdict {
-            Verdict::CountAndRetry if !dial.is_counted() => self.record_failure(now, rung),
-            Verdict::CountAndRetry | Verdict::Hold => {}
-            Verdict::EndRung => {
+        match consequence {
+            Consequence::CountAndRetry if !dial.is_counted() => self.record_failure(now, rung),
+            Consequence::CountAndRetry | Consequence::RetrySlowly => {}
+            Consequence::EndRung => {
                 self.ladder.rung_mut(rung).condemn(now + self.config.dial.impossible);
                 self.ladder.remember_failure(rung, now);
             }
         }
         // A dial that was counted while open has scheduled its successor already.
-        if !dial.is_counted() || verdict != Verdict::CountAndRetry {
-            self.schedule_retry(now, rung, verdict);
+        if !dial.is_counted() || consequence != Consequence::CountAndRetry {
+            self.schedule_retry(now, rung, consequence);
         }
         if self.dials.is_empty() && self.is_verifying() {
             self.end_search();
@@ -165,19 +167,19 @@ impl FallbackPolicy {
         }
     }
 
-    fn schedule_retry(&mut self, now: Instant, rung: usize, verdict: Verdict) {
+    fn schedule_retry(&mut self, now: Instant, rung: usize, consequence: Consequence) {
         let class = self.ladder.class(rung);
         // A primary in doubt gets the dials of its race and no more. The fallback under a session is retried.
         if self.search.is_none() || (self.is_verifying() && class == Class::Primary) {
             return;
         }
         let record = self.ladder.rung_mut(rung);
-        let pause = match verdict {
-            Verdict::CountAndRetry => record.draw_pause(&self.config.backoff, &mut self.rng),
-            Verdict::EndRung | Verdict::Hold => self.config.dial.refused,
+        let pause = match consequence {
+            Consequence::CountAndRetry => record.draw_pause(&self.config.backoff, &mut self.rng),
+            Consequence::EndRung | Consequence::RetrySlowly => self.config.dial.refused,
         };
-        match (class, verdict) {
-            (Class::Primary, Verdict::CountAndRetry) => record.plan_by(now + pause),
+        match (class, consequence) {
+            (Class::Primary, Consequence::CountAndRetry) => record.plan_by(now + pause),
             _ => record.plan(now + pause),
         }
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     Clock,
-    handshake::{Answer, Binding, HandshakeError, Initiator, Request, Responder},
+    handshake::{Answer, Binding, HandshakeError, Request, Requester, Responder},
     seal::{Rekey, SEAL_OVERHEAD},
     secret::{HostKey, HostPublicKey, SessionSecret},
     transport::Secure,
@@ -58,7 +58,7 @@ impl<T: Transport> Secure<T> {
     ) -> Result<Self, SecureError> {
         let outcome = async {
             check_limits(&transport)?;
-            let (state, message) = Initiator::start(&config.binding, &config.secret, host, &request)?;
+            let (state, message) = Requester::start(&config.binding, &config.secret, host, &request)?;
             let extra = message.len();
             send(&transport, message).await?;
             let answer = next_reliable(&transport).await?;

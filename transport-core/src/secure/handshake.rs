@@ -34,13 +34,13 @@ use super::{
 use crate::close::{CloseCode, Text};
 
 /// The joiner's side, waiting for the answer.
-pub struct Initiator {
+pub struct Requester {
     noise: HandshakeState,
     asked: Access,
     versions: Vec<u16>,
 }
 
-impl Initiator {
+impl Requester {
     /// Starts a handshake. Returns the first message with the state that waits for the answer.
     ///
     /// # Errors
@@ -171,9 +171,9 @@ impl Responder {
     }
 }
 
-impl std::fmt::Debug for Initiator {
+impl std::fmt::Debug for Requester {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Initiator").field("asked", &self.asked).finish_non_exhaustive()
+        f.debug_struct("Requester").field("asked", &self.asked).finish_non_exhaustive()
     }
 }
 

@@ -31,8 +31,8 @@ fn request() -> Request {
     Request { app: Bytes::from_static(b"viewer 1.2"), ..Request::new(Access::Full) }
 }
 
-fn start() -> (Initiator, Bytes) {
-    Initiator::start(&binding(), &secret(), key().public(), &request()).unwrap()
+fn start() -> (Requester, Bytes) {
+    Requester::start(&binding(), &secret(), key().public(), &request()).unwrap()
 }
 
 fn read_with(binding: &Binding, message: &[u8]) -> Result<Responder, HandshakeError> {
@@ -101,7 +101,7 @@ fn another_secret_or_host_key_is_not_authentic() {
     assert_eq!(wrong_key.unwrap_err(), HandshakeError::NotAuthentic);
     // Somebody between with the secret but without the host's key cannot answer either.
     let (initiator, message) = start();
-    let imposter = Initiator::start(&binding(), &secret(), HostKey::from_bytes([9; 32]).public(), &request());
+    let imposter = Requester::start(&binding(), &secret(), HostKey::from_bytes([9; 32]).public(), &request());
     let (_, imposters) = imposter.unwrap();
     assert!(read_with(&binding(), &imposters).is_err());
     let unrelated =
@@ -157,7 +157,7 @@ fn the_host_may_say_no_and_the_joiner_learns_why() {
 #[test]
 fn more_access_than_asked_for_is_never_granted() {
     let ask = Request::new(Access::ReadOnly);
-    let (initiator, message) = Initiator::start(&binding(), &secret(), key().public(), &ask).unwrap();
+    let (initiator, message) = Requester::start(&binding(), &secret(), key().public(), &ask).unwrap();
     let (answer, on_host, _) = read_with(&binding(), &message).unwrap().accept(Access::Full, b"").unwrap();
     assert_eq!(on_host.access, Access::ReadOnly);
     assert_eq!(initiator.finish(&answer).unwrap().0.access, Access::ReadOnly);
@@ -166,7 +166,7 @@ fn more_access_than_asked_for_is_never_granted() {
 #[test]
 fn a_peer_of_another_version_is_told_so() {
     let ask = Request { versions: vec![7, 8], ..request() };
-    let (_, message) = Initiator::start(&binding(), &secret(), key().public(), &ask).unwrap();
+    let (_, message) = Requester::start(&binding(), &secret(), key().public(), &ask).unwrap();
     let responder = read_with(&binding(), &message).unwrap();
     assert_eq!(responder.accept(Access::Full, b"").unwrap_err(), HandshakeError::NoCommonVersion);
     let ask = Request { versions: vec![7, 1], ..request() };
@@ -179,7 +179,7 @@ fn the_joiner_chooses_among_what_both_speak_and_the_seal_is_that_versions() {
     let mut seen = Vec::new();
     for version in versions().iter().copied() {
         let ask = Request { versions: vec![7, version, 1], ..request() };
-        let (initiator, message) = Initiator::start(&binding(), &secret(), key().public(), &ask).unwrap();
+        let (initiator, message) = Requester::start(&binding(), &secret(), key().public(), &ask).unwrap();
         let (answer, on_host, host) =
             read_with(&binding(), &message).unwrap().accept(Access::Full, b"").unwrap();
         let (on_joiner, joiner) = initiator.finish(&answer).unwrap();
@@ -200,7 +200,7 @@ fn what_does_not_fit_is_refused_before_it_is_sent() {
     for (len, versions, good) in [(1_024, 16, true), (1_025, 1, false), (0, 0, false), (0, 17, false)] {
         let ask =
             Request { versions: vec![1; versions], app: vec![0; len].into(), ..Request::new(Access::Full) };
-        let started = Initiator::start(&binding(), &secret(), key().public(), &ask);
+        let started = Requester::start(&binding(), &secret(), key().public(), &ask);
         assert_eq!(started.is_ok(), good, "{len} bytes, {versions} versions");
         if let Ok((_, message)) = started {
             assert!(message.len() <= crate::lane::MIN_RELIABLE_MESSAGE, "{}", message.len());
@@ -250,7 +250,7 @@ proptest! {
 fn an_answer_that_grants_what_was_not_asked_for_is_malformed() {
     for (asked, versions) in [(Access::ReadOnly, vec![1]), (Access::Full, vec![7])] {
         let ask = Request { versions, ..Request::new(asked) };
-        let (initiator, message) = Initiator::start(&binding(), &secret(), key().public(), &ask).unwrap();
+        let (initiator, message) = Requester::start(&binding(), &secret(), key().public(), &ask).unwrap();
         let mut liar = read_with(&binding(), &message).unwrap();
         liar.request = request();
         let (answer, ..) = liar.accept(Access::Full, b"").unwrap();

@@ -1,5 +1,6 @@
 //! From a connection to a WebSocket: the opening handshake (RFC 6455 §4.1), by `hyper`.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use beach_lifeguard_client::{SUBPROTOCOL, hello::MAX_SERVER_HELLO_BYTES};
 use beach_outbound::{OutboundError, login_page};
 use bytes::BytesMut;
@@ -12,8 +13,8 @@ use hyper::{
     },
 };
 use hyper_util::rt::TokioIo;
+use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 use url::{Position, Url};
 
 use super::WebSocket;
@@ -43,7 +44,7 @@ pub(crate) async fn upgrade<S>(url: &Url, io: S) -> Result<WebSocket<S>, BadUpgr
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let key = generate_key();
+    let key = STANDARD.encode(rand::random::<[u8; 16]>());
     let request = Request::get(&url[Position::BeforePath..Position::AfterQuery])
         .header(HOST, &url[Position::BeforeHost..Position::AfterPort])
         .header(CONNECTION, "Upgrade")
@@ -88,10 +89,28 @@ fn check(headers: &HeaderMap, key: &str) -> Result<(), BadUpgrade> {
     };
     has(CONNECTION, "upgrade")?;
     has(UPGRADE, "websocket")?;
-    is(SEC_WEBSOCKET_ACCEPT, Some(&derive_accept_key(key.as_bytes())))?;
+    is(SEC_WEBSOCKET_ACCEPT, Some(&accept_of(key)))?;
     is(SEC_WEBSOCKET_PROTOCOL, Some(SUBPROTOCOL))?;
     is(SEC_WEBSOCKET_EXTENSIONS, None)
 }
 
+/// What a server that read `key` answers (RFC 6455 §4.2.2).
+fn accept_of(key: &str) -> String {
+    STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
+}
+
+/// Proves that the answer was made for WebSocket: the number of RFC 6455 §1.3.
+const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
 /// Bytes of the answer's head at most.
 const MAX_ANSWER: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_the_standard_s_key_is_the_standard_s() {
+        assert_eq!(accept_of("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+}

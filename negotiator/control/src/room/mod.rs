@@ -1,19 +1,14 @@
 //! The session's signaling room: a WebSocket that is sought again whenever it is lost.
 
 mod answer;
-mod backoff;
 mod visit;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use beach_lifeguard_client::api::SIGNALING_PATH;
 use bytes::Bytes;
-use tokio::{
-    sync::{Mutex, Notify, mpsc, watch},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use transport_core::{
     PeerId,
     signaling::{MAX_ENVELOPE, Signaling, SignalingError, SignalingEvent},
@@ -24,6 +19,7 @@ use crate::{
     credentials::Credentials,
     error::ControlError,
     plane::{ControlPlane, Protocol},
+    runtime::{Duration, JoinSet, timeout},
 };
 
 /// A place in the control plane's room. Reconnects by itself with jittered backoff; dropping it leaves.

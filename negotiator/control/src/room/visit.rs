@@ -1,6 +1,6 @@
 //! Enters the room and stays in it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use beach_lifeguard_client::{
     membership::Purpose,
@@ -9,16 +9,14 @@ use beach_lifeguard_client::{
 use beach_outbound::Stream;
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
-use tokio::{
-    sync::{Notify, mpsc, watch},
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 use transport_core::{
     PeerId,
+    backoff::{Backoff, BackoffConfig},
     signaling::{SignalingError, SignalingEvent},
 };
 use url::Url;
@@ -27,9 +25,13 @@ use uuid::Uuid;
 use super::{
     RoomState,
     answer::{Departure, UNKNOWN, UPGRADE_REMOVED, from_close, from_control, from_handshake, lost},
-    backoff::Backoff,
 };
-use crate::{clock::Skew, credentials::Credentials, plane::ControlPlane};
+use crate::{
+    clock::Skew,
+    credentials::Credentials,
+    plane::ControlPlane,
+    runtime::{Duration, now, timeout, timeout_at, wall_clock},
+};
 
 /// All that the task which stays in the room needs.
 pub(super) struct Visitor {
@@ -105,7 +107,10 @@ impl Visitor {
         tracing::debug!(detail, "not in the room");
         self.state.send_replace(RoomState::Down);
         self.events.send(SignalingEvent::Down { detail }).await.map_err(|_| NobodyCares)?;
-        if timeout(backoff.next(rand::random()), self.doubted.notified()).await.is_ok() {
+        if timeout(backoff.scaled(&BackoffConfig::default(), rand::random()), self.doubted.notified())
+            .await
+            .is_ok()
+        {
             backoff.reset();
         }
         Ok(())
@@ -147,7 +152,7 @@ impl Visitor {
             timeout(UPGRADE, client_async_with_config(self.url.as_str(), stream, Some(limits))).await;
         match upgraded {
             Ok(Ok((stream, answer))) => {
-                let skew = Skew::between(std::time::SystemTime::now(), answer.headers());
+                let skew = Skew::between(wall_clock(), answer.headers());
                 Ok(Socket { stream, skew })
             }
             Ok(Err(error)) => Err(from_handshake(&self.url, error)),
@@ -165,7 +170,7 @@ impl Visitor {
             }
         }
         let doubted = self.doubted.clone();
-        let mut silent_at = Instant::now() + SILENCE;
+        let mut silent_at = now() + SILENCE;
         let mut asked = false;
         loop {
             tokio::select! {
@@ -174,7 +179,7 @@ impl Visitor {
                         return Departure::Lost("the room does not read".into());
                     }
                     asked = true;
-                    silent_at = silent_at.min(Instant::now() + DOUBT);
+                    silent_at = silent_at.min(now() + DOUBT);
                 }
                 said = self.said.recv() => {
                     let Some((to, envelope)) = said else {
@@ -194,12 +199,12 @@ impl Visitor {
                         }
                     }
                     if !std::mem::replace(&mut asked, true) {
-                        silent_at = silent_at.min(Instant::now() + ANSWER);
+                        silent_at = silent_at.min(now() + ANSWER);
                     }
                 }
                 // The server pings every 15 s; three missed are a dead socket.
                 heard = timeout_at(silent_at, next(&mut socket)) => {
-                    (silent_at, asked) = (Instant::now() + SILENCE, false);
+                    (silent_at, asked) = (now() + SILENCE, false);
                     let event = match heard {
                         Ok(Ok(message)) => message.and_then(event),
                         Ok(Err(departure)) => return departure,
