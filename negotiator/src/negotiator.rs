@@ -80,7 +80,8 @@ impl Negotiator {
         let signaling = rendezvous.enter(&seat).await?;
         let sealer = Sealer::new(&link.secret().signaling_seal(), seat.session, seat.local);
         let exchange = Exchange::new(signaling, sealer, wall_clock);
-        let (entered, mut missing) = tokio::join!(inside(&exchange), rendezvous.prepare(&seat));
+        let (entered, mut missing) =
+            tokio::join!(inside(&exchange, config.connect_timeout), rendezvous.prepare(&seat));
         entered?;
         let mut ways = rendezvous.ways(&seat).map_err(JoinError::Misconfigured)?;
         let ours = ways.iter().map(|way| way.rung.transport.clone()).collect();

@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use transport_core::Text;
+
 use crate::exit::Failure;
 
 /// Lasting lines with a live region beneath. On something that is no terminal only the lasting ones appear.
@@ -44,7 +46,7 @@ impl Lines {
     /// Prints a line that stays.
     pub fn say(&mut self, line: &str) {
         let clear = self.clear_sequence();
-        self.write(&format!("{clear}{line}\n"));
+        self.write(&format!("{clear}{}\n", printable(line)));
     }
 
     /// Replaces the live lines. Call it at most a few times a second.
@@ -52,15 +54,28 @@ impl Lines {
         if !self.terminal {
             return;
         }
-        let columns = usize::from(crossterm::terminal::size().map_or(80, |(columns, _)| columns));
+        let columns = columns();
         let mut out = self.clear_sequence();
         for line in lines {
             // A wrapped line could not be cleared again.
-            out.extend(line.chars().take(columns.saturating_sub(1)));
+            out.extend(line.chars().filter(|&c| Text::shows(c)).take(columns.saturating_sub(1)));
             out.push('\n');
         }
         self.live = lines.len();
         self.write(&out);
+    }
+
+    /// Replaces the live lines by a text that is broken into as many as it needs.
+    pub fn show_whole(&mut self, text: &str) {
+        let text: Vec<char> = text.chars().filter(|&c| Text::shows(c)).collect();
+        let rows = text.chunks(columns().saturating_sub(1).max(1));
+        self.show(&rows.map(String::from_iter).collect::<Vec<_>>());
+    }
+
+    /// Prints a question that is answered behind it, on the same line.
+    pub fn ask(&mut self, question: &str) {
+        let clear = self.clear_sequence();
+        self.write(&format!("{clear}{}", printable(question)));
     }
 
     /// Removes the live lines.
@@ -82,7 +97,10 @@ impl Lines {
             return;
         }
         let result = match self.to {
-            To::Stderr => io::stderr().lock().write_all(text.as_bytes()),
+            To::Stderr => {
+                let mut stderr = io::stderr().lock();
+                stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush())
+            }
             To::Stdout => {
                 let mut stdout = io::stdout().lock();
                 stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
@@ -98,6 +116,15 @@ impl Drop for Lines {
     fn drop(&mut self) {
         self.clear();
     }
+}
+
+/// A text as it may be printed: without what steers a terminal or hides from the reader. Line breaks stay.
+fn printable(text: &str) -> String {
+    text.chars().filter(|&c| c == '\n' || Text::shows(c)).collect()
+}
+
+fn columns() -> usize {
+    usize::from(crossterm::terminal::size().map_or(80, |(columns, _)| columns))
 }
 
 /// Writes a join link for its owner's eyes only. The file appears whole or not at all.
