@@ -45,8 +45,12 @@ impl Lines {
 
     /// Prints a line that stays.
     pub fn say(&mut self, line: &str) {
-        let clear = self.clear_sequence();
-        self.write(&format!("{clear}{}\n", printable(line)));
+        let text = self.lasting(line);
+        self.write(&text);
+    }
+
+    fn lasting(&mut self, line: &str) -> String {
+        format!("{}{}\n", self.clear_sequence(), printable(line))
     }
 
     /// Replaces the live lines. Call it at most a few times a second.
@@ -148,7 +152,13 @@ pub fn write_link(path: &Path, link: &str) -> Result<(), Failure> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use negotiator::{CloseCode, Closed, Obstacle, SessionEnd, SignalingError};
+
     use super::*;
+    use crate::{
+        screen::Screen,
+        wire::{Message, Size},
+    };
 
     #[test]
     fn a_link_file_is_for_its_owner_even_when_an_old_one_was_not() {
@@ -158,5 +168,47 @@ mod tests {
         write_link(&path, "http://h/s#x").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "http://h/s#x\n");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    /// What can be done to a terminal by words: set its clipboard, clear it, the same in C1, turn text around,
+    /// hide it.
+    const HOSTILE: &str = "a\u{1b}]52;c;ZXZpbA==\u{7}b\u{1b}[2Jc\u{9b}2Jd\u{202e}e\u{2066}f\u{200b}g\u{7f}h";
+
+    fn steering(text: &str) -> usize {
+        text.chars().filter(|&c| c != '\n' && !Text::shows(c)).count()
+    }
+
+    #[test]
+    fn nothing_that_others_say_steers_the_terminal_it_is_printed_on() {
+        assert!(steering(HOSTILE) >= 8);
+        let said = |tag: u8| {
+            let bytes = [&[tag][..], if tag == 3 { &[3] } else { &[] }, HOSTILE.as_bytes()].concat();
+            Message::decode(bytes.into()).unwrap()
+        };
+        let (Message::Notice(notice), Message::Failed(failed)) = (said(10), said(15)) else { panic!() };
+        let Message::Refused { why, text } = said(3) else { panic!() };
+        let mut screen = Screen::new(Size::new(80, 24).unwrap());
+        let worded = HOSTILE.replace(['\u{7}', '\u{1b}'], "");
+        screen.feed(format!("\u{1b}]2;x{worded}y\u{7}").as_bytes());
+        let title = screen.take_title().unwrap();
+        for text in [&notice, &failed, &text, &title] {
+            assert_eq!(steering(text), 0, "{text:?}");
+        }
+        let goodbye = SignalingError::Refused { label: HOSTILE.into(), detail: HOSTILE.into() };
+        let closed = SessionEnd::Closed(Closed::peer(CloseCode::GOING_AWAY, HOSTILE.to_owned()));
+        let down = SignalingError::Unreachable { detail: HOSTILE.to_owned(), obstacle: Obstacle::Untrusted };
+        let mut lines = Lines { to: To::Stderr, terminal: false, live: 0 };
+        for failure in [
+            goodbye.into(),
+            down.into(),
+            Failure::SessionLost(closed),
+            Failure::declined(why, text),
+            Failure::NoPath(HOSTILE.to_owned()),
+        ] {
+            let printed = lines.lasting(&failure.to_string());
+            assert_eq!(steering(&printed), 0, "{printed:?}");
+            assert!(printed.contains("a]52;c;ZXZpbA=="), "the words stay: {printed:?}");
+        }
+        assert_eq!(steering(&lines.lasting(HOSTILE)), 0);
     }
 }
