@@ -188,7 +188,7 @@ mod tests {
         let (Message::Notice(notice), Message::Failed(failed)) = (said(10), said(15)) else { panic!() };
         let Message::Refused { why, text } = said(3) else { panic!() };
         let mut screen = Screen::new(Size::new(80, 24).unwrap());
-        let worded = HOSTILE.replace(['\u{7}', '\u{1b}'], "");
+        let worded = HOSTILE.replace(['\u{7}', '\u{1b}', ';'], "");
         screen.feed(format!("\u{1b}]2;x{worded}y\u{7}").as_bytes());
         let title = screen.take_title().unwrap();
         for text in [&notice, &failed, &text, &title] {
