@@ -207,7 +207,7 @@ mod tests {
         ] {
             let printed = lines.lasting(&failure.to_string());
             assert_eq!(steering(&printed), 0, "{printed:?}");
-            assert!(printed.contains("a]52;c;ZXZpbA=="), "the words stay: {printed:?}");
+            assert!(printed.contains("]52;c;ZXZpbA=="), "the words stay: {printed:?}");
         }
         assert_eq!(steering(&lines.lasting(HOSTILE)), 0);
     }
