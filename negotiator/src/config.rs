@@ -7,7 +7,11 @@ use transport_core::{
     resume::ResumeConfig,
 };
 
-use crate::{endpoint::Way, gate::FallbackGate};
+use crate::{
+    endpoint::Way,
+    gate::FallbackGate,
+    link::{BadJoinLink, parse_control_plane},
+};
 
 /// Which paths a session may take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -66,14 +70,16 @@ pub struct NetworkConfig {
     pub watch_network: bool,
     /// Transports beside the in-tree ones, tried after WebRTC and before the relay.
     pub extra_ways: Vec<Way>,
-    /// WebRTC: ICE servers, ports, deadlines. Its `outbound` is made from `extra_roots`.
+    /// WebRTC: ICE servers, ports, deadlines. Its `outbound` is made from the one here.
     #[cfg(feature = "webrtc")]
     pub webrtc: transport_webrtc::WebRtcConfig,
     /// The relay, `wss://…/v2/ws`, in place of the one the control plane names. Default: what it names.
     #[cfg(feature = "ws-fallback")]
     pub relay_url: Option<url::Url>,
-    /// Root certificates (DER) trusted beside the public ones: for a relay with its own.
-    pub extra_roots: Vec<Vec<u8>>,
+    /// How everything is dialled, the control plane, TURN and the relay alike: whose certificates are
+    /// trusted, through which proxy. Default: as the machine is set up.
+    #[cfg(feature = "control-plane")]
+    pub outbound: beach_outbound::OutboundConfig,
 }
 
 impl Default for NetworkConfig {
@@ -93,7 +99,8 @@ impl Default for NetworkConfig {
             webrtc: transport_webrtc::WebRtcConfig::default(),
             #[cfg(feature = "ws-fallback")]
             relay_url: None,
-            extra_roots: Vec::new(),
+            #[cfg(feature = "control-plane")]
+            outbound: beach_outbound::OutboundConfig::default(),
         }
     }
 }
@@ -121,5 +128,14 @@ impl HostConfig {
             max_viewers: 32,
             link_lifetime: None,
         }
+    }
+
+    /// Reads the control plane's address.
+    ///
+    /// # Errors
+    ///
+    /// [`BadJoinLink`] for one that no link can hold.
+    pub fn address(&self) -> Result<url::Url, BadJoinLink> {
+        parse_control_plane(&self.control_plane)
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use beach_control_client::{ControlError, ControlPlane, Credentials};
 use beach_lifeguard_client::membership::Verifier;
-use beach_outbound::{ConfigError, Outbound, OutboundConfig};
+use beach_outbound::{ConfigError, Outbound};
 use transport_core::{
     Role,
-    signaling::{Signaling, SignalingError},
+    signaling::{Obstacle, Signaling, SignalingError},
 };
 use url::Url;
 
@@ -72,13 +72,9 @@ impl ControlPlaneRendezvous {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when one of [`NetworkConfig::extra_roots`] cannot serve as a root.
+    /// [`ConfigError`] when [`NetworkConfig::outbound`] cannot work.
     pub fn new(address: Url, config: NetworkConfig) -> Result<Self, ConfigError> {
-        let mut reach = OutboundConfig::default();
-        for root in &config.extra_roots {
-            reach.trust.add_roots("extra_roots", root)?;
-        }
-        let outbound = Outbound::new(reach)?;
+        let outbound = Outbound::new(config.outbound.clone())?;
         Ok(Self {
             control: ControlPlane::new(address.clone(), outbound.clone()),
             #[cfg(feature = "ws-fallback")]
@@ -96,8 +92,10 @@ impl ControlPlaneRendezvous {
 impl Rendezvous for ControlPlaneRendezvous {
     async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
         let room = self.control.room(credentials(membership), membership.role == Role::Host);
-        let room =
-            room.map_err(|error: ControlError| SignalingError::Unreachable { detail: error.to_string() })?;
+        let room = room.map_err(|error: ControlError| SignalingError::Unreachable {
+            detail: error.to_string(),
+            obstacle: Obstacle::Unknown,
+        })?;
         Ok(Arc::new(room))
     }
 

@@ -18,7 +18,7 @@ use crate::{
     core::SessionCore,
     endpoint::{Endpoint, Party, Ways},
     error::ShareError,
-    link::{JoinLink, host_peer, parse_control_plane},
+    link::{JoinLink, host_peer},
     pump::Attach,
     rendezvous::{Membership, Missing, Rendezvous, inside},
     runtime::{Duration, JoinHandle, JoinSet, UNIX_EPOCH, spawn, timeout, wall_clock},
@@ -52,7 +52,7 @@ impl Host {
     /// [`ShareError`]; nothing is left running then.
     #[cfg(feature = "control-plane")]
     pub async fn share_with_access(config: HostConfig, access: Access) -> Result<Self, ShareError> {
-        let address = parse_control_plane(&config.control_plane)?;
+        let address = config.address()?;
         let rendezvous = crate::control_plane::ControlPlaneRendezvous::new(address, config.network.clone())
             .map_err(|error| ShareError::Misconfigured(error.to_string()))?;
         Self::meeting_at(config, access, Arc::new(rendezvous)).await
@@ -68,7 +68,7 @@ impl Host {
         access: Access,
         rendezvous: Arc<dyn Rendezvous>,
     ) -> Result<Self, ShareError> {
-        let address = parse_control_plane(&config.control_plane)?;
+        let address = config.address()?;
         let (secret, key) = (SessionSecret::random()?, HostKey::random()?);
         let fragment = Fragment::new(SessionId::random(), secret.clone(), key.public());
         let mut link = JoinLink::new(address, fragment);
@@ -85,7 +85,7 @@ impl Host {
         let signaling = rendezvous.enter(&membership).await?;
         let sealer = Sealer::new(&secret.signaling_seal(), membership.session, membership.local);
         let exchange = Exchange::new(signaling, sealer, wall_clock);
-        inside(&exchange).await?;
+        inside(&exchange, config.network.connect_timeout).await?;
         // Only now is the session known to whoever admits.
         let missing = rendezvous.prepare(&membership).await.into();
         let mut ways = rendezvous.ways(&membership).map_err(ShareError::Misconfigured)?;

@@ -52,7 +52,9 @@ mod session;
 mod turn;
 
 #[cfg(feature = "control-plane")]
-pub use beach_outbound::ConfigError as OutboundConfigError;
+pub use beach_outbound::{
+    self as outbound, ConfigError as OutboundConfigError, OutboundConfig, ProxyMode, ProxyUrl,
+};
 pub use config::{FallbackMode, HostConfig, NetworkConfig};
 #[cfg(feature = "control-plane")]
 pub use control_plane::ControlPlaneRendezvous;
@@ -72,5 +74,5 @@ pub use transport_core::{
     CloseCode, Closed, Initiator, PeerId, Role, SessionId, TransportId,
     policy::{Gate, GateState, Gates, Reason, TransitionKind},
     secure::Access,
-    signaling::{ByeReason, SignalingError},
+    signaling::{ByeReason, Obstacle, SignalingError},
 };

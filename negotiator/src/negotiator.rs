@@ -80,7 +80,8 @@ impl Negotiator {
         let signaling = rendezvous.enter(&membership).await?;
         let sealer = Sealer::new(&link.secret().signaling_seal(), membership.session, membership.local);
         let exchange = Exchange::new(signaling, sealer, wall_clock);
-        let (entered, mut missing) = tokio::join!(inside(&exchange), rendezvous.prepare(&membership));
+        let (entered, mut missing) =
+            tokio::join!(inside(&exchange, config.connect_timeout), rendezvous.prepare(&membership));
         entered?;
         let mut ways = rendezvous.ways(&membership).map_err(JoinError::Misconfigured)?;
         let ours = ways.iter().map(|way| way.rung.transport.clone()).collect();

@@ -7,12 +7,12 @@ use serde::Serialize;
 use transport_core::{
     PeerId, Role, SessionId, TransportId,
     secure::{Access, Key},
-    signaling::{Exchange, ExchangeEvent, Signaling, SignalingError},
+    signaling::{Exchange, ExchangeEvent, Obstacle, Signaling, SignalingError},
 };
 
 use crate::{
     endpoint::Way,
-    runtime::{Duration, timeout},
+    runtime::{Duration, now, timeout},
 };
 
 /// A way to meet, and the ladder of transports from there. The default is the control plane with WebRTC and the
@@ -78,20 +78,29 @@ pub struct Membership {
 }
 
 /// Waits until the room is reachable, so that nobody is handed a link that leads nowhere, and a viewer
-/// learns that it is the meeting place that is missing and not the host.
-pub(crate) async fn inside(exchange: &Exchange) -> Result<(), SignalingError> {
-    let mut detail = "no answer".to_owned();
-    let up = async {
-        loop {
-            match exchange.next().await? {
-                ExchangeEvent::Down { detail: why } => detail = why,
+/// learns that it is the meeting place that is missing and not the host. A login page is waited out for
+/// `connect_timeout`: it is gone as soon as somebody has logged in.
+pub(crate) async fn inside(exchange: &Exchange, connect_timeout: Duration) -> Result<(), SignalingError> {
+    let begun = now();
+    let mut missing = None;
+    loop {
+        let patience = match &missing {
+            Some((_, obstacle)) if *obstacle != Obstacle::LoginPage => ENTER,
+            // The first attempt has deadlines of its own, and knows best why it fails.
+            _ => connect_timeout.max(ENTER),
+        };
+        match timeout(patience.saturating_sub(now().saturating_duration_since(begun)), exchange.next()).await
+        {
+            Ok(event) => match event? {
+                ExchangeEvent::Down { detail, obstacle } => missing = Some((detail, obstacle)),
                 _ => return Ok(()),
+            },
+            Err(_) => {
+                let (detail, obstacle) =
+                    missing.unwrap_or_else(|| ("no answer".to_owned(), Obstacle::Unknown));
+                return Err(SignalingError::Unreachable { detail, obstacle });
             }
         }
-    };
-    match timeout(ENTER, up).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(SignalingError::Unreachable { detail }),
     }
 }
 

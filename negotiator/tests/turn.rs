@@ -28,7 +28,7 @@ fn offering(urls: impl IntoIterator<Item = String>) -> DevConfig {
 /// Joins from behind `fence`, and expects the session on TURN.
 async fn relayed(coturn: &Coturn, urls: Vec<String>, fence: Fence) {
     let trusting = |mut config: NetworkConfig| {
-        config.extra_roots.push(coturn.root.clone());
+        config.outbound.trust.add_roots("coturn", &coturn.root).unwrap();
         config
     };
     let stage = Stage::set(offering(urls), trusting(network())).await;
@@ -131,7 +131,7 @@ async fn credentials_that_run_out_are_asked_for_anew_by_the_next_dial() {
 async fn credentials_are_asked_for_once_by_each_side_while_they_hold() {
     let coturn = Coturn::start();
     let mut config = network();
-    config.extra_roots.push(coturn.root.clone());
+    config.outbound.trust.add_roots("coturn", &coturn.root).unwrap();
     let stage = Stage::set(offering([coturn.udp()]), config).await;
     let (pair, _) = stage.join(through(Fence::around([coturn.address()]))).await;
     pair.on(&TURN_ID).await;

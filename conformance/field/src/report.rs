@@ -159,7 +159,7 @@ otherwise. This file is written by the last command:
 
 ```sh
 cargo build -p beach-link -p lifeguard-relay
-cargo run -p beach-field -- run --runs 5
+cargo run -p beach-field -- run --runs 3
 cargo run -p beach-field -- table
 ```
 ";

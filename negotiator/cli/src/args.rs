@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use negotiator::{FallbackMode, NetworkConfig};
 use transport_webrtc::{IceServer, WebRtcConfig, config::IceUrl};
 
-use crate::{exit, exit::Failure, link::LinkArgs, viewer::keys::EscapeKey};
+use crate::{exit, exit::Failure, link::LinkArgs, reach::ReachArgs, viewer::keys::EscapeKey};
 
 /// Shares a terminal, or any stream of bytes, over a session that survives its transport: directly between the
 /// two machines while that works, through a relay that can read nothing while it does not.
@@ -264,6 +264,9 @@ pub struct NetworkArgs {
         require_equals = true
     )]
     pub fallback_telemetry_opt_in: bool,
+    /// How the service is reached.
+    #[command(flatten)]
+    pub reach: ReachArgs,
 }
 
 impl NetworkArgs {
@@ -279,6 +282,7 @@ impl NetworkArgs {
         config.cohort.clone_from(&self.fallback_cohort);
         config.entitlement_proof.clone_from(&self.fallback_entitlement_proof);
         config.telemetry_opt_in = self.fallback_telemetry_opt_in;
+        config.outbound = self.reach.config()?;
         config.webrtc = WebRtcConfig::from_env().map_err(|error| Failure::Usage(error.to_string()))?;
         config.webrtc.loopback = self.loopback;
         for url in &self.ice_server {

@@ -5,7 +5,12 @@ use std::{fmt, process::ExitCode};
 use negotiator::{BadJoinLink, JoinError, SessionEnd, ShareError};
 use transport_core::{secure::BadJoinFragment, signaling::SignalingError};
 
-use crate::{host::pty::PtyError, wire::Refusal};
+use crate::{
+    host::pty::PtyError,
+    meeting,
+    ui::{Lines, To},
+    wire::Refusal,
+};
 
 /// Why the program could not do what it was asked for. `Display` is the one line a person reads.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +42,7 @@ pub enum Failure {
     #[error("the control plane cannot be reached ({0}): check its address and your network")]
     Unreachable(String),
     /// The control plane answered no.
-    #[error("the control plane refused ({0}): ask its operator")]
+    #[error("the control plane refused ({0})")]
     Refused(String),
     /// The operator paused what would be needed.
     #[error("the operator has paused the relay, and no direct path works: try again later")]
@@ -186,10 +191,14 @@ impl From<SignalingError> for Failure {
                 "membership_invalid" if detail.is_empty() => Self::Secret,
                 "unknown_session" => Self::UnknownSession,
                 PAUSED => Self::Paused,
-                label if detail.is_empty() => Self::Refused(label.to_owned()),
+                // Nothing of the control plane was reached: what answered is in between.
+                UPGRADE_REMOVED => Self::Unreachable(detail),
+                label if detail.is_empty() => Self::Refused(format!("{label}; ask its operator")),
                 label => Self::Refused(format!("{label}: {detail}")),
             },
-            SignalingError::Unreachable { detail } => Self::Unreachable(detail),
+            SignalingError::Unreachable { detail, obstacle } => {
+                Self::Unreachable(meeting::in_words(&detail, obstacle))
+            }
             error => Self::Unreachable(chain(&error)),
         }
     }
@@ -207,7 +216,7 @@ pub fn report(outcome: Result<u8, Failure>) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             tracing::error!(%failure, "failed");
-            eprintln!("beach-link: {}", OneLine(&failure.to_string()));
+            Lines::new(To::Stderr).say(&format!("beach-link: {}", OneLine(&failure.to_string())));
             ExitCode::from(failure.code())
         }
     }
@@ -215,6 +224,9 @@ pub fn report(outcome: Result<u8, Failure>) -> ExitCode {
 
 /// What the control plane says while its operator keeps the relay closed.
 const PAUSED: &str = "fallback_paused";
+
+/// What the library says when a WebSocket was asked for and a proxy removed the question.
+const UPGRADE_REMOVED: &str = "upgrade_removed";
 
 /// A text without line breaks or other control characters.
 struct OneLine<'a>(&'a str);

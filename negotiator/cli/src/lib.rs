@@ -3,6 +3,8 @@
 //! The binary parses arguments, calls [`run`] and exits with its code. The modules are public so that tests
 //! can drive one end in process; they are no stable interface.
 #![forbid(unsafe_code)]
+// Printed is through `ui` alone: it strips what steers a terminal, and a closed standard output is no panic.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod args;
 #[cfg(feature = "demo")]
@@ -11,8 +13,10 @@ pub mod diagnostics;
 pub mod exit;
 pub mod host;
 pub mod link;
+pub mod meeting;
 pub mod pipe;
 pub mod probe;
+pub mod reach;
 pub mod screen;
 pub mod signal;
 pub mod ui;

@@ -5,7 +5,7 @@ use std::{
     env,
     ffi::OsStr,
     fs,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     os::unix::process::CommandExt,
     path::PathBuf,
     process::Command as Process,
@@ -17,6 +17,7 @@ use negotiator::JoinLink;
 use crate::{
     args::{Cli, Command, PipeCommand},
     exit::Failure,
+    ui::{Lines, To},
 };
 
 /// The link of whoever joins.
@@ -62,7 +63,7 @@ impl LinkArgs {
 /// link in its environment; says so. Returns when there is nothing to hide, or the system does not allow it.
 pub fn hide(cli: &Cli) {
     let Some(link) = argument(cli) else { return };
-    let _ = writeln!(io::stderr(), "beach-link: {SEEN}");
+    Lines::new(To::Stderr).say(&format!("beach-link: {SEEN}"));
     let Ok(program) = env::current_exe() else { return };
     let mut arguments: Vec<_> = env::args_os().skip(1).collect();
     if let Some(place) = arguments.iter().position(|argument| argument == OsStr::new(link)) {
@@ -89,8 +90,7 @@ fn first_line() -> Result<String, Failure> {
 }
 
 fn ask() -> Result<String, Failure> {
-    let mut stderr = io::stderr();
-    write!(stderr, "link: ").and_then(|()| stderr.flush()).map_err(Failure::io("standard error"))?;
+    Lines::new(To::Stderr).ask("link: ");
     first_line()
 }
 

@@ -1,5 +1,6 @@
 //! Parse, run, exit code.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 use std::process::ExitCode;
 

@@ -33,9 +33,10 @@ impl Skew {
 impl fmt::Display for Skew {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.by.as_secs();
+        // An answer's date is cut to the second, and on its way for another: 599 seconds are 10 minutes.
         let (amount, unit) = match seconds {
-            0..600 => (seconds, "seconds"),
-            600..36_000 => (seconds / 60, "minutes"),
+            0..595 => (seconds, "seconds"),
+            595..36_000 => ((seconds + 30) / 60, "minutes"),
             36_000..172_800 => (seconds / 3_600, "hours"),
             _ => (seconds / 86_400, "days"),
         };
@@ -69,6 +70,7 @@ mod tests {
         for (seconds, words) in [
             (121, "121 seconds ahead of"),
             (-1_800, "30 minutes behind"),
+            (-597, "10 minutes behind"),
             (7 * 3_600, "420 minutes ahead of"),
             (-86_400, "24 hours behind"),
             (10_000_000, "115 days ahead of"),

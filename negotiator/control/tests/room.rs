@@ -165,7 +165,7 @@ async fn a_certificate_of_an_unknown_authority_is_not_trusted() {
     let control = ControlPlane::new(room.base.clone(), Outbound::default());
     let signaling = control.room(credentials(SessionId::random(), PeerId::random()), false).unwrap();
     let event = next(&signaling).await;
-    let Ok(SignalingEvent::Down { detail }) = event else { panic!("{event:?}") };
+    let Ok(SignalingEvent::Down { detail, .. }) = event else { panic!("{event:?}") };
     assert!(detail.starts_with("localhost: tls: "), "{detail}");
     let sent = signaling.send(PeerId::random(), Bytes::from_static(b"x")).await;
     assert!(matches!(sent, Err(SignalingError::Unreachable { .. })));

@@ -54,13 +54,6 @@ pub enum Event {
         /// What was measured.
         sample: HealthSample,
     },
-    /// The transport tried to repair its path by itself (an ICE restart).
-    IceRestart {
-        /// Which link.
-        generation: Generation,
-        /// Whether it worked.
-        outcome: IceRestart,
-    },
     /// A link ended.
     Lost {
         /// Which link.
@@ -95,16 +88,6 @@ pub enum Event {
     },
     /// The device slept: what was open before is probably dead. Resets backoff.
     Woke,
-}
-
-/// How a transport's own repair went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum IceRestart {
-    /// The path is gone.
-    Failed,
-    /// The path works again; samples from before say nothing.
-    Succeeded,
 }
 
 /// How a link ended, as far as it matters here.

@@ -5,8 +5,8 @@ use crate::time::Instant;
 use crate::ids::Generation;
 
 use super::{
-    Action, FallbackPolicy, IceRestart, LossCause, Reason, Standing, TransitionKind, active::Active,
-    record::Trouble, rung::Class, search::Purpose,
+    Action, FallbackPolicy, LossCause, Reason, Standing, TransitionKind, active::Active, record::Trouble,
+    rung::Class, search::Purpose,
 };
 
 impl FallbackPolicy {
@@ -27,32 +27,12 @@ impl FallbackPolicy {
         }
     }
 
-    pub(super) fn peer_reports_lost(&mut self, now: Instant, generation: Generation) {
-        self.drain_lost(now, generation, Reason::PeerReportedLoss);
-    }
-
-    pub(super) fn ice_restarted(&mut self, now: Instant, generation: Generation, outcome: IceRestart) {
-        match outcome {
-            IceRestart::Failed => self.drain_lost(now, generation, Reason::IceRestartFailed),
-            IceRestart::Succeeded => {
-                if !self.paths.is_active(generation) {
-                    return;
-                }
-                let Some(link) = self.paths.active_mut() else { return };
-                link.forget_samples();
-                if link.degraded() == Some(Reason::PathDead) {
-                    self.link_recovered(now);
-                }
-            }
-        }
-    }
-
     /// A link is as good as lost, but its transport is still open.
-    fn drain_lost(&mut self, now: Instant, generation: Generation, why: Reason) {
+    pub(super) fn peer_reports_lost(&mut self, now: Instant, generation: Generation) {
         let paths = &self.paths;
         if paths.is_active(generation) || paths.is_standby(generation) || paths.is_reserve(generation) {
             self.ask(Action::Drain { generation });
-            self.link_ended(now, generation, why);
+            self.link_ended(now, generation, Reason::PeerReportedLoss);
         }
     }
 

@@ -90,7 +90,7 @@ pub use crate::backoff::BackoffConfig;
 
 pub use self::{
     config::{DialConfig, PolicyConfig},
-    event::{Action, Event, IceRestart, LossCause, Standing, Transition, TransitionKind},
+    event::{Action, Event, LossCause, Standing, Transition, TransitionKind},
     gate::{Gate, GateState, Gates, Override},
     health::{HealthConfig, HealthSample},
     invalid::ConfigError,
@@ -171,7 +171,6 @@ impl FallbackPolicy {
             Event::DialSucceeded { generation } => self.dial_succeeded(now, generation),
             Event::GateChanged { gate, state } => self.set_gate(gate, state),
             Event::Health { generation, sample } => self.observe(now, generation, &sample),
-            Event::IceRestart { generation, outcome } => self.ice_restarted(now, generation, outcome),
             Event::Lost { generation, cause } => self.lost(now, generation, cause),
             Event::NetworkChanged { network } => self.change_network(now, network),
             Event::Override(mode) => self.set_mode(now, mode),

@@ -58,7 +58,6 @@ reasons! {
     /// A quorum of samples showed a round trip above the ceiling.
     HighRtt = "high_rtt", "the direct path answers too slowly";
     /// The transport restarted ICE and it did not help.
-    IceRestartFailed = "ice_restart_failed", "the direct path broke and could not be repaired";
     /// A direct path won although the fallback had been considered.
     LatePrimary = "late_primary", "connected late, without the relay";
     /// The link ended: its path failed, or somebody closed it.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::{LinkChannel, Message, SealError, Sealer, Signaling, SignalingError, SignalingEvent};
+use super::{LinkChannel, Message, Obstacle, SealError, Sealer, Signaling, SignalingError, SignalingEvent};
 use crate::{
     connector::Target,
     ids::{Generation, PeerId, TransportId},
@@ -39,6 +39,8 @@ pub enum ExchangeEvent {
     Down {
         /// Why, for a person.
         detail: String,
+        /// What somebody can do about.
+        obstacle: Obstacle,
     },
     /// A peer is present in the room.
     Joined {
@@ -84,7 +86,7 @@ impl Exchange {
         let sealed = self.sealer.lock().seal((self.clock)(), to, &text);
         let envelope = sealed.map_err(|error| match error {
             SealError::TooLarge => SignalingError::TooLarge,
-            other => SignalingError::Unreachable { detail: other.to_string() },
+            other => SignalingError::Unreachable { detail: other.to_string(), obstacle: Obstacle::Unknown },
         })?;
         self.signaling.send(to, envelope).await
     }
@@ -102,7 +104,9 @@ impl Exchange {
         loop {
             let (from, envelope) = match self.signaling.recv().await? {
                 SignalingEvent::Envelope { from, envelope } => (from, envelope),
-                SignalingEvent::Down { detail } => return Ok(ExchangeEvent::Down { detail }),
+                SignalingEvent::Down { detail, obstacle } => {
+                    return Ok(ExchangeEvent::Down { detail, obstacle });
+                }
                 SignalingEvent::Joined { peer } => return Ok(ExchangeEvent::Joined { peer }),
                 SignalingEvent::Left { peer } => return Ok(ExchangeEvent::Left { peer }),
                 SignalingEvent::Up => return Ok(ExchangeEvent::Up),

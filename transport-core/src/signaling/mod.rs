@@ -60,6 +60,8 @@ pub enum SignalingEvent {
     Down {
         /// Why, for a person.
         detail: String,
+        /// What somebody can do about.
+        obstacle: Obstacle,
     },
     /// Sealed bytes from another peer.
     Envelope {
@@ -104,7 +106,22 @@ pub enum SignalingError {
     Unreachable {
         /// Why, for a person.
         detail: String,
+        /// What somebody can do about.
+        obstacle: Obstacle,
     },
+}
+
+/// What keeps this side from the room, where a person can do something about it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// A captive portal: somebody has to log in there, and the room is back at once.
+    LoginPage,
+    /// The certificate comes from an authority that is not trusted here.
+    Untrusted,
+    /// None that is known: the room may be down, or the network.
+    #[default]
+    Unknown,
 }
 
 impl SignalingError {

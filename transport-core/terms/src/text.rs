@@ -25,7 +25,7 @@ impl Text {
     /// Cleans and cuts. Text that is clean already is kept without a copy.
     pub fn new(text: impl Into<Cow<'static, str>>) -> Self {
         let text = text.into();
-        if text.len() <= Self::MAX_BYTES && text.chars().all(is_shown) {
+        if text.len() <= Self::MAX_BYTES && text.chars().all(Self::shows) {
             return Self(text);
         }
         Self::collect(text.chars())
@@ -45,9 +45,28 @@ impl Text {
         &self.0
     }
 
+    /// Says whether a reader sees `c` where it stands, and a terminal only draws it. For texts that may be
+    /// longer than this type holds.
+    pub fn shows(c: char) -> bool {
+        !matches!(c,
+            // C0, DEL and C1 controls: escape sequences, also the private ones, begin with one.
+            '\0'..='\u{1F}' | '\u{7F}'..='\u{9F}'
+            // Direction: Arabic letter mark; marks, embeddings, overrides and isolates (UAX #9).
+            | '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
+            // Zero width and invisible: joiners, byte order mark, soft hyphen, fillers, operators.
+            | '\u{00AD}' | '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2065}' | '\u{206A}'..='\u{206F}' | '\u{3164}' | '\u{FEFF}'
+            | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+            // Line and paragraph separators.
+            | '\u{2028}' | '\u{2029}'
+            // Private use, code points that are no characters, and planes 14 to 16: tags and private use.
+            | '\u{E000}'..='\u{F8FF}' | '\u{FDD0}'..='\u{FDEF}' | '\u{E0000}'..='\u{10FFFF}'
+        ) && (c as u32) & 0xFFFE != 0xFFFE
+    }
+
     fn collect(chars: impl Iterator<Item = char>) -> Self {
         let mut clean = String::new();
-        for c in chars.filter(|c| is_shown(*c)) {
+        for c in chars.filter(|c| Self::shows(*c)) {
             if clean.len() + c.len_utf8() > Self::MAX_BYTES {
                 break;
             }
@@ -55,24 +74,6 @@ impl Text {
         }
         Self(clean.into())
     }
-}
-
-/// Whether a reader sees `c` where it stands, and a terminal only draws it.
-fn is_shown(c: char) -> bool {
-    !matches!(c,
-        // C0, DEL and C1 controls: escape sequences, also the private ones, begin with one.
-        '\0'..='\u{1F}' | '\u{7F}'..='\u{9F}'
-        // Direction: Arabic letter mark; marks, embeddings, overrides and isolates (UAX #9).
-        | '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
-        // Zero width and invisible: joiners, byte order mark, soft hyphen, fillers, operators.
-        | '\u{00AD}' | '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
-        | '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2065}' | '\u{206A}'..='\u{206F}' | '\u{3164}' | '\u{FEFF}'
-        | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
-        // Line and paragraph separators.
-        | '\u{2028}' | '\u{2029}'
-        // Private use, code points that are no characters, and planes 14 to 16: tags and private use.
-        | '\u{E000}'..='\u{F8FF}' | '\u{FDD0}'..='\u{FDEF}' | '\u{E0000}'..='\u{10FFFF}'
-    ) && (c as u32) & 0xFFFE != 0xFFFE
 }
 
 impl Deref for Text {

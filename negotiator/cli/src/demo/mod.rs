@@ -54,7 +54,7 @@ async fn perform(stage: &Stage, lines: &mut Lines) -> Result<Report, Failure> {
         stage::DWELL.as_secs()
     ));
     let start = Instant::now();
-    let session = connect(&stage.link().parse()?, stage::network()).await?;
+    let session = connect(&stage.link().parse()?, stage::network(), lines).await?;
     ask(&session, Service::Terminal).await?;
     let mut measured = Measured { connect: start.elapsed(), ..Measured::default() };
     let show = Show::start(session, start);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::IsTerminal, sync::Arc, time::Duration};
 
-use negotiator::{Host, HostConfig, NegotiationEvent, PeerId, Session};
+use negotiator::{Host, HostConfig, NegotiationEvent, PeerId, Session, ShareError};
 use serde_json::json;
 use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     args::{Format, ShareArgs},
     exit::Failure,
+    meeting::Obstacles,
     signal::Interrupts,
     ui::{Lines, To, write_link},
     viewer::{status, terminal},
@@ -32,13 +33,10 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     config.network = args.network.config()?;
     config.link_lifetime = args.link_lifetime;
     // Said to the viewer's program, and sealed into each link's handshake.
-    let (access, granted) = if args.read_only {
-        (Access::ReadOnly, negotiator::Access::ReadOnly)
-    } else {
-        (Access::Full, negotiator::Access::Full)
-    };
+    let access = if args.read_only { Access::ReadOnly } else { Access::Full };
+    let mut lines = Lines::new(To::Stderr);
     let host = tokio::select! {
-        host = Host::share_with_access(config, granted) => host?,
+        host = open(config, access.into(), &mut lines) => host?,
         failure = interrupts.next() => return Err(failure),
     };
     let link = host.link().reveal();
@@ -62,6 +60,22 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     host.close().await;
     board.close(&outcome);
     outcome
+}
+
+/// Makes a session known. The live line says meanwhile what stands in the way.
+///
+/// # Errors
+///
+/// [`Failure`].
+pub async fn open(
+    config: HostConfig,
+    access: negotiator::Access,
+    lines: &mut Lines,
+) -> Result<Host, Failure> {
+    let address = config.address().map_err(ShareError::from)?;
+    let obstacles = Obstacles::default();
+    let meeting = obstacles.meeting(address, config.network.clone())?;
+    Ok(obstacles.shown(lines, Host::meeting_at(config, access, meeting)).await?)
 }
 
 /// Runs the command to its end, and until the viewers that are here were told its status.

@@ -14,7 +14,10 @@ use tokio::{
 use crate::{
     args::{PipeHostArgs, PipeJoinArgs, StreamArgs},
     exit::Failure,
-    host::serve::{greet, refuse},
+    host::{
+        serve::{greet, refuse},
+        share::open,
+    },
     signal::Interrupts,
     ui::{Lines, To, write_link},
     viewer::join::{ask, connect},
@@ -34,7 +37,7 @@ pub async fn host(args: PipeHostArgs) -> Result<u8, Failure> {
     config.network = args.network.config()?;
     let mut lines = Lines::new(To::Stderr);
     let work = async {
-        let host = Host::share(config).await?;
+        let host = open(config, Access::Full.into(), &mut lines).await?;
         let link = host.link().reveal();
         match &args.link_file {
             Some(path) => write_link(path, &link)?,
@@ -60,7 +63,7 @@ pub async fn join(args: PipeJoinArgs) -> Result<u8, Failure> {
     let link = args.link.read()?;
     let mut lines = Lines::new(To::Stderr);
     let work = async {
-        let session = connect(&link, args.network.config()?).await?;
+        let session = connect(&link, args.network.config()?, &mut lines).await?;
         let outcome = match ask(&session, Service::Pipe).await {
             Ok(_) => {
                 stream::run(&session, input(&args.stream), stdout(), progress(&args.stream, &mut lines)).await

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use transport_core::Text;
 
 use crate::wire::Size;
 
@@ -116,7 +117,7 @@ impl Screen {
         std::mem::take(&mut self.parser.callbacks_mut().rung)
     }
 
-    /// Returns the window title if it was set since it was last asked. Free of control characters.
+    /// Returns the window title if it was set since it was last asked. Free of characters that are not shown.
     pub fn take_title(&mut self) -> Option<String> {
         self.parser.callbacks_mut().title.take()
     }
@@ -135,7 +136,7 @@ impl vt100::Callbacks for Bells {
 
     fn set_window_title(&mut self, _: &mut vt100::Screen, title: &[u8]) {
         let title = String::from_utf8_lossy(&title[..title.len().min(MAX_TITLE)]);
-        self.title = Some(title.chars().filter(|c| !c.is_control()).collect());
+        self.title = Some(title.chars().filter(|&c| Text::shows(c)).collect());
     }
 
     fn unhandled_csi(

@@ -20,9 +20,8 @@ pub async fn explain(args: ExplainArgs) -> Result<u8, Failure> {
     let mut interrupts = Interrupts::listen()?;
     let link = args.link.read()?;
     let mut lines = Lines::new(To::Stderr);
-    lines.show(&["connecting …".to_owned()]);
     let session = tokio::select! {
-        session = connect(&link, args.network.config()?) => session?,
+        session = connect(&link, args.network.config()?, &mut lines) => session?,
         failure = interrupts.next() => return Err(failure),
     };
     measured(&session).await;

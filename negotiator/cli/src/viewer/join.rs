@@ -16,6 +16,7 @@ use super::{
 use crate::{
     args::{Format, JoinArgs},
     exit::Failure,
+    meeting::Obstacles,
     signal::Interrupts,
     ui::{Lines, To},
     viewer::json,
@@ -36,10 +37,8 @@ pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
     }
     let work = async {
         let mut lines = Lines::new(To::Stderr);
-        lines.show(&["connecting …".to_owned()]);
-        let session = connect(&link, args.network.config()?).await?;
+        let session = connect(&link, args.network.config()?, &mut lines).await?;
         let access = ask(&session, Service::Terminal).await?;
-        drop(lines);
         Ok::<_, Failure>((session, access))
     };
     let (session, access) = tokio::select! {
@@ -54,21 +53,28 @@ pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
     outcome
 }
 
-/// Connects to the host of a link.
+/// Connects to the host of a link. The live line says meanwhile what stands in the way.
 ///
 /// # Errors
 ///
 /// [`Failure`].
-pub async fn connect(link: &JoinLink, config: NetworkConfig) -> Result<Session, Failure> {
-    let dial = || Negotiator::new(link.clone(), config.clone()).connect();
-    match dial().await.map_err(Failure::from) {
-        // A control plane that just restarted knows the session again as soon as its host has come back.
-        Err(Failure::UnknownSession) => {
-            tokio::time::sleep(COMEBACK).await;
-            Ok(dial().await?)
+pub async fn connect(link: &JoinLink, config: NetworkConfig, lines: &mut Lines) -> Result<Session, Failure> {
+    let obstacles = Obstacles::default();
+    let dial = async || {
+        let meeting = obstacles.meeting(link.control_plane().clone(), config.clone())?;
+        Ok::<_, Failure>(Negotiator::meeting_at(link.clone(), config.clone(), meeting).connect().await?)
+    };
+    let work = async {
+        match dial().await {
+            // A control plane that just restarted knows the session again as soon as its host has come back.
+            Err(Failure::UnknownSession) => {
+                tokio::time::sleep(COMEBACK).await;
+                dial().await
+            }
+            outcome => outcome,
         }
-        outcome => outcome,
-    }
+    };
+    obstacles.shown(lines, work).await
 }
 
 /// Tells the host what this side came for. Returns what it may do.
@@ -121,7 +127,7 @@ async fn watch(
     drop(terminal);
     match outcome {
         Ok(farewell) => {
-            println!("{farewell}");
+            Lines::new(To::Stdout).say(&farewell);
             Ok(0)
         }
         Err(failure) => Err(failure),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use negotiator::Status;
+use transport_core::Text;
 
 /// What the status line tells.
 #[derive(Debug)]
@@ -121,7 +122,7 @@ pub fn bytes(count: u64) -> String {
 
 /// Fits both texts into a row; the right one gives way first.
 fn painted(style: &str, left: &str, right: &str, columns: usize) -> String {
-    let mut line: String = left.chars().filter(|c| !c.is_control()).take(columns).collect();
+    let mut line: String = left.chars().filter(|&c| Text::shows(c)).take(columns).collect();
     let (used, wanted) = (line.chars().count(), right.chars().count());
     if used + wanted < columns {
         line.extend(std::iter::repeat_n(' ', columns - used - wanted));

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use negotiator::{Explanation, Status};
+use transport_core::Text;
 
 use super::{
     keys::{Command, EscapeKey, Keys, Typed},
@@ -159,7 +160,7 @@ fn usable(terminal: Size) -> Size {
 fn panel(text: &str, terminal: Size) -> Vec<String> {
     let width = usize::from(terminal.columns);
     let row = |text: &str| {
-        let mut row: String = text.chars().filter(|c| !c.is_control()).take(width).collect();
+        let mut row: String = text.chars().filter(|&c| Text::shows(c)).take(width).collect();
         row.extend(std::iter::repeat_n(' ', width - row.chars().count()));
         format!("\x1b[0;7m{row}\x1b[0m")
     };

@@ -24,6 +24,7 @@
 mod size;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use transport_core::Text;
 
 pub use size::Size;
 
@@ -106,6 +107,15 @@ pub enum Access {
     Full,
     /// Watch.
     ReadOnly,
+}
+
+impl From<Access> for negotiator::Access {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Full => Self::Full,
+            Access::ReadOnly => Self::ReadOnly,
+        }
+    }
 }
 
 /// Why a host refuses a viewer.
@@ -334,10 +344,10 @@ fn body(kind: u8, bytes: &mut Bytes) -> Result<Bytes, BadMessage> {
     if bytes.is_empty() { Err(BadMessage::Length { kind }) } else { Ok(std::mem::take(bytes)) }
 }
 
-/// Text from the other side is shown in a terminal: control characters stay out of it.
+/// Text from the other side is shown in a terminal: what steers one, or hides from the reader, stays out of it.
 fn text(kind: u8, bytes: &mut Bytes) -> Result<String, BadMessage> {
     let text = std::str::from_utf8(bytes).map_err(|_| BadMessage::Text { kind })?;
-    let text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = text.chars().map(|c| if Text::shows(c) { c } else { ' ' }).collect();
     bytes.clear();
     Ok(text)
 }

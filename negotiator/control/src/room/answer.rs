@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 
 use beach_lifeguard_client::reason::{ErrorBody, Reason};
-use beach_outbound::login_page;
+use beach_outbound::{Cause, OutboundError, login_page};
 use tokio_tungstenite::tungstenite;
-use transport_core::{CloseCode, RetryClass, signaling::SignalingError};
+use transport_core::{
+    CloseCode, RetryClass,
+    signaling::{Obstacle, SignalingError},
+};
 use url::Url;
 
 use crate::{
@@ -19,9 +22,32 @@ pub(super) enum Departure {
     /// Nobody listens to us any more.
     Dropped,
     /// Come back later.
-    Lost(String),
+    Lost(Absence),
     /// Do not come back.
     Refused(SignalingError),
+}
+
+/// Why the room is away.
+#[derive(Debug)]
+pub(super) struct Absence {
+    pub(super) detail: String,
+    pub(super) obstacle: Obstacle,
+}
+
+impl<T: Into<String>> From<T> for Absence {
+    fn from(detail: T) -> Self {
+        Self { detail: detail.into(), obstacle: Obstacle::Unknown }
+    }
+}
+
+/// Reads why no connection came about.
+pub(super) fn from_outbound(error: &OutboundError) -> Departure {
+    let obstacle = match &error.cause {
+        Cause::LoginPage { .. } => Obstacle::LoginPage,
+        Cause::Untrusted { .. } => Obstacle::Untrusted,
+        _ => Obstacle::Unknown,
+    };
+    Departure::Lost(Absence { detail: error.to_string(), obstacle })
 }
 
 /// Reads the close that the room sent.
@@ -34,15 +60,18 @@ pub(super) fn from_close(code: u16, reason: &str, skew: Option<Skew>) -> Departu
             let is_proof = reason == Some(Reason::MembershipInvalid);
             refused(label, skew.filter(|_| is_proof).map_or(String::new(), |skew| skew.to_string()))
         }
-        Some(code) => Departure::Lost(format!("the room closed: {code}")),
+        Some(code) => Departure::Lost(format!("the room closed: {code}").into()),
         None => Departure::Lost("the room closed".into()),
     }
 }
 
 /// Reads why a session was not registered.
 pub(super) fn from_control(error: ControlError) -> Departure {
+    if let ControlError::Unreachable { source, .. } = &error {
+        return from_outbound(source);
+    }
     if error.is_passing() {
-        return Departure::Lost(error.to_string());
+        return Departure::Lost(error.to_string().into());
     }
     let skew = match &error {
         ControlError::Refused { refusal: Refusal { skew, .. }, .. } => *skew,
@@ -58,7 +87,7 @@ pub(super) fn from_control(error: ControlError) -> Departure {
 pub(super) fn from_handshake(url: &Url, error: tungstenite::Error) -> Departure {
     let tungstenite::Error::Http(answer) = error else { return lost(error) };
     if let Some(page) = login_page(url, answer.status(), answer.headers()) {
-        return Departure::Lost(page.to_string());
+        return from_outbound(&page);
     }
     let body = answer.body().as_deref().unwrap_or_default();
     let reason = serde_json::from_slice::<ErrorBody>(body).ok().map(|body| body.reason);
@@ -73,7 +102,7 @@ pub(super) fn from_handshake(url: &Url, error: tungstenite::Error) -> Departure 
 }
 
 pub(super) fn lost(error: tungstenite::Error) -> Departure {
-    Departure::Lost(error.to_string())
+    Departure::Lost(error.to_string().into())
 }
 
 fn refused(label: impl Into<Cow<'static, str>>, detail: String) -> Departure {
@@ -131,15 +160,16 @@ mod tests {
     #[test]
     fn a_login_page_and_a_service_that_is_not_well_are_waited_out() {
         let lost = |departure| match departure {
-            Departure::Lost(detail) => detail,
+            Departure::Lost(absence) => (absence.detail, absence.obstacle),
             other => panic!("{other:?}"),
         };
-        let portal = lost(answered(302, &[("location", "http://portal.hotel.example/")], ""));
+        let (portal, login) = lost(answered(302, &[("location", "http://portal.hotel.example/")], ""));
         assert!(portal.contains("a login page answers at portal.hotel.example"), "{portal}");
-        let page = lost(answered(200, &[("content-type", "text/html")], "<html>"));
+        let (page, html) = lost(answered(200, &[("content-type", "text/html")], "<html>"));
         assert!(page.contains("a login page"), "{page}");
-        let gateway = lost(answered(502, &[], "<html>bad gateway</html>"));
+        let (gateway, other) = lost(answered(502, &[], "<html>bad gateway</html>"));
         assert!(gateway.contains("HTTP 502") && gateway.contains("a proxy stands before it"), "{gateway}");
+        assert_eq!([login, html, other], [Obstacle::LoginPage, Obstacle::LoginPage, Obstacle::Unknown]);
         lost(answered(503, &[], r#"{"success":false,"reason":"store_unavailable"}"#));
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 use transport_core::{
     PeerId,
-    signaling::{MAX_ENVELOPE, Signaling, SignalingError, SignalingEvent},
+    signaling::{MAX_ENVELOPE, Obstacle, Signaling, SignalingError, SignalingEvent},
 };
 
 use self::visit::Visitor;
@@ -82,7 +82,12 @@ impl Signaling for Room {
             Ok(Ok(RoomState::Over(error))) => return Err(error),
             Ok(Ok(_)) => {}
             Ok(Err(_)) => return Err(SignalingError::Closed),
-            Err(_) => return Err(SignalingError::Unreachable { detail: "not in the room".to_owned() }),
+            Err(_) => {
+                return Err(SignalingError::Unreachable {
+                    detail: "not in the room".to_owned(),
+                    obstacle: Obstacle::Unknown,
+                });
+            }
         }
         self.outbox.send((to, envelope)).await.map_err(|_| SignalingError::Closed)
     }

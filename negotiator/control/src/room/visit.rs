@@ -17,14 +17,17 @@ use tokio_tungstenite::{
 use transport_core::{
     PeerId,
     backoff::{Backoff, BackoffConfig},
-    signaling::{SignalingError, SignalingEvent},
+    signaling::{Obstacle, SignalingError, SignalingEvent},
 };
 use url::Url;
 use uuid::Uuid;
 
 use super::{
     RoomState,
-    answer::{Departure, UNKNOWN, UPGRADE_REMOVED, from_close, from_control, from_handshake, lost},
+    answer::{
+        Absence, Departure, UNKNOWN, UPGRADE_REMOVED, from_close, from_control, from_handshake,
+        from_outbound, lost,
+    },
 };
 use crate::{
     clock::Skew,
@@ -83,7 +86,7 @@ pub(super) async fn stay(mut visitor: Visitor) {
                     backoff.reset();
                 }
                 let detail = "the session is not known there at the moment";
-                if visitor.rest(&mut backoff, detail.into()).await.is_err() {
+                if visitor.rest(&mut backoff, detail).await.is_err() {
                     return;
                 }
             }
@@ -91,9 +94,9 @@ pub(super) async fn stay(mut visitor: Visitor) {
                 visitor.state.send_replace(RoomState::Over(error));
                 return;
             }
-            Departure::Lost(detail) => {
+            Departure::Lost(absence) => {
                 answered = false;
-                if visitor.rest(&mut backoff, detail).await.is_err() {
+                if visitor.rest(&mut backoff, absence).await.is_err() {
                     return;
                 }
             }
@@ -103,14 +106,17 @@ pub(super) async fn stay(mut visitor: Visitor) {
 
 impl Visitor {
     /// Says that the room is away, and waits before the next visit.
-    async fn rest(&self, backoff: &mut Backoff, detail: String) -> Result<(), NobodyCares> {
+    async fn rest(&self, backoff: &mut Backoff, absence: impl Into<Absence>) -> Result<(), NobodyCares> {
+        let Absence { detail, obstacle } = absence.into();
         tracing::debug!(detail, "not in the room");
         self.state.send_replace(RoomState::Down);
-        self.events.send(SignalingEvent::Down { detail }).await.map_err(|_| NobodyCares)?;
-        if timeout(backoff.scaled(&BackoffConfig::default(), rand::random()), self.doubted.notified())
-            .await
-            .is_ok()
-        {
+        self.events.send(SignalingEvent::Down { detail, obstacle }).await.map_err(|_| NobodyCares)?;
+        let mut pause = backoff.scaled(&BackoffConfig::default(), rand::random());
+        if obstacle == Obstacle::LoginPage {
+            // It answers from nearby, and somebody waits who just logged in.
+            pause = pause.min(LOGIN);
+        }
+        if timeout(pause, self.doubted.notified()).await.is_ok() {
             backoff.reset();
         }
         Ok(())
@@ -141,7 +147,7 @@ impl Visitor {
 
     async fn connect(&self) -> Result<Socket, Departure> {
         let opened = self.control.outbound().open(&self.url).await;
-        let stream = opened.map_err(|error| Departure::Lost(error.to_string()))?;
+        let stream = opened.map_err(|error| from_outbound(&error))?;
         let limits = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
             .write_buffer_size(BUFFER)
@@ -156,7 +162,7 @@ impl Visitor {
                 Ok(Socket { stream, skew })
             }
             Ok(Err(error)) => Err(from_handshake(&self.url, error)),
-            Err(_) => Err(Departure::Lost(format!("{} does not answer the upgrade", self.url))),
+            Err(_) => Err(Departure::Lost(format!("{} does not answer the upgrade", self.url).into())),
         }
     }
 
@@ -270,6 +276,9 @@ async fn next(socket: &mut Socket) -> Result<Option<FromRoom>, Departure> {
 
 /// Nobody receives the room's events any more.
 struct NobodyCares;
+
+/// The longest pause while a login page stands in the way.
+const LOGIN: Duration = Duration::from_secs(1);
 
 /// Time for the upgrade, once the connection is open.
 const UPGRADE: Duration = Duration::from_secs(5);

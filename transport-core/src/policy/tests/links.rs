@@ -69,8 +69,6 @@ fn what_is_said_of_a_link_nobody_has_moves_nothing() {
     drive.start().until(100.0);
     let (generation, before) = (Generation(99), drive.log.len());
     for event in [
-        Event::IceRestart { generation, outcome: IceRestart::Failed },
-        Event::IceRestart { generation, outcome: IceRestart::Succeeded },
         Event::PeerReportsLost { generation },
         Event::Lost { generation, cause: LossCause::Refused },
         Event::Health { generation, sample: stalled(60.0) },
@@ -80,12 +78,6 @@ fn what_is_said_of_a_link_nobody_has_moves_nothing() {
         drive.event(event);
     }
     assert_eq!((drive.log.len(), drive.on()), (before, Some(WEBRTC)));
-    // Nor does a repair of another link clear one that is dead.
-    drive.fate(WEBRTC, Fate::Silent).sampling(106.0, |at| stalled(at - 100.0));
-    drive.event(Event::IceRestart { generation, outcome: IceRestart::Succeeded });
-    assert_eq!(*drive.policy.standing(), Standing::Recovering);
-    drive.event(Event::IceRestart { generation: Generation(1), outcome: IceRestart::Succeeded });
-    assert_eq!(drive.on(), Some(WEBRTC));
 }
 
 #[test]

@@ -128,16 +128,6 @@ fn the_age_of_data_from_before_a_switch_is_not_held_against_the_new_link() {
 }
 
 #[test]
-fn an_ice_restart_that_works_clears_the_link_and_one_that_fails_ends_it() {
-    let mut drive = Drive::new();
-    drive.start().until(100.0).fate(WEBRTC, Fate::Silent).sampling(106.0, |at| stalled(at - 100.0));
-    drive.event(Event::IceRestart { generation: Generation(1), outcome: IceRestart::Succeeded });
-    assert_eq!((drive.on(), drive.generation()), (Some(WEBRTC), Generation(1)));
-    drive.event(Event::IceRestart { generation: Generation(1), outcome: IceRestart::Failed });
-    assert_eq!(*drive.policy.standing(), Standing::Recovering);
-}
-
-#[test]
 fn after_a_wake_a_fresh_path_is_raced_and_taken() {
     let mut drive = Drive::new();
     drive.start().until(100.0).jump(8.0 * 3_600.0).event(Event::Woke).until(28_901.0);

@@ -22,7 +22,6 @@ enum Op {
     Advance(u64),
     Fail(usize, ConnectErrorKind),
     Gate(usize, GateState),
-    Ice(IceRestart),
     Lose(LossCause),
     LoseStandby,
     Mode(Override),
@@ -52,7 +51,6 @@ fn op() -> impl Strategy<Value = Op> {
     let state = prop_oneof![3 => Just(GateState::Open), 1 => Just(GateState::Closed)];
     let cause =
         prop_oneof![4 => Just(LossCause::Path), 1 => Just(LossCause::Drained), 1 => Just(LossCause::Refused)];
-    let ice = prop_oneof![Just(IceRestart::Failed), Just(IceRestart::Succeeded)];
     prop_oneof![
         8 => Just(Op::Timeout),
         4 => (1..6_000u64).prop_map(Op::Advance),
@@ -65,7 +63,6 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::LoseStandby),
         1 => Just(Op::PeerLost),
         1 => Just(Op::PeerPresent),
-        1 => ice.prop_map(Op::Ice),
         1 => (0..5usize, state).prop_map(|(gate, state)| Op::Gate(gate, state)),
         1 => mode.prop_map(Op::Mode),
         1 => (0..3u64).prop_map(Op::Network),
@@ -174,13 +171,6 @@ impl World {
                     GateState::Open => self.gates.remove(&gate),
                 };
                 self.event(Event::GateChanged { gate, state: *state });
-            }
-            Op::Ice(outcome) => {
-                let Some(generation) = self.on else { return };
-                if *outcome == IceRestart::Failed {
-                    self.end_link(generation, false);
-                }
-                self.event(Event::IceRestart { generation, outcome: *outcome });
             }
             Op::Lose(cause) => {
                 let Some(generation) = self.on.take() else { return };
