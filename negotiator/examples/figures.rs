@@ -5,7 +5,7 @@
 //! cargo run -p negotiator --example figures -- cut 10      # a path dies with data pending, and heals
 //! cargo run -p negotiator --example figures -- turn 12     # minutes on TURN, with credentials of 30 s
 //! ```
-#![expect(clippy::disallowed_methods, reason = "an example is an owner, which brings the runtime")]
+#![allow(clippy::disallowed_methods, reason = "an example is an owner, which brings the runtime")]
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot be taken is no figure")]
 
 #[path = "../tests/real/mod.rs"]

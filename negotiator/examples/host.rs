@@ -1,6 +1,6 @@
 //! Shares a session and echoes what each viewer says: `cargo run -p negotiator --example host`.
 //! Needs `beach-lifeguard dev` running on this machine.
-#![expect(clippy::disallowed_methods, reason = "an example is an owner, which brings the runtime")]
+#![allow(clippy::disallowed_methods, reason = "an example is an owner, which brings the runtime")]
 
 use negotiator::{Host, HostConfig, Received};
 

@@ -1,5 +1,5 @@
 //! Joins a session: `cargo run -p negotiator --example viewer -- 'LINK'`.
-#![expect(clippy::disallowed_methods, reason = "an example is an owner, which brings the runtime")]
+#![allow(clippy::disallowed_methods, reason = "an example is an owner, which brings the runtime")]
 
 use negotiator::{Negotiator, NetworkConfig, Received};
 

@@ -128,11 +128,12 @@ const BURST: Duration = Duration::from_millis(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::now;
 
     /// A sender that always has more, on a path with this round trip and speed; returns the limit in the end and what
     /// arrived a second.
     fn settle(sent_ahead: &mut SendLimit, round_trip: Duration, speed: f64, seconds: u32) -> (usize, f64) {
-        let (start, step) = (Instant::now(), Duration::from_millis(1));
+        let (start, step) = (now(), Duration::from_millis(1));
         sent_ahead.round_trip(start, round_trip);
         let mut arrived = 0.0;
         for n in 1..=seconds * 1_000 {
@@ -171,7 +172,7 @@ mod tests {
     fn the_speed_of_a_burst_is_forgotten_within_four_windows() {
         let mut sent_ahead = SendLimit::new();
         let (burst, _) = settle(&mut sent_ahead, Duration::from_micros(500), 500e6, 1);
-        let start = Instant::now() + Duration::from_secs(10);
+        let start = now() + Duration::from_secs(10);
         sent_ahead.window = None;
         for n in 0..=40 {
             sent_ahead.held_back(start + Duration::from_millis(1) * n, 70_000 * u64::from(n));
@@ -183,7 +184,7 @@ mod tests {
     #[test]
     fn bursts_that_drain_are_measured_unless_they_are_short() {
         let (mut sent_ahead, ms) = (SendLimit::new(), Duration::from_millis);
-        let start = Instant::now();
+        let start = now();
         sent_ahead.held_back(start, 0);
         sent_ahead.drained(start + ms(1), 100_000);
         assert_eq!(sent_ahead.limit(SMALL + 1), START);
@@ -199,7 +200,7 @@ mod tests {
     fn a_path_that_stands_still_is_measured_when_it_moves_again() {
         let mut sent_ahead = SendLimit::new();
         let (limit, _) = settle(&mut sent_ahead, Duration::from_millis(5), 20e6, 1);
-        let start = Instant::now() + Duration::from_secs(10);
+        let start = now() + Duration::from_secs(10);
         sent_ahead.window = None;
         for n in 0..=500 {
             sent_ahead.held_back(start + Duration::from_millis(1) * n, 0);
@@ -211,7 +212,7 @@ mod tests {
 
     #[test]
     fn the_ordinary_round_trip_counts_and_a_queue_of_our_own_does_not() {
-        let (mut sent_ahead, now, ms) = (SendLimit::new(), Instant::now(), Duration::from_millis);
+        let (mut sent_ahead, now, ms) = (SendLimit::new(), now(), Duration::from_millis);
         sent_ahead.round_trip(now, ms(10));
         sent_ahead.round_trip(now, ms(14));
         assert_eq!(sent_ahead.base, Some(ms(11)));
@@ -241,7 +242,7 @@ mod tests {
     fn what_the_application_does_not_send_says_nothing_about_the_path() {
         let mut sent_ahead = SendLimit::new();
         let (limit, _) = settle(&mut sent_ahead, Duration::from_millis(1), 200e6, 1);
-        let start = Instant::now() + Duration::from_secs(10);
+        let start = now() + Duration::from_secs(10);
         sent_ahead.window = None;
         for n in 0..100 {
             sent_ahead.drained(start + WINDOW * n, 1_000_000_000 + u64::from(n));

@@ -1,5 +1,5 @@
 //! One node of the relay is drained under load: its sessions go on at another node, and no message is lost.
-#![expect(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
+#![allow(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,6 @@
 //! A third party's transport that needs signaling, as one more rung of the default ladder: the example that
 //! `docs/adding-a-transport.md` walks through, unchanged.
+#![allow(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 #[path = "../../conformance/examples/tcp_transport.rs"]

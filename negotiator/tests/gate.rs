@@ -1,4 +1,5 @@
 //! What an application allows is followed however busy the session is, and a joiner is told why it is not let in.
+#![allow(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test ends where something is wrong")]
 #[allow(dead_code, reason = "shared with other tests")]
 mod support;

@@ -1,7 +1,7 @@
 //! Two processes in network namespaces of their own, and a router between them that drops UDP while TCP to
 //! the relay works: no proxy of ours pretends anything. Needs root, `ip` and `nft`; where they are not to be
 //! had the same is played through the proxy in this process, and the reason is printed.
-#![expect(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
+#![allow(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod real;

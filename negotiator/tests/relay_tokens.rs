@@ -1,5 +1,5 @@
 //! From the control plane's token to a link, with and without TLS, and every way it says no.
-#![expect(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
+#![allow(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use std::{sync::Arc, time::Duration};

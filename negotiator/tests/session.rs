@@ -1,5 +1,5 @@
 //! A session over a network in memory, with the real policy, resume and seal, in virtual time.
-#![expect(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
+#![allow(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod support;

@@ -1,5 +1,5 @@
 //! The TURN rung with a real coturn and credentials of a real control plane, through the whole ladder.
-#![expect(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
+#![allow(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod real;

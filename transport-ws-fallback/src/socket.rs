@@ -191,7 +191,7 @@ impl Socket {
     async fn write(&self, sink: &mut Sink<impl AsyncWrite>) -> Closed {
         loop {
             let woken = self.outgoing.notified();
-            let Batch { frames, leaving, done, resume_at } = self.links.lock().next_batch(Instant::now());
+            let Batch { frames, leaving, done, resume_at } = self.links.lock().next_batch(now());
             if done {
                 self.rescheduled.notify_one();
                 return Closed::local(CloseCode::NORMAL, "nobody uses it any more");

@@ -1,5 +1,5 @@
 //! Links through a real relay: lanes, closes, dormancy, and everything that can end one.
-#![expect(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
+#![allow(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod support;

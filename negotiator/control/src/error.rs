@@ -42,7 +42,7 @@ pub enum ControlError {
         /// What was asked.
         url: Url,
         /// How far it came. A login page in the way is told apart here.
-        source: OutboundError,
+        source: Box<OutboundError>,
     },
     /// A WebSocket was asked for, and what arrived there asked for none.
     #[error(

@@ -114,14 +114,13 @@ impl ControlPlane {
 
     async fn post(&self, path: &str, body: &impl Serialize) -> Result<(Url, Response), ControlError> {
         let url = self.url(path, Protocol::Http)?;
-        let request = match Request::post_json(url.clone(), body) {
-            Ok(request) => request,
-            // Ids, strings and flags always have a JSON form.
-            Err(_) => return Err(ControlError::Misuse { url }),
+        // Ids, strings and flags always have a JSON form.
+        let Ok(request) = Request::post_json(url.clone(), body) else {
+            return Err(ControlError::Misuse { url });
         };
         match self.outbound.http(request).await {
             Ok(answer) => Ok((url, answer)),
-            Err(source) => Err(ControlError::Unreachable { url, source }),
+            Err(error) => Err(ControlError::Unreachable { url, source: Box::new(error) }),
         }
     }
 }

@@ -7,6 +7,7 @@ mod dials;
 mod effects;
 mod network;
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test brings the runtime")]
 mod replay_tests;
 mod sampler;
 #[cfg(test)]

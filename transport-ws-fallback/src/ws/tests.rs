@@ -1,6 +1,6 @@
 //! Against a server of another library, and against servers that are none.
 
-#![expect(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
+#![allow(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
