@@ -12,7 +12,7 @@ use url::Url;
 /// A link that lets its holder join a session: `https://control.plane/s#fragment`.
 ///
 /// The part before `#` is the control plane; the fragment, which browsers never send, is
-/// [`transport_core::secure::JoinLink`]. There is no `Display`: [`reveal`](JoinLink::reveal) says what it does.
+/// [`transport_core::secure::JoinFragment`]. There is no `Display`: [`reveal`](JoinLink::reveal) says what it does.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JoinLink {
     control_plane: Url,

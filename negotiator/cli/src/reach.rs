@@ -15,7 +15,7 @@ pub struct ReachArgs {
     /// relay's own certificate. May be repeated.
     #[arg(long, value_name = "FILE", env = "BEACH_CA")]
     pub ca: Vec<PathBuf>,
-    /// Go through this CONNECT proxy, [http://][USER:PASSWORD@]HOST[:PORT], whatever HTTPS_PROXY, HTTP_PROXY, ALL_PROXY
+    /// Go through this CONNECT proxy, http://USER:PASSWORD@HOST:PORT, whatever HTTPS_PROXY, HTTP_PROXY, ALL_PROXY
     /// and NO_PROXY say. A password is better kept in BEACH_PROXY: arguments can be seen by others.
     #[arg(long, value_name = "URL", env = "BEACH_PROXY", hide_env_values = true)]
     pub proxy: Option<String>,

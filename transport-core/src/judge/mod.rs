@@ -14,7 +14,7 @@
 //!
 //! | what | when | where |
 //! |---|---|---|
-//! | dial, switch, hold, return | leading | [`policy`](crate::policy) |
+//! | dial, switch, hold, return | leading | [`policy`] |
 //! | announce a dial, repeat the announcement | leading | `lead` |
 //! | take part, decline, dial the fallback again, complain | following | `follow` |
 //! | retire, drain and close links | both | `links` |
