@@ -1,9 +1,6 @@
 //! The leading side: carries what happens to the policy, and the policy's actions to the links and to the peer.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Instant,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{Action, Detail, Ending, UNSAID, View, links::Links, mode::both};
 use crate::{
@@ -15,6 +12,7 @@ use crate::{
         Standing, Transition,
     },
     signaling::Message,
+    time::Instant,
 };
 
 /// The policy of one session, and what it does not know about the peer.

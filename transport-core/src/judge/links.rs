@@ -1,11 +1,12 @@
 //! The open links of one side: which one carries the session, and when the others are closed.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
 
 use super::{Action, LINGER};
 use crate::{
     close::CloseCode,
     ids::{Generation, TransportId},
+    time::Instant,
 };
 
 /// Every link from the success of its dial to its end.

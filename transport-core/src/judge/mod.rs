@@ -32,10 +32,9 @@ mod surroundings;
 mod tests;
 mod view;
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
+
+use crate::time::{Duration, Instant};
 
 pub use self::{
     action::{Action, Detail, Ending},

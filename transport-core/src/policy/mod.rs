@@ -81,12 +81,13 @@ mod token;
 mod verdict;
 mod waking;
 
-use std::{collections::VecDeque, time::Instant};
+use std::collections::VecDeque;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 pub use crate::backoff::BackoffConfig;
+use crate::time::Instant;
 
 pub use self::{
     config::{DialConfig, PolicyConfig},
