@@ -13,7 +13,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 fn main() {
     let mut arguments = Arguments::from_args();
     // Two cores: more at a time would measure the laboratory.
-    arguments.test_threads = Some(arguments.test_threads.map_or(2, |threads| threads.min(2)));
+    arguments.test_threads = Some(1);
     sweep::on_interrupt();
     sweep::leftovers();
     let ready = if arguments.list { Ok(()) } else { ready() };
