@@ -2,15 +2,17 @@
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
+use beach_identity::PublicKey;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A session: one shared terminal, for as long as anybody can resume it.
+/// A session: one shared terminal, for as long as anybody can resume it. Derived from its host's key, so nobody else can
+/// be its host.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(Uuid);
 
-/// One endpoint of a session. Chosen at random by the endpoint itself; it names, it does not prove.
+/// One endpoint of a session. Derived from its key: whoever claims it must hold the key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PeerId(Uuid);
@@ -18,7 +20,8 @@ pub struct PeerId(Uuid);
 macro_rules! uuid_newtype {
     ($name:ident) => {
         impl $name {
-            /// Draws a fresh random id (UUID version 4).
+            /// Draws a fresh random id (UUID version 4), where no key stands behind it: in tests and for
+            /// transports without a seal.
             pub fn random() -> Self {
                 Self(Uuid::new_v4())
             }
@@ -59,6 +62,20 @@ macro_rules! uuid_newtype {
 
 uuid_newtype!(SessionId);
 uuid_newtype!(PeerId);
+
+impl SessionId {
+    /// Names the session of the host that holds `key`.
+    pub fn of_host(key: &PublicKey) -> Self {
+        Self::from_bytes(key.session_id())
+    }
+}
+
+impl PeerId {
+    /// Names the endpoint that holds `key`.
+    pub fn of(key: &PublicKey) -> Self {
+        Self::from_bytes(key.peer_id())
+    }
+}
 
 /// A string that is not a UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

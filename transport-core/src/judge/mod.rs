@@ -291,14 +291,17 @@ impl Judge {
                 self.left = Some(reason);
                 self.leave();
             }
-            // Both sides lead, or both follow: the other is a newer program. Its words do no harm.
+            // What the owner of the session acts upon; or both sides lead, or both follow, and the other is a newer
+            // program. These words do no harm.
             (
-                Message::Decline { .. }
+                Message::Access { .. }
+                | Message::Decline { .. }
                 | Message::Dial { .. }
                 | Message::Knock { .. }
                 | Message::Link { .. }
                 | Message::Lost { .. }
                 | Message::Mode { .. }
+                | Message::Pending
                 | Message::Welcome { .. },
                 _,
             ) => {}

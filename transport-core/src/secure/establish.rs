@@ -1,12 +1,12 @@
 //! The async shell over the handshake: one message each way, and a confirmation.
 
+use beach_identity::Identity;
 use bytes::Bytes;
 
 use super::{
-    Clock,
-    handshake::{Answer, Binding, HandshakeError, Request, Requester, Responder},
+    Clock, LinkSecrets,
+    handshake::{Answer, Binding, HandshakeError, Joiner, Request, Requester, Responder, Visitor},
     seal::{Rekey, SEAL_OVERHEAD},
-    secret::{HostKey, HostPublicKey, SessionSecret},
     transport::Secure,
 };
 use crate::{
@@ -22,8 +22,6 @@ use crate::{
 pub struct SecureConfig {
     /// What both sides believe about this link.
     pub binding: Binding,
-    /// The session secret.
-    pub secret: SessionSecret,
     /// The clock that decides when a key is old.
     pub clock: Clock,
     /// When keys are replaced.
@@ -32,8 +30,8 @@ pub struct SecureConfig {
 
 impl SecureConfig {
     /// Brings the two and the default rekeying.
-    pub fn new(binding: Binding, secret: SessionSecret, clock: Clock) -> Self {
-        Self { binding, secret, clock, rekey: Rekey::default() }
+    pub fn new(binding: Binding, clock: Clock) -> Self {
+        Self { binding, clock, rekey: Rekey::default() }
     }
 }
 
@@ -53,12 +51,12 @@ impl<T: Transport> Secure<T> {
     pub async fn initiate(
         transport: T,
         config: SecureConfig,
-        host: HostPublicKey,
+        joiner: &Joiner<'_>,
         request: Request,
     ) -> Result<Self, SecureError> {
         let outcome = async {
             check_limits(&transport)?;
-            let (state, message) = Requester::start(&config.binding, &config.secret, host, &request)?;
+            let (state, message) = Requester::start(&config.binding, joiner, &request)?;
             let extra = message.len();
             send(&transport, message).await?;
             let answer = next_reliable(&transport).await?;
@@ -74,8 +72,10 @@ impl<T: Transport> Secure<T> {
         Ok(secure)
     }
 
-    /// Runs the host's side of the handshake. `decide` sees what the joiner asks for, after it
-    /// proved to hold the link. Nothing may have been read from the transport before.
+    /// Runs the host's side of the handshake. `decide` sees who joins, by which of `links` and what it asks for, after it
+    /// proved both. Nothing may have been read from the transport before.
+    ///
+    /// Whoever fails it is a stranger on a bad link: that says nothing about the session or the peer it claims to be.
     ///
     /// Returns once the joiner has confirmed, so a replayed first message never gets this far.
     /// There is no deadline inside: this crate has no timers. Put one around it (5 s).
@@ -90,15 +90,16 @@ impl<T: Transport> Secure<T> {
     pub async fn accept(
         transport: T,
         config: SecureConfig,
-        key: &HostKey,
-        decide: impl FnOnce(&Request) -> Answer + Send,
+        identity: &Identity,
+        links: &dyn LinkSecrets,
+        decide: impl FnOnce(&Visitor) -> Answer + Send,
     ) -> Result<Self, SecureError> {
         let outcome = async {
             check_limits(&transport)?;
             let message = next_reliable(&transport).await?;
-            let responder = Responder::read(&config.binding, &config.secret, key, &message)?;
-            let answer = if responder.request().common_version().is_some() {
-                decide(responder.request())
+            let responder = Responder::read(&config.binding, identity, links, &message)?;
+            let answer = if responder.visitor().request.common_version().is_some() {
+                decide(responder.visitor())
             } else {
                 let reason = "no session version in common".into();
                 Answer::Refuse { code: CloseCode::UNSUPPORTED, reason }

@@ -1,11 +1,12 @@
 //! What a join link carries behind its `#`: everything a viewer needs to be sure of the host.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use beach_identity::{LinkSecret, PublicKey};
+use beach_terms::Access;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::secret::{HostPublicKey, SessionSecret};
-use crate::ids::SessionId;
+use crate::ids::{PeerId, SessionId};
 
 /// The fragment of a join link. Browsers never send a fragment to a server, so what is in it
 /// reaches the viewer alone.
@@ -14,42 +15,53 @@ use crate::ids::SessionId;
 ///
 /// | offset | length | what |
 /// |---|---|---|
-/// | 0 | 1 | version, 1 |
-/// | 1 | 1 | flags: bit 0 set when an expiry follows; the others 0 |
-/// | 2 | 16 | session id |
-/// | 18 | 32 | session secret |
-/// | 50 | 32 | host's static public key, X25519 |
-/// | 82 | 0 or 8 | expiry, Unix seconds, big-endian |
-/// | 82 or 90 | 4 | checksum: first bytes of SHA-256 over `beach/1/link` and all of the above |
+/// | 0 | 1 | form, 2, in the upper four bits; flags in the lower: bit 0 set for read-only, bit 1 when an expiry follows, the others 0 |
+/// | 1 | 32 | host's public key, Ed25519: it names the session |
+/// | 33 | 16 | secret of this link |
+/// | 49 | 0 or 4 | expiry, Unix seconds, big-endian |
+/// | 49 or 53 | 2 | checksum: first bytes of SHA-256 over `beach/2/link` and all of the above |
 ///
-/// The checksum finds accidents (a character lost in a chat window); it authenticates nothing.
+/// The checksum finds accidents (a character lost in a chat window); it authenticates nothing. Access and expiry are
+/// there to be shown: the host goes by the secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JoinFragment {
-    /// The session to join.
-    pub session: SessionId,
-    /// Its secret.
-    pub secret: SessionSecret,
     /// The key the host must prove to hold.
-    pub host_key: HostPublicKey,
-    /// When the host stops letting new viewers in, in Unix seconds; `None` for never.
+    pub host: PublicKey,
+    /// The secret of this link.
+    pub secret: LinkSecret,
+    /// What the link allows.
+    pub access: Access,
+    /// When the host stops letting new viewers in by this link, in Unix seconds; `None` for never. The wire ends in
+    /// the year 2106: what is later reads as then.
     pub expires_at: Option<u64>,
 }
 
 impl JoinFragment {
     /// Describes a link that does not expire.
-    pub fn new(session: SessionId, secret: SessionSecret, host_key: HostPublicKey) -> Self {
-        Self { session, secret, host_key, expires_at: None }
+    pub fn new(host: PublicKey, secret: LinkSecret, access: Access) -> Self {
+        Self { host, secret, access, expires_at: None }
     }
 
-    /// Returns the fragment, without the `#`: 115 characters, 126 with an expiry. It is secret.
+    /// Returns the session to join.
+    pub fn session(&self) -> SessionId {
+        SessionId::of_host(&self.host)
+    }
+
+    /// Returns the host's name in it.
+    pub fn host_peer(&self) -> PeerId {
+        PeerId::of(&self.host)
+    }
+
+    /// Returns the fragment, without the `#`: 68 characters, 74 with an expiry. It is secret.
     pub fn to_fragment(&self) -> Zeroizing<String> {
+        let read_only = if self.access == Access::ReadOnly { FLAG_READ_ONLY } else { 0 };
+        let expires = if self.expires_at.is_some() { FLAG_EXPIRES } else { 0 };
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LEN));
-        bytes.extend_from_slice(&[VERSION, u8::from(self.expires_at.is_some())]);
-        bytes.extend_from_slice(self.session.as_bytes());
+        bytes.push(FORM << 4 | read_only | expires);
+        bytes.extend_from_slice(self.host.as_bytes());
         bytes.extend_from_slice(self.secret.expose());
-        bytes.extend_from_slice(&self.host_key.0);
         if let Some(expires_at) = self.expires_at {
-            bytes.extend_from_slice(&expires_at.to_be_bytes());
+            bytes.extend_from_slice(&u32::try_from(expires_at).unwrap_or(u32::MAX).to_be_bytes());
         }
         let sum = checksum(&bytes);
         bytes.extend_from_slice(&sum);
@@ -68,23 +80,28 @@ impl JoinFragment {
         }
         let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).map_err(|_| BadJoinFragment::Encoding)?);
         let mut fields = Fields(&bytes);
-        let [version] = fields.take()?;
-        if version != VERSION {
-            return Err(BadJoinFragment::Version(version));
+        let [head] = fields.take()?;
+        let (form, flags) = (head >> 4, head & 0xF);
+        if form != FORM {
+            return Err(BadJoinFragment::Form(form));
         }
-        let [flags] = fields.take()?;
-        let session = SessionId::from_bytes(fields.take()?);
+        let host = fields.take()?;
         let secret = Zeroizing::new(fields.take()?);
-        let host_key = HostPublicKey(fields.take()?);
-        let expires_at = if flags & 1 == 1 { Some(u64::from_be_bytes(fields.take()?)) } else { None };
-        let sum: [u8; 4] = fields.take()?;
+        let expires_at = match flags & FLAG_EXPIRES {
+            0 => None,
+            _ => Some(u32::from_be_bytes(fields.take()?).into()),
+        };
+        let sum: [u8; 2] = fields.take()?;
         if !fields.0.is_empty() {
             return Err(BadJoinFragment::Length);
         }
-        if sum != checksum(&bytes[..bytes.len() - sum.len()]) || flags > 1 {
+        if sum != checksum(&bytes[..bytes.len() - sum.len()]) || flags & !(FLAG_READ_ONLY | FLAG_EXPIRES) != 0
+        {
             return Err(BadJoinFragment::Altered);
         }
-        Ok(Self { session, secret: SessionSecret::from_bytes(*secret), host_key, expires_at })
+        let host = PublicKey::from_bytes(host).map_err(|_| BadJoinFragment::Altered)?;
+        let access = if flags & FLAG_READ_ONLY == 0 { Access::Full } else { Access::ReadOnly };
+        Ok(Self { host, secret: LinkSecret::from_bytes(*secret), access, expires_at })
     }
 
     /// Checks the expiry against the wall clock, in Unix seconds.
@@ -104,7 +121,7 @@ impl JoinFragment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadJoinFragment {
-    /// The checksum does not match.
+    /// The checksum does not match, or the key is none.
     #[error("the join link was altered: copy it again, whole")]
     Altered,
     /// Not base64url.
@@ -113,12 +130,12 @@ pub enum BadJoinFragment {
     /// Its time is over.
     #[error("the join link has expired: ask the host for a new one")]
     Expired,
+    /// Made by a program that speaks another form.
+    #[error("the join link has form {0}, this program knows form {FORM}: update it")]
+    Form(u8),
     /// Too short or too long.
     #[error("the join link is not complete: copy it again, whole")]
     Length,
-    /// Made by a program that speaks another form.
-    #[error("the join link has form {0}, this program knows form 1: update it")]
-    Version(u8),
 }
 
 struct Fields<'a>(&'a [u8]);
@@ -131,92 +148,18 @@ impl Fields<'_> {
     }
 }
 
-fn checksum(bytes: &[u8]) -> [u8; 4] {
-    let digest = Sha256::new_with_prefix(b"beach/1/link").chain_update(bytes).finalize();
-    [digest[0], digest[1], digest[2], digest[3]]
+fn checksum(bytes: &[u8]) -> [u8; 2] {
+    let digest = Sha256::new_with_prefix(b"beach/2/link").chain_update(bytes).finalize();
+    [digest[0], digest[1]]
 }
 
-const VERSION: u8 = 1;
-const MAX_LEN: usize = 94;
+const FORM: u8 = 2;
+const FLAG_READ_ONLY: u8 = 1;
+const FLAG_EXPIRES: u8 = 2;
+const MAX_LEN: usize = 55;
 /// A pasted page is refused before it is decoded.
 const MAX_TEXT: usize = 256;
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn link(expires_at: Option<u64>) -> JoinFragment {
-        let secret = SessionSecret::from_bytes([2; 32]);
-        JoinFragment {
-            expires_at,
-            ..JoinFragment::new(SessionId::from_bytes([1; 16]), secret, HostPublicKey([3; 32]))
-        }
-    }
-
-    #[test]
-    fn a_link_survives_the_round_trip_and_its_form_is_pinned() {
-        for (expires_at, len) in [(None, 115), (Some(1_800_000_000), 126)] {
-            let fragment = link(expires_at).to_fragment();
-            assert_eq!(fragment.len(), len);
-            assert_eq!(JoinFragment::parse(&format!("#{}\n", *fragment)), Ok(link(expires_at)));
-        }
-        assert_eq!(
-            *link(None).to_fragment(),
-            "AQABAQEBAQEBAQEBAQEBAQEBAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA6WgQxo"
-        );
-    }
-
-    #[test]
-    fn every_single_altered_character_is_noticed() {
-        let good = link(Some(1_800_000_000)).to_fragment();
-        for at in 0..good.len() {
-            let mut bad = good.as_bytes().to_vec();
-            bad[at] = if bad[at] == b'A' { b'B' } else { b'A' };
-            let bad = String::from_utf8(bad).unwrap();
-            assert!(JoinFragment::parse(&bad).is_err(), "character {at}");
-        }
-        for cut in 0..good.len() {
-            assert!(JoinFragment::parse(&good[..cut]).is_err(), "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn each_way_to_be_bad_has_its_name() {
-        let good = link(None).to_fragment();
-        assert_eq!(JoinFragment::parse(""), Err(BadJoinFragment::Length));
-        assert_eq!(JoinFragment::parse("not a link!"), Err(BadJoinFragment::Encoding));
-        assert_eq!(JoinFragment::parse(&good[..100]), Err(BadJoinFragment::Length));
-        assert_eq!(JoinFragment::parse(&"A".repeat(100_000)), Err(BadJoinFragment::Length));
-        assert_eq!(JoinFragment::parse(&good.replacen("AQ", "Ag", 1)), Err(BadJoinFragment::Version(2)));
-        assert_eq!(JoinFragment::parse(&good.replacen("ICAg", "ICBg", 1)), Err(BadJoinFragment::Altered));
-    }
-
-    #[test]
-    fn a_pasted_page_is_refused_by_its_length_and_flags_of_a_later_form_by_their_value() {
-        assert_eq!(JoinFragment::parse(&"A".repeat(256)), Err(BadJoinFragment::Version(0)));
-        assert_eq!(JoinFragment::parse(&"A".repeat(257)), Err(BadJoinFragment::Length));
-        for (flags, read) in [(0, Ok(link(None))), (2, Err(BadJoinFragment::Altered))] {
-            let mut bytes = URL_SAFE_NO_PAD.decode(&*link(None).to_fragment()).unwrap();
-            bytes[1] = flags;
-            let sum = checksum(&bytes[..82]);
-            bytes[82..].copy_from_slice(&sum);
-            assert_eq!(JoinFragment::parse(&URL_SAFE_NO_PAD.encode(bytes)), read);
-        }
-    }
-
-    #[test]
-    fn a_link_expires_at_its_second_and_not_before() {
-        let link = link(Some(1000));
-        assert_eq!(link.check_expiry(999), Ok(()));
-        assert_eq!(link.check_expiry(1000), Err(BadJoinFragment::Expired));
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_text_never_panics(text in "\\PC{0,200}") {
-            let _ = JoinFragment::parse(&text);
-        }
-    }
-}
+#[path = "join_fragment_tests.rs"]
+mod tests;

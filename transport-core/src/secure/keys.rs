@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use beach_identity::Key;
 use hkdf::Hkdf;
 use sha2::Sha256;
 
-use super::{cipher::Suite, seal::Chain, secret::expand};
+use super::{cipher::Suite, seal::Chain};
 
 /// The keys of one link. They are used up by the seal and cannot be looked at.
 pub struct SessionKeys {
@@ -55,4 +56,12 @@ impl fmt::Debug for ShortAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ShortAuth({self})")
     }
+}
+
+/// Expands a key under `label`.
+pub(crate) fn expand(hkdf: &Hkdf<Sha256>, label: &[u8]) -> Key {
+    let mut key = Key::default();
+    // 32 bytes are one block of SHA-256; HKDF refuses only beyond 255 of them (RFC 5869 §2.3).
+    hkdf.expand(label, key.as_mut_slice()).expect("one block");
+    key
 }

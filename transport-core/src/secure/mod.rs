@@ -1,10 +1,10 @@
 //! End-to-end encryption, the same on every path.
 //!
-//! After a transport connects, both peers run a Noise handshake over its reliable lane, keyed by
-//! the session secret and the host's static key from the join link ([`handshake`]). Then every
-//! message on both lanes is sealed ([`Secure`] is a [`Transport`](crate::Transport) around
-//! another). Each transport gets fresh ephemeral keys, so nothing repeats across a switch, and who
-//! learns the session secret later cannot read a recording.
+//! After a transport connects, both peers run a Noise handshake over its reliable lane, keyed by both
+//! static keys and the secret of the join link ([`handshake`]): the joiner is sure of the host, and the host of who joins
+//! and by which link. Then every message on both lanes is sealed ([`Secure`] is a
+//! [`Transport`](crate::Transport) around another). Each transport gets fresh ephemeral keys, so nothing repeats across a
+//! switch, and who learns a link or a key later cannot read a recording.
 //!
 //! What it is not: it does not hide how much is sent and when, and it does not protect an endpoint
 //! from itself.
@@ -13,10 +13,10 @@ mod cipher;
 mod establish;
 pub mod handshake;
 mod join_fragment;
-mod keys;
+pub(crate) mod keys;
+mod links;
 mod receiving;
 mod seal;
-mod secret;
 mod terms;
 mod transport;
 mod window;
@@ -26,13 +26,15 @@ mod tests;
 
 use crate::time::Instant;
 
+pub use beach_identity::{BadPublicKey, Identity, Key, LinkId, LinkSecret, NoEntropy, PublicKey};
+
 pub use self::{
     establish::{SecureConfig, SecureError},
-    handshake::{Access, Agreed, Answer, Binding, HandshakeError, Request},
+    handshake::{Access, Agreed, Answer, Binding, HandshakeError, Joiner, Request, Visitor},
     join_fragment::{BadJoinFragment, JoinFragment},
     keys::{SessionKeys, ShortAuth},
+    links::LinkSecrets,
     seal::{Rekey, SEAL_OVERHEAD},
-    secret::{HostKey, HostPublicKey, Key, NoEntropy, SessionSecret},
     transport::Secure,
 };
 

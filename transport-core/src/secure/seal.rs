@@ -15,13 +15,14 @@
 //! number, which is not sent: a message that is missing, doubled or out of order does not verify.
 //! Keys only go forward: the key of an epoch cannot be had from that of a later one.
 
+use beach_identity::Key;
 use bytes::{BufMut, Bytes, BytesMut};
 use hkdf::Hkdf;
 use sha2::Sha256;
 
 use super::{
     cipher::{Cipher, Forged, Suite, TAG},
-    secret::{Key, expand},
+    keys::expand,
     window::ReplayWindow,
 };
 use crate::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! What the two sides of a handshake believe, ask and answer.
 
+use beach_identity::{Identity, LinkId, LinkSecret, PublicKey};
 pub use beach_terms::Access;
 use bytes::{BufMut, Bytes};
 
@@ -15,9 +16,9 @@ use crate::{
 pub struct Binding {
     /// The session.
     pub session: SessionId,
-    /// The side with the link, which initiates.
+    /// The side that came by a link, which initiates.
     pub joiner: PeerId,
-    /// The side with the static key.
+    /// The side whose links they are.
     pub host: PeerId,
     /// The kind of transport below.
     pub transport: TransportId,
@@ -40,10 +41,11 @@ impl Binding {
         Self { session, joiner, host, transport, generation, extra: Bytes::new() }
     }
 
-    /// Length-prefixed throughout, so that no two bindings give the same bytes.
+    /// Length-prefixed throughout, so that no two bindings give the same bytes. `offer` is what the first message says
+    /// in clear.
     pub(super) fn prologue(&self, offer: &[u8]) -> Vec<u8> {
         let fields: [&[u8]; 10] = [
-            b"beach/1/handshake",
+            b"beach/2/handshake",
             offer,
             self.session.as_bytes(),
             b"joiner",
@@ -80,6 +82,29 @@ pub(super) const fn access_from_byte(byte: u8) -> Option<Access> {
     }
 }
 
+/// Who joins, and by what.
+#[derive(Debug, Clone, Copy)]
+pub struct Joiner<'a> {
+    /// The joiner's own key.
+    pub identity: &'a Identity,
+    /// The secret of its link.
+    pub link: &'a LinkSecret,
+    /// The key the host must hold, from the same link.
+    pub host: PublicKey,
+}
+
+/// Who stands at the host's door: what a first message proved and what it asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Visitor {
+    /// The joiner's key. It holds it, and it is the peer of the [`Binding`].
+    pub key: PublicKey,
+    /// The link whose secret it holds. What that allows is for the host to know.
+    pub link: LinkId,
+    /// What it asks for.
+    pub request: Request,
+}
+
 /// What the joiner asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -103,8 +128,11 @@ impl Request {
         self.versions.iter().copied().find(|version| versions().contains(version))
     }
 
-    pub(super) fn offer(&self) -> Vec<u8> {
-        let mut offer = vec![FORM, self.versions.len() as u8];
+    /// The part of the first message that travels in clear.
+    pub(super) fn offer(&self, link: LinkId) -> Vec<u8> {
+        let mut offer = vec![FORM];
+        offer.put_slice(&link.0);
+        offer.put_u8(self.versions.len() as u8);
         self.versions.iter().for_each(|version| offer.put_u16(*version));
         offer
     }
@@ -137,6 +165,10 @@ pub struct Agreed {
     pub version: u16,
     /// What the joiner may do.
     pub access: Access,
+    /// The key the other side holds.
+    pub peer: PublicKey,
+    /// The link the joiner came by.
+    pub link: LinkId,
     /// The application's bytes from the other side.
     pub app: Bytes,
     /// Six digits that both sides see alike, unless somebody sits between them.
@@ -157,4 +189,4 @@ pub const MAX_APP_BYTES: usize = 1_024;
 pub(super) const MAX_VERSIONS: usize = 16;
 
 /// The form of the first message.
-pub(super) const FORM: u8 = 1;
+pub(super) const FORM: u8 = 2;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use beach_identity::{LinkId, PublicKey};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -56,6 +57,10 @@ pub enum ExchangeEvent {
     Message {
         /// Proven by the seal.
         from: PeerId,
+        /// The key that names it.
+        key: PublicKey,
+        /// The link whose secret it holds; for a viewer its own.
+        link: LinkId,
         /// What.
         message: Message,
     },
@@ -112,16 +117,24 @@ impl Exchange {
                 SignalingEvent::Up => return Ok(ExchangeEvent::Up),
             };
             let opened = self.sealer.lock().open((self.clock)(), from, &envelope);
-            let parsed = opened
-                .and_then(|text| serde_json::from_slice::<Message>(&text).map_err(|_| SealError::Malformed));
+            let parsed = opened.and_then(|opened| {
+                let message = serde_json::from_slice::<Message>(&opened.plaintext);
+                message.map(|message| (opened.key, opened.link, message)).map_err(|_| SealError::Malformed)
+            });
             match parsed {
-                Ok(Message::Link { transport, generation, body }) => {
+                Ok((_, _, Message::Link { transport, generation, body })) => {
                     self.deliver((from, transport, generation), body);
                 }
-                Ok(message) => return Ok(ExchangeEvent::Message { from, message }),
+                Ok((key, link, message)) => return Ok(ExchangeEvent::Message { from, key, link, message }),
                 Err(why) => return Ok(ExchangeEvent::Refused { from, why }),
             }
         }
+    }
+
+    /// Forgets a peer that was removed or is gone for good: its channels end, and nothing is kept for it.
+    pub fn forget(&self, peer: PeerId) {
+        self.sealer.lock().forget(peer);
+        self.links.lock().retain(|(of, ..), _| *of != peer);
     }
 
     /// Has the way to the room tried out at once; see [`Signaling::doubt`].

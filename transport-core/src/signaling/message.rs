@@ -1,9 +1,11 @@
 //! What two peers say to each other inside sealed envelopes.
 
+use beach_terms::Access;
 use serde::{Deserialize, Serialize};
 
 use super::words;
 use crate::{
+    close::Text,
     ids::{Generation, TransportId},
     policy::{Override, Reason},
 };
@@ -15,6 +17,11 @@ pub use super::words::ByeReason;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Message {
+    /// The host changed what this viewer may do, from here on.
+    Access {
+        /// What it may do.
+        access: Access,
+    },
     /// The sender is done with the session, or the answer to a knock of somebody who is not let in.
     Bye {
         /// Why.
@@ -46,6 +53,9 @@ pub enum Message {
         version: u16,
         /// The transports the sender can dial.
         transports: Vec<TransportId>,
+        /// What the person calls themselves; it names, it does not prove.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<Text>,
     },
     /// One transport's own words about one attempt, carried by [`LinkChannel`](super::LinkChannel).
     Link {
@@ -70,6 +80,8 @@ pub enum Message {
         #[serde(with = "words::mode")]
         mode: Override,
     },
+    /// A knock was heard, and a person at the host decides about it: welcome or goodbye will follow.
+    Pending,
     /// The answer to a knock.
     Welcome {
         /// The version of these messages.

@@ -9,6 +9,7 @@ mod exchange;
 mod link;
 mod memory;
 mod message;
+mod pairs;
 mod sealed;
 mod words;
 
@@ -23,7 +24,7 @@ pub use exchange::{Exchange, ExchangeEvent};
 pub use link::LinkChannel;
 pub use memory::{MemoryRoom, MemorySignaling};
 pub use message::{ByeReason, Message};
-pub use sealed::{MAX_ENVELOPE, SealError, Sealer};
+pub use sealed::{MAX_ENVELOPE, Opened, SealError, Sealer};
 
 /// Moves opaque envelopes between the peers of one session.
 #[async_trait]

@@ -1,19 +1,20 @@
-//! Envelopes that the signaling service can neither read, alter, replay nor misdeliver.
+//! Envelopes that nobody but the two ends can read or make: neither the signaling service nor another viewer.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    fmt,
-};
+use std::{fmt, sync::Arc};
 
+use beach_identity::{Identity, LinkId, LinkSecret, PublicKey, random_bytes};
 use bytes::Bytes;
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
-use zeroize::Zeroizing;
+use hkdf::Hkdf;
+use sha2::Sha256;
 
+use super::pairs::Pairs;
 use crate::{
     ids::{PeerId, SessionId},
+    secure::{LinkSecrets, keys::expand},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -23,60 +24,112 @@ pub const MAX_ENVELOPE: usize = 32 * 1024;
 /// How far an envelope's time may be from ours, either way: two minutes of clock error or delay.
 const FRESHNESS: Duration = Duration::from_secs(120);
 
-/// Remembered nonces. Only a holder of the key can add one, so the bound is for a broken peer.
-const REMEMBERED: usize = 4096;
-
-/// Seals and opens the envelopes of one endpoint.
+/// Seals and opens the envelopes of one endpoint, each between a viewer and the host.
 ///
 /// | offset | length | field |
 /// |---|---|---|
-/// | 0 | 1 | version, 1 |
-/// | 1 | 24 | XChaCha20 nonce, random |
-/// | 25 | 8 + n | sealed: Unix seconds `u64` big-endian, then the plaintext |
-/// | 33 + n | 16 | Poly1305 tag |
+/// | 0 | 1 | version, 2 |
+/// | 1 | 32 | sender's public key, Ed25519 |
+/// | 33 | 8 | link id |
+/// | 41 | 24 | XChaCha20 nonce, random |
+/// | 65 | 8 + n | sealed: Unix seconds `u64` big-endian, then the plaintext |
+/// | 73 + n | 16 | Poly1305 tag |
 ///
-/// The associated data is the label `beach/1/signaling`, session, sender and recipient (16 bytes
-/// each), so an envelope cannot be reflected or delivered to another peer.
+/// The key is HKDF-SHA256 of what the two keys agree on (X25519), salted by the link's secret, with `beach/2/signaling`,
+/// session, viewer's key and host's key as its info. The associated data is the label `beach/2/signaling`, the envelope's
+/// first 41 bytes, session, sender and recipient (16 bytes each), so an envelope cannot be reflected or delivered to
+/// another peer.
+///
+/// A host answers a viewer under the key and the link it last heard from it under.
 pub struct Sealer {
-    cipher: XChaCha20Poly1305,
-    session: SessionId,
+    identity: Identity,
     local: PeerId,
-    seen: HashSet<[u8; NONCE]>,
-    seen_in_order: VecDeque<[u8; NONCE]>,
+    /// The session's host: this endpoint, or the only one it speaks to.
+    host: PublicKey,
+    session: SessionId,
+    links: Arc<dyn LinkSecrets>,
+    pairs: Pairs,
+}
+
+/// An envelope that was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Opened {
+    /// The key its sender holds.
+    pub key: PublicKey,
+    /// The link whose secret its sender holds.
+    pub link: LinkId,
+    /// What it said.
+    pub plaintext: Vec<u8>,
 }
 
 impl Sealer {
-    /// Takes the key derived for signaling from the session secret.
-    pub fn new(key: &Zeroizing<[u8; 32]>, session: SessionId, local: PeerId) -> Self {
-        Self {
-            cipher: XChaCha20Poly1305::new((&**key).into()),
-            session,
-            local,
-            seen: HashSet::new(),
-            seen_in_order: VecDeque::new(),
-        }
+    /// Speaks as a viewer, to the host of its link and nobody else.
+    pub fn joiner(identity: Identity, host: PublicKey, link: LinkSecret) -> Self {
+        let mut sealer = Self::new(identity, host, Arc::new(link.clone()));
+        let cipher = sealer.cipher(&host, &link);
+        sealer.pairs.introduce(PeerId::of(&host), host, link.id(), cipher);
+        sealer
+    }
+
+    /// Speaks as the host, to those who hold one of `links`.
+    pub fn host(identity: Identity, links: Arc<dyn LinkSecrets>) -> Self {
+        let host = identity.public();
+        Self::new(identity, host, links)
+    }
+
+    fn new(identity: Identity, host: PublicKey, links: Arc<dyn LinkSecrets>) -> Self {
+        let (local, session) = (PeerId::of(&identity.public()), SessionId::of_host(&host));
+        Self { identity, local, host, session, links, pairs: Pairs::default() }
+    }
+
+    /// Returns the name of the endpoint that speaks.
+    pub fn local(&self) -> PeerId {
+        self.local
     }
 
     /// Seals `plaintext` for `to`.
     ///
     /// # Errors
     ///
-    /// [`SealError::TooLarge`], or [`SealError::NoRandomness`] when the system has none.
-    pub fn seal(&self, now: SystemTime, to: PeerId, plaintext: &[u8]) -> Result<Bytes, SealError> {
+    /// [`SealError::TooLarge`]; [`SealError::UnknownPeer`] for one that has not been heard yet;
+    /// [`SealError::UnknownLink`] when the link it came by was revoked since; [`SealError::NoRandomness`] when the
+    /// system has none.
+    pub fn seal(&mut self, now: SystemTime, to: PeerId, plaintext: &[u8]) -> Result<Bytes, SealError> {
+        let nonce = random_bytes().map_err(|_| SealError::NoRandomness)?;
+        self.seal_with(nonce, now, to, plaintext)
+    }
+
+    /// Seals under a nonce that must be new for each call.
+    fn seal_with(
+        &mut self,
+        nonce: [u8; NONCE],
+        now: SystemTime,
+        to: PeerId,
+        plaintext: &[u8],
+    ) -> Result<Bytes, SealError> {
         if plaintext.len() + OVERHEAD > MAX_ENVELOPE {
             return Err(SealError::TooLarge);
         }
-        let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce).map_err(|_| SealError::NoRandomness)?;
-        let mut message = Vec::with_capacity(8 + plaintext.len());
-        message.extend_from_slice(&unix_seconds(now).to_be_bytes());
-        message.extend_from_slice(plaintext);
-        let aad = self.associated_data(self.local, to);
-        let sealed = self
+        let link = self.pairs.get(to).ok_or(SealError::UnknownPeer)?.link;
+        if self.links.secret(link).is_none() {
+            self.forget_revoked();
+            return Err(SealError::UnknownLink);
+        }
+        let pair = self.pairs.get(to).ok_or(SealError::UnknownPeer)?;
+        let mut envelope = Vec::with_capacity(OVERHEAD + plaintext.len());
+        envelope.push(VERSION);
+        envelope.extend_from_slice(self.identity.public().as_bytes());
+        envelope.extend_from_slice(&link.0);
+        let aad = self.associated_data(&envelope, self.local, to);
+        let message = [&unix_seconds(now).to_be_bytes(), plaintext].concat();
+        let sealed = pair
             .cipher
             .encrypt(XNonce::from_slice(&nonce), Payload { msg: &message, aad: &aad })
             .map_err(|_| SealError::TooLarge)?;
-        Ok([&[VERSION][..], &nonce, &sealed].concat().into())
+        envelope.extend_from_slice(&nonce);
+        envelope.extend_from_slice(&sealed);
+        Ok(envelope.into())
     }
 
     /// Opens an envelope that the room says came from `from`.
@@ -84,50 +137,96 @@ impl Sealer {
     /// # Errors
     ///
     /// [`SealError`]; nothing is remembered unless the tag verifies.
-    pub fn open(&mut self, now: SystemTime, from: PeerId, envelope: &[u8]) -> Result<Vec<u8>, SealError> {
+    pub fn open(&mut self, now: SystemTime, from: PeerId, envelope: &[u8]) -> Result<Opened, SealError> {
         if envelope.len() > MAX_ENVELOPE {
             return Err(SealError::TooLarge);
         }
-        let (&VERSION, rest) = envelope.split_first().ok_or(SealError::Malformed)? else {
-            return Err(SealError::Malformed);
-        };
+        let (head, rest) = envelope.split_first_chunk::<HEAD>().ok_or(SealError::Malformed)?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE>().ok_or(SealError::Malformed)?;
-        let aad = self.associated_data(from, self.local);
-        let opened = self
-            .cipher
+        let (key, link) = read_head(head)?;
+        if !self.may_be(&key, from) {
+            return Err(SealError::ForeignKey);
+        }
+        let Some(secret) = self.links.secret(link) else {
+            self.forget_revoked();
+            return Err(SealError::UnknownLink);
+        };
+        let cipher = match self.pairs.get(from) {
+            Some(pair) if (pair.key, pair.link) == (key, link) => pair.cipher.clone(),
+            _ => self.cipher(&key, &secret),
+        };
+        let aad = self.associated_data(head, from, self.local);
+        let opened = cipher
             .decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: &aad })
             .map_err(|_| SealError::Forged)?;
         let (sent, plaintext) = opened.split_first_chunk::<8>().ok_or(SealError::Malformed)?;
         if u64::from_be_bytes(*sent).abs_diff(unix_seconds(now)) > FRESHNESS.as_secs() {
             return Err(SealError::Stale);
         }
-        if !self.seen.insert(*nonce) {
+        if self.pairs.get(from).is_none() {
+            self.forget_revoked();
+        }
+        if !self.pairs.heard(from, (key, link), cipher, *nonce) {
             return Err(SealError::Replayed);
         }
-        self.seen_in_order.push_back(*nonce);
-        if self.seen_in_order.len() > REMEMBERED
-            && let Some(oldest) = self.seen_in_order.pop_front()
-        {
-            self.seen.remove(&oldest);
-        }
-        Ok(plaintext.to_vec())
+        Ok(Opened { key, link, plaintext: plaintext.to_vec() })
     }
 
-    fn associated_data(&self, from: PeerId, to: PeerId) -> Vec<u8> {
-        [LABEL, self.session.as_bytes(), from.as_bytes(), to.as_bytes()].concat()
+    /// Forgets a viewer that will not be answered again. A viewer does not forget its host.
+    ///
+    /// What it said within the last two minutes could then be replayed to this endpoint, so this is for one that was
+    /// removed or is gone for good, and not for one that the room says left.
+    pub fn forget(&mut self, peer: PeerId) {
+        if self.is_host() {
+            self.pairs.forget(peer);
+        }
+    }
+
+    /// Forgets those whose link is not in the session any more.
+    fn forget_revoked(&mut self) {
+        let links = &self.links;
+        self.pairs.retain_links(|link| links.secret(link).is_some());
+    }
+
+    fn is_host(&self) -> bool {
+        self.identity.public() == self.host
+    }
+
+    /// Says whether the holder of `key` is the peer the room says, and one that this endpoint speaks with.
+    fn may_be(&self, key: &PublicKey, from: PeerId) -> bool {
+        PeerId::of(key) == from && (self.is_host() != (*key == self.host))
+    }
+
+    fn cipher(&self, peer: &PublicKey, link: &LinkSecret) -> XChaCha20Poly1305 {
+        let viewer = if self.is_host() { *peer } else { self.identity.public() };
+        let info = [LABEL, self.session.as_bytes(), viewer.as_bytes(), self.host.as_bytes()].concat();
+        let (salt, agreed) = (link.signaling_salt(), self.identity.agree(peer));
+        let key = expand(&Hkdf::<Sha256>::new(Some(&*salt), &*agreed), &info);
+        XChaCha20Poly1305::new((&*key).into())
+    }
+
+    fn associated_data(&self, head: &[u8], from: PeerId, to: PeerId) -> Vec<u8> {
+        [LABEL, head, self.session.as_bytes(), from.as_bytes(), to.as_bytes()].concat()
     }
 }
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer").field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("Sealer")
+            .field("session", &self.session)
+            .field("local", &self.local)
+            .finish_non_exhaustive()
     }
 }
 
 /// Why an envelope was not made or not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SealError {
-    /// The tag does not verify: another secret, or somebody altered it.
+    /// Its sender's key does not name the peer the room says, or is not one that this endpoint speaks with.
+    #[error("an envelope came from somebody else than it says")]
+    ForeignKey,
+    /// The tag does not verify: another secret, another key, or somebody altered it.
     #[error("an envelope was sealed with another secret or altered")]
     Forged,
     /// Not an envelope of a version this side speaks.
@@ -145,67 +244,34 @@ pub enum SealError {
     /// Larger than [`MAX_ENVELOPE`].
     #[error("an envelope holds at most {MAX_ENVELOPE} bytes")]
     TooLarge,
+    /// Its link is not one of the session's: it never was, or it was revoked.
+    #[error("an envelope names a link that is not one of this session's")]
+    UnknownLink,
+    /// Nothing was heard from that peer, so there is no key to seal with.
+    #[error("nothing was heard from that peer yet")]
+    UnknownPeer,
+}
+
+fn read_head(head: &[u8; HEAD]) -> Result<(PublicKey, LinkId), SealError> {
+    let (&VERSION, rest) = head.split_first().ok_or(SealError::Malformed)? else {
+        return Err(SealError::Malformed);
+    };
+    let (key, link) = rest.split_first_chunk().ok_or(SealError::Malformed)?;
+    let link = link.try_into().map_err(|_| SealError::Malformed)?;
+    Ok((PublicKey::from_bytes(*key).map_err(|_| SealError::ForeignKey)?, LinkId(link)))
 }
 
 fn unix_seconds(now: SystemTime) -> u64 {
     now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-const VERSION: u8 = 1;
-const NONCE: usize = 24;
-const OVERHEAD: usize = 1 + NONCE + 8 + 16;
-const LABEL: &[u8] = b"beach/1/signaling";
+const VERSION: u8 = 2;
+/// Version, key and link id.
+const HEAD: usize = 1 + 32 + 8;
+pub(super) const NONCE: usize = 24;
+const OVERHEAD: usize = HEAD + NONCE + 8 + 16;
+const LABEL: &[u8] = b"beach/2/signaling";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: SystemTime = UNIX_EPOCH;
-
-    fn sealers() -> (Sealer, Sealer, PeerId, PeerId) {
-        let key = Zeroizing::new([7; 32]);
-        let (session, a, b) = (SessionId::random(), PeerId::random(), PeerId::random());
-        (Sealer::new(&key, session, a), Sealer::new(&key, session, b), a, b)
-    }
-
-    #[test]
-    fn opens_once_and_never_again() {
-        let (alice, mut bob, a, b) = sealers();
-        let envelope = alice.seal(NOW, b, b"offer").unwrap();
-        assert_eq!(bob.open(NOW, a, &envelope).unwrap(), b"offer");
-        assert_eq!(bob.open(NOW, a, &envelope), Err(SealError::Replayed));
-    }
-
-    #[test]
-    fn every_altered_bit_and_every_shorter_envelope_is_refused() {
-        let (alice, mut bob, a, b) = sealers();
-        let envelope = alice.seal(NOW, b, b"offer").unwrap();
-        for bit in 0..envelope.len() * 8 {
-            let mut altered = envelope.to_vec();
-            altered[bit / 8] ^= 1 << (bit % 8);
-            assert!(bob.open(NOW, a, &altered).is_err(), "bit {bit}");
-        }
-        for length in 0..envelope.len() {
-            assert!(bob.open(NOW, a, &envelope[..length]).is_err(), "length {length}");
-        }
-    }
-
-    #[test]
-    fn an_envelope_is_bound_to_sender_and_recipient() {
-        let (mut alice, mut bob, a, b) = sealers();
-        let envelope = alice.seal(NOW, b, b"offer").unwrap();
-        assert_eq!(bob.open(NOW, b, &envelope), Err(SealError::Forged));
-        assert_eq!(alice.open(NOW, b, &envelope), Err(SealError::Forged), "reflected");
-        assert!(bob.open(NOW, a, &envelope).is_ok());
-    }
-
-    #[test]
-    fn two_minutes_either_way_are_fresh_and_a_second_more_is_not() {
-        let (alice, mut bob, a, b) = sealers();
-        for (sent, read, fresh) in [(0, 120, true), (0, 121, false), (120, 0, true), (121, 0, false)] {
-            let at = |seconds| NOW + Duration::from_secs(seconds);
-            let envelope = alice.seal(at(sent), b, b"x").unwrap();
-            assert_eq!(bob.open(at(read), a, &envelope).is_ok(), fresh, "{sent} {read}");
-        }
-    }
-}
+#[path = "sealed_tests.rs"]
+mod tests;

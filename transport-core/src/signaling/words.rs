@@ -16,13 +16,27 @@ pub enum ByeReason {
     Full,
     /// Its link lets nobody new in any more. `link_expired`
     LinkExpired,
+    /// The link was taken back, and whoever came by it goes. `link_revoked`
+    LinkRevoked,
+    /// Its person said no. `refused`
+    Refused,
+    /// Its person removed this viewer. `removed`
+    Removed,
     /// A reason of a newer program.
     Unknown,
 }
 
 impl ByeReason {
     /// Every reason that has a word.
-    pub const ALL: [Self; 4] = [Self::Closed, Self::Forgotten, Self::Full, Self::LinkExpired];
+    pub const ALL: [Self; 7] = [
+        Self::Closed,
+        Self::Forgotten,
+        Self::Full,
+        Self::LinkExpired,
+        Self::LinkRevoked,
+        Self::Refused,
+        Self::Removed,
+    ];
 
     /// Returns the word on the wire.
     pub const fn code(self) -> &'static str {
@@ -31,6 +45,9 @@ impl ByeReason {
             Self::Forgotten => "expired",
             Self::Full => "full",
             Self::LinkExpired => "link_expired",
+            Self::LinkRevoked => "link_revoked",
+            Self::Refused => "refused",
+            Self::Removed => "removed",
             Self::Unknown => "unknown",
         }
     }
@@ -43,6 +60,9 @@ impl fmt::Display for ByeReason {
             Self::Forgotten => "it no longer keeps the session",
             Self::Full => "the session is full",
             Self::LinkExpired => "the link has expired",
+            Self::LinkRevoked => "the link was revoked",
+            Self::Refused => "the host did not let you in",
+            Self::Removed => "the host removed you",
             Self::Unknown => "for a reason this program does not know",
         })
     }
