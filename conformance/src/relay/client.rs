@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime};
 use beach_lifeguard_client::{
     Access, ClientHello, FallbackToken, Header, Kind, Lane, LinkId, PeerAddr, RELAY_PATH, Role, SUBPROTOCOL,
     ServerHello,
-    api::{RegisterSession, SESSIONS_PATH, TOKEN_PATH, TokenRequest, TokenResponse},
+    api::{SESSIONS_PATH, TOKEN_PATH, TokenRequest, TokenResponse},
     control::Control,
     hello::{Compression, PROTOCOL_VERSION},
-    membership::{Member, Purpose, Verifier},
+    membership::{Credentials, Identity, LinkSecret, Purpose},
+    session::{DocumentLink, SessionDocument},
 };
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -30,13 +31,14 @@ use crate::{
     ensure,
 };
 
-/// A session that the control plane knows.
+/// A session that the control plane knows, with one link.
 #[derive(Debug)]
 pub struct Session {
     target: RelayTarget,
     /// The session's id.
     pub id: Uuid,
-    verifier: Verifier,
+    host: Identity,
+    link: LinkSecret,
 }
 
 impl Session {
@@ -46,22 +48,52 @@ impl Session {
     ///
     /// What the control plane answered.
     pub async fn register(target: &RelayTarget) -> Result<Self> {
-        let session = Self::unregistered(target);
-        let body = RegisterSession::new(session.id, session.verifier.clone());
-        let (status, text) = post(target, SESSIONS_PATH, &body).await?;
+        let session = Self::unregistered(target)?;
+        let (status, text) = session.publish(&session.document()).await?;
         ensure!(status == 201, "registering a session was answered with {status}: {text}");
         Ok(session)
     }
 
     /// Makes up a session that nobody knows.
-    pub fn unregistered(target: &RelayTarget) -> Self {
-        let verifier = Verifier::from_bytes(rand::rng().random());
-        Self { target: target.clone(), id: Uuid::new_v4(), verifier }
+    ///
+    /// # Errors
+    ///
+    /// When the system has no random numbers.
+    pub fn unregistered(target: &RelayTarget) -> Result<Self> {
+        let (host, link) = (Identity::random()?, LinkSecret::random()?);
+        let id = Uuid::from_bytes(host.public().session_id());
+        Ok(Self { target: target.clone(), id, host, link })
     }
 
-    /// Returns what membership is proved with.
-    pub fn verifier(&self) -> &Verifier {
-        &self.verifier
+    /// Describes the session with its link, which grants everything.
+    pub fn document(&self) -> SessionDocument {
+        let mut document = SessionDocument::new(self.host.public(), 1);
+        document.links = vec![DocumentLink::new(&self.link, Access::Full)];
+        document
+    }
+
+    /// Publishes a document, signed by the host.
+    ///
+    /// # Errors
+    ///
+    /// Only when there was no answer.
+    pub async fn publish(&self, document: &SessionDocument) -> Result<(u16, String)> {
+        post(&self.target, SESSIONS_PATH, &document.sign(&self.host)).await
+    }
+
+    /// Returns the host's credentials, or those of a fresh viewer with the session's link.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no random numbers.
+    pub fn credentials(&self, role: Role) -> Result<Credentials> {
+        Ok(match role {
+            Role::Host => Credentials::host(self.host.clone()),
+            Role::Viewer => {
+                let link = self.link.clone();
+                Credentials::viewer(self.host.public(), Identity::random()?, link, Access::Full)
+            }
+        })
     }
 
     /// Asks for a token, and returns the answer as it is.
@@ -69,10 +101,8 @@ impl Session {
     /// # Errors
     ///
     /// Only when there was no answer.
-    pub async fn ask_for_token(&self, peer: Uuid, role: Role, proof_for: Uuid) -> Result<(u16, String)> {
-        let member = Member { peer_id: peer, role };
-        let nonce = rand::rng().random();
-        let proof = self.verifier.prove(Purpose::Token, proof_for, member, SystemTime::now(), nonce);
+    pub async fn ask_for_token(&self, who: &Credentials) -> Result<(u16, String)> {
+        let proof = who.prove(Purpose::Token, SystemTime::now(), rand::rng().random());
         let mut request = TokenRequest::new(self.id, proof);
         request.client_version = Some("conformance".to_owned());
         post(&self.target, TOKEN_PATH, &request).await
@@ -83,8 +113,8 @@ impl Session {
     /// # Errors
     ///
     /// What the control plane answered.
-    pub async fn token(&self, peer: Uuid, role: Role) -> Result<FallbackToken> {
-        let (status, text) = self.ask_for_token(peer, role, self.id).await?;
+    pub async fn token(&self, who: &Credentials) -> Result<FallbackToken> {
+        let (status, text) = self.ask_for_token(who).await?;
         ensure!(status == 200, "asking for a token was answered with {status}: {text}");
         Ok(serde_json::from_str::<TokenResponse>(&text)?.token)
     }
@@ -94,14 +124,14 @@ impl Session {
     /// # Errors
     ///
     /// What kept the token from being minted.
-    pub async fn hello(&self, peer: Uuid, role: Role) -> Result<ClientHello> {
+    pub async fn hello(&self, who: &Credentials) -> Result<ClientHello> {
         Ok(ClientHello {
             protocol_version: PROTOCOL_VERSION,
             session_id: self.id,
-            peer_id: peer,
-            role,
-            access: Access::Full,
-            token: self.token(peer, role).await?,
+            peer_id: who.peer_id(),
+            role: who.role(),
+            access: who.access(),
+            token: self.token(who).await?,
             client_nonce: rand::rng().random(),
             client_version: "conformance".to_owned(),
             compression: Compression::None,
@@ -115,7 +145,7 @@ impl Session {
     ///
     /// Any step that failed.
     pub async fn join(&self, role: Role) -> Result<Endpoint> {
-        let hello = self.hello(Uuid::new_v4(), role).await?;
+        let hello = self.hello(&self.credentials(role)?).await?;
         Endpoint::enter(&self.target, &hello).await
     }
 }
