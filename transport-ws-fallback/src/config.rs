@@ -2,7 +2,7 @@
 
 use std::{fmt, num::NonZeroUsize, time::Duration};
 
-use beach_lifeguard_client::{Access, RELAY_PATH, Role, api::DEFAULT_COHORT, membership::Verifier};
+use beach_lifeguard_client::{RELAY_PATH, api::DEFAULT_COHORT, membership::Credentials};
 use beach_outbound::Outbound;
 use url::{Host, Url};
 
@@ -25,7 +25,7 @@ pub struct WsConfig {
     /// The control plane: `https://…`, or `http://` on loopback.
     pub control_plane: Url,
     /// As whom tokens are asked for.
-    pub membership: Membership,
+    pub credentials: Credentials,
     /// The relay: `wss://…`, or `ws://` on loopback. Overrides what the control plane names.
     pub relay_url: Option<Url>,
     /// Opens all connections: trust, proxy, deadlines.
@@ -50,10 +50,10 @@ pub struct WsConfig {
 
 impl WsConfig {
     /// Starts from the defaults.
-    pub fn new(control_plane: Url, membership: Membership) -> Self {
+    pub fn new(control_plane: Url, credentials: Credentials) -> Self {
         Self {
             control_plane,
-            membership,
+            credentials,
             relay_url: None,
             outbound: Outbound::default(),
             cohort: DEFAULT_COHORT.to_owned(),
@@ -91,17 +91,6 @@ impl WsConfig {
         url.set_query(None);
         url
     }
-}
-
-/// As whom an endpoint asks for tokens.
-#[derive(Debug, Clone)]
-pub struct Membership {
-    /// Proves knowledge of the session's secret; derived from it.
-    pub verifier: Verifier,
-    /// Host or viewer.
-    pub role: Role,
-    /// What this endpoint may do.
-    pub access: Access,
 }
 
 /// A JWT of the identity provider. Never printed.
@@ -204,12 +193,18 @@ const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
+    use beach_lifeguard_client::{
+        Access,
+        membership::{Identity, LinkSecret},
+    };
+
     use super::*;
 
     fn config(control_plane: &str) -> WsConfig {
-        let verifier = Verifier::from_bytes([1; 32]);
-        let membership = Membership { verifier, role: Role::Viewer, access: Access::Full };
-        WsConfig::new(control_plane.parse().unwrap(), membership)
+        let [host, viewer] = [[1; 32], [2; 32]].map(|seed| Identity::from_seed(&seed));
+        let link = LinkSecret::from_bytes([3; 16]);
+        let credentials = Credentials::viewer(host.public(), viewer, link, Access::Full);
+        WsConfig::new(control_plane.parse().unwrap(), credentials)
     }
 
     #[test]
@@ -242,6 +237,6 @@ mod tests {
         let mut config = config("https://control.example");
         config.entitlement_proof = Some(EntitlementProof::new("s3cret"));
         let shown = format!("{config:?}");
-        assert!(!shown.contains("s3cret") && shown.contains("Verifier(…)"), "{shown}");
+        assert!(!shown.contains("s3cret") && shown.contains("LinkSecret(…)"), "{shown}");
     }
 }

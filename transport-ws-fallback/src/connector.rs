@@ -75,6 +75,18 @@ impl WsFallbackConnector {
         Ok(())
     }
 
+    /// Asks the relay to put `peer` out of the session and not to let it in again: 4508 for its socket. Does nothing
+    /// while no socket is open; a relay closes a viewer that asks (4507).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn evict(&self, peer: PeerId) {
+        if let Some(current) = &*self.current.lock().await {
+            current.socket.evict(peer);
+        }
+    }
+
     /// How many relay sockets are open: 0 while dormant, 1 while links use it; 2 for a moment while
     /// one closes and the next opens.
     pub fn sockets(&self) -> usize {
@@ -170,8 +182,8 @@ impl WsFallbackConnector {
             protocol_version: PROTOCOL_VERSION,
             session_id: uuid(whom.session.as_bytes()),
             peer_id: uuid(whom.peer.as_bytes()),
-            role: self.config.membership.role,
-            access: self.config.membership.access,
+            role: self.config.credentials.role(),
+            access: self.config.credentials.access(),
             token: grant.token,
             client_nonce: rand::random(),
             client_version: self.config.client_version.clone(),

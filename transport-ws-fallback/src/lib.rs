@@ -16,13 +16,12 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use beach_lifeguard_client::{Access, Role, membership::Verifier};
+//! use beach_lifeguard_client::membership::Credentials;
 //! use transport_core::{Connector, DialRole, Generation, PeerId, SessionId, Target};
-//! use transport_ws_fallback::{Membership, TokenProvider, WsConfig, WsFallbackConnector};
+//! use transport_ws_fallback::{TokenProvider, WsConfig, WsFallbackConnector};
 //!
-//! # async fn dial(tokens: Arc<dyn TokenProvider>, verifier: Verifier, session: SessionId, me: PeerId, host: PeerId) -> Result<(), Box<dyn std::error::Error>> {
-//! let member = Membership { verifier, role: Role::Viewer, access: Access::Full };
-//! let config = WsConfig::new("https://control.example".parse()?, member);
+//! # async fn dial(tokens: Arc<dyn TokenProvider>, credentials: Credentials, session: SessionId, me: PeerId, host: PeerId) -> Result<(), Box<dyn std::error::Error>> {
+//! let config = WsConfig::new("https://control.example".parse()?, credentials);
 //! let connector = WsFallbackConnector::new(config, tokens)?;
 //! let link = connector.connect(&Target::new(session, me, host, DialRole::Offerer, Generation(1))).await?;
 //! println!("{}", link.profile().path);
@@ -48,7 +47,7 @@ mod token;
 mod transport;
 mod ws;
 
-pub use config::{ConfigError, Deadlines, EntitlementProof, Membership, WsConfig};
+pub use config::{ConfigError, Deadlines, EntitlementProof, WsConfig};
 pub use connector::WsFallbackConnector;
 pub use error::{CloseAtHandshake, UpgradeRefused};
 pub use token::{Grant, TokenFailure, TokenFor, TokenProvider, TokenRefused};

@@ -409,8 +409,14 @@ impl Links {
                 self.leave_at.get_or_insert(now + wait);
             }
             Control::RateLimited { retry_after } => self.held_until = Some(now + retry_after.min(MAX_HOLD)),
-            Control::Unknown => {}
+            Control::Evict { .. } | Control::Unknown => {}
         }
+    }
+
+    /// Tells the relay to put a peer out of the session. Whoever may not is closed for it.
+    pub(crate) fn evict(&mut self, peer_id: Uuid) {
+        // Never left out for want of room: there is one for each decision of a person.
+        self.urgent.push_back(Outgoing::Frame(Control::Evict { peer_id }.frame()));
     }
 
     fn on_peer_left(&mut self, peer: PeerAddr) {

@@ -76,6 +76,12 @@ impl Socket {
         self.wake_all();
     }
 
+    /// Tells the relay to put `peer` out of the session.
+    pub(crate) fn evict(&self, peer: PeerId) {
+        self.links.lock().evict(uuid(peer.as_bytes()));
+        self.outgoing.notify_one();
+    }
+
     /// How and when it ended, if it has.
     pub(crate) fn ended(&self) -> Option<(Closed, Instant)> {
         self.links.lock().ended().cloned()

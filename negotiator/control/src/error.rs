@@ -28,6 +28,14 @@ pub enum ControlError {
         /// The address.
         url: Url,
     },
+    /// What would be said could be read and used by others on the way.
+    #[error(
+        "{url} is not asked: what a session's members prove would cross the network in clear; use https://"
+    )]
+    PlainText {
+        /// The address.
+        url: Url,
+    },
     /// The control plane said no.
     #[error("{url} refused: {refusal}")]
     Refused {
@@ -113,7 +121,7 @@ impl ControlError {
             Self::Malformed { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),
             Self::Refused { refusal, .. } => matches!(refusal.reason.status(), 429 | 500..=599),
             Self::Unreachable { .. } => true,
-            Self::Misuse { .. } | Self::UpgradeRemoved { .. } => false,
+            Self::Misuse { .. } | Self::PlainText { .. } | Self::UpgradeRemoved { .. } => false,
         }
     }
 }
@@ -137,12 +145,12 @@ mod tests {
 
     #[test]
     fn a_refusal_says_at_which_url_and_why() {
-        let error = answered(409, r#"{"success":false,"reason":"session_exists"}"#);
+        let error = answered(409, r#"{"success":false,"reason":"revision_stale"}"#);
         assert_eq!(
             error.to_string(),
-            "https://control.example/v1/sessions refused: a session of this id exists already"
+            "https://control.example/v1/sessions refused: the control plane knows a newer state of this session"
         );
-        assert_eq!((error.reason(), error.is_passing()), (Some(Reason::SessionExists), false));
+        assert_eq!((error.reason(), error.is_passing()), (Some(Reason::RevisionStale), false));
     }
 
     #[test]

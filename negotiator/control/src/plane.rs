@@ -1,17 +1,12 @@
 //! The control plane's HTTP endpoints.
 
 use beach_lifeguard_client::{
-    api::{
-        RegisterSession, SESSIONS_PATH, TOKEN_PATH, TURN_PATH, TokenRequest, TokenResponse, TurnCredentials,
-        TurnRequest,
-    },
-    membership::Verifier,
+    SignedDocument,
+    api::{SESSIONS_PATH, TOKEN_PATH, TURN_PATH, TokenRequest, TokenResponse, TurnCredentials, TurnRequest},
 };
 use beach_outbound::{Outbound, Request, Response};
 use serde::{Serialize, de::DeserializeOwned};
-use transport_core::SessionId;
-use url::Url;
-use uuid::Uuid;
+use url::{Host, Url};
 
 use crate::error::ControlError;
 
@@ -24,43 +19,38 @@ pub struct ControlPlane {
     outbound: Outbound,
 }
 
-/// How a session came to be known.
+/// What became of a published document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Registered {
-    /// It is new.
+pub enum Published {
+    /// The session is new.
     Created,
-    /// It was known, with the same verifier.
+    /// The session was known; this is its state from here on.
     Known,
 }
 
 impl ControlPlane {
-    /// Names it. `base` is `https://…`, `http://…`, `wss://…` or `ws://…`; any path in it is kept as a prefix.
+    /// Names it. `base` is `https://…` or `wss://…`, on loopback also `http://…` or `ws://…`: what is said to a
+    /// control plane can be used by whoever reads it. Any path in it is kept as a prefix.
     pub fn new(base: Url, outbound: Outbound) -> Self {
         Self { base, outbound }
     }
 
-    /// Registers `session` with the verifier derived from its secret: `POST /v1/sessions`. The verifier
-    /// proves membership and opens nothing. Repeating it is harmless.
+    /// Publishes a session's document: `POST /v1/sessions`. The verifiers in it prove which link somebody holds
+    /// and open nothing. Repeating it is harmless.
     ///
     /// # Errors
     ///
-    /// [`ControlError`]; of reason [`SessionExists`](beach_lifeguard_client::Reason::SessionExists) when
-    /// another verifier is registered under this id.
+    /// [`ControlError`]; of reason [`RevisionStale`](beach_lifeguard_client::Reason::RevisionStale) when a
+    /// newer document of the session is known.
     ///
     /// # Cancel safety
     ///
-    /// When dropped, the session may or may not be registered; call it again.
-    pub async fn register(
-        &self,
-        session: SessionId,
-        verifier: &Verifier,
-    ) -> Result<Registered, ControlError> {
-        let session = Uuid::from_bytes(*session.as_bytes());
-        let (url, answer) =
-            self.post(SESSIONS_PATH, &RegisterSession::new(session, verifier.clone())).await?;
+    /// When dropped, the document may or may not be published; call it again.
+    pub async fn publish(&self, document: &SignedDocument) -> Result<Published, ControlError> {
+        let (url, answer) = self.post(SESSIONS_PATH, document).await?;
         match answer.status.as_u16() {
-            201 => Ok(Registered::Created),
-            200 => Ok(Registered::Known),
+            201 => Ok(Published::Created),
+            200 => Ok(Published::Known),
             _ => Err(ControlError::answered(url, answer.status, &answer.headers, &answer.body)),
         }
     }
@@ -97,7 +87,10 @@ impl ControlPlane {
 
     /// Appends `path` to the base and gives it the scheme of `protocol`, as secure as the base's.
     pub(crate) fn url(&self, path: &str, protocol: Protocol) -> Result<Url, ControlError> {
-        address(&self.base, path, protocol).ok_or_else(|| ControlError::Misuse { url: self.base.clone() })
+        let url = address(&self.base, path, protocol)
+            .ok_or_else(|| ControlError::Misuse { url: self.base.clone() })?;
+        let is_sealed = matches!(url.scheme(), "https" | "wss");
+        if is_sealed || is_loopback(&url) { Ok(url) } else { Err(ControlError::PlainText { url }) }
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -132,6 +125,15 @@ pub(crate) enum Protocol {
     WebSocket,
 }
 
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 fn address(base: &Url, path: &str, protocol: Protocol) -> Option<Url> {
     let scheme = match (base.scheme(), protocol) {
         ("https" | "wss", Protocol::Http) => "https",
@@ -160,5 +162,23 @@ mod tests {
             assert_eq!(address.as_str(), expected);
         }
         assert_eq!(address(&"ftp://example.org".parse().unwrap(), "/x", Protocol::Http), None);
+    }
+
+    #[test]
+    fn nothing_is_said_in_clear_beyond_this_machine() {
+        let url = |base: &str, protocol| {
+            ControlPlane::new(base.parse().unwrap(), Outbound::default()).url("/x", protocol)
+        };
+        for base in ["https://control.example", "http://127.0.0.1:1", "http://[::1]", "ws://LOCALHOST"] {
+            assert!(url(base, Protocol::Http).is_ok() && url(base, Protocol::WebSocket).is_ok(), "{base}");
+        }
+        for base in
+            ["http://control.example", "ws://192.0.2.2", "http://localhost.example", "http://[fe80::1]"]
+        {
+            for protocol in [Protocol::Http, Protocol::WebSocket] {
+                let refused = url(base, protocol);
+                assert!(matches!(refused, Err(ControlError::PlainText { .. })), "{base} {refused:?}");
+            }
+        }
     }
 }

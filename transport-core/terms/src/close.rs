@@ -64,6 +64,8 @@ codes! {
     PAUSED = 4503, "paused";
     /// The role does not allow it.
     ROLE = 4507, "role";
+    /// The host removed this peer from the session.
+    REMOVED = 4508, "removed";
 }
 
 impl CloseCode {

@@ -6,12 +6,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{
-    membership::{MembershipProof, Verifier},
-    token::{Access, FallbackToken},
-};
+use crate::{membership::MembershipProof, token::FallbackToken};
 
-/// `POST /v1/sessions`: the host registers a session.
+/// `POST /v1/sessions`: the host publishes its [session document](crate::SignedDocument).
 pub const SESSIONS_PATH: &str = "/v1/sessions";
 /// `POST /v1/fallback/token`: a member asks for a token.
 pub const TOKEN_PATH: &str = "/v1/fallback/token";
@@ -22,25 +19,6 @@ pub const TURN_PATH: &str = "/turn/credentials";
 
 /// The cohort of everybody who names none.
 pub const DEFAULT_COHORT: &str = "public";
-
-/// The body of `POST /v1/sessions`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RegisterSession {
-    /// The session, chosen by the host.
-    pub session_id: Uuid,
-    /// What membership proofs are checked with, unpadded base64url.
-    pub verifier: Verifier,
-    /// The cohort the session is counted for; [`DEFAULT_COHORT`] without.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cohort_id: Option<String>,
-}
-
-impl RegisterSession {
-    /// Names a session of the default cohort.
-    pub fn new(session_id: Uuid, verifier: Verifier) -> Self {
-        Self { session_id, verifier, cohort_id: None }
-    }
-}
 
 /// The body of `POST /v1/fallback/token`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,16 +40,13 @@ pub struct TokenRequest {
     /// What the deployed clients send; never used for the guardrail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_sessions_hint: Option<u64>,
-    /// Proof of membership. v1 clients have none.
+    /// Proof of membership, purpose `token`: the token's peer, role and access are its own. v1 clients have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<MembershipProof>,
-    /// What the token should allow; all that the role may do without.
-    #[serde(default = "all", skip_serializing_if = "is_all")]
-    pub access: Access,
 }
 
 impl TokenRequest {
-    /// Asks for a session's token of the default cohort, without telemetry, for all that the role may do.
+    /// Asks for a session's token of the default cohort, without telemetry.
     pub fn new(session_id: Uuid, proof: MembershipProof) -> Self {
         Self {
             session_id: session_id.to_string(),
@@ -81,17 +56,8 @@ impl TokenRequest {
             telemetry_opt_in: false,
             total_sessions_hint: None,
             proof: Some(proof),
-            access: all(),
         }
     }
-}
-
-const fn all() -> Access {
-    Access::Full
-}
-
-fn is_all(access: &Access) -> bool {
-    *access == all()
 }
 
 fn default_cohort() -> String {
@@ -105,7 +71,6 @@ impl fmt::Debug for TokenRequest {
             .field("client_version", &self.client_version)
             .field("entitlement_proof", &self.entitlement_proof.as_ref().map(|_| "…"))
             .field("telemetry_opt_in", &self.telemetry_opt_in)
-            .field("access", &self.access)
             .finish_non_exhaustive()
     }
 }
@@ -151,7 +116,7 @@ pub struct GuardrailHint {
 pub struct TurnRequest {
     /// The session.
     pub session_id: Uuid,
-    /// Proof of membership, purpose `token`.
+    /// Proof of membership, purpose `turn`.
     pub proof: MembershipProof,
     /// A JWT of the identity provider. Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! What the relay tells its clients: the JSON payload of control frames.
+//! What the relay and its clients tell each other: the JSON payload of control frames.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     token::Role,
 };
 
-/// A control message, from the relay to one client.
+/// A control message: from the relay to one client, but for [`Evict`](Self::Evict).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Control {
@@ -24,6 +24,11 @@ pub enum Control {
         /// Clients spread their return evenly over this time, in milliseconds on the wire.
         #[serde(rename = "spread_ms", with = "millis")]
         spread: Duration,
+    },
+    /// From a host to the relay: this peer goes now, and does not come back in this session.
+    Evict {
+        /// Who.
+        peer_id: Uuid,
     },
     /// Another peer of the session connected.
     PeerJoined(Presence),
@@ -99,7 +104,12 @@ mod tests {
             serde_json::to_string(&limited).unwrap(),
             r#"{"type":"rate_limited","retry_after_ms":1000}"#
         );
-        for message in [drain, joined, left, limited] {
+        let evict = Control::Evict { peer_id: Uuid::nil() };
+        assert_eq!(
+            serde_json::to_string(&evict).unwrap(),
+            r#"{"type":"evict","peer_id":"00000000-0000-0000-0000-000000000000"}"#
+        );
+        for message in [drain, joined, left, limited, evict] {
             assert_eq!(Control::decode(&message.frame()[12..]).unwrap(), message);
         }
     }

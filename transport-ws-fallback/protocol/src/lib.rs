@@ -1,8 +1,8 @@
 //! The wire between a beach endpoint, the lifeguard relay and its control plane, and nothing else.
 //!
 //! [`hello`] opens a relay socket, [`frame`] and [`control`] are what it carries, [`close`] says how
-//! it ends; [`token`] is what admits an endpoint and [`membership`] what proves that it belongs to a
-//! session; [`api`] and [`signaling`] are the control plane's HTTP and WebSocket messages; [`v1`] is
+//! it ends; [`token`] is what admits an endpoint, [`session`] what the host says of its session and
+//! [`membership`] what proves that an endpoint belongs to it; [`api`] and [`signaling`] are the control plane's HTTP and WebSocket messages; [`v1`] is
 //! the wire of clients already deployed; [`websocket`] is what lies below all of it. `docs/wire.md` has the tables.
 //!
 //! What it is not: a client, a server, a guardrail, a router. It opens no socket, reads no clock and
@@ -29,15 +29,19 @@ pub mod frame;
 pub mod hello;
 pub mod membership;
 pub mod reason;
+pub mod session;
 pub mod signaling;
 pub mod token;
 pub mod v1;
 pub mod websocket;
 
+/// Keys and what they prove.
+pub use beach_identity as identity;
 pub use close::{CloseCode, RetryClass, Text};
 pub use frame::{Header, Kind, Lane, LinkId, PeerAddr};
 pub use hello::{ClientHello, ServerHello};
 pub use reason::Reason;
+pub use session::{SessionDocument, SignedDocument};
 pub use token::{Access, Claims, FallbackToken, FeatureBits, Role};
 
 /// The path of a relay's WebSocket endpoint, version 2.

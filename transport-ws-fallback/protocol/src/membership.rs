@@ -1,19 +1,24 @@
-//! Proof that an endpoint knows a session's secret, without showing it.
+//! Proof of who an endpoint is and which link it holds, without showing either's secret.
 //!
-//! The host registers a [`Verifier`] derived from the secret; everybody who asks for a token or
-//! enters the signaling room sends a fresh MAC under it. The message that is authenticated:
+//! Whoever asks for a token, for TURN credentials or enters the signaling room signs with a key of its own,
+//! which names it. A viewer also authenticates the same message with the [`Verifier`] of its link, which
+//! the host put into the [session document](crate::session). The message:
 //!
 //! | offset | length | type | field |
 //! |---|---|---|---|
-//! | 0 | 18 | ASCII | `beach/1/membership` |
+//! | 0 | 18 | ASCII | `beach/2/membership` |
 //! | 18 | 1 | u8 | 0 |
-//! | 19 | n | ASCII | purpose: `token` or `signaling` |
+//! | 19 | n | ASCII | purpose: `signaling`, `token` or `turn` |
 //! | 19+n | 1 | u8 | 0 |
 //! | 20+n | 16 | bytes | session id |
-//! | 36+n | 16 | bytes | peer id |
-//! | 52+n | 1 | u8 | role: 0 viewer, 1 host |
-//! | 53+n | 8 | u64 be | Unix seconds |
-//! | 61+n | 16 | bytes | nonce |
+//! | 36+n | 32 | bytes | the endpoint's public key |
+//! | 68+n | 1 | u8 | role: 0 viewer, 1 host |
+//! | 69+n | 1 | u8 | access: 1 read-only, 2 full |
+//! | 70+n | 8 | bytes | link id; zeros for the host |
+//! | 78+n | 8 | u64 be | Unix seconds |
+//! | 86+n | 16 | bytes | nonce |
+
+mod credentials;
 
 use std::{
     fmt,
@@ -26,18 +31,29 @@ use sha2::Sha256;
 use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::{encoding::base64url_array, token::Role};
+pub use beach_identity::{Identity, LinkId, LinkSecret, PublicKey, Signature};
+
+pub use self::credentials::Credentials;
+use crate::{
+    encoding::{base64url_array, base64url_optional},
+    token::{Access, Role},
+};
 
 /// How far a proof's clock may be from the verifier's.
 pub const FRESHNESS: Duration = Duration::from_secs(120);
 
-/// The MAC key of a session, `HKDF-SHA256(session secret, info = "beach/1/membership")`. Opens
-/// nothing; whoever has it can enter the session's room, so it is never printed.
+/// The MAC key of a link, derived from its secret. Opens nothing; whoever has it can enter the session's
+/// room, so it is never printed.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Verifier(#[serde(with = "base64url_array")] [u8; 32]);
 
 impl Verifier {
+    /// Derives the verifier of a link.
+    pub fn of(link: &LinkSecret) -> Self {
+        Self(*link.verifier())
+    }
+
     /// Takes the 32 derived bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -48,63 +64,14 @@ impl Verifier {
         &self.0
     }
 
-    /// Proves membership of `session` for one `purpose`, once: `nonce` is 16 fresh random bytes.
-    pub fn prove(
-        &self,
-        purpose: Purpose,
-        session: Uuid,
-        member: Member,
-        now: SystemTime,
-        nonce: [u8; 16],
-    ) -> MembershipProof {
-        let timestamp = unix_seconds(now);
-        let mac = self.mac(purpose, session, member, timestamp, &nonce).finalize().into_bytes().into();
-        MembershipProof { peer_id: member.peer_id, role: member.role, timestamp, nonce, mac }
+    fn authenticate(&self, message: &[u8]) -> [u8; 32] {
+        self.mac(message).finalize().into_bytes().into()
     }
 
-    /// Checks a proof: constant in time, fresh within [`FRESHNESS`] either way.
-    ///
-    /// # Errors
-    ///
-    /// [`MembershipError`]. Whether the nonce was seen before is for the caller to remember, for
-    /// twice [`FRESHNESS`].
-    pub fn check(
-        &self,
-        purpose: Purpose,
-        session: Uuid,
-        proof: &MembershipProof,
-        now: SystemTime,
-    ) -> Result<(), MembershipError> {
-        self.mac(purpose, session, proof.member(), proof.timestamp, &proof.nonce)
-            .verify_slice(&proof.mac)
-            .map_err(|_| MembershipError::Mac)?;
-        if unix_seconds(now).abs_diff(proof.timestamp) > FRESHNESS.as_secs() {
-            return Err(MembershipError::Stale);
-        }
-        Ok(())
-    }
-
-    fn mac(
-        &self,
-        purpose: Purpose,
-        session: Uuid,
-        member: Member,
-        timestamp: u64,
-        nonce: &[u8; 16],
-    ) -> Hmac<Sha256> {
+    fn mac(&self, message: &[u8]) -> Hmac<Sha256> {
         // HMAC takes keys of any length (RFC 2104 §2).
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any key length is legal");
-        mac.update(b"beach/1/membership\0");
-        mac.update(purpose.label().as_bytes());
-        mac.update(&[0]);
-        mac.update(session.as_bytes());
-        mac.update(member.peer_id.as_bytes());
-        mac.update(&[match member.role {
-            Role::Viewer => 0,
-            Role::Host => 1,
-        }]);
-        mac.update(&timestamp.to_be_bytes());
-        mac.update(nonce);
+        mac.update(message);
         mac
     }
 }
@@ -115,55 +82,119 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// Who proves membership.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member {
-    /// The endpoint.
-    pub peer_id: Uuid,
-    /// Host or viewer.
-    pub role: Role,
-}
-
-/// What a proof is for; a proof for one purpose is worthless for the other.
+/// What a proof is for; a proof for one purpose is worthless for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Entering the signaling room.
     Signaling,
-    /// Asking for a fallback token or TURN credentials.
+    /// Asking for a fallback token.
     Token,
+    /// Asking for TURN credentials.
+    Turn,
 }
 
 impl Purpose {
-    /// Returns its name in the MAC.
+    /// Every purpose.
+    pub const ALL: [Self; 3] = [Self::Signaling, Self::Token, Self::Turn];
+
+    /// Returns its name in the message.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Signaling => "signaling",
             Self::Token => "token",
+            Self::Turn => "turn",
         }
     }
 }
 
-/// A proof as it travels: `{"peer_id", "role", "timestamp", "nonce", "mac"}`.
+/// A proof as it travels, JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MembershipProof {
-    /// The endpoint.
-    pub peer_id: Uuid,
+    /// The endpoint's public key, which names it.
+    pub key: PublicKey,
     /// Host or viewer.
     pub role: Role,
+    /// What the endpoint asks for; a link grants its own access and no more.
+    pub access: Access,
+    /// The link a viewer holds; a host needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkId>,
     /// When, Unix seconds.
     pub timestamp: u64,
-    /// 16 fresh bytes, unpadded base64url; each is accepted once.
+    /// 16 fresh random bytes.
     #[serde(with = "base64url_array")]
     pub nonce: [u8; 16],
-    /// HMAC-SHA256, unpadded base64url.
-    #[serde(with = "base64url_array")]
-    pub mac: [u8; 32],
+    /// HMAC-SHA256 of the message under the link's verifier; viewers only.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "base64url_optional")]
+    pub mac: Option<[u8; 32]>,
+    /// Signature of the message under `key`.
+    pub signature: Signature,
 }
 
 impl MembershipProof {
-    /// Returns who proves.
-    pub const fn member(&self) -> Member {
-        Member { peer_id: self.peer_id, role: self.role }
+    /// Returns the name of the endpoint, derived from its key.
+    pub fn peer_id(&self) -> Uuid {
+        Uuid::from_bytes(self.key.peer_id())
+    }
+
+    /// Whether the holder of `key` said all of this, for this purpose and session.
+    #[must_use]
+    pub fn is_signed(&self, purpose: Purpose, session: Uuid) -> bool {
+        self.key.verify(&self.message(purpose, session), &self.signature)
+    }
+
+    /// Checks that the endpoint holds the link of this verifier, constant in time, and that the proof is
+    /// fresh within [`FRESHNESS`] either way. A host, which holds no link, has no verifier and no MAC.
+    ///
+    /// # Errors
+    ///
+    /// [`MembershipError`]. Whether the nonce was seen before is for the caller to remember, for
+    /// twice [`FRESHNESS`].
+    pub fn check(
+        &self,
+        verifier: Option<&Verifier>,
+        purpose: Purpose,
+        session: Uuid,
+        now: SystemTime,
+    ) -> Result<(), MembershipError> {
+        match (verifier, &self.mac) {
+            (Some(verifier), Some(mac)) => verifier
+                .mac(&self.message(purpose, session))
+                .verify_slice(mac)
+                .map_err(|_| MembershipError::Mac)?,
+            (None, None) => {}
+            _ => return Err(MembershipError::Mac),
+        }
+        if unix_seconds(now).abs_diff(self.timestamp) > FRESHNESS.as_secs() {
+            return Err(MembershipError::Stale);
+        }
+        Ok(())
+    }
+
+    /// What is signed and authenticated.
+    fn message(&self, purpose: Purpose, session: Uuid) -> Vec<u8> {
+        let role = match self.role {
+            Role::Viewer => 0,
+            Role::Host => 1,
+        };
+        let access = match self.access {
+            Access::ReadOnly => 1,
+            Access::Full => 2,
+        };
+        let link = self.link.map_or([0; 8], |link| link.0);
+        let timestamp = self.timestamp.to_be_bytes();
+        [
+            &b"beach/2/membership\0"[..],
+            purpose.label().as_bytes(),
+            &[0],
+            session.as_bytes(),
+            self.key.as_bytes(),
+            &[role, access],
+            &link,
+            &timestamp,
+            &self.nonce,
+        ]
+        .concat()
     }
 }
 
@@ -171,8 +202,8 @@ impl MembershipProof {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MembershipError {
-    /// Made with another secret, or altered.
-    #[error("the proof does not match the session")]
+    /// Made with another link's secret, or altered.
+    #[error("the proof does not match the link")]
     Mac,
     /// Too old, or the clocks are too far apart.
     #[error("the proof is not fresh")]

@@ -41,6 +41,9 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// The proof asks for more than its link grants.
+    AccessDenied = "access_denied", 403,
+        "this link lets you watch and not type; ask the host for another one";
     /// No entitlement proof, and the cohort needs one.
     EntitlementRequired = "entitlement_required", 401,
         "the fallback relay needs an entitlement; sign in with Beach Auth, or pass an entitlement proof";
@@ -68,15 +71,36 @@ reasons! {
     /// Not a session id.
     InvalidSessionId = "invalid_session_id", 400,
         "this is not a session id";
+    /// The link's time is over, or it was used as often as it may be.
+    LinkExpired = "link_expired", 403,
+        "this join link has expired; ask the host for a new one";
+    /// The link was taken back while its holder was inside.
+    LinkRevoked = "link_revoked", 403,
+        "the host has revoked the link you came by";
+    /// The session has no such link, or has it no more.
+    LinkUnknown = "link_unknown", 403,
+        "the session does not know this join link: it was revoked, or it is not complete";
     /// The membership proof is wrong, stale or used.
     MembershipInvalid = "membership_invalid", 401,
         "the proof of membership was not accepted; check the join link and this machine's clock";
+    /// Another key than the host's says that it is the host.
+    NotHost = "not_host", 403,
+        "only the key that began a session can host it";
+    /// The host keeps this peer out.
+    PeerRemoved = "peer_removed", 403,
+        "the host has removed you from the session";
     /// Too many requests.
     RateLimited = "rate_limited", 429,
         "too many requests; trying again later";
-    /// The session exists with another verifier.
-    SessionExists = "session_exists", 409,
-        "a session of this id exists already";
+    /// A newer document of the session is known, or another one of the same revision.
+    RevisionStale = "revision_stale", 409,
+        "the control plane knows a newer state of this session";
+    /// The session's id is not the one its host's key names.
+    SessionMismatch = "session_mismatch", 400,
+        "the session's id does not belong to the host's key";
+    /// A proof or a document is not signed by the key it names, or was altered.
+    SignatureInvalid = "signature_invalid", 401,
+        "the signature was not accepted: what was sent is not what was signed";
     /// The store cannot be reached.
     StoreUnavailable = "store_unavailable", 503,
         "the control plane has lost its store; trying again later";

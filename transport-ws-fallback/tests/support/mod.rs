@@ -10,8 +10,8 @@ use std::{
 use async_trait::async_trait;
 use beach_lifeguard_client::{
     Access, Claims, FeatureBits, Role,
-    membership::Verifier,
-    token::{AUDIENCE, CAPABILITY, KeyId, TokenSigner, TokenVerifier},
+    membership::{Credentials, Identity, LinkSecret},
+    token::{AUDIENCE, Capability, KeyId, TokenSigner, TokenVerifier},
 };
 use bytes::Bytes;
 use lifeguard_relay::{
@@ -34,9 +34,7 @@ use transport_core::{
     Closed, ConnectError, Connector, DialRole, Generation, Lane, PeerId, SessionId, Target, Transport,
     TransportExt,
 };
-use transport_ws_fallback::{
-    Grant, Membership, TokenFailure, TokenFor, TokenProvider, WsConfig, WsFallbackConnector,
-};
+use transport_ws_fallback::{Grant, TokenFailure, TokenFor, TokenProvider, WsConfig, WsFallbackConnector};
 use uuid::Uuid;
 
 const ISSUER: &str = "https://control.test";
@@ -72,8 +70,15 @@ impl Rig {
     /// An endpoint of `session` whose connector goes through `via`.
     pub fn endpoint_via(&self, session: SessionId, role: Role, via: SocketAddr) -> Endpoint {
         let minted = Arc::new(Minted { signer: self.signer.clone(), role });
-        let membership = Membership { verifier: Verifier::from_bytes([1; 32]), role, access: Access::Full };
-        let mut config = WsConfig::new("http://127.0.0.1:1".parse().unwrap(), membership);
+        let identity = Identity::random().unwrap();
+        let credentials = match role {
+            Role::Host => Credentials::host(identity),
+            Role::Viewer => {
+                let link = LinkSecret::from_bytes([1; 16]);
+                Credentials::viewer(identity.public(), identity, link, Access::Full)
+            }
+        };
+        let mut config = WsConfig::new("http://127.0.0.1:1".parse().unwrap(), credentials);
         config.relay_url = Some(format!("ws://{via}/v2/ws").parse().unwrap());
         config.heartbeat = Some(Duration::from_millis(300));
         config.deadlines.peer = Duration::from_secs(3);
@@ -129,7 +134,7 @@ impl TokenProvider for Minted {
             exp: now + 60,
             jti: Uuid::new_v4(),
             feature_bits: FeatureBits { telemetry_enabled: false, fallback_authorized: true },
-            capabilities: vec![CAPABILITY.to_owned()],
+            capabilities: vec![Capability::V2.label().to_owned()],
         };
         let token = self.signer.sign(&claims).unwrap();
         Ok(Grant { token, expires_at: SystemTime::now() + Duration::from_secs(60), relay_url: None })

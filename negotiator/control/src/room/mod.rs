@@ -1,12 +1,13 @@
 //! The session's signaling room: a WebSocket that is sought again whenever it is lost.
 
 mod answer;
+mod publish;
 mod visit;
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use beach_lifeguard_client::api::SIGNALING_PATH;
+use beach_lifeguard_client::{SignedDocument, api::SIGNALING_PATH, membership::Credentials};
 use bytes::Bytes;
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 use transport_core::{
@@ -16,7 +17,6 @@ use transport_core::{
 
 use self::visit::Visitor;
 use crate::{
-    credentials::Credentials,
     error::ControlError,
     plane::{ControlPlane, Protocol},
     runtime::{Duration, JoinSet, timeout},
@@ -41,16 +41,23 @@ enum RoomState {
 }
 
 impl Room {
-    fn join(control: ControlPlane, credentials: Credentials, register: bool) -> Result<Self, ControlError> {
-        let path = format!("{SIGNALING_PATH}/{}", credentials.session);
+    fn join(
+        control: ControlPlane,
+        credentials: Credentials,
+        documents: Option<watch::Receiver<SignedDocument>>,
+    ) -> Result<Self, ControlError> {
+        let path = format!("{SIGNALING_PATH}/{}", credentials.session_id());
         let url = control.url(&path, Protocol::WebSocket)?;
         let (outbox, said) = mpsc::channel(QUEUE);
         let (events, inbox) = mpsc::channel(QUEUE);
         let (state, watched) = watch::channel(RoomState::Down);
         let mut task = JoinSet::new();
         let doubted = Arc::<Notify>::default();
+        if let Some(documents) = documents.clone() {
+            task.spawn(publish::follow(control.clone(), documents));
+        }
         let visitor =
-            Visitor { url, control, credentials, register, said, events, state, doubted: doubted.clone() };
+            Visitor { url, control, credentials, documents, said, events, state, doubted: doubted.clone() };
         task.spawn(visit::stay(visitor));
         Ok(Self { outbox, events: Mutex::new(inbox), state: watched, doubted, _task: task })
     }
@@ -58,15 +65,21 @@ impl Room {
 
 impl ControlPlane {
     /// Begins to enter the signaling room of the session, and returns at once;
-    /// [`recv`](Signaling::recv) says [`SignalingEvent::Up`] when inside. A host lets itself be
-    /// registered (`register`) before each entry: a control plane that restarted without its memory learns
-    /// the session again. Must be called within a Tokio runtime.
+    /// [`recv`](Signaling::recv) says [`SignalingEvent::Up`] when inside. A host hands in its session's
+    /// `documents`: the newest is published before each entry, so that a control plane that restarted without
+    /// its memory learns the session again, and whenever it changes, again and again until it stands. Must be called within
+    /// a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`ControlError::Misuse`] when the address has no such room.
-    pub fn room(&self, credentials: Credentials, register: bool) -> Result<Room, ControlError> {
-        Room::join(self.clone(), credentials, register)
+    /// [`ControlError::Misuse`] when the address has no such room, [`ControlError::PlainText`] for one that is
+    /// neither sealed nor on this machine.
+    pub fn room(
+        &self,
+        credentials: Credentials,
+        documents: Option<watch::Receiver<SignedDocument>>,
+    ) -> Result<Room, ControlError> {
+        Room::join(self.clone(), credentials, documents)
     }
 }
 

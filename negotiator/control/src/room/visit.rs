@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use beach_lifeguard_client::{
-    membership::Purpose,
+    Reason, Role, SignedDocument,
+    membership::{Credentials, Purpose},
     signaling::{FromRoom, MAX_MESSAGE_BYTES, ToRoom},
 };
 use beach_outbound::Stream;
@@ -15,7 +16,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 use transport_core::{
-    PeerId,
+    CloseCode, PeerId,
     backoff::{Backoff, BackoffConfig},
     signaling::{Obstacle, SignalingError, SignalingEvent},
 };
@@ -31,8 +32,8 @@ use super::{
 };
 use crate::{
     clock::Skew,
-    credentials::Credentials,
     plane::ControlPlane,
+    prove::prove,
     runtime::{Duration, now, timeout, timeout_at, wall_clock},
 };
 
@@ -41,7 +42,8 @@ pub(super) struct Visitor {
     pub(super) url: Url,
     pub(super) control: ControlPlane,
     pub(super) credentials: Credentials,
-    pub(super) register: bool,
+    /// What the host publishes of its session.
+    pub(super) documents: Option<watch::Receiver<SignedDocument>>,
     pub(super) said: mpsc::Receiver<(PeerId, Bytes)>,
     pub(super) events: mpsc::Sender<SignalingEvent>,
     pub(super) state: watch::Sender<RoomState>,
@@ -90,6 +92,15 @@ pub(super) async fn stay(mut visitor: Visitor) {
                     return;
                 }
             }
+            // Only the same key can have taken the host's place: a second process, or this one's older socket.
+            Departure::Refused(SignalingError::Refused { label, .. })
+                if label == SUPERSEDED && visitor.credentials.role() == Role::Host =>
+            {
+                let detail = "another connection of the same host took this one's place";
+                if visitor.stand_aside(detail).await.is_err() {
+                    return;
+                }
+            }
             Departure::Refused(error) => {
                 visitor.state.send_replace(RoomState::Over(error));
                 return;
@@ -107,10 +118,7 @@ pub(super) async fn stay(mut visitor: Visitor) {
 impl Visitor {
     /// Says that the room is away, and waits before the next visit.
     async fn rest(&self, backoff: &mut Backoff, absence: impl Into<Absence>) -> Result<(), NobodyCares> {
-        let Absence { detail, obstacle } = absence.into();
-        tracing::debug!(detail, "not in the room");
-        self.state.send_replace(RoomState::Down);
-        self.events.send(SignalingEvent::Down { detail, obstacle }).await.map_err(|_| NobodyCares)?;
+        let obstacle = self.say_down(absence.into()).await?;
         let mut pause = backoff.scaled(&BackoffConfig::default(), rand::random());
         if obstacle == Obstacle::LoginPage {
             // It answers from nearby, and somebody waits who just logged in.
@@ -122,11 +130,31 @@ impl Visitor {
         Ok(())
     }
 
+    /// Lets the newer connection be for a while: two that came back at once would chase each other.
+    async fn stand_aside(&self, detail: &str) -> Result<(), NobodyCares> {
+        self.say_down(detail.into()).await?;
+        let pause = ASIDE + ASIDE.mul_f64(rand::random());
+        let _ = timeout(pause, self.doubted.notified()).await;
+        Ok(())
+    }
+
+    async fn say_down(&self, Absence { detail, obstacle }: Absence) -> Result<Obstacle, NobodyCares> {
+        tracing::debug!(detail, "not in the room");
+        self.state.send_replace(RoomState::Down);
+        self.events.send(SignalingEvent::Down { detail, obstacle }).await.map_err(|_| NobodyCares)?;
+        Ok(obstacle)
+    }
+
     /// Connects, proves membership, and returns who is inside.
     async fn enter(&self) -> Result<(Socket, Vec<PeerId>), Departure> {
-        let Credentials { session, verifier, .. } = &self.credentials;
-        if self.register {
-            self.control.register(*session, verifier).await.map_err(from_control)?;
+        if let Some(documents) = &self.documents {
+            let newest = documents.borrow().clone();
+            match self.control.publish(&newest).await {
+                // A newer one overtook it.
+                Err(error)
+                    if error.reason() == Some(Reason::RevisionStale) && *documents.borrow() != newest => {}
+                published => drop(published.map_err(from_control)?),
+            }
         }
         let mut socket = self.connect().await?;
         let greeted = timeout(HELLO, self.greet(&mut socket)).await;
@@ -135,12 +163,13 @@ impl Visitor {
     }
 
     async fn greet(&self, socket: &mut Socket) -> Result<Vec<PeerId>, Departure> {
-        let hello = ToRoom::Hello { proof: self.credentials.prove(Purpose::Signaling) };
+        let hello = ToRoom::Hello { proof: prove(&self.credentials, Purpose::Signaling) };
         socket.stream.send(text(&hello)).await.map_err(lost)?;
         loop {
             if let Some(FromRoom::Welcome { peers }) = next(socket).await? {
-                let others = peers.into_iter().map(|present| peer(present.peer_id));
-                return Ok(others.filter(|peer| *peer != self.credentials.local).collect());
+                let me = self.credentials.peer_id();
+                let others = peers.into_iter().filter(|present| present.peer_id != me);
+                return Ok(others.map(|present| peer(present.peer_id)).collect());
             }
         }
     }
@@ -274,8 +303,14 @@ async fn next(socket: &mut Socket) -> Result<Option<FromRoom>, Departure> {
     }
 }
 
+/// How the room calls a place that a newer connection took.
+const SUPERSEDED: &str = CloseCode::SUPERSEDED.label();
+
 /// Nobody receives the room's events any more.
 struct NobodyCares;
+
+/// The shortest pause of a host whose place was taken; twice as long at most.
+const ASIDE: Duration = Duration::from_secs(5);
 
 /// The longest pause while a login page stands in the way.
 const LOGIN: Duration = Duration::from_secs(1);

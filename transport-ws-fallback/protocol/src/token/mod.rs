@@ -25,8 +25,24 @@ pub const TOKEN_TYPE: &str = "beach-fallback+jwt";
 /// The `aud` of every token.
 pub const AUDIENCE: &str = "beach-lifeguard";
 
-/// The capability a token grants.
-pub const CAPABILITY: &str = "fallback-ws";
+/// What a token opens: sockets of one wire version and of no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Capability {
+    /// A version 1 socket, as the deployed clients open.
+    V1,
+    /// A version 2 socket.
+    V2,
+}
+
+impl Capability {
+    /// Returns its name in [`Claims::capabilities`].
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::V1 => "fallback-ws",
+            Self::V2 => "fallback-ws.2",
+        }
+    }
+}
 
 /// Longest life of a token in seconds.
 pub const MAX_LIFE_SECS: u64 = 300;
@@ -61,7 +77,7 @@ pub struct Claims {
     pub jti: Uuid,
     /// What is switched on.
     pub feature_bits: FeatureBits,
-    /// Contains [`CAPABILITY`].
+    /// Contains the [`label`](Capability::label) of what it opens.
     pub capabilities: Vec<String>,
 }
 

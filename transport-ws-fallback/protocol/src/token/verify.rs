@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 
 use super::{
-    AUDIENCE, CAPABILITY, Claims, FallbackToken, KeyId, LEEWAY_SECS, MAX_LIFE_SECS, PublicKey, TOKEN_TYPE,
+    AUDIENCE, Capability, Claims, FallbackToken, KeyId, LEEWAY_SECS, MAX_LIFE_SECS, PublicKey, TOKEN_TYPE,
     TokenError,
 };
 
@@ -43,12 +43,17 @@ impl TokenVerifier {
     }
 
     /// Checks everything a token itself can tell: type, algorithm, key, signature, issuer, audience,
-    /// times with 5 s of leeway, length of life, and that it grants the fallback.
+    /// times with 5 s of leeway, length of life, and that it grants the fallback and opens `wanted`.
     ///
     /// # Errors
     ///
     /// [`TokenError`]; nothing a token claims is looked at before its signature holds.
-    pub fn verify(&self, token: &FallbackToken, now: SystemTime) -> Result<Claims, TokenError> {
+    pub fn verify(
+        &self,
+        token: &FallbackToken,
+        wanted: Capability,
+        now: SystemTime,
+    ) -> Result<Claims, TokenError> {
         let token = token.expose();
         if token.len() > MAX_TOKEN_BYTES || token.bytes().filter(|byte| *byte == b'.').count() != 2 {
             return Err(TokenError::Malformed);
@@ -66,7 +71,8 @@ impl TokenVerifier {
         let claims = jsonwebtoken::decode::<serde_json::Value>(token, &key, &self.validation)?.claims;
         let claims: Claims = serde_json::from_value(claims).map_err(|_| TokenError::Claims)?;
         check_times(&claims, now)?;
-        if !claims.feature_bits.fallback_authorized || !claims.capabilities.iter().any(|c| c == CAPABILITY) {
+        let opens = claims.capabilities.iter().any(|capability| capability == wanted.label());
+        if !claims.feature_bits.fallback_authorized || !opens {
             return Err(TokenError::Entitlement);
         }
         Ok(claims)
