@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use transport_core::{
-    ConnectError, ConnectErrorKind, Connector, DialRole, Generation, PeerId, SessionId, Target, Transport,
+    CloseCode, ConnectError, ConnectErrorKind, Connector, DialRole, Generation, PeerId, SessionId, Target, Transport,
     TransportId,
     policy::Rung,
     secure::{
@@ -15,10 +15,7 @@ use transport_core::{
 };
 use tokio::sync::Semaphore;
 
-use crate::{
-    error::REMOVED,
-    runtime::{Duration, now, timeout},
-};
+use crate::runtime::{Duration, now, timeout};
 
 /// What one side of a session is, and by what it proves it.
 #[derive(Debug)]
@@ -173,7 +170,7 @@ impl Endpoint {
                 let decide = |visitor: &Visitor| {
                     match door.admit(target.peer, visitor.link, visitor.request.access) {
                         Ok(access) => Answer::Accept { access, app: bytes::Bytes::new() },
-                        Err(why) => Answer::Refuse { code: REMOVED, reason: why.code().into() },
+                        Err(why) => Answer::Refuse { code: CloseCode::REMOVED, reason: why.code().into() },
                     }
                 };
                 Secure::accept(link, config, &self.identity, &**door, decide).await

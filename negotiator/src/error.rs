@@ -48,11 +48,11 @@ pub enum SessionEnd {
 }
 
 impl SessionEnd {
-    /// Reads the peer's close.
+    /// Reads the peer's close. That of whoever is shown out has the word for why as its reason.
     pub(crate) fn by_peer(code: CloseCode, reason: Text) -> Self {
         let word = ByeReason::ALL.into_iter().find(|word| word.code() == reason.as_str());
         match word {
-            Some(word) if code == REMOVED => Self::by_word(word),
+            Some(word) if code == CloseCode::REMOVED => Self::by_word(word),
             _ => Self::Closed(Closed::peer(code, reason)),
         }
     }
@@ -235,12 +235,6 @@ pub(crate) fn word_of(error: &SignalingError) -> Option<ByeReason> {
         _ => None,
     }
 }
-
-/// The session's own close for who is shown out: the word for why is its reason.
-pub(crate) const REMOVED: CloseCode = match CloseCode::from_wire(4508) {
-    Some(code) => code,
-    None => CloseCode::POLICY,
-};
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,7 @@ use transport_core::{
 pub use self::input::RefusedInput;
 use self::state::{State, Told};
 use crate::{
-    error::{REMOVED, SendError, SessionEnd},
+    error::{SendError, SessionEnd},
     runtime::{Duration, Instant, now},
     session::Received,
 };
@@ -190,7 +190,7 @@ impl SessionCore {
         state.shown_out.get_or_insert(why);
         state.inbox.clear();
         drop(state);
-        self.close(REMOVED, why.code());
+        self.close(CloseCode::REMOVED, why.code());
     }
 
     /// The reason for a goodbye from this side.

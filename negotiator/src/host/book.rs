@@ -78,7 +78,10 @@ impl Book {
 
     /// Takes a link back; says whether it was there and in force.
     pub(super) fn revoke(&mut self, id: LinkId) -> bool {
-        self.links.get_mut(&id).is_some_and(|entry| !std::mem::replace(&mut entry.revoked, true))
+        let Some(entry) = self.links.get_mut(&id).filter(|entry| !entry.revoked) else { return false };
+        entry.revoked = true;
+        entry.kept.clear();
+        true
     }
 
     /// Says why `peer` is not let in by this link, if it is not.
@@ -110,14 +113,22 @@ impl Book {
         if !entry.keeps() {
             return Ok(false);
         }
-        if entry.kept.len() >= MAX_KEPT {
-            entry.kept.pop_front();
-        }
         entry.kept.push_back(peer);
         if entry.state(now) == LinkState::UsedUp {
             entry.expires_at = Some(entry.expires_at.map_or(now, |at| at.min(now)));
         }
+        self.bound_kept();
         Ok(true)
+    }
+
+    /// Forgets the oldest of the link that most have come by.
+    fn bound_kept(&mut self) {
+        let in_force = || self.links.values().filter(|entry| !entry.revoked);
+        if in_force().map(|entry| entry.kept.len()).sum::<usize>() > MAX_KEPT
+            && let Some(fullest) = self.links.values_mut().max_by_key(|entry| entry.kept.len())
+        {
+            fullest.kept.pop_front();
+        }
     }
 
     /// What the link allows; `None` for one that is not in force.
@@ -166,12 +177,12 @@ impl Book {
 
 /// Links of one session.
 pub(super) const MAX_LINKS: usize = 64;
-/// People of one link that are remembered after it lets nobody new in.
-const MAX_KEPT: usize = 256;
+/// People that are remembered after their links let nobody new in.
+const MAX_KEPT: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
-    use transport_core::{identity::Identity, secure::JoinFragment};
+    use transport_core::secure::{Identity, JoinFragment};
 
     use super::*;
     use crate::link::parse_control_plane;

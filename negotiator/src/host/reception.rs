@@ -109,12 +109,7 @@ impl Reception {
         match event {
             ExchangeEvent::Message { from, link, message, .. } => self.hear(from, link, message, usable).await,
             ExchangeEvent::Joined { peer } => self.tell(peer, None, Event::PeerPresent),
-            ExchangeEvent::Left { peer } => {
-                self.house.left_room(peer);
-                if self.house.inside(peer, None).is_none() {
-                    self.exchange.forget(peer);
-                }
-            }
+            ExchangeEvent::Left { peer } => self.house.left_room(peer),
             ExchangeEvent::Refused { from, why } => tracing::info!(%from, %why, "an envelope was refused"),
             event => tracing::debug!(?event, "signaling"),
         }
@@ -293,6 +288,6 @@ const INTRODUCE: Duration = Duration::from_secs(60);
 /// How long one answer may take to leave.
 const WORD: Duration = Duration::from_secs(5);
 /// How long a goodbye may take before the relay is asked to show its listener out.
-const EVICT: Duration = Duration::from_millis(1_000);
+const EVICT: Duration = Duration::from_millis(500);
 /// Usable sessions that may wait for a seat.
 const SEATS: usize = 64;
