@@ -50,7 +50,8 @@ pub(crate) fn assemble(assembly: Assembly<'_>) -> Assembled {
     let Assembly { judge, attach, gates, endpoint, ways, missing, peer, exchange, config } = assembly;
     let mut settings = ResumeConfig::default();
     settings.resume_window = config.resume_window;
-    let core = Arc::new(SessionCore::new(Resume::new(settings, rand::random(), rand::random())));
+    let resume = Resume::new(settings, rand::random(), rand::random());
+    let core = Arc::new(SessionCore::new(resume, endpoint.is_host()));
     let (inbox, signaling) = mpsc::channel(INBOX);
     let (to_commands, commands) = mpsc::channel(COMMANDS);
     let (to_mode, mode) = watch::channel(config.mode);
@@ -58,7 +59,7 @@ pub(crate) fn assemble(assembly: Assembly<'_>) -> Assembled {
     let events = broadcast::Sender::new(EVENTS);
     let handle =
         DriverHandle { outlook: watched, events: events.downgrade(), commands: to_commands, mode: to_mode };
-    let session = Session::new(endpoint.session, peer, core.clone(), missing, handle);
+    let session = Session::new(endpoint.session(), peer, core.clone(), missing, handle);
     let driver = Driver::new(Parts {
         judge,
         inputs: Inputs { signaling, commands, mode, gates },

@@ -10,6 +10,7 @@ use transport_core::{
 use crate::{
     endpoint::Way,
     gate::FallbackGate,
+    host::{Approval, LinkOptions},
     link::{BadJoinLink, parse_control_plane},
 };
 
@@ -115,8 +116,11 @@ pub struct HostConfig {
     pub network: NetworkConfig,
     /// Viewers at one time; further ones are told that the session is full. Default 32.
     pub max_viewers: usize,
-    /// How long the join link lets new viewers in. Default: as long as the session is shared.
-    pub link_lifetime: Option<Duration>,
+    /// The links that it begins with, at least one. Default: one for whoever may do everything. More are made and taken
+    /// back by [`Host::links`](crate::Host::links).
+    pub links: Vec<LinkOptions>,
+    /// Who decides about each viewer before its session is handed out. Default: nobody, a link is enough.
+    pub approval: Option<Arc<dyn Approval>>,
 }
 
 impl HostConfig {
@@ -126,7 +130,8 @@ impl HostConfig {
             control_plane: control_plane.into(),
             network: NetworkConfig::default(),
             max_viewers: 32,
-            link_lifetime: None,
+            links: vec![LinkOptions::full()],
+            approval: None,
         }
     }
 

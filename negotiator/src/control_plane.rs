@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use beach_control_client::{ControlError, ControlPlane, Credentials};
-use beach_lifeguard_client::membership::Verifier;
+use beach_control_client::{ControlError, ControlPlane, Credentials, protocol};
+use beach_lifeguard_client::{SignedDocument, membership::Verifier};
 use beach_outbound::{ConfigError, Outbound};
+use tokio::sync::watch;
 use transport_core::{
-    Role,
+    PeerId,
     signaling::{Obstacle, Signaling, SignalingError},
 };
 use url::Url;
@@ -15,7 +16,7 @@ use url::Url;
 use crate::{
     config::NetworkConfig,
     endpoint::Way,
-    rendezvous::{Membership, Missing, Rendezvous},
+    rendezvous::{Membership, Missing, Rendezvous, SessionDocument},
 };
 
 /// Meets through a control plane, and connects by WebRTC first and the relay when it must be.
@@ -62,6 +63,11 @@ pub struct ControlPlaneRendezvous {
     #[cfg(any(feature = "webrtc", feature = "ws-fallback"))]
     outbound: Outbound,
     config: NetworkConfig,
+    /// The host's newest document: each entry into the room publishes it again.
+    document: std::sync::OnceLock<watch::Sender<SignedDocument>>,
+    /// What passes on, where this side shows somebody out.
+    #[cfg(feature = "ws-fallback")]
+    relay: std::sync::OnceLock<Arc<transport_ws_fallback::WsFallbackConnector>>,
     /// Set once the control plane has not said that there is no TURN.
     #[cfg(feature = "webrtc")]
     turn: std::sync::OnceLock<Arc<crate::turn::TurnSource>>,
@@ -82,6 +88,9 @@ impl ControlPlaneRendezvous {
             #[cfg(any(feature = "webrtc", feature = "ws-fallback"))]
             outbound,
             config,
+            document: std::sync::OnceLock::new(),
+            #[cfg(feature = "ws-fallback")]
+            relay: std::sync::OnceLock::new(),
             #[cfg(feature = "webrtc")]
             turn: std::sync::OnceLock::new(),
         })
@@ -91,12 +100,47 @@ impl ControlPlaneRendezvous {
 #[async_trait]
 impl Rendezvous for ControlPlaneRendezvous {
     async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
-        let room = self.control.room(credentials(membership), membership.role == Role::Host);
-        let room = room.map_err(|error: ControlError| SignalingError::Unreachable {
-            detail: error.to_string(),
-            obstacle: Obstacle::Unknown,
-        })?;
+        let documents = membership.document.as_ref().map(|document| {
+            let newest = self.signed(membership, document);
+            self.document.get_or_init(|| watch::Sender::new(newest)).subscribe()
+        });
+        let room = self.control.room(credentials(membership), documents).map_err(unreachable)?;
         Ok(Arc::new(room))
+    }
+
+    async fn publish(
+        &self,
+        membership: &Membership,
+        document: &SessionDocument,
+    ) -> Result<(), SignalingError> {
+        let signed = self.signed(membership, document);
+        if let Some(newest) = self.document.get() {
+            // The room need not publish it once more, but must not come back with an older one.
+            newest.send_if_modified(|newest| {
+                *newest = signed.clone();
+                false
+            });
+        }
+        match self.control.publish(&signed).await {
+            Ok(_) => Ok(()),
+            Err(ControlError::Refused { refusal, .. }) if refusal.reason == protocol::Reason::RevisionStale => {
+                // A newer one was published meanwhile.
+                Ok(())
+            }
+            Err(ControlError::Refused { refusal, .. }) if !is_passing(refusal.reason) => {
+                Err(SignalingError::refused(refusal.reason.label()))
+            }
+            Err(error) => Err(unreachable(error)),
+        }
+    }
+
+    async fn evict(&self, peer: PeerId) {
+        #[cfg(feature = "ws-fallback")]
+        if let Some(relay) = self.relay.get() {
+            relay.evict(peer).await;
+        }
+        #[cfg(not(feature = "ws-fallback"))]
+        let _ = peer;
     }
 
     async fn prepare(&self, membership: &Membership) -> Vec<Missing> {
@@ -118,6 +162,27 @@ impl Rendezvous for ControlPlaneRendezvous {
         #[cfg(feature = "ws-fallback")]
         ways.push(self.fallback(membership)?);
         Ok(ways)
+    }
+}
+
+impl ControlPlaneRendezvous {
+    fn signed(&self, membership: &Membership, document: &SessionDocument) -> SignedDocument {
+        let mut wire = protocol::SessionDocument::new(membership.host, document.revision);
+        wire.cohort_id = Some(self.config.cohort.clone());
+        let uuid = |peer: &PeerId| uuid::Uuid::from_bytes(*peer.as_bytes());
+        wire.links = document
+            .links
+            .iter()
+            .map(|link| protocol::session::DocumentLink {
+                id: link.id,
+                verifier: Verifier::from_bytes(*link.verifier),
+                access: link.access,
+                expires_at: link.expires_at,
+                kept: link.kept.iter().map(uuid).collect(),
+            })
+            .collect();
+        wire.removed = document.removed.iter().map(uuid).collect();
+        wire.sign(&membership.identity)
     }
 }
 
@@ -159,21 +224,9 @@ impl ControlPlaneRendezvous {
 impl ControlPlaneRendezvous {
     /// The relay. Its socket is opened by its first dial and by nothing else.
     fn fallback(&self, membership: &Membership) -> Result<Way, String> {
-        use beach_lifeguard_client::token::Access as Wire;
-        use transport_core::secure::Access;
         use transport_ws_fallback::{EntitlementProof, WsConfig, WsFallbackConnector};
 
-        let Credentials { role, verifier, .. } = credentials(membership);
-        let member = transport_ws_fallback::Membership {
-            verifier,
-            role,
-            // A host is never restricted; what it grants is between the two sides.
-            access: match (membership.role, membership.access) {
-                (Role::Viewer, Access::ReadOnly) => Wire::ReadOnly,
-                _ => Wire::Full,
-            },
-        };
-        let mut config = WsConfig::new(self.address.clone(), member);
+        let mut config = WsConfig::new(self.address.clone(), credentials(membership));
         config.outbound = self.outbound.clone();
         config.relay_url.clone_from(&self.config.relay_url);
         config.cohort.clone_from(&self.config.cohort);
@@ -182,6 +235,8 @@ impl ControlPlaneRendezvous {
         let tokens = Arc::new(crate::relay_tokens::RelayTokens::new(config.clone()));
         let connector = WsFallbackConnector::new(config, tokens).map_err(|error| error.to_string())?;
         let connector = Arc::new(connector);
+        // A second membership of the same session would bring the same one.
+        let _ = self.relay.set(connector.clone());
         let (session, local) = (membership.session, membership.local);
         let prefetch = Arc::new(Token { connector: connector.clone(), session, local });
         Ok(Way { prefetch: Some(prefetch), ..Way::fallback(connector) })
@@ -206,10 +261,17 @@ impl crate::endpoint::Prefetch for Token {
 }
 
 fn credentials(membership: &Membership) -> Credentials {
-    Credentials {
-        session: membership.session,
-        local: membership.local,
-        role: membership.role,
-        verifier: Verifier::from_bytes(*membership.verifier),
+    let identity = membership.identity.clone();
+    match &membership.link {
+        Some(link) => Credentials::viewer(membership.host, identity, link.clone(), membership.access),
+        None => Credentials::host(identity),
     }
+}
+
+fn unreachable(error: ControlError) -> SignalingError {
+    SignalingError::Unreachable { detail: error.to_string(), obstacle: Obstacle::Unknown }
+}
+
+fn is_passing(reason: protocol::Reason) -> bool {
+    matches!(reason.status(), 429 | 500..=599)
 }

@@ -4,39 +4,50 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use transport_core::{
-    ConnectError, ConnectErrorKind, Connector, DialRole, Generation, PeerId, SessionId, Target, Transport,
+    CloseCode, ConnectError, ConnectErrorKind, Connector, DialRole, Generation, PeerId, SessionId, Target, Transport,
     TransportId,
     policy::Rung,
     secure::{
-        Access, Agreed, Answer, Binding, HostKey, HostPublicKey, Request, Secure, SecureConfig, SecureError,
-        SessionSecret,
+        Access, Agreed, Answer, Binding, HandshakeError, Identity, Joiner, LinkId, LinkSecret, LinkSecrets,
+        PublicKey, Request, Secure, SecureConfig, SecureError, Visitor,
     },
+    signaling::ByeReason,
 };
+use tokio::sync::Semaphore;
 
 use crate::runtime::{Duration, now, timeout};
 
-/// What both sides of a session know, and which of the two this is.
-#[derive(Debug, Clone)]
+/// What one side of a session is, and by what it proves it.
+#[derive(Debug)]
 pub(crate) struct Endpoint {
-    pub(crate) session: SessionId,
-    pub(crate) local: PeerId,
-    pub(crate) secret: SessionSecret,
-    pub(crate) party: Party,
+    session: SessionId,
+    local: PeerId,
+    identity: Identity,
+    party: Party,
+    /// Dials of this endpoint that may run at one time.
+    dials: Arc<Semaphore>,
 }
 
 /// The joiner begins the Noise handshake: it knows the host's key beforehand.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Party {
     Host {
-        key: HostKey,
-        /// What a viewer may do at most.
-        access: Access,
+        /// Says who may come in.
+        door: Arc<dyn Doorkeeper>,
     },
     Viewer {
-        host: HostPublicKey,
+        host: PublicKey,
+        /// The link it came by.
+        link: LinkSecret,
         /// What this viewer asks for.
         access: Access,
     },
+}
+
+/// Decides about everybody who has proven to hold a key and a link.
+pub(crate) trait Doorkeeper: LinkSecrets {
+    /// Says what `peer`, who came by `link`, may do of what it asks for.
+    fn admit(&self, peer: PeerId, link: LinkId, asked: Access) -> Result<Access, ByeReason>;
 }
 
 /// One way to connect, and its place on the ladder.
@@ -97,11 +108,29 @@ impl Ways {
 }
 
 impl Endpoint {
+    pub(crate) fn new(session: SessionId, identity: Identity, party: Party) -> Self {
+        let local = PeerId::of(&identity.public());
+        Self { session, local, identity, party, dials: Arc::new(Semaphore::new(DIALS)) }
+    }
+
+    pub(crate) fn session(&self) -> SessionId {
+        self.session
+    }
+
+    pub(crate) fn is_host(&self) -> bool {
+        matches!(self.party, Party::Host { .. })
+    }
+
+    /// The places for dials of all its sessions.
+    pub(crate) fn dials(&self) -> &Arc<Semaphore> {
+        &self.dials
+    }
+
     pub(crate) fn target(&self, peer: PeerId, role: DialRole, generation: Generation) -> Target {
         Target::new(self.session, self.local, peer, role, generation)
     }
 
-    /// Dials and seals: what comes back is proven to end at the other holder of the secret.
+    /// Dials and seals: what comes back is proven to end at the peer.
     pub(crate) async fn dial(&self, way: &Way, target: &Target) -> Result<Sealed, ConnectError> {
         let id = &way.rung.transport;
         let fail = |kind| ConnectError::new(id.clone(), "seal", kind);
@@ -111,9 +140,10 @@ impl Endpoint {
             Ok(Ok(secure)) => Ok(Sealed { agreed: secure.agreed().clone(), link: Arc::new(secure) }),
             Ok(Err(error)) => {
                 let kind = match &error {
-                    SecureError::Handshake(_) => ConnectErrorKind::Rejected,
+                    SecureError::Handshake(HandshakeError::Refused { .. }) => ConnectErrorKind::Rejected,
                     SecureError::TooNarrow { .. } => ConnectErrorKind::Incompatible,
-                    SecureError::Closed(_) => ConnectErrorKind::Unreachable,
+                    // Somebody else answered, or nobody did: a bad link says nothing about the peer.
+                    SecureError::Handshake(_) | SecureError::Closed(_) => ConnectErrorKind::Unreachable,
                 };
                 Err(fail(kind).because(error))
             }
@@ -134,17 +164,20 @@ impl Endpoint {
         let mut binding =
             Binding::new(self.session, joiner, host, profile.transport.clone(), target.generation);
         binding.extra = profile.channel_binding.clone();
-        let config = SecureConfig::new(binding, self.secret.clone(), now);
+        let config = SecureConfig::new(binding, now);
         match &self.party {
-            Party::Host { key, access } => {
-                let grant = |request: &Request| Answer::Accept {
-                    access: request.access.min(*access),
-                    app: bytes::Bytes::new(),
+            Party::Host { door } => {
+                let decide = |visitor: &Visitor| {
+                    match door.admit(target.peer, visitor.link, visitor.request.access) {
+                        Ok(access) => Answer::Accept { access, app: bytes::Bytes::new() },
+                        Err(why) => Answer::Refuse { code: CloseCode::REMOVED, reason: why.code().into() },
+                    }
                 };
-                Secure::accept(link, config, key, grant).await
+                Secure::accept(link, config, &self.identity, &**door, decide).await
             }
-            Party::Viewer { host, access } => {
-                Secure::initiate(link, config, *host, Request::new(*access)).await
+            Party::Viewer { host, link: secret, access } => {
+                let joiner = Joiner { identity: &self.identity, link: secret, host: *host };
+                Secure::initiate(link, config, &joiner, Request::new(*access)).await
             }
         }
     }
@@ -159,3 +192,5 @@ pub(crate) struct Sealed {
 
 /// One round trip and four X25519 operations: anything longer is a dead path.
 const SEAL_DEADLINE: Duration = Duration::from_secs(5);
+/// Dials under way at one time, of all sessions of an endpoint.
+const DIALS: usize = 64;

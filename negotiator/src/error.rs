@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use bytes::Bytes;
 use transport_core::{
-    Closed,
+    CloseCode, Closed, Text,
     resume::Expiry,
     signaling::{ByeReason, SignalingError},
 };
@@ -33,6 +33,42 @@ pub enum SessionEnd {
         /// The first number that is not.
         to: u64,
     },
+    /// The host took back the link that this side came with.
+    #[error("the host revoked the link you joined with: ask for a new one")]
+    LinkRevoked,
+    /// The host removed this side from the session.
+    #[error("the host removed you from the session")]
+    Removed,
+    /// The host had no seat left when the session became usable, or no longer lets its link in.
+    #[error("the host did not let you in: {why}")]
+    TurnedAway {
+        /// Why.
+        why: ByeReason,
+    },
+}
+
+impl SessionEnd {
+    /// Reads the peer's close. That of whoever is shown out has the word for why as its reason.
+    pub(crate) fn by_peer(code: CloseCode, reason: Text) -> Self {
+        let word = ByeReason::ALL.into_iter().find(|word| word.code() == reason.as_str());
+        match word {
+            Some(word) if code == CloseCode::REMOVED => Self::by_word(word),
+            _ => Self::Closed(Closed::peer(code, reason)),
+        }
+    }
+
+    /// Reads the peer's goodbye.
+    pub(crate) fn by_word(word: ByeReason) -> Self {
+        match word {
+            ByeReason::LinkRevoked => Self::LinkRevoked,
+            ByeReason::Removed => Self::Removed,
+            why @ (ByeReason::Full
+            | ByeReason::LinkExpired
+            | ByeReason::LinkUsedUp
+            | ByeReason::Refused) => Self::TurnedAway { why },
+            word => Self::Closed(Closed::peer(CloseCode::GOING_AWAY, word.code())),
+        }
+    }
 }
 
 /// Why a message was not accepted. Nothing of it was sent. `Debug` shows how long the message is, never what it says.
@@ -91,6 +127,21 @@ pub enum JoinError {
     /// The host is there, and its link lets nobody new in any more.
     #[error("this link has expired: ask the host for a new one")]
     LinkExpired,
+    /// The host took this link back, or it never was one of its links.
+    #[error("the host revoked this link: ask for a new one")]
+    LinkRevoked,
+    /// As many people as the link is for have come.
+    #[error("this link was used up by others: ask the host for a new one")]
+    LinkUsedUp,
+    /// The person who shares looked at the request and said no.
+    #[error("the host did not approve")]
+    NotApproved,
+    /// The operating system has no random numbers.
+    #[error(transparent)]
+    NoEntropy(#[from] transport_core::secure::NoEntropy),
+    /// The host removed this viewer before.
+    #[error("the host removed you from the session")]
+    Removed,
     /// No path came up in time. Says what was tried.
     #[error("no path to the host: {explanation}")]
     NoPath {
@@ -134,8 +185,55 @@ pub enum ShareError {
     #[error(transparent)]
     NoEntropy(#[from] transport_core::secure::NoEntropy),
     /// The control plane cannot be reached or refused.
-    #[error("cannot register the session")]
+    #[error("the control plane was not told about the session")]
     Signaling(#[from] SignalingError),
+    /// As many links are in force as a session may have.
+    #[error("a session has at most 64 links: revoke one first")]
+    TooManyLinks,
+}
+
+impl JoinError {
+    /// What it means that the host is there and does not let this side in.
+    pub(crate) fn turned_away(reason: ByeReason) -> Self {
+        match reason {
+            ByeReason::Full => Self::Full,
+            ByeReason::LinkExpired => Self::LinkExpired,
+            ByeReason::LinkRevoked => Self::LinkRevoked,
+            ByeReason::LinkUsedUp => Self::LinkUsedUp,
+            ByeReason::Refused => Self::NotApproved,
+            ByeReason::Removed => Self::Removed,
+            why => Self::HostRefused { why },
+        }
+    }
+
+    /// What it means that the session ended before it was usable, if the host ended it.
+    pub(crate) fn from_end(end: &SessionEnd) -> Option<Self> {
+        match end {
+            SessionEnd::LinkRevoked => Some(Self::LinkRevoked),
+            SessionEnd::Removed => Some(Self::Removed),
+            SessionEnd::TurnedAway { why } => Some(Self::turned_away(*why)),
+            _ => None,
+        }
+    }
+
+    /// What it means that the room did not let this side in, or showed it out.
+    pub(crate) fn shown_out(error: SignalingError) -> Self {
+        match word_of(&error) {
+            Some(word) => Self::turned_away(word),
+            None => Self::Signaling(error),
+        }
+    }
+}
+
+/// The host's reason behind a refusal of the room, where the host has decided it.
+pub(crate) fn word_of(error: &SignalingError) -> Option<ByeReason> {
+    let SignalingError::Refused { label, .. } = error else { return None };
+    match label.as_ref() {
+        "link_expired" => Some(ByeReason::LinkExpired),
+        "link_revoked" | "link_unknown" => Some(ByeReason::LinkRevoked),
+        "peer_removed" => Some(ByeReason::Removed),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

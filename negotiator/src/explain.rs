@@ -10,7 +10,7 @@ use transport_core::{
 };
 
 use crate::{
-    core::SessionCore,
+    core::{RefusedInput, SessionCore},
     rendezvous::Missing,
     runtime::{Duration, Instant, now},
 };
@@ -35,8 +35,6 @@ pub(crate) struct Path {
     pub(crate) carried: String,
     pub(crate) generation: Generation,
     pub(crate) since: Instant,
-    /// What the host granted the viewer in this link's handshake.
-    pub(crate) access: Access,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,6 +181,10 @@ pub struct Explanation {
     pub last_heard_ms: Option<u64>,
     /// Bytes sent and not acknowledged.
     pub pending_bytes: usize,
+    /// What the viewer may do, once there was a path.
+    pub access: Option<Access>,
+    /// What the viewer sent although it may only look: none of it reached the application.
+    pub refused_input: RefusedInput,
     /// Whether this side decides; the other side's `explain` knows more then.
     pub leading: bool,
     /// Every transport's record.
@@ -198,7 +200,7 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    pub(crate) fn new(outlook: Outlook, status: Status, missing: &[Missing]) -> Self {
+    pub(crate) fn new(outlook: Outlook, status: Status, missing: &[Missing], core: &SessionCore) -> Self {
         let next = outlook.next.as_ref();
         Self {
             path: status.path,
@@ -212,6 +214,8 @@ impl Explanation {
             rtt_us: status.rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
             last_heard_ms: status.last_heard.map(millis),
             pending_bytes: status.pending_bytes,
+            access: core.access(),
+            refused_input: core.refused_input(),
             leading: outlook.leading,
             tried: outlook.tried,
             missing: missing.to_vec(),
@@ -247,6 +251,10 @@ impl fmt::Display for Explanation {
         }
         if self.pending_bytes > 0 {
             write!(f, "\n  waiting     {} bytes are not acknowledged", self.pending_bytes)?;
+        }
+        if !self.refused_input.is_empty() {
+            let RefusedInput { messages, datagrams, bytes } = self.refused_input;
+            write!(f, "\n  read-only   {messages} messages and {datagrams} datagrams ({bytes} bytes) were refused")?;
         }
         if let Some(degraded) = self.degraded {
             write!(f, "\n  degraded    {degraded}")?;

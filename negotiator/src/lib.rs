@@ -63,16 +63,19 @@ pub use error::{JoinError, SendError, SessionEnd, ShareError};
 pub use event::{EVENTS, EventStream, NegotiationEvent};
 pub use explain::{Explanation, Status, Tried};
 pub use gate::{FallbackGate, SwitchGate};
-pub use host::Host;
+pub use self::core::RefusedInput;
+pub use host::{
+    Applicant, Approval, Decision, Host, LinkInfo, LinkOptions, LinkState, Links, Member,
+};
 pub use link::{BadJoinLink, JoinLink};
 pub use negotiator::Negotiator;
 #[cfg(feature = "ws-fallback")]
 pub use relay_tokens::RelayTokens;
-pub use rendezvous::{Membership, Missing, Rendezvous};
+pub use rendezvous::{ListedLink, Membership, Missing, Rendezvous, SessionDocument};
 pub use session::{Received, Session};
 pub use transport_core::{
-    CloseCode, Closed, Initiator, PeerId, Role, SessionId, TransportId,
+    CloseCode, Closed, Initiator, PeerId, Role, SessionId, Text, TransportId,
     policy::{Gate, GateState, Gates, Reason, TransitionKind},
-    secure::Access,
+    secure::{Access, Identity, LinkId, PublicKey},
     signaling::{ByeReason, Obstacle, SignalingError},
 };

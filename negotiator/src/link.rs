@@ -2,10 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use sha2::{Digest, Sha256};
 use transport_core::{
-    PeerId, SessionId,
-    secure::{BadJoinFragment, HostPublicKey, JoinFragment as Fragment, SessionSecret},
+    SessionId,
+    secure::{Access, BadJoinFragment, JoinFragment as Fragment, LinkId, LinkSecret, PublicKey},
 };
 use url::Url;
 
@@ -38,7 +37,22 @@ impl JoinLink {
 
     /// Returns the session.
     pub fn session(&self) -> SessionId {
-        self.fragment.session
+        self.fragment.session()
+    }
+
+    /// Returns the link's name: among the host's links, and in what is told to whoever admits.
+    pub fn id(&self) -> LinkId {
+        self.fragment.secret.id()
+    }
+
+    /// Returns what the link says its holders may do. The host decides by its own list.
+    pub fn access(&self) -> Access {
+        self.fragment.access
+    }
+
+    /// Returns when the link stops letting new viewers in, in Unix seconds, as far as it says.
+    pub fn expires_at(&self) -> Option<u64> {
+        self.fragment.expires_at
     }
 
     /// Returns the link that is valid until `unix_seconds`, and not after.
@@ -57,12 +71,12 @@ impl JoinLink {
         self.fragment.check_expiry(unix_now)
     }
 
-    pub(crate) fn secret(&self) -> &SessionSecret {
+    pub(crate) fn secret(&self) -> &LinkSecret {
         &self.fragment.secret
     }
 
-    pub(crate) fn host_key(&self) -> HostPublicKey {
-        self.fragment.host_key
+    pub(crate) fn host_key(&self) -> PublicKey {
+        self.fragment.host
     }
 }
 
@@ -108,27 +122,17 @@ pub(crate) fn parse_control_plane(text: &str) -> Result<Url, BadJoinLink> {
     if usable { Ok(url) } else { Err(BadJoinLink::Address) }
 }
 
-/// The host's address in the signaling room, derived from its public key, so that a viewer knows whom
-/// to knock at without asking anybody.
-pub(crate) fn host_peer(key: &HostPublicKey) -> PeerId {
-    let digest = Sha256::new_with_prefix(b"beach/1/host-peer").chain_update(key.0).finalize();
-    let mut id = [0; 16];
-    id.copy_from_slice(&digest[..16]);
-    PeerId::from_bytes(id)
-}
-
 const PATH: &str = "/s";
 
 #[cfg(test)]
 mod tests {
+    use transport_core::secure::Identity;
+
     use super::*;
 
     fn link() -> JoinLink {
-        let fragment = Fragment::new(
-            SessionId::from_bytes([1; 16]),
-            SessionSecret::from_bytes([2; 32]),
-            HostPublicKey([3; 32]),
-        );
+        let host = Identity::from_seed(&[3; 32]).public();
+        let fragment = Fragment::new(host, LinkSecret::from_bytes([2; 16]), Access::Full);
         JoinLink::new(parse_control_plane("https://beach.example/base").unwrap(), fragment)
     }
 

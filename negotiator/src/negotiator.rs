@@ -1,34 +1,37 @@
 //! The joining side: meets the host and leads the session.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use tokio::sync::{mpsc, watch};
 use transport_core::{
-    PeerId, Role, TransportId,
+    PeerId, Role, Text, TransportId,
     judge::{Event, Judge},
     policy::{ConfigError, Gates, PolicyConfig},
-    secure::Access,
-    signaling::{ByeReason, Exchange, ExchangeEvent, Message, SealError, Sealer, SignalingError},
+    secure::{Access, Identity},
+    signaling::{Exchange, ExchangeEvent, Message, SealError, Sealer, SignalingError},
 };
 
 use crate::{
     assembly::{Assembled, Assembly, assemble},
     config::NetworkConfig,
+    core::SessionCore,
     endpoint::{Endpoint, Party, Ways},
-    error::JoinError,
-    link::{JoinLink, host_peer},
+    error::{JoinError, word_of},
+    host::unix_now,
+    link::JoinLink,
     pump::Attach,
     rendezvous::{Membership, Missing, Rendezvous, inside},
-    runtime::{Duration, Instant, UNIX_EPOCH, interval, now, sleep_until, spawn, timeout, wall_clock},
+    runtime::{Duration, Instant, interval, now, sleep_until, spawn, wall_clock},
     session::Session,
 };
 
 /// Joins a session.
-#[derive(Debug)]
 pub struct Negotiator {
     link: JoinLink,
     config: NetworkConfig,
     access: Access,
+    name: Option<Text>,
+    on_pending: Option<Box<dyn Fn() + Send + Sync>>,
     rendezvous: Option<Arc<dyn Rendezvous>>,
 }
 
@@ -36,18 +39,34 @@ impl Negotiator {
     /// Joins by `link`: through its control plane, by WebRTC first and its relay when it must be.
     #[cfg(feature = "control-plane")]
     pub fn new(link: JoinLink, config: NetworkConfig) -> Self {
-        Self { link, config, access: Access::Full, rendezvous: None }
+        Self { link, config, access: Access::Full, name: None, on_pending: None, rendezvous: None }
     }
 
     /// Joins by `link`, meeting and connecting as `rendezvous` says.
     pub fn meeting_at(link: JoinLink, config: NetworkConfig, rendezvous: Arc<dyn Rendezvous>) -> Self {
-        Self { link, config, access: Access::Full, rendezvous: Some(rendezvous) }
+        let rendezvous = Some(rendezvous);
+        Self { link, config, access: Access::Full, name: None, on_pending: None, rendezvous }
     }
 
     /// Asks to look and not to type.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.access = Access::ReadOnly;
+        self
+    }
+
+    /// Tells the host how to call this viewer. It proves nothing.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Text>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Has `told` called once when the host asks its person whether to let this viewer in: from then on
+    /// [`connect`](Self::connect) waits for the decision, however long that takes.
+    #[must_use]
+    pub fn when_pending(mut self, told: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_pending = Some(Box::new(told));
         self
     }
 
@@ -61,32 +80,43 @@ impl Negotiator {
     ///
     /// Dropping the future gives up and leaves nothing running.
     pub async fn connect(self) -> Result<Session, JoinError> {
-        let Self { link, config, access, rendezvous } = self;
-        let deadline = now() + config.connect_timeout;
-        let unix_now = wall_clock().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        link.check_expiry(unix_now).map_err(crate::link::BadJoinLink::from)?;
+        let Self { link, config, access, name, on_pending, rendezvous } = self;
+        let begun = now();
+        link.check_expiry(unix_now()).map_err(crate::link::BadJoinLink::from)?;
         let rendezvous = match rendezvous {
             Some(rendezvous) => rendezvous,
             None => default_rendezvous(&link, &config)?,
         };
+        let (host, identity) = (link.host_key(), Identity::random()?);
         let membership = Membership {
             session: link.session(),
-            local: PeerId::random(),
+            local: PeerId::of(&identity.public()),
             role: Role::Viewer,
-            access,
-            verifier: link.secret().membership_verifier(),
+            // Whoever admits refuses more than the link grants.
+            access: access.min(link.access()),
+            host,
+            identity: identity.clone(),
+            link: Some(link.secret().clone()),
+            document: None,
         };
-        let host = host_peer(&link.host_key());
-        let signaling = rendezvous.enter(&membership).await?;
-        let sealer = Sealer::new(&link.secret().signaling_seal(), membership.session, membership.local);
+        let signaling = rendezvous.enter(&membership).await.map_err(JoinError::shown_out)?;
+        let sealer = Sealer::joiner(identity.clone(), host, link.secret().clone());
         let exchange = Exchange::new(signaling, sealer, wall_clock);
         let (entered, mut missing) =
             tokio::join!(inside(&exchange, config.connect_timeout), rendezvous.prepare(&membership));
-        entered?;
+        entered.map_err(JoinError::shown_out)?;
         let mut ways = rendezvous.ways(&membership).map_err(JoinError::Misconfigured)?;
-        let ours = ways.iter().map(|way| way.rung.transport.clone()).collect();
-        let theirs = timeout(MEET.min(config.connect_timeout), meet(&exchange, host, ours));
-        let theirs = theirs.await.map_err(|_| JoinError::HostAbsent)??;
+        let host_key = host;
+        let host = PeerId::of(&host_key);
+        let knock = Message::Knock {
+            version: Message::VERSION,
+            transports: ways.iter().map(|way| way.rung.transport.clone()).collect(),
+            name,
+        };
+        let meeting = Meeting { exchange: &exchange, host, knock, on_pending };
+        let Met { transports: theirs, waited } = meeting.meet(MEET.min(config.connect_timeout)).await?;
+        // A person's time to decide is not the network's.
+        let deadline = begun + waited + config.connect_timeout;
         ways.retain(|way| {
             let common = theirs.contains(&way.rung.transport);
             if !common {
@@ -98,29 +128,26 @@ impl Negotiator {
         let gates = config.gate.as_ref().map(|gate| gate.watch());
         let judge = lead(&config, &ways, gates.clone())
             .map_err(|error| JoinError::Misconfigured(error.to_string()))?;
-        let endpoint = Endpoint {
-            session: membership.session,
-            local: membership.local,
-            secret: link.secret().clone(),
-            party: Party::Viewer { host: link.host_key(), access },
-        };
+        // The handshake asks for what the host may grant beyond the link, too.
+        let party = Party::Viewer { host: host_key, link: link.secret().clone(), access };
         let Assembled { session, driver, inbox } = assemble(Assembly {
             judge,
             attach: Attach::ByDriver,
             gates,
-            endpoint: Arc::new(endpoint),
+            endpoint: Arc::new(Endpoint::new(membership.session, identity, party)),
             ways,
             missing: missing.into(),
             peer: host,
             exchange: exchange.clone(),
             config: &config,
         });
+        let core = session.core().clone();
         // Ends with the driver, which ends with the session: when it is closed or its last handle is dropped.
         spawn(async move {
             tokio::select! {
                 () = driver.run() => {}
                 // Ends only when signaling will never work again; the session may live on without.
-                () = async { listen(&exchange, host, &inbox).await; std::future::pending().await } => {}
+                () = async { listen(&exchange, host, &inbox, &core).await; std::future::pending().await } => {}
             }
         });
         if let Err(error) = usable(&session, deadline).await {
@@ -129,6 +156,12 @@ impl Negotiator {
             return Err(error);
         }
         Ok(session)
+    }
+}
+
+impl fmt::Debug for Negotiator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Negotiator").field("link", &self.link).field("access", &self.access).finish_non_exhaustive()
     }
 }
 
@@ -149,58 +182,75 @@ fn lead(
     Judge::lead(settings)
 }
 
-/// Knocks until the host welcomes. Says which transports the host can dial.
-async fn meet(
-    exchange: &Exchange,
+/// The way to the host's door.
+struct Meeting<'a> {
+    exchange: &'a Exchange,
     host: PeerId,
+    knock: Message,
+    on_pending: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// The host let this side in.
+struct Met {
+    /// The transports it can dial.
     transports: Vec<TransportId>,
-) -> Result<Vec<TransportId>, JoinError> {
-    let mut knock = interval(KNOCK);
-    loop {
-        tokio::select! {
-            _ = knock.tick() => {
-                let message = Message::Knock { version: Message::VERSION, transports: transports.clone() };
-                match exchange.send(host, &message).await {
-                    // Not reachable yet: the next knock tries again, the caller's deadline ends it.
+    /// How long somebody took to decide.
+    waited: Duration,
+}
+
+impl Meeting<'_> {
+    /// Knocks until the host welcomes or turns away. It has `patience` for each sign that the knock was heard.
+    async fn meet(&self, patience: Duration) -> Result<Met, JoinError> {
+        let mut knock = interval(KNOCK);
+        let (mut heard, mut pending) = (now(), None::<Instant>);
+        loop {
+            tokio::select! {
+                () = sleep_until(heard + patience) => return Err(JoinError::HostAbsent),
+                _ = knock.tick() => match self.exchange.send(self.host, &self.knock).await {
+                    // Not reachable yet: the next knock tries again, the deadline ends it.
                     Ok(()) | Err(SignalingError::Unreachable { .. }) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            event = exchange.next() => match event? {
-                ExchangeEvent::Message { from, message: Message::Welcome { version, transports } } if from == host => {
-                    if version != Message::VERSION {
-                        return Err(JoinError::Version { ours: Message::VERSION, theirs: version });
+                    Err(error) => return Err(JoinError::shown_out(error)),
+                },
+                event = self.exchange.next() => match event.map_err(JoinError::shown_out)? {
+                    ExchangeEvent::Message { from, message, .. } if from == self.host => match message {
+                        Message::Welcome { version, transports } => {
+                            if version != Message::VERSION {
+                                return Err(JoinError::Version { ours: Message::VERSION, theirs: version });
+                            }
+                            let waited = pending.map(|since| now().saturating_duration_since(since));
+                            return Ok(Met { transports, waited: waited.unwrap_or_default() });
+                        }
+                        Message::Bye { reason } => return Err(JoinError::turned_away(reason)),
+                        Message::Pending => {
+                            heard = now();
+                            if pending.is_none() {
+                                pending = Some(heard);
+                                self.on_pending.iter().for_each(|told| told());
+                            }
+                        }
+                        _ => {}
+                    },
+                    ExchangeEvent::Refused { from, why: SealError::Forged } if from == self.host => {
+                        return Err(JoinError::SecretMismatch);
                     }
-                    return Ok(transports);
-                }
-                ExchangeEvent::Message { from, message: Message::Bye { reason } } if from == host => {
-                    return Err(turned_away(reason));
-                }
-                ExchangeEvent::Refused { from, why: SealError::Forged } if from == host => {
-                    return Err(JoinError::SecretMismatch);
-                }
-                ExchangeEvent::Joined { peer } if peer == host => knock.reset_immediately(),
-                _ => {}
-            },
+                    ExchangeEvent::Joined { peer } if peer == self.host => knock.reset_immediately(),
+                    _ => {}
+                },
+            }
         }
     }
 }
 
-/// What it means that the host is there and does not let this side in.
-fn turned_away(reason: ByeReason) -> JoinError {
-    match reason {
-        ByeReason::Full => JoinError::Full,
-        ByeReason::LinkExpired => JoinError::LinkExpired,
-        why => JoinError::HostRefused { why },
-    }
-}
-
 /// Brings what concerns the host to the driver until signaling ends for good.
-async fn listen(exchange: &Exchange, host: PeerId, inbox: &mpsc::Sender<Event>) {
+async fn listen(exchange: &Exchange, host: PeerId, inbox: &mpsc::Sender<Event>, core: &SessionCore) {
     loop {
-        let event = match exchange.next().await {
-            Ok(ExchangeEvent::Message { from, message }) if from == host => Event::Heard(message),
-            Ok(ExchangeEvent::Joined { peer }) if peer == host => Event::PeerPresent,
+        let (event, over) = match exchange.next().await {
+            Ok(ExchangeEvent::Message { from, message: Message::Access { access }, .. }) if from == host => {
+                core.asked(access);
+                continue;
+            }
+            Ok(ExchangeEvent::Message { from, message, .. }) if from == host => (Event::Heard(message), false),
+            Ok(ExchangeEvent::Joined { peer }) if peer == host => (Event::PeerPresent, false),
             Ok(ExchangeEvent::Refused { why, .. }) => {
                 tracing::debug!(%why, "an envelope was refused");
                 continue;
@@ -208,11 +258,18 @@ async fn listen(exchange: &Exchange, host: PeerId, inbox: &mpsc::Sender<Event>) 
             Ok(_) => continue,
             Err(error) => {
                 tracing::warn!(%error, "signaling ended; the session lives on while its path does");
-                return;
+                match word_of(&error) {
+                    // Whoever admits was told by the host; its own goodbye may have been lost.
+                    Some(reason) => (Event::Heard(Message::Bye { reason }), true),
+                    None => return,
+                }
             }
         };
         // Full: the driver is far behind; what it misses is repeated or times out.
         let _ = inbox.try_send(event);
+        if over {
+            return;
+        }
     }
 }
 
@@ -225,7 +282,7 @@ async fn usable(session: &Session, deadline: Instant) -> Result<(), JoinError> {
         }
         tokio::select! {
             () = changed => continue,
-            _ = session.ended() => {}
+            end = session.ended() => if let Some(error) = JoinError::from_end(&end) { return Err(error) },
             () = sleep_until(deadline) => {}
         }
         return Err(JoinError::NoPath { explanation: Box::new(session.explain()) });
@@ -252,22 +309,22 @@ const KNOCK: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
-    use transport_core::{secure::SessionSecret, signaling::MemoryRoom};
+    use transport_core::{secure::LinkSecret, signaling::MemoryRoom};
 
     use super::*;
 
     #[tokio::test]
     async fn a_host_of_another_version_is_told_apart_from_one_that_is_away() {
-        let (room, session) = (MemoryRoom::default(), transport_core::SessionId::random());
-        let ids = [PeerId::random(), PeerId::random()];
-        let secret = SessionSecret::random().unwrap();
-        let [ours, theirs] = ids.map(|id| {
-            let sealer = Sealer::new(&secret.signaling_seal(), session, id);
-            Exchange::new(Arc::new(room.join(id)), sealer, wall_clock)
-        });
+        let room = MemoryRoom::default();
+        let [host, viewer] = [1, 2].map(|seed| Identity::from_seed(&[seed; 32]));
+        let secret = LinkSecret::from_bytes([3; 16]);
+        let key = host.public();
+        let enter = |sealer: Sealer| Exchange::new(Arc::new(room.join(sealer.local())), sealer, wall_clock);
+        let theirs = enter(Sealer::host(host, Arc::new(secret.clone())));
+        let ours = enter(Sealer::joiner(viewer, key, secret));
         let newer = async {
             loop {
-                if let Ok(ExchangeEvent::Message { from, message: Message::Knock { version, .. } }) =
+                if let Ok(ExchangeEvent::Message { from, message: Message::Knock { version, .. }, .. }) =
                     theirs.next().await
                 {
                     let answer = Message::Welcome { version: version + 1, transports: Vec::new() };
@@ -275,10 +332,16 @@ mod tests {
                 }
             }
         };
+        let knock = Message::Knock { version: Message::VERSION, transports: Vec::new(), name: None };
+        let meeting = Meeting { exchange: &ours, host: PeerId::of(&key), knock, on_pending: None };
         let error = tokio::select! {
-            met = meet(&ours, ids[1], Vec::new()) => met.unwrap_err(),
+            met = meeting.meet(MEET) => met.err().expect("no common version"),
             () = newer => unreachable!(),
         };
-        assert!(matches!(error, JoinError::Version { ours: 1, theirs: 2 }), "{error}");
+        let expected = Message::VERSION;
+        assert!(
+            matches!(error, JoinError::Version { ours, theirs } if (ours, theirs) == (expected, expected + 1)),
+            "{error}"
+        );
     }
 }

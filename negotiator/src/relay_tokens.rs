@@ -1,7 +1,7 @@
 //! The relay's tokens, from a control plane.
 
 use async_trait::async_trait;
-use beach_control_client::{ControlError, ControlPlane, Credentials};
+use beach_control_client::{ControlError, ControlPlane, prove};
 use beach_lifeguard_client::{
     api::{TokenRequest, TokenResponse},
     membership::Purpose,
@@ -22,29 +22,22 @@ impl RelayTokens {
         Self { control: ControlPlane::new(config.control_plane.clone(), config.outbound.clone()), config }
     }
 
-    fn request(&self, whom: TokenFor) -> TokenRequest {
-        let WsConfig { membership, cohort, .. } = &self.config;
-        let credentials = Credentials {
-            session: whom.session,
-            local: whom.peer,
-            role: membership.role,
-            verifier: membership.verifier.clone(),
-        };
-        let mut request = TokenRequest::new(credentials.session_uuid(), credentials.prove(Purpose::Token));
+    fn request(&self) -> TokenRequest {
+        let WsConfig { credentials, cohort, .. } = &self.config;
+        let mut request = TokenRequest::new(credentials.session_id(), prove(credentials, Purpose::Token));
         request.cohort_id.clone_from(cohort);
         request.client_version = Some(self.config.client_version.clone());
         request.entitlement_proof =
             self.config.entitlement_proof.as_ref().map(|proof| proof.expose().to_owned());
         request.telemetry_opt_in = self.config.telemetry_opt_in;
-        request.access = membership.access;
         request
     }
 }
 
 #[async_trait]
 impl TokenProvider for RelayTokens {
-    async fn token(&self, whom: TokenFor) -> Result<Grant, TokenFailure> {
-        let answer = self.control.token(&self.request(whom)).await.map_err(failure)?;
+    async fn token(&self, _: TokenFor) -> Result<Grant, TokenFailure> {
+        let answer = self.control.token(&self.request()).await.map_err(failure)?;
         let TokenResponse { token, expires_at, relay_url, .. } = answer;
         let relay_url = relay_url.as_deref().map(Url::parse).transpose();
         let relay_url = relay_url.map_err(|error| TokenFailure::Malformed(Box::new(error)))?;

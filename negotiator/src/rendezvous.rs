@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 use transport_core::{
     PeerId, Role, SessionId, TransportId,
-    secure::{Access, Key},
+    secure::{Access, Identity, Key, LinkId, LinkSecret, PublicKey},
     signaling::{Exchange, ExchangeEvent, Obstacle, Signaling, SignalingError},
 };
 
@@ -42,6 +42,67 @@ pub trait Rendezvous: fmt::Debug + Send + Sync + 'static {
     ///
     /// A sentence for a person, when the configuration cannot work.
     fn ways(&self, membership: &Membership) -> Result<Vec<Way>, String>;
+
+    /// Tells whoever admits that the host changed its links or removed somebody: this is the session from here on. Older
+    /// revisions must not come back. By default nobody is told: in a room that admits everybody the host keeps out
+    /// who may not come in.
+    ///
+    /// # Errors
+    ///
+    /// [`SignalingError::Unreachable`] is tried again, others are not.
+    async fn publish(
+        &self,
+        membership: &Membership,
+        document: &SessionDocument,
+    ) -> Result<(), SignalingError> {
+        let _ = (membership, document);
+        Ok(())
+    }
+
+    /// Has whoever passes on what is sent show this viewer out: the host removed it, or revoked its link. By default
+    /// nothing is done.
+    async fn evict(&self, peer: PeerId) {
+        let _ = peer;
+    }
+}
+
+/// What whoever admits must know of a session: it lets nobody in who does not hold one of these links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionDocument {
+    /// Grows with every change.
+    pub revision: u64,
+    /// The links in force, at most 64.
+    pub links: Vec<ListedLink>,
+    /// Who is kept out whatever it holds, at most 1,024.
+    pub removed: Vec<PeerId>,
+}
+
+/// A link, as whoever admits knows it.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListedLink {
+    /// Its name.
+    pub id: LinkId,
+    /// Checks a proof that somebody holds its secret; opens nothing.
+    pub verifier: Key,
+    /// What its holders may do at most.
+    pub access: Access,
+    /// From when on it lets nobody in but `kept`, in Unix seconds.
+    pub expires_at: Option<u64>,
+    /// Who came before that.
+    pub kept: Vec<PeerId>,
+}
+
+impl fmt::Debug for ListedLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListedLink")
+            .field("id", &self.id)
+            .field("access", &self.access)
+            .field("expires_at", &self.expires_at)
+            .field("kept", &self.kept.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A transport that this session does without.
@@ -71,10 +132,16 @@ pub struct Membership {
     pub local: PeerId,
     /// Whether this side shares or joins.
     pub role: Role,
-    /// What a viewer may do at most, or asks for.
+    /// What a viewer asks for; a host may do everything.
     pub access: Access,
-    /// The key that proves membership to whoever admits; it opens nothing.
-    pub verifier: Key,
+    /// The host's key, which names the session.
+    pub host: PublicKey,
+    /// This side's keys: they prove who it is to whoever admits. Show them to nobody.
+    pub identity: Identity,
+    /// The secret of the link a viewer came by. Show it to nobody; its `verifier` may be known to whoever admits.
+    pub link: Option<LinkSecret>,
+    /// The session as its host begins it; `None` at a viewer.
+    pub document: Option<SessionDocument>,
 }
 
 /// Waits until the room is reachable, so that nobody is handed a link that leads nowhere, and a viewer

@@ -8,7 +8,7 @@ use transport_core::{CloseCode, PeerId, SessionId, secure::Access};
 
 use crate::{
     config::FallbackMode,
-    core::SessionCore,
+    core::{RefusedInput, SessionCore},
     error::{SendError, SessionEnd},
     event::{EventStream, NegotiationEvent},
     explain::{Explanation, Outlook, Status},
@@ -78,6 +78,10 @@ impl Session {
 
     pub(crate) fn core(&self) -> &Arc<SessionCore> {
         &self.0.core
+    }
+
+    pub(crate) fn outlook(&self) -> watch::Receiver<Outlook> {
+        self.0.outlook.clone()
     }
 
     /// Sends one message of 1 byte to 1 MiB. Accepted means: it is delivered once and in order, or the session ends and
@@ -238,7 +242,7 @@ impl Session {
 
     /// Tells which path carries the session, since when, why, what was tried, what happens next.
     pub fn explain(&self) -> Explanation {
-        Explanation::new(self.0.outlook.borrow().clone(), self.status(), &self.0.missing)
+        Explanation::new(self.0.outlook.borrow().clone(), self.status(), &self.0.missing, &self.0.core)
     }
 
     /// Tells what a status line shows.
@@ -283,9 +287,15 @@ impl Session {
         let _ = self.0.commands.try_send(Command::Woke);
     }
 
-    /// Returns what the host granted the viewer; `None` while there is no path.
+    /// Returns what the viewer may do, as the host sees it now; `None` until there was a path. What a viewer sends that
+    /// may only look does not reach the host's application.
     pub fn access(&self) -> Option<Access> {
-        self.0.outlook.borrow().path.as_ref().map(|path| path.access)
+        self.0.core.access()
+    }
+
+    /// Tells what the viewer of this session sent although it may only look. Always empty at the viewer.
+    pub fn refused_input(&self) -> RefusedInput {
+        self.0.core.refused_input()
     }
 
     /// Returns the session's id.

@@ -4,7 +4,7 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use beach_control_client::{ControlError, ControlPlane, Credentials};
+use beach_control_client::{ControlError, ControlPlane, Credentials, prove};
 use beach_lifeguard_client::{
     api::{TurnCredentials, TurnRequest},
     membership::Purpose,
@@ -89,8 +89,8 @@ impl TurnSource {
 
     async fn ask(&self) -> Result<TurnCredentials, NoTurn> {
         let request = TurnRequest {
-            session_id: self.credentials.session_uuid(),
-            proof: self.credentials.prove(Purpose::Token),
+            session_id: self.credentials.session_id(),
+            proof: prove(&self.credentials, Purpose::Turn),
             entitlement_proof: self.entitlement_proof.clone(),
         };
         self.control.turn(&request).await.map_err(NoTurn::from)
@@ -137,7 +137,7 @@ fn worth(ttl: Duration) -> Duration {
 
 impl fmt::Debug for TurnSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TurnSource").field("session", &self.credentials.session).finish_non_exhaustive()
+        f.debug_struct("TurnSource").field("session", &self.credentials.session_id()).finish_non_exhaustive()
     }
 }
 

@@ -3,6 +3,7 @@
 //! It holds the resume state and wakes each of the three when something concerns it. The state decides; this moves
 //! bytes between it and the links.
 
+mod input;
 mod state;
 
 use std::sync::Arc;
@@ -13,8 +14,11 @@ use tokio::sync::{Notify, futures::Notified, watch};
 use transport_core::{
     CloseCode, Closed, Generation, Inbound, Refusal, Refused, Transport,
     resume::{Expiry, Resume, StaleGeneration},
+    secure::Access,
+    signaling::ByeReason,
 };
 
+pub use self::input::RefusedInput;
 use self::state::{State, Told};
 use crate::{
     error::{SendError, SessionEnd},
@@ -70,6 +74,8 @@ pub(crate) enum Report {
     Attached(Generation, u64),
     /// The peer says nothing more on this older generation.
     Drained(Generation),
+    /// The peer sent something although it may only look; told once.
+    InputRefused,
     /// The transport ended, and what it delivered was handled.
     LinkEnded(Generation, Closed),
     /// The session ended.
@@ -86,9 +92,10 @@ pub(crate) struct Wait {
 }
 
 impl SessionCore {
-    pub(crate) fn new(resume: Resume) -> Self {
+    /// `from_viewer`: the peer is a viewer, so what it sends passes only when it may send.
+    pub(crate) fn new(resume: Resume, from_viewer: bool) -> Self {
         Self {
-            state: Mutex::new(State::new(resume)),
+            state: Mutex::new(State::new(resume, from_viewer)),
             transmit: Notify::new(),
             readable: Notify::new(),
             room: Notify::new(),
@@ -177,10 +184,24 @@ impl SessionCore {
         self.settle(now(), state);
     }
 
-    /// Ends the session because the peer said goodbye where no link could carry it.
-    pub(crate) fn peer_left(&self, reason: &str) {
+    /// Ends the session because the host shows its viewer out. What it sent and nobody has taken yet is gone.
+    pub(crate) fn show_out(&self, why: ByeReason) {
         let mut state = self.state.lock();
-        let end = SessionEnd::Closed(Closed::peer(CloseCode::GOING_AWAY, reason.to_owned()));
+        state.shown_out.get_or_insert(why);
+        state.inbox.clear();
+        drop(state);
+        self.close(CloseCode::REMOVED, why.code());
+    }
+
+    /// The reason for a goodbye from this side.
+    pub(crate) fn farewell(&self) -> ByeReason {
+        self.state.lock().shown_out.unwrap_or(ByeReason::Closed)
+    }
+
+    /// Ends the session because the peer said goodbye where no link could carry it.
+    pub(crate) fn peer_left(&self, reason: ByeReason) {
+        let mut state = self.state.lock();
+        let end = SessionEnd::by_word(reason);
         state.resume.close(CloseCode::GOING_AWAY, "the peer left");
         self.end(&mut state, end);
         self.settle(now(), state);
@@ -195,8 +216,30 @@ impl SessionCore {
         self.settle(now(), state);
     }
 
+    /// What the viewer of this session may do; `None` before its first handshake.
+    pub(crate) fn access(&self) -> Option<Access> {
+        self.state.lock().input.access()
+    }
+
+    /// What this viewer sent although it may only look.
+    pub(crate) fn refused_input(&self) -> RefusedInput {
+        self.state.lock().input.refused()
+    }
+
     pub(crate) fn ended(&self) -> watch::Receiver<Option<SessionEnd>> {
         self.ended.subscribe()
+    }
+
+    // ---- for the host ----
+
+    /// Lets the viewer do at most this, from the next message on.
+    pub(crate) fn allow(&self, access: Access) {
+        self.state.lock().input.allow(access);
+    }
+
+    /// Notes what the viewer asked for in a handshake; at the viewer, what it was granted.
+    pub(crate) fn asked(&self, access: Access) {
+        self.state.lock().input.ask(access);
     }
 
     // ---- for the driver ----

@@ -6,11 +6,12 @@ use std::{
 };
 
 use transport_core::{
-    CloseCode, Closed, Generation, Refusal, Refused, Transport,
+    CloseCode, Generation, Refusal, Refused, Transport,
     resume::{Event, Resume, Transmit},
+    signaling::ByeReason,
 };
 
-use super::Report;
+use super::{Report, input::{Input, Verdict}};
 use crate::{error::SessionEnd, runtime::Instant, send_limit::SendLimit, session::Received};
 
 #[derive(Debug)]
@@ -26,6 +27,10 @@ pub(super) struct State {
     pub(super) accepted_bytes: u64,
     pub(super) datagram_bytes: u64,
     pub(super) send_limit: SendLimit,
+    /// What may pass from the peer to the application.
+    pub(super) input: Input,
+    /// Why this side showed the peer out, if it did.
+    pub(super) shown_out: Option<ByeReason>,
 }
 
 /// Whom the events of the resume state concern.
@@ -40,7 +45,7 @@ pub(super) struct Told {
 }
 
 impl State {
-    pub(super) fn new(resume: Resume) -> Self {
+    pub(super) fn new(resume: Resume, from_viewer: bool) -> Self {
         Self {
             resume,
             links: BTreeMap::new(),
@@ -50,6 +55,8 @@ impl State {
             accepted_bytes: 0,
             datagram_bytes: 0,
             send_limit: SendLimit::new(),
+            input: Input::new(from_viewer),
+            shown_out: None,
         }
     }
 
@@ -84,8 +91,22 @@ impl State {
         let mut told = Told::default();
         while let Some(event) = self.resume.poll_event() {
             let received = match event {
-                Event::Message(bytes) => Some(Received::Message(bytes)),
-                Event::Datagram(bytes) => Some(Received::Datagram(bytes)),
+                Event::Message(bytes) => match self.input.message(bytes.len()) {
+                    Verdict::Passes => Some(Received::Message(bytes)),
+                    verdict => {
+                        // The credit goes back: the peer's library must not wait for an application that never sees it.
+                        self.resume.consumed(bytes.len());
+                        self.refuse(verdict, &mut told);
+                        None
+                    }
+                },
+                Event::Datagram(bytes) => match self.input.datagram(bytes.len()) {
+                    Verdict::Passes => Some(Received::Datagram(bytes)),
+                    verdict => {
+                        self.refuse(verdict, &mut told);
+                        None
+                    }
+                },
                 Event::PeerFin => Some(Received::Finished),
                 Event::Attached { generation, resent_segments } => {
                     self.send_limit.moved();
@@ -105,7 +126,7 @@ impl State {
                     None
                 }
                 Event::PeerClosed { code, reason } => {
-                    told.end = Some(SessionEnd::Closed(Closed::peer(code, reason)));
+                    told.end = Some(SessionEnd::by_peer(code, reason));
                     None
                 }
                 Event::RttSample(sample) => {
@@ -121,6 +142,12 @@ impl State {
             self.send_limit.drained(now, acknowledged);
         }
         told
+    }
+
+    fn refuse(&mut self, verdict: Verdict, told: &mut Told) {
+        if verdict == (Verdict::Refused { first: true }) {
+            self.report(Report::InputRefused, told);
+        }
     }
 
     fn report(&mut self, report: Report, told: &mut Told) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use transport_core::{ConnectError, ConnectErrorKind, Generation, Target, TransportId};
 
 use crate::{
@@ -18,6 +18,8 @@ pub(super) struct Dials {
     running: BTreeMap<Generation, AbortHandle>,
     report: mpsc::Sender<DialReport>,
     reports: mpsc::Receiver<DialReport>,
+    /// Dials that may run at one time: further ones wait, within their deadlines.
+    places: Arc<Semaphore>,
 }
 
 /// What a dial tells.
@@ -37,15 +39,18 @@ pub(super) enum DialNews {
 }
 
 impl Dials {
-    pub(super) fn new(endpoint: Arc<Endpoint>) -> Self {
+    /// `rungs`: one dial for each may run, and [`DIALS`] in any case. The peer of a host chooses how many it announces.
+    pub(super) fn new(endpoint: Arc<Endpoint>, rungs: usize) -> Self {
         let (report, reports) = mpsc::channel(REPORTS);
-        Self { endpoint, tasks: JoinSet::new(), running: BTreeMap::new(), report, reports }
+        let places = Arc::new(Semaphore::new(rungs.max(DIALS)));
+        Self { endpoint, tasks: JoinSet::new(), running: BTreeMap::new(), report, reports, places }
     }
 
     /// Starts one, in the place of another of the same generation.
     pub(super) fn start(&mut self, way: Way, target: Target, deadline: Instant) {
         let generation = target.generation;
-        let attempt = Attempt { endpoint: self.endpoint.clone(), way, target, report: self.report.clone() };
+        let (endpoint, report, places) = (self.endpoint.clone(), self.report.clone(), self.places.clone());
+        let attempt = Attempt { endpoint, way, target, report, places };
         let task = self.tasks.spawn(attempt.run(deadline));
         if let Some(older) = self.running.insert(generation, task) {
             older.abort();
@@ -84,12 +89,13 @@ struct Attempt {
     way: Way,
     target: Target,
     report: mpsc::Sender<DialReport>,
+    places: Arc<Semaphore>,
 }
 
 impl Attempt {
     async fn run(self, deadline: Instant) {
         let mut answered = false;
-        let dial = self.endpoint.dial(&self.way, &self.target);
+        let dial = self.dial();
         tokio::pin!(dial);
         let outcome = loop {
             tokio::select! {
@@ -107,12 +113,22 @@ impl Attempt {
         self.tell(outcome.map_or_else(DialNews::Failed, DialNews::Succeeded)).await;
     }
 
+    /// Dials as soon as there is a place for it.
+    async fn dial(&self) -> Result<Sealed, ConnectError> {
+        // Never an error: nobody closes them.
+        let _own = self.places.acquire().await;
+        let _of_all = self.endpoint.dials().acquire().await;
+        self.endpoint.dial(&self.way, &self.target).await
+    }
+
     async fn tell(&self, news: DialNews) {
         let (generation, transport) = (self.target.generation, self.way.rung.transport.clone());
         let _ = self.report.send(DialReport { generation, transport, news }).await;
     }
 }
 
+/// Dials of one session that may run at one time, however short its ladder.
+const DIALS: usize = 2;
 /// Reports that may wait: two for each of the dials that run at one time.
 const REPORTS: usize = 16;
 
@@ -121,7 +137,7 @@ mod tests {
     use async_trait::async_trait;
     use transport_core::{
         Connector, DialRole, PeerId, SessionId, Transport,
-        secure::{Access, HostKey, SessionSecret},
+        secure::{Access, Identity, LinkSecret},
     };
 
     use super::*;
@@ -153,13 +169,9 @@ mod tests {
     }
 
     fn dials() -> Dials {
-        let endpoint = Endpoint {
-            session: SessionId::from_bytes([1; 16]),
-            local: PeerId::from_bytes([3; 16]),
-            secret: SessionSecret::from_bytes([4; 32]),
-            party: Party::Host { key: HostKey::from_bytes([5; 32]), access: Access::Full },
-        };
-        Dials::new(Arc::new(endpoint))
+        let (host, identity) = (Identity::from_seed(&[5; 32]).public(), Identity::from_seed(&[3; 32]));
+        let party = Party::Viewer { host, link: LinkSecret::from_bytes([4; 16]), access: Access::Full };
+        Dials::new(Arc::new(Endpoint::new(SessionId::of_host(&host), identity, party)), 2)
     }
 
     fn start(dials: &mut Dials, kind: Option<ConnectErrorKind>, generation: u32) {

@@ -6,8 +6,8 @@ use tokio::sync::{broadcast, watch};
 use transport_core::{
     CloseCode, Closed, ConnectError, Generation, PeerId, TransportId,
     judge::{Action, Detail, Ending, Event, View},
-    policy::{Class, Standing, Transition},
-    signaling::Exchange,
+    policy::{Class, Reason, Standing, Transition, TransitionKind},
+    signaling::{ByeReason, Exchange, Message},
 };
 
 use super::{dials::Dials, sampler::Sampler, voice::Voice};
@@ -62,7 +62,7 @@ impl Effects {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
             core: parts.core.clone(),
-            dials: Dials::new(parts.endpoint.clone()),
+            dials: Dials::new(parts.endpoint.clone(), parts.ways.0.len()),
             prefetches: JoinSet::new(),
             voice: Voice::new(parts.exchange.clone(), parts.peer),
             links: BTreeMap::new(),
@@ -91,6 +91,9 @@ impl Effects {
             Action::Remember { transport, closed } => {
                 self.errors.insert(transport, LastError { text: closed.to_string(), refusal: None });
             }
+            Action::Say(Message::Bye { reason: ByeReason::Closed }) => {
+                self.voice.say(Message::Bye { reason: self.core.farewell() });
+            }
             Action::Say(message) => self.voice.say(message),
             Action::Tell { transition, detail } => self.tell(transition, &detail),
             action => tracing::error!(?action, "an action that nobody carries out"),
@@ -100,6 +103,10 @@ impl Effects {
     /// Keeps a link that is open and does not carry the session yet.
     pub(super) fn stand_by(&mut self, generation: Generation, transport: TransportId, sealed: Sealed) {
         self.errors.remove(&transport);
+        if self.parts.attach == Attach::ByDriver {
+            // At the host the handshake itself has noted what was asked for.
+            self.core.asked(sealed.agreed.access);
+        }
         let link = sealed.link.clone();
         self.pumps.spawn(pump(self.core.clone(), generation, link, self.parts.attach));
         self.links.insert(generation, Attached { sealed, transport, since: now() });
@@ -177,7 +184,7 @@ impl Effects {
             Ending::GiveUp { why } => self.core.close(CloseCode::GOING_AWAY, why.code()),
             Ending::HandlesDropped => self.core.close(CloseCode::GOING_AWAY, "the other side went away"),
             Ending::PeerForgot => self.core.peer_forgot(),
-            Ending::PeerLeft(reason) => self.core.peer_left(reason.code()),
+            Ending::PeerLeft(reason) => self.core.peer_left(reason),
             ending => tracing::error!(?ending, "an end that nobody carries out"),
         }
     }
@@ -213,6 +220,26 @@ impl Effects {
             to: to.map(|(transport, _)| transport),
             detail: self.in_words(detail),
         };
+        self.send(event);
+    }
+
+    /// Tells once that the viewer sends although it may only look.
+    pub(super) fn tell_input_refused(&self) {
+        let path = self.parts.outlook.borrow().path.clone();
+        let transport = path.as_ref().map(|path| path.transport.clone());
+        self.send(NegotiationEvent {
+            at: wall_clock(),
+            peer: self.parts.peer,
+            name: TransitionKind::InputRefused,
+            reason: Reason::ReadOnly,
+            from: transport.clone(),
+            to: transport,
+            generation: path.map(|path| path.generation),
+            detail: String::new(),
+        });
+    }
+
+    fn send(&self, event: NegotiationEvent) {
         tracing::info!(target: "negotiator::transition", peer = ?event.peer, name = event.name.name(), reason = event.reason.code(), %event);
         // An error means that nobody subscribed.
         let _ = self.parts.events.send(event);
@@ -256,7 +283,6 @@ impl Effects {
     fn path(&self, generation: Generation) -> Option<Path> {
         let link = self.links.get(&generation)?;
         let carried = link.sealed.link.profile().path.to_string();
-        let access = link.sealed.agreed.access;
-        Some(Path { transport: link.transport.clone(), carried, generation, since: link.since, access })
+        Some(Path { transport: link.transport.clone(), carried, generation, since: link.since })
     }
 }

@@ -151,6 +151,7 @@ impl Driver {
                 self.effects.forget(generation, &closed);
                 self.happened(Event::LinkEnded { generation, closed });
             }
+            Report::InputRefused => self.effects.tell_input_refused(),
             Report::SessionEnded => {}
         }
     }

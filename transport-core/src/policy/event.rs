@@ -229,6 +229,8 @@ pub enum TransitionKind {
     FallbackHeld,
     /// `transport.gave_up`
     GaveUp,
+    /// `session.input_refused`: no change of path; a viewer that may only look sent something.
+    InputRefused,
     /// `transport.lost`
     Lost,
     /// `transport.recovered`
@@ -248,6 +250,7 @@ impl TransitionKind {
             Self::FallbackConsidered => "transport.fallback.considered",
             Self::FallbackHeld => "transport.fallback.held",
             Self::GaveUp => "transport.gave_up",
+            Self::InputRefused => "session.input_refused",
             Self::Lost => "transport.lost",
             Self::Recovered => "transport.recovered",
             Self::Restored => "transport.restored",

@@ -94,6 +94,8 @@ reasons! {
     PrimaryHealed = "primary_healed", "the way without the relay is healthy again";
     /// The primary refused, which is no evidence about the network.
     PrimaryRefused = "primary_refused", "the other side refused the direct path; it is retried";
+    /// A viewer that may only look sent something, which was refused.
+    ReadOnly = "read_only", "this viewer may only look";
     /// A link died and the fresh dial raced against it failed too.
     RedialFailed = "redial_failed", "the link died and dialling again failed";
     /// A fresh dial replaced the link that died.

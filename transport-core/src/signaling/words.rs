@@ -18,6 +18,8 @@ pub enum ByeReason {
     LinkExpired,
     /// The link was taken back, and whoever came by it goes. `link_revoked`
     LinkRevoked,
+    /// As many as its link is for have come. `link_used_up`
+    LinkUsedUp,
     /// Its person said no. `refused`
     Refused,
     /// Its person removed this viewer. `removed`
@@ -28,12 +30,13 @@ pub enum ByeReason {
 
 impl ByeReason {
     /// Every reason that has a word.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Closed,
         Self::Forgotten,
         Self::Full,
         Self::LinkExpired,
         Self::LinkRevoked,
+        Self::LinkUsedUp,
         Self::Refused,
         Self::Removed,
     ];
@@ -46,6 +49,7 @@ impl ByeReason {
             Self::Full => "full",
             Self::LinkExpired => "link_expired",
             Self::LinkRevoked => "link_revoked",
+            Self::LinkUsedUp => "link_used_up",
             Self::Refused => "refused",
             Self::Removed => "removed",
             Self::Unknown => "unknown",
@@ -61,6 +65,7 @@ impl fmt::Display for ByeReason {
             Self::Full => "the session is full",
             Self::LinkExpired => "the link has expired",
             Self::LinkRevoked => "the link was revoked",
+            Self::LinkUsedUp => "the link was used up by others",
             Self::Refused => "the host did not let you in",
             Self::Removed => "the host removed you",
             Self::Unknown => "for a reason this program does not know",

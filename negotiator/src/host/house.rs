@@ -1,0 +1,439 @@
+//! What the host's handles, its reception and every handshake share: the links, the guests, who was removed. Each step
+//! here is complete when it returns; what has to be said to others is queued for the reception.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fmt,
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use transport_core::{
+    PeerId, Text,
+    secure::{Access, Identity, JoinFragment, LinkId, LinkSecret, LinkSecrets},
+    signaling::{ByeReason, Message, SignalingError},
+};
+use url::Url;
+
+use super::{
+    book::Book,
+    guests::{Guests, Inside, Stage},
+    links::{LinkInfo, LinkOptions},
+    members::Member,
+};
+use crate::{
+    endpoint::Doorkeeper,
+    error::ShareError,
+    link::JoinLink,
+    rendezvous::SessionDocument,
+    runtime::{AbortHandle, UNIX_EPOCH, now, timeout, wall_clock},
+};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct House {
+    address: Url,
+    identity: Identity,
+    seats: usize,
+    state: Mutex<State>,
+    errands: Notify,
+    /// The newest revision of the session's document.
+    revision: watch::Sender<u64>,
+    /// The newest revision that whoever admits knows, or why it does not.
+    known: watch::Sender<(u64, Option<SignalingError>)>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    book: Book,
+    guests: Guests,
+    removed: Removed,
+    errands: VecDeque<Errand>,
+}
+
+/// Something to say to others about what has happened here.
+#[derive(Debug)]
+pub(super) enum Errand {
+    /// Tell this viewer.
+    Tell(PeerId, Message),
+    /// Have the relay show this peer out, once it was told.
+    Evict(PeerId, Inside),
+}
+
+/// What a knock leads to.
+#[derive(Debug)]
+pub(super) enum Knocked {
+    /// It is inside, or may come in now.
+    Welcome,
+    /// It is new and nothing stands in its way.
+    New { number: u64, pushed_out: Option<PeerId> },
+    /// It is being decided about.
+    Pending,
+    /// It stays out.
+    Bye(ByeReason),
+}
+
+impl House {
+    pub(super) fn new(address: Url, identity: Identity, seats: usize) -> Self {
+        Self {
+            address,
+            identity,
+            seats,
+            state: Mutex::default(),
+            errands: Notify::new(),
+            revision: watch::Sender::new(1),
+            known: watch::Sender::new((0, None)),
+        }
+    }
+
+    // ---- links ----
+
+    /// Makes a link; returns the revision of the document that has it.
+    pub(super) fn add_link(&self, options: LinkOptions) -> Result<(JoinLink, u64), ShareError> {
+        let expires_at = options.expires_in.map(|lifetime| unix_now().saturating_add(lifetime.as_secs()));
+        let fragment = JoinFragment {
+            host: self.identity.public(),
+            secret: LinkSecret::random()?,
+            access: options.access,
+            expires_at,
+        };
+        let link = JoinLink::new(self.address.clone(), fragment);
+        if !self.state.lock().book.add(link.clone(), options) {
+            return Err(ShareError::TooManyLinks);
+        }
+        Ok((link, self.changed()))
+    }
+
+    pub(super) fn revoke(&self, link: LinkId) -> bool {
+        let mut state = self.state.lock();
+        if !state.book.revoke(link) {
+            return false;
+        }
+        for peer in state.guests.of(link) {
+            state.show_out(peer, ByeReason::LinkRevoked);
+        }
+        drop(state);
+        self.changed();
+        self.errands.notify_one();
+        true
+    }
+
+    pub(super) fn list_links(&self) -> Vec<LinkInfo> {
+        self.state.lock().book.list(unix_now())
+    }
+
+    // ---- people ----
+
+    pub(super) fn members(&self) -> Vec<Member> {
+        let state = self.state.lock();
+        let seated = state.guests.iter().filter(|(_, guest)| guest.is_seated());
+        seated.filter_map(|(peer, guest)| Member::of(peer, guest)).collect()
+    }
+
+    /// Removes somebody and keeps it out; says whether it was here.
+    pub(super) fn remove(&self, peer: PeerId) -> bool {
+        let mut state = self.state.lock();
+        state.removed.add(peer);
+        let was_here = state.show_out(peer, ByeReason::Removed);
+        drop(state);
+        self.changed();
+        self.errands.notify_one();
+        was_here
+    }
+
+    /// Lets somebody do at most this from here on; says whether it is here.
+    pub(super) fn set_access(&self, peer: PeerId, access: Access) -> bool {
+        let mut state = self.state.lock();
+        let Some(guest) = state.guests.get_mut(peer) else { return false };
+        guest.allowed = Some(access);
+        if let Some(inside) = guest.inside() {
+            inside.core.allow(access);
+            let access = inside.core.access().unwrap_or(access);
+            state.errands.push_back(Errand::Tell(peer, Message::Access { access }));
+        }
+        drop(state);
+        self.errands.notify_one();
+        true
+    }
+
+    // ---- for the reception ----
+
+    /// Somebody knocks: who may come in takes a place among the unfinished.
+    pub(super) fn knock(&self, peer: PeerId, link: LinkId, name: Option<Text>) -> Knocked {
+        let mut state = self.state.lock();
+        if state.removed.holds(peer) {
+            return Knocked::Bye(ByeReason::Removed);
+        }
+        if let Some(guest) = state.guests.get(peer) {
+            return match guest.stage {
+                // One key came by one link: whoever shows another one comes with another key.
+                _ if guest.link != link => Knocked::Bye(ByeReason::Refused),
+                Stage::Asked(_) => Knocked::Pending,
+                Stage::Arriving(_) | Stage::Seated(_) => Knocked::Welcome,
+            };
+        }
+        if let Some(why) = state.book.objection(link, peer, unix_now()) {
+            return Knocked::Bye(why);
+        }
+        if state.guests.seated() >= self.seats {
+            return Knocked::Bye(ByeReason::Full);
+        }
+        let (number, pushed_out) = state.guests.knock(peer, link, name, now());
+        if let Some(pushed_out) = pushed_out {
+            state.push_out(pushed_out);
+        }
+        Knocked::New { number, pushed_out }
+    }
+
+    /// Keeps what is deciding about a guest, so that it ends when the guest goes.
+    pub(super) fn asked(&self, peer: PeerId, number: u64, decision: AbortHandle) {
+        let mut state = self.state.lock();
+        match state.guests.get_mut(peer).filter(|guest| guest.number == number) {
+            Some(guest) => guest.stage = Stage::Asked(Some(decision)),
+            None => decision.abort(),
+        }
+    }
+
+    /// What a guest may do: what was decided about it, or what its link allows. `None`: it is gone.
+    pub(super) fn allowed(&self, peer: PeerId) -> Option<Access> {
+        self.state.lock().allowed(peer)
+    }
+
+    /// Notes that a guest has a session. `false`: it is gone meanwhile.
+    pub(super) fn arriving(&self, peer: PeerId, number: u64, access: Access, inside: Inside) -> bool {
+        let mut state = self.state.lock();
+        let Some(guest) = state.guests.get_mut(peer).filter(|guest| guest.number == number) else {
+            return false;
+        };
+        inside.core.allow(access);
+        guest.allowed = Some(access);
+        guest.stage = Stage::Arriving(inside);
+        true
+    }
+
+    /// Gives a guest whose session is usable a seat; otherwise it is shown out.
+    pub(super) fn seat(&self, peer: PeerId, number: u64) -> bool {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let seated = state.guests.seated();
+        let Some(guest) = state.guests.get_mut(peer).filter(|guest| guest.number == number) else {
+            return false;
+        };
+        let came = if seated >= self.seats {
+            Err(ByeReason::Full)
+        } else {
+            state.book.came(guest.link, peer, unix_now())
+        };
+        match came {
+            Ok(changed) => {
+                let Some(inside) = guest.inside().cloned() else { return false };
+                guest.stage = Stage::Seated(inside);
+                guest.since = now();
+                if changed {
+                    self.changed();
+                }
+                true
+            }
+            Err(why) => {
+                state.show_out(peer, why);
+                self.errands.notify_one();
+                false
+            }
+        }
+    }
+
+    /// Forgets a guest whose session has ended.
+    pub(super) fn left(&self, peer: PeerId, number: u64) {
+        self.state.lock().guests.take_if(peer, number);
+    }
+
+    /// Forgets one that left the room while it was decided about.
+    pub(super) fn left_room(&self, peer: PeerId) {
+        let mut state = self.state.lock();
+        if state.guests.get(peer).is_some_and(|guest| matches!(guest.stage, Stage::Asked(_))) {
+            state.guests.take(peer);
+        }
+    }
+
+    /// Turns away one that was decided about.
+    pub(super) fn refuse(&self, peer: PeerId, number: u64) -> bool {
+        self.state.lock().guests.take_if(peer, number).is_some()
+    }
+
+    /// The session of a guest that proved to hold this link.
+    pub(super) fn inside(&self, peer: PeerId, link: Option<LinkId>) -> Option<Inside> {
+        let state = self.state.lock();
+        let guest = state.guests.get(peer)?;
+        let same = link.is_none_or(|link| link == guest.link);
+        same.then(|| guest.inside().cloned()).flatten()
+    }
+
+    pub(super) fn everybody(&self) -> Vec<Inside> {
+        self.state.lock().guests.iter().filter_map(|(_, guest)| guest.inside().cloned()).collect()
+    }
+
+    /// Waits for something to say to others.
+    ///
+    /// Cancel safe.
+    pub(super) async fn errand(&self) -> Errand {
+        loop {
+            let queued = self.errands.notified();
+            if let Some(errand) = self.state.lock().errands.pop_front() {
+                return errand;
+            }
+            queued.await;
+        }
+    }
+
+    // ---- the document ----
+
+    fn changed(&self) -> u64 {
+        let mut newest = 0;
+        self.revision.send_modify(|revision| {
+            *revision += 1;
+            newest = *revision;
+        });
+        newest
+    }
+
+    /// Says which revision of the document is the newest.
+    pub(super) fn revisions(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+
+    pub(super) fn document(&self) -> SessionDocument {
+        // Read first: what changes meanwhile is in a newer one.
+        let revision = *self.revision.borrow();
+        let state = self.state.lock();
+        SessionDocument { revision, links: state.book.listed(), removed: state.removed.list() }
+    }
+
+    /// Notes what whoever admits knows, or why it does not.
+    pub(super) fn note_known(&self, revision: u64, failed: Option<SignalingError>) {
+        self.known.send_replace((revision, failed));
+    }
+
+    /// Waits until whoever admits knows this revision.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not.
+    pub(super) async fn published(&self, revision: u64) -> Result<(), SignalingError> {
+        let mut known = self.known.subscribe();
+        let outcome = timeout(PUBLISH, known.wait_for(|(known, _)| *known >= revision)).await;
+        match outcome {
+            Ok(Ok(known)) => known.1.clone().map_or(Ok(()), Err),
+            _ => Err(SignalingError::Unreachable {
+                detail: "the control plane was not told in time".to_owned(),
+                obstacle: transport_core::signaling::Obstacle::Unknown,
+            }),
+        }
+    }
+}
+
+impl State {
+    fn allowed(&self, peer: PeerId) -> Option<Access> {
+        let guest = self.guests.get(peer)?;
+        let by_link = self.book.access(guest.link)?;
+        Some(guest.allowed.unwrap_or(by_link))
+    }
+
+    /// Ends whatever there is of a guest, at once.
+    fn show_out(&mut self, peer: PeerId, why: ByeReason) -> bool {
+        let Some(guest) = self.guests.take(peer) else { return false };
+        match guest.inside() {
+            Some(inside) => {
+                inside.core.show_out(why);
+                self.errands.push_back(Errand::Evict(peer, inside.clone()));
+            }
+            None => self.errands.push_back(Errand::Tell(peer, Message::Bye { reason: why })),
+        }
+        true
+    }
+
+    /// Gives up an unfinished guest for another one. It may knock again.
+    fn push_out(&mut self, peer: PeerId) {
+        let Some(guest) = self.guests.take(peer) else { return };
+        tracing::info!(%peer, link = %guest.link, "an unfinished knock gave way to another");
+        if let Some(inside) = guest.inside() {
+            inside.core.close(transport_core::CloseCode::RATE_LIMITED, "too many knocks by this link");
+        }
+    }
+}
+
+/// Handshakes open by links in force alone, and only to guests.
+#[derive(Debug)]
+pub(super) struct Door(pub(super) Arc<House>);
+
+impl LinkSecrets for Door {
+    fn secret(&self, link: LinkId) -> Option<LinkSecret> {
+        self.0.state.lock().book.secret(link)
+    }
+}
+
+impl Doorkeeper for Door {
+    fn admit(&self, peer: PeerId, link: LinkId, asked: Access) -> Result<Access, ByeReason> {
+        let state = self.0.state.lock();
+        let guest = state.guests.get(peer).filter(|guest| guest.link == link);
+        let inside = guest.and_then(|guest| guest.inside()).ok_or(ByeReason::Refused)?;
+        let allowed = state.allowed(peer).ok_or(ByeReason::LinkRevoked)?;
+        inside.core.asked(asked);
+        Ok(asked.min(allowed))
+    }
+}
+
+/// Envelopes open by every link that is remembered, so that a holder of a revoked one hears why.
+#[derive(Debug)]
+pub(super) struct Ear(pub(super) Arc<House>);
+
+impl LinkSecrets for Ear {
+    fn secret(&self, link: LinkId) -> Option<LinkSecret> {
+        self.0.state.lock().book.any_secret(link)
+    }
+}
+
+/// Who was removed, the oldest forgotten first.
+#[derive(Default)]
+struct Removed {
+    peers: BTreeSet<PeerId>,
+    order: VecDeque<PeerId>,
+}
+
+impl Removed {
+    fn add(&mut self, peer: PeerId) {
+        if !self.peers.insert(peer) {
+            return;
+        }
+        self.order.push_back(peer);
+        if self.order.len() > MAX_REMOVED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.peers.remove(&oldest);
+        }
+    }
+
+    fn holds(&self, peer: PeerId) -> bool {
+        self.peers.contains(&peer)
+    }
+
+    fn list(&self) -> Vec<PeerId> {
+        self.order.iter().copied().collect()
+    }
+}
+
+impl fmt::Debug for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Removed({})", self.order.len())
+    }
+}
+
+/// The wall's clock in Unix seconds.
+pub(crate) fn unix_now() -> u64 {
+    wall_clock().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Removed peers that are remembered.
+const MAX_REMOVED: usize = 1_024;
+/// How long a new link may take to become known.
+const PUBLISH: crate::runtime::Duration = crate::runtime::Duration::from_secs(10);

@@ -1,0 +1,197 @@
+//! The sharing side: makes a session known, says who may come, and gives each viewer its own [`Session`].
+
+mod approval;
+mod book;
+mod guests;
+mod house;
+mod links;
+mod members;
+mod publish;
+mod reception;
+
+use std::{fmt, sync::Arc};
+
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+use transport_core::{
+    PeerId, Role, SessionId,
+    policy::Class,
+    secure::{Access, Identity},
+    signaling::{Exchange, Sealer},
+};
+
+pub use self::{
+    approval::{Applicant, Approval, Decision},
+    links::{LinkInfo, LinkOptions, LinkState, Links},
+    members::Member,
+};
+use self::{
+    house::{Door, Ear, House},
+    publish::publish,
+    reception::Reception,
+};
+pub(crate) use house::unix_now;
+use crate::{
+    config::{FallbackMode, HostConfig},
+    endpoint::{Endpoint, Party, Ways},
+    error::ShareError,
+    link::JoinLink,
+    rendezvous::{Membership, Rendezvous, inside},
+    runtime::{Duration, JoinHandle, JoinSet, spawn, timeout, wall_clock},
+    session::Session,
+};
+
+/// A shared session. Dropping it ends it for every viewer.
+pub struct Host {
+    link: JoinLink,
+    house: Arc<House>,
+    arrivals: Mutex<mpsc::Receiver<Session>>,
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Host {
+    /// Shares a new session through the control plane of `config`, by WebRTC and its relay.
+    ///
+    /// # Errors
+    ///
+    /// [`ShareError`]; nothing is left running then.
+    #[cfg(feature = "control-plane")]
+    pub async fn share(config: HostConfig) -> Result<Self, ShareError> {
+        let address = config.address()?;
+        let rendezvous = crate::control_plane::ControlPlaneRendezvous::new(address, config.network.clone())
+            .map_err(|error| ShareError::Misconfigured(error.to_string()))?;
+        Self::meeting_at(config, Arc::new(rendezvous)).await
+    }
+
+    /// Shares a new session, meeting viewers and connecting as `rendezvous` says.
+    ///
+    /// # Errors
+    ///
+    /// [`ShareError`]; nothing is left running then.
+    pub async fn meeting_at(
+        config: HostConfig,
+        rendezvous: Arc<dyn Rendezvous>,
+    ) -> Result<Self, ShareError> {
+        let (address, identity) = (config.address()?, Identity::random()?);
+        let seats = config.max_viewers.clamp(1, 1024);
+        let house = Arc::new(House::new(address, identity.clone(), seats));
+        let mut links = Vec::new();
+        for options in &config.links {
+            links.push(house.add_link(options.clone())?.0);
+        }
+        let no_link = || ShareError::Misconfigured("a session is shared by one link or more".to_owned());
+        let link = links.into_iter().next().ok_or_else(no_link)?;
+        let revisions = house.revisions();
+        let membership = Membership {
+            session: link.session(),
+            local: PeerId::from_bytes(identity.public().peer_id()),
+            role: Role::Host,
+            access: Access::Full,
+            host: identity.public(),
+            identity: identity.clone(),
+            link: None,
+            document: Some(house.document()),
+        };
+        let signaling = rendezvous.enter(&membership).await?;
+        let sealer = Sealer::host(identity.clone(), Arc::new(Ear(house.clone())));
+        let exchange = Exchange::new(signaling, sealer, wall_clock);
+        inside(&exchange, config.network.connect_timeout).await?;
+        // Only now is the session known to whoever admits.
+        let missing = rendezvous.prepare(&membership).await.into();
+        let mut ways = rendezvous.ways(&membership).map_err(ShareError::Misconfigured)?;
+        if config.network.mode == FallbackMode::RelayOnly {
+            // The viewer decides among what it is offered.
+            ways.retain(|way| way.rung.class == Class::Fallback);
+        }
+        let door = Arc::new(Door(house.clone()));
+        let endpoint =
+            Endpoint::new(membership.session, identity, Party::Host { door });
+        let (arrived, arrivals) = mpsc::channel(seats);
+        let stop = CancellationToken::new();
+        let mut errands = JoinSet::new();
+        errands.spawn(publish(house.clone(), revisions, rendezvous.clone(), membership));
+        let reception = Reception {
+            endpoint: Arc::new(endpoint),
+            house: house.clone(),
+            ways: Ways(ways.into()),
+            missing,
+            exchange,
+            rendezvous,
+            approval: config.approval,
+            network: config.network,
+            arrived,
+            drivers: JoinSet::new(),
+            decisions: JoinSet::new(),
+            errands,
+        };
+        let task = spawn(reception.run(stop.clone()));
+        Ok(Self { link, house, arrivals: Mutex::new(arrivals), stop, task: Mutex::new(Some(task)) })
+    }
+
+    /// Returns the session's id.
+    pub fn id(&self) -> SessionId {
+        self.link.session()
+    }
+
+    /// Returns the first link that lets others join. Treat it as a password.
+    pub fn link(&self) -> &JoinLink {
+        &self.link
+    }
+
+    /// Returns a handle to every link: made, listed and taken back while the session runs.
+    pub fn links(&self) -> Links {
+        Links::new(self.house.clone())
+    }
+
+    /// Tells who is here.
+    pub fn members(&self) -> Vec<Member> {
+        self.house.members()
+    }
+
+    /// Lets a viewer do at most `access` from its next message on, in the place of what its link allows; never more than
+    /// it asked for. The viewer is told. Says whether it is here.
+    pub fn set_access(&self, peer: PeerId, access: Access) -> bool {
+        self.house.set_access(peer, access)
+    }
+
+    /// Removes a viewer, and keeps it out: its session ends at once, on every path, and whoever admits is told. Nothing
+    /// it sent arrives any more when this returns. Says whether it was here.
+    ///
+    /// Its link stays in force: who holds it can come back as somebody else.
+    pub fn remove(&self, peer: PeerId) -> bool {
+        self.house.remove(peer)
+    }
+
+    /// Waits for the next viewer whose session is usable; `None` after [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn accept(&self) -> Option<Session> {
+        self.arrivals.lock().await.recv().await
+    }
+
+    /// Ends the session for every viewer and waits until they were told, 3 s at most.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.lock().await.take() {
+            let _ = timeout(CLOSE, task).await;
+        }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// How long `close` waits for the viewers to be told.
+const CLOSE: Duration = Duration::from_secs(3);
