@@ -32,11 +32,13 @@
 //!
 //! Beside the suite: [`netlab`] (proxies that lose, delay, stall and cut), [`history`] (the checker
 //! behind "nothing lost, doubled, reordered, forged, crossed or silently missing"), [`party`] (the smallest
-//! session over changing transports).
+//! session over changing transports), [`attacker`] (a member with a valid link that keeps no rule).
 //!
 //! What it is not: a benchmark (see `lifeguard-load`) or a fuzzer.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "relay")]
+pub mod attacker;
 pub mod case;
 pub mod cases;
 pub mod history;

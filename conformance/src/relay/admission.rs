@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     RelayTarget, Session,
-    client::{Endpoint, closed, is, open, post},
+    client::{Endpoint, closed, is, open},
     relay_cases,
 };
 use crate::{case::Result, ensure};

@@ -357,7 +357,7 @@ pub fn small_buffers() -> WebSocketConfig {
 }
 
 /// Posts JSON to a path of the control plane; returns status and body.
-pub(super) async fn post(
+pub(crate) async fn post(
     target: &RelayTarget,
     path: &str,
     body: &impl serde::Serialize,

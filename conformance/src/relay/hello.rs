@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use beach_lifeguard_client::Role;
 use futures::SinkExt;
 use tokio_tungstenite::tungstenite::Message;
-use uuid::Uuid;
 
 use super::{
     RelayTarget, Session,

@@ -6,7 +6,6 @@ use beach_lifeguard_client::{Access, Header, Kind, Lane, LinkId, PeerAddr, Role}
 use bytes::Bytes;
 use futures::SinkExt;
 use tokio_tungstenite::tungstenite::Message;
-use uuid::Uuid;
 
 use super::{
     Endpoint, RelayTarget, Session,

@@ -26,6 +26,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use parking_lot::Mutex;
 use rustls::ClientConfig;
 
+pub(crate) use self::client::post;
 pub use self::{
     client::{Endpoint, Session, Socket, small_buffers},
     v1::enter_v1,

@@ -6,7 +6,6 @@ use beach_lifeguard_client::{
     control::Control,
     frame::HEADER_BYTES,
 };
-use uuid::Uuid;
 
 use super::{Endpoint, RelayTarget, Session, client::is, relay_cases};
 use crate::{case::Result, cases::payload, ensure};
