@@ -10,7 +10,7 @@ use super::{
     event::Transmit,
     frame::{DATA_OVERHEAD, Data, End},
 };
-use crate::{lane::Profile, time::Instant};
+use crate::{fragment::FRAGMENT_HEADER, lane::Profile, time::Instant};
 
 /// What is known about one attached transport.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Attachment {
     pub(super) told_next: Option<u64>,
     /// The peer's attach frame arrived.
     pub(super) introduced: bool,
+    /// Datagrams that overtook it.
+    pub(super) early: Early,
     /// A newer generation carries what is sent.
     pub(super) superseded: bool,
     pub(super) drain_sent: bool,
@@ -47,6 +49,33 @@ pub(super) struct Limits {
     pub(super) in_flight: usize,
 }
 
+/// Fragments that arrived before their sender said which instance of the peer it is. They are handed on once it turns out
+/// to be the one this session is with.
+#[derive(Debug, Default)]
+pub(super) struct Early {
+    fragments: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Early {
+    /// Keeps a fragment; `false` when too many wait already.
+    pub(super) fn push(&mut self, fragment: Bytes) -> bool {
+        // With a header, so that a flood of empty ones is bounded too.
+        let bytes = self.bytes + FRAGMENT_HEADER + fragment.len();
+        if bytes > EARLY {
+            return false;
+        }
+        self.bytes = bytes;
+        self.fragments.push(fragment);
+        true
+    }
+
+    /// Takes what was kept.
+    pub(super) fn take(&mut self) -> Vec<Bytes> {
+        std::mem::take(self).fragments
+    }
+}
+
 impl Attachment {
     pub(super) fn new(since: Instant, profile: &Profile) -> Self {
         let room = |max: NonZeroUsize, overhead| NonZeroUsize::new(max.get().saturating_sub(overhead));
@@ -61,6 +90,7 @@ impl Attachment {
             limits,
             told_next: None,
             introduced: false,
+            early: Early::default(),
             superseded: false,
             drain_sent: false,
             close_sent: false,
@@ -115,3 +145,7 @@ impl Attachment {
         !self.partial.is_empty()
     }
 }
+
+/// Bytes that wait for an introduction. Its sender may send datagrams as soon as it knows this side, so what overtakes
+/// its attach frame is what the path holds at most.
+pub(super) const EARLY: usize = 64 * 1024;

@@ -48,9 +48,9 @@ impl Datagrams {
         }
     }
 
-    /// Counts a datagram that is dropped before it is queued.
-    pub(super) fn refuse(&mut self) {
-        self.dropped += 1;
+    /// Counts what is dropped before it is queued or joined.
+    pub(super) fn refuse(&mut self, count: usize) {
+        self.dropped += count as u64;
     }
 
     /// Gives up the datagram that is half out: its generation carries the rest no more.

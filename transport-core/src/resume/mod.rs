@@ -162,7 +162,7 @@ impl Resume {
         } else {
             match self.current {
                 Some(_) => self.datagrams.push(payload),
-                None => self.datagrams.refuse(),
+                None => self.datagrams.refuse(1),
             }
             return Ok(());
         };
@@ -208,7 +208,9 @@ impl Resume {
     /// Ends an attachment, whoever ended its transport. Handle what that transport still
     /// delivered first. Does nothing for a generation that is not attached.
     pub fn detach(&mut self, now: Instant, generation: Generation) {
-        self.attachments.remove(&generation);
+        if let Some(mut attachment) = self.attachments.remove(&generation) {
+            self.datagrams.refuse(attachment.early.take().len());
+        }
         if self.current == Some(generation) {
             self.current = None;
             self.orphaned = Some(now);
@@ -329,6 +331,8 @@ impl Resume {
             self.ended = Some(closed);
             self.outbox.clear();
             self.datagrams.clear();
+            let early = self.attachments.values_mut().map(|attachment| attachment.early.take().len()).sum();
+            self.datagrams.refuse(early);
         }
     }
 

@@ -57,11 +57,14 @@ impl Resume {
             self.attachments.get_mut(&generation).ok_or(ProtocolError::NotAttached(generation))?;
         match frame {
             Frame::Attach(attach) => return self.handle_attach(now, generation, attach),
-            // The lanes are not ordered against each other: a datagram may overtake the attach frame.
-            Frame::Datagram(fragment) => {
-                let datagram = self.datagrams.receive(now, fragment)?;
-                self.events.extend(datagram.map(Event::Datagram));
+            // The lanes are not ordered against each other: a datagram may overtake the attach frame, and until that
+            // has come nobody knows whether it is from the peer's state that this session is with.
+            Frame::Datagram(fragment) if !attachment.introduced => {
+                if !attachment.early.push(fragment) {
+                    self.datagrams.refuse(1);
+                }
             }
+            Frame::Datagram(fragment) => self.handle_fragment(now, fragment)?,
             _ if !attachment.introduced => return Err(ProtocolError::BeforeAttach),
             Frame::Ack(ack) => self.handle_ack(ack)?,
             Frame::Data(data) => self.handle_data(now, generation, data)?,
@@ -120,6 +123,13 @@ impl Resume {
         if !superseded {
             self.switch(now, generation, next);
         }
+        let early = self.attachments.get_mut(&generation).map(|attachment| attachment.early.take());
+        early.into_iter().flatten().try_for_each(|fragment| self.handle_fragment(now, fragment))
+    }
+
+    fn handle_fragment(&mut self, now: Instant, fragment: Bytes) -> Result<(), ProtocolError> {
+        let datagram = self.datagrams.receive(now, fragment)?;
+        self.events.extend(datagram.map(Event::Datagram));
         Ok(())
     }
 

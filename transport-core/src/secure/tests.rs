@@ -1,8 +1,11 @@
 //! The whole decorator over memory transports, with somebody in the middle where it matters.
 
-use std::sync::{
-    LazyLock,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use bytes::Bytes;
@@ -19,15 +22,15 @@ use crate::{
 type Memory = Secure<MemoryTransport>;
 
 fn config() -> SecureConfig {
-    let [session, joiner, host] = [1, 2, 3].map(|fill| [fill; 16]);
+    let (joiner, host) = (joiner_key().public(), key().public());
     let binding = Binding::new(
-        SessionId::from_bytes(session),
-        PeerId::from_bytes(joiner),
-        PeerId::from_bytes(host),
+        SessionId::of_host(&host),
+        PeerId::of(&joiner),
+        PeerId::of(&host),
         TransportId::from_static("memory"),
         Generation(1),
     );
-    SecureConfig::new(binding, SessionSecret::from_bytes([5; 32]), clock)
+    SecureConfig::new(binding, clock)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test is an owner, which brings the clock")]
@@ -35,12 +38,38 @@ fn clock() -> Instant {
     Instant::now()
 }
 
-fn key() -> HostKey {
-    HostKey::from_bytes([6; 32])
+fn key() -> Identity {
+    Identity::from_seed(&[6; 32])
 }
 
-fn welcome(request: &Request) -> Answer {
-    Answer::Accept { access: request.access, app: Bytes::from_static(b"welcome") }
+fn joiner_key() -> Identity {
+    Identity::from_seed(&[7; 32])
+}
+
+fn link() -> LinkSecret {
+    LinkSecret::from_bytes([5; 16])
+}
+
+fn welcome(visitor: &Visitor) -> Answer {
+    Answer::Accept { access: visitor.request.access, app: Bytes::from_static(b"welcome") }
+}
+
+async fn initiate<T: Transport>(
+    transport: T,
+    config: SecureConfig,
+    request: Request,
+) -> Result<Secure<T>, SecureError> {
+    let (identity, link) = (joiner_key(), link());
+    let joiner = Joiner { identity: &identity, link: &link, host: key().public() };
+    Secure::initiate(transport, config, &joiner, request).await
+}
+
+async fn accept<T: Transport>(
+    transport: T,
+    config: SecureConfig,
+    decide: impl FnOnce(&Visitor) -> Answer + Send,
+) -> Result<Secure<T>, SecureError> {
+    Secure::accept(transport, config, &key(), &link(), decide).await
 }
 
 async fn pair() -> (Memory, Memory) {
@@ -49,11 +78,8 @@ async fn pair() -> (Memory, Memory) {
 }
 
 async fn establish<T: Transport>(a: T, b: T) -> (Secure<T>, Secure<T>) {
-    let host = key();
-    let (joiner, host) = tokio::join!(
-        Secure::initiate(a, config(), host.public(), Request::new(Access::Full)),
-        Secure::accept(b, config(), &host, welcome),
-    );
+    let (joiner, host) =
+        tokio::join!(initiate(a, config(), Request::new(Access::Full)), accept(b, config(), welcome),);
     (joiner.unwrap(), host.unwrap())
 }
 
@@ -118,7 +144,8 @@ async fn both_lanes_carry_both_ways_and_the_limits_shrink_by_the_seal() {
     }
     assert_eq!(joiner.agreed().short_auth, host.agreed().short_auth);
     assert_eq!(&joiner.agreed().app[..], b"welcome");
-    assert!(!format!("{joiner:?}").contains("Key"), "{joiner:?}");
+    let shown = format!("{joiner:?}").replace(&format!("{:?}", key().public()), "");
+    assert!(!shown.contains("Key"), "{shown}");
 }
 
 #[tokio::test]
@@ -326,11 +353,8 @@ async fn keys_are_replaced_under_way_without_anybody_noticing() {
     let (a, b, _link) = memory::pair(memory::profile(4_096, 2_000));
     let mut small = config();
     small.rekey.bytes = 200;
-    let host_key = key();
-    let (joiner, host) = tokio::join!(
-        Secure::initiate(a, small.clone(), host_key.public(), Request::new(Access::Full)),
-        Secure::accept(b, small, &host_key, welcome),
-    );
+    let (joiner, host) =
+        tokio::join!(initiate(a, small.clone(), Request::new(Access::Full)), accept(b, small, welcome),);
     let (joiner, host) = (joiner.unwrap(), host.unwrap());
     for number in 0..1_000u32 {
         for lane in Lane::ALL {
@@ -348,15 +372,14 @@ async fn ten_minutes_bring_new_keys_on_both_lanes() {
     let (a, left, _) = memory::pair(memory::profile(4_096, 2_000));
     let (right, b, _) = memory::pair(memory::profile(4_096, 2_000));
     let config = SecureConfig { clock, ..config() };
-    let host_key = key();
     let forward = async {
         right.send(Lane::Reliable, left.recv().await.unwrap().payload).await.unwrap();
         left.send(Lane::Reliable, right.recv().await.unwrap().payload).await.unwrap();
         right.send(Lane::Reliable, left.recv().await.unwrap().payload).await.unwrap();
     };
     let (joiner, host, ()) = tokio::join!(
-        Secure::initiate(a, config.clone(), host_key.public(), Request::new(Access::Full)),
-        Secure::accept(b, config, &host_key, welcome),
+        initiate(a, config.clone(), Request::new(Access::Full)),
+        accept(b, config, welcome),
         forward,
     );
     let (joiner, host) = (joiner.unwrap(), host.unwrap());
@@ -374,28 +397,52 @@ async fn ten_minutes_bring_new_keys_on_both_lanes() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_ends_in_an_error_on_both_sides() {
+async fn a_stranger_ends_in_an_error_on_both_sides() {
+    let none = BTreeMap::new();
+    let misfiled = BTreeMap::from([(link().id(), LinkSecret::from_bytes([9; 16]))]);
+    let cases: [(&Identity, &dyn LinkSecrets, HandshakeError); 3] = [
+        (&joiner_key(), &none, HandshakeError::UnknownLink),
+        (&joiner_key(), &misfiled, HandshakeError::NotAuthentic),
+        (&Identity::from_seed(&[8; 32]), &link(), HandshakeError::ForeignKey),
+    ];
+    for (identity, links, why) in cases {
+        let (a, b, _link) = memory::pair(memory::profile(4_096, 2_000));
+        let (secret, host_key) = (link(), key());
+        let joiner = Joiner { identity, link: &secret, host: host_key.public() };
+        let (joiner, host) = tokio::join!(
+            Secure::initiate(a, config(), &joiner, Request::new(Access::Full)),
+            Secure::accept(b, config(), &host_key, links, |_| panic!("nobody to decide about")),
+        );
+        assert_eq!(host.unwrap_err(), SecureError::Handshake(why));
+        let Err(SecureError::Closed(closed)) = joiner else { panic!("{joiner:?}") };
+        assert_eq!((closed.initiator, closed.code), (Initiator::Peer, CloseCode::PROTOCOL_ERROR));
+    }
+}
+
+#[tokio::test]
+async fn both_sides_know_who_the_other_is_and_by_which_link() {
     let (a, b, _link) = memory::pair(memory::profile(4_096, 2_000));
-    let wrong = SecureConfig { secret: SessionSecret::from_bytes([9; 32]), ..config() };
-    let host_key = key();
-    let (joiner, host) = tokio::join!(
-        Secure::initiate(a, wrong, host_key.public(), Request::new(Access::Full)),
-        Secure::accept(b, config(), &host_key, welcome),
-    );
-    assert_eq!(host.unwrap_err(), SecureError::Handshake(HandshakeError::NotAuthentic));
-    let Err(SecureError::Closed(closed)) = joiner else { panic!("{joiner:?}") };
-    assert_eq!((closed.initiator, closed.code), (Initiator::Peer, CloseCode::PROTOCOL_ERROR));
+    let mut seen = None;
+    let decide = |visitor: &Visitor| {
+        seen = Some(visitor.clone());
+        welcome(visitor)
+    };
+    let (joiner, host) =
+        tokio::join!(initiate(a, config(), Request::new(Access::ReadOnly)), accept(b, config(), decide));
+    let visitor = seen.unwrap();
+    assert_eq!((visitor.key, visitor.link), (joiner_key().public(), link().id()));
+    assert_eq!(visitor.request, Request::new(Access::ReadOnly));
+    let (joiner, host) = (joiner.unwrap(), host.unwrap());
+    assert_eq!((joiner.agreed().peer, joiner.agreed().link), (key().public(), link().id()));
+    assert_eq!((host.agreed().peer, host.agreed().link), (joiner_key().public(), link().id()));
 }
 
 #[tokio::test]
 async fn a_refusal_names_its_reason_on_both_sides() {
     let (a, b, _link) = memory::pair(memory::profile(4_096, 2_000));
-    let host_key = key();
-    let refuse = |_: &Request| Answer::Refuse { code: CloseCode::ROLE, reason: "full house".into() };
-    let (joiner, host) = tokio::join!(
-        Secure::initiate(a, config(), host_key.public(), Request::new(Access::Full)),
-        Secure::accept(b, config(), &host_key, refuse),
-    );
+    let refuse = |_: &Visitor| Answer::Refuse { code: CloseCode::ROLE, reason: "full house".into() };
+    let (joiner, host) =
+        tokio::join!(initiate(a, config(), Request::new(Access::Full)), accept(b, config(), refuse),);
     let refused = HandshakeError::Refused { code: CloseCode::ROLE, reason: "full house".into() };
     assert_eq!(joiner.unwrap_err(), SecureError::Handshake(refused.clone()));
     assert_eq!(host.unwrap_err(), SecureError::Handshake(refused));
@@ -404,12 +451,8 @@ async fn a_refusal_names_its_reason_on_both_sides() {
 #[tokio::test]
 async fn a_joiner_of_another_version_is_refused_as_unsupported() {
     let (a, b, _link) = memory::pair(memory::profile(4_096, 2_000));
-    let host_key = key();
     let request = Request { versions: vec![9], ..Request::new(Access::Full) };
-    let (joiner, host) = tokio::join!(
-        Secure::initiate(a, config(), host_key.public(), request),
-        Secure::accept(b, config(), &host_key, welcome),
-    );
+    let (joiner, host) = tokio::join!(initiate(a, config(), request), accept(b, config(), welcome),);
     for error in [joiner.unwrap_err(), host.unwrap_err()] {
         let SecureError::Handshake(HandshakeError::Refused { code, .. }) = error else { panic!("{error}") };
         assert_eq!(code, CloseCode::UNSUPPORTED);
@@ -419,21 +462,20 @@ async fn a_joiner_of_another_version_is_refused_as_unsupported() {
 #[tokio::test]
 async fn a_replayed_first_message_never_becomes_a_link() {
     let (a, mut recorder, _) = memory::pair(memory::profile(4_096, 2_000));
-    let host_key = key();
-    let initiate = Secure::initiate(a, config(), host_key.public(), Request::new(Access::Full));
+    let joining = initiate(a, config(), Request::new(Access::Full));
     let recorded = tokio::select! {
-        _ = initiate => panic!("nobody answered"),
+        _ = joining => panic!("nobody answered"),
         first = recorder.recv() => first.unwrap().payload,
     };
     for then in [None, Some(Bytes::from_static(b"?")), Some(recorded.clone())] {
         let (attacker, b, _) = memory::pair(memory::profile(4_096, 2_000));
         recorder = attacker;
         recorder.try_send(Lane::Reliable, recorded.clone()).unwrap();
-        let mut accept = Box::pin(Secure::accept(b, config(), &host_key, welcome));
-        assert!((&mut accept).now_or_never().is_none(), "waits for the confirmation");
+        let mut accepting = Box::pin(accept(b, config(), welcome));
+        assert!((&mut accepting).now_or_never().is_none(), "waits for the confirmation");
         if let Some(then) = then {
             recorder.try_send(Lane::Reliable, then).unwrap();
-            let error = accept.await.unwrap_err();
+            let error = accepting.await.unwrap_err();
             assert_eq!(error, SecureError::Handshake(HandshakeError::NotAuthentic));
         }
     }
@@ -441,19 +483,18 @@ async fn a_replayed_first_message_never_becomes_a_link() {
 
 #[tokio::test]
 async fn a_transport_that_dies_or_is_too_narrow_is_said() {
-    let host_key = key();
     for dead_before in [true, false] {
         let (a, _b, link) = memory::pair(memory::profile(4_096, 2_000));
         if dead_before {
             link.cut();
         }
-        let joiner = Secure::initiate(a, config(), host_key.public(), Request::new(Access::Full));
+        let joiner = initiate(a, config(), Request::new(Access::Full));
         let (joiner, ()) = tokio::join!(joiner, async { link.cut() });
         let Err(SecureError::Closed(closed)) = joiner else { panic!("{joiner:?}") };
         assert_eq!(closed.initiator, Initiator::Network);
     }
     let (a, _b, _) = memory::pair(memory::profile(4_096, SEAL_OVERHEAD));
-    let narrow = Secure::accept(a, config(), &host_key, welcome).await.unwrap_err();
+    let narrow = accept(a, config(), welcome).await.unwrap_err();
     assert_eq!(narrow, SecureError::TooNarrow { needed: SEAL_OVERHEAD + 1 });
 }
 
@@ -481,16 +522,16 @@ async fn a_datagram_that_overtakes_the_handshake_is_lost_and_nothing_else() {
 
 #[tokio::test]
 async fn whoever_is_turned_away_learns_the_code() {
-    let (host_key, request) = (key(), || Request { versions: vec![1], ..Request::new(Access::Full) });
+    let request = || Request { versions: vec![1], ..Request::new(Access::Full) };
     // Too narrow for a seal, and too narrow for the handshake only.
-    for (max_message, needed) in [(SEAL_OVERHEAD, SEAL_OVERHEAD + 1), (SEAL_OVERHEAD + 1, 53)] {
+    for (max_message, needed) in [(SEAL_OVERHEAD, SEAL_OVERHEAD + 1), (SEAL_OVERHEAD + 1, 141)] {
         let (a, b, _link) = memory::pair(memory::profile(4_096, max_message));
-        let narrow = Secure::initiate(a, config(), host_key.public(), request()).await.unwrap_err();
+        let narrow = initiate(a, config(), request()).await.unwrap_err();
         assert_eq!(narrow, SecureError::TooNarrow { needed });
         assert_eq!(b.closed().await.code, CloseCode::UNSUPPORTED);
     }
     let (a, b, _link) = memory::pair(memory::profile(4_096, 2_000));
-    let joiner = Secure::initiate(a, config(), host_key.public(), request());
+    let joiner = initiate(a, config(), request());
     let liar = async {
         b.recv().await.unwrap();
         b.send(Lane::Reliable, Bytes::from_static(b"?")).await.unwrap();

@@ -1,15 +1,17 @@
 //! Seals, opens and routes what the peers of a session say to each other.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use beach_identity::{LinkId, PublicKey};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
 
-use super::{LinkChannel, Message, Obstacle, SealError, Sealer, Signaling, SignalingError, SignalingEvent};
+use super::{
+    LinkChannel, Message, Obstacle, SealError, Sealer, Signaling, SignalingError, SignalingEvent,
+    mailboxes::Mailboxes,
+};
 use crate::{
     connector::Target,
-    ids::{Generation, PeerId, TransportId},
+    ids::{PeerId, TransportId},
     time::SystemTime,
 };
 
@@ -20,17 +22,7 @@ pub struct Exchange {
     signaling: Arc<dyn Signaling>,
     sealer: Mutex<Sealer>,
     clock: fn() -> SystemTime,
-    links: Mutex<BTreeMap<LinkKey, Mailbox>>,
-}
-
-/// Which dial a channel belongs to: with whom, over what, which attempt.
-pub(super) type LinkKey = (PeerId, TransportId, Generation);
-
-#[derive(Debug)]
-struct Mailbox {
-    inbox: mpsc::Sender<String>,
-    /// Present until the channel is opened here; the other side may speak first.
-    unopened: Option<mpsc::Receiver<String>>,
+    mailboxes: Arc<Mutex<Mailboxes>>,
 }
 
 /// What [`Exchange::next`] hands to the negotiator.
@@ -78,7 +70,7 @@ pub enum ExchangeEvent {
 impl Exchange {
     /// Speaks over `signaling`, sealed by `sealer`. `clock` is the wall clock: freshness needs it.
     pub fn new(signaling: Arc<dyn Signaling>, sealer: Sealer, clock: fn() -> SystemTime) -> Arc<Self> {
-        Arc::new(Self { signaling, sealer: Mutex::new(sealer), clock, links: Mutex::default() })
+        Arc::new(Self { signaling, sealer: Mutex::new(sealer), clock, mailboxes: Arc::default() })
     }
 
     /// Sends one message to one peer.
@@ -113,7 +105,10 @@ impl Exchange {
                     return Ok(ExchangeEvent::Down { detail, obstacle });
                 }
                 SignalingEvent::Joined { peer } => return Ok(ExchangeEvent::Joined { peer }),
-                SignalingEvent::Left { peer } => return Ok(ExchangeEvent::Left { peer }),
+                SignalingEvent::Left { peer } => {
+                    self.mailboxes.lock().left(peer);
+                    return Ok(ExchangeEvent::Left { peer });
+                }
                 SignalingEvent::Up => return Ok(ExchangeEvent::Up),
             };
             let opened = self.sealer.lock().open((self.clock)(), from, &envelope);
@@ -123,7 +118,7 @@ impl Exchange {
             });
             match parsed {
                 Ok((_, _, Message::Link { transport, generation, body })) => {
-                    self.deliver((from, transport, generation), body);
+                    self.mailboxes.lock().deliver((from, transport, generation), body);
                 }
                 Ok((key, link, message)) => return Ok(ExchangeEvent::Message { from, key, link, message }),
                 Err(why) => return Ok(ExchangeEvent::Refused { from, why }),
@@ -134,7 +129,7 @@ impl Exchange {
     /// Forgets a peer that was removed or is gone for good: its channels end, and nothing is kept for it.
     pub fn forget(&self, peer: PeerId) {
         self.sealer.lock().forget(peer);
-        self.links.lock().retain(|(of, ..), _| *of != peer);
+        self.mailboxes.lock().forget(peer);
     }
 
     /// Has the way to the room tried out at once; see [`Signaling::doubt`].
@@ -149,53 +144,14 @@ impl Exchange {
     /// dial and puts it into [`Target::signaling`].
     pub fn open_link(self: &Arc<Self>, target: &Target, transport: TransportId) -> LinkChannel {
         let key = (target.peer, transport, target.generation);
-        let mut links = self.links.lock();
-        links.retain(|(peer, transport, generation), mailbox| {
-            let same_rung = (peer, transport) == (&key.0, &key.1);
-            !(same_rung && *generation < key.2 && mailbox.unopened.is_some())
-        });
-        let waiting = links.get_mut(&key).and_then(|mailbox| mailbox.unopened.take());
-        let inbox = waiting.unwrap_or_else(|| {
-            let (inbox, waiting) = mpsc::channel(MAILBOX);
-            links.insert(key.clone(), Mailbox { inbox, unopened: None });
-            waiting
-        });
-        LinkChannel::through(Arc::downgrade(self), key, inbox)
+        LinkChannel::through(Arc::downgrade(self), self.mailboxes.clone(), key)
     }
+}
 
-    /// Forgets a channel that was opened here. One that took its place stays.
-    pub(super) fn close_link(&self, key: &LinkKey, inbox: &mut mpsc::Receiver<String>) {
-        let mut links = self.links.lock();
-        // Closing the receiver marks its own mailbox and no other.
-        inbox.close();
-        if links.get(key).is_some_and(|mailbox| mailbox.inbox.is_closed()) {
-            links.remove(key);
-        }
-    }
-
-    fn deliver(&self, key: LinkKey, body: String) {
-        let mut links = self.links.lock();
-        if !links.contains_key(&key) {
-            // Unopened mailboxes are somebody's future attempts: a few, of the newest generations.
-            let mine: Vec<LinkKey> = links
-                .iter()
-                .filter(|(k, m)| k.0 == key.0 && m.unopened.is_some())
-                .map(|(k, _)| k.clone())
-                .collect();
-            if mine.len() >= UNOPENED_PER_PEER {
-                let Some(oldest) = mine.into_iter().min_by_key(|k| k.2) else { return };
-                if oldest.2 >= key.2 {
-                    return;
-                }
-                links.remove(&oldest);
-            }
-            let (inbox, waiting) = mpsc::channel(MAILBOX);
-            links.insert(key.clone(), Mailbox { inbox, unopened: Some(waiting) });
-        }
-        if let Some(mailbox) = links.get(&key) {
-            // Full: a peer that says more than any dial needs. The dial's deadline deals with it.
-            let _ = mailbox.inbox.try_send(body);
-        }
+/// Channels that outlive their exchange end.
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.mailboxes.lock().end();
     }
 }
 
@@ -205,108 +161,6 @@ impl fmt::Debug for Exchange {
     }
 }
 
-/// Messages that may wait in one link channel: an offer, an answer and every candidate of a
-/// machine with many interfaces.
-pub(super) const MAILBOX: usize = 128;
-
-/// Attempts of one peer that may speak before this side opens its channel.
-const UNOPENED_PER_PEER: usize = 8;
-
 #[cfg(test)]
-mod tests {
-    use zeroize::Zeroizing;
-
-    use super::*;
-    use crate::{
-        connector::DialRole,
-        ids::SessionId,
-        signaling::{ByeReason, MemoryRoom},
-    };
-
-    const TRANSPORT: TransportId = TransportId::from_static("memory");
-
-    struct Pair {
-        exchanges: [Arc<Exchange>; 2],
-        peers: [PeerId; 2],
-        session: SessionId,
-    }
-
-    fn pair(keys: [u8; 2]) -> Pair {
-        let (room, session) = (MemoryRoom::default(), SessionId::random());
-        let peers = [PeerId::random(), PeerId::random()];
-        let exchanges = [0, 1].map(|i| {
-            let sealer = Sealer::new(&Zeroizing::new([keys[i]; 32]), session, peers[i]);
-            Exchange::new(Arc::new(room.join(peers[i])), sealer, || SystemTime::UNIX_EPOCH)
-        });
-        Pair { exchanges, peers, session }
-    }
-
-    fn target(pair: &Pair, local: usize, generation: u32) -> Target {
-        let (local, peer) = (pair.peers[local], pair.peers[1 - local]);
-        Target::new(pair.session, local, peer, DialRole::Offerer, Generation(generation))
-    }
-
-    async fn next_message(exchange: &Exchange) -> ExchangeEvent {
-        loop {
-            match exchange.next().await.unwrap() {
-                ExchangeEvent::Up | ExchangeEvent::Joined { .. } => {}
-                event => return event,
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn words_said_before_the_channel_is_opened_wait_in_it() {
-        let pair = pair([1, 1]);
-        let early = pair.exchanges[0].open_link(&target(&pair, 0, 1), TRANSPORT);
-        early.send("offer".into()).await.unwrap();
-        let bye = Message::Bye { reason: ByeReason::Closed };
-        pair.exchanges[0].send(pair.peers[1], &bye).await.unwrap();
-        let event = next_message(&pair.exchanges[1]).await;
-        assert_eq!(event, ExchangeEvent::Message { from: pair.peers[0], message: bye });
-        let late = pair.exchanges[1].open_link(&target(&pair, 1, 1), TRANSPORT);
-        assert_eq!(late.recv().await.unwrap(), "offer");
-    }
-
-    #[tokio::test]
-    async fn attempts_do_not_hear_each_other() {
-        let pair = pair([1, 1]);
-        let (old, new) = (
-            pair.exchanges[1].open_link(&target(&pair, 1, 1), TRANSPORT),
-            pair.exchanges[1].open_link(&target(&pair, 1, 2), TRANSPORT),
-        );
-        for generation in [2, 1] {
-            let link = pair.exchanges[0].open_link(&target(&pair, 0, generation), TRANSPORT);
-            link.send(format!("for {generation}")).await.unwrap();
-        }
-        let (a, b, _) = tokio::join!(old.recv(), new.recv(), async {
-            tokio::time::timeout(std::time::Duration::from_millis(50), next_message(&pair.exchanges[1])).await
-        });
-        assert_eq!((a.unwrap().as_str(), b.unwrap().as_str()), ("for 1", "for 2"));
-    }
-
-    #[tokio::test]
-    async fn a_channel_that_ends_late_leaves_the_one_that_took_its_place() {
-        let pair = pair([1, 1]);
-        let [to_b, to_a] = [target(&pair, 0, 1), target(&pair, 1, 1)];
-        let replaced = pair.exchanges[1].open_link(&to_a, TRANSPORT);
-        let current = pair.exchanges[1].open_link(&to_a, TRANSPORT);
-        assert_eq!(replaced.recv().await, Err(SignalingError::Closed));
-        drop(replaced);
-        pair.exchanges[0].open_link(&to_b, TRANSPORT).send("offer".into()).await.unwrap();
-        let quiet = std::time::Duration::from_millis(50);
-        assert!(tokio::time::timeout(quiet, next_message(&pair.exchanges[1])).await.is_err());
-        assert_eq!(current.recv().await.unwrap(), "offer");
-        drop(current);
-        assert!(pair.exchanges[1].links.lock().is_empty());
-    }
-
-    #[tokio::test]
-    async fn another_secret_is_refused_with_a_reason() {
-        let pair = pair([1, 2]);
-        let knock = Message::Knock { version: Message::VERSION, transports: vec![TRANSPORT] };
-        pair.exchanges[0].send(pair.peers[1], &knock).await.unwrap();
-        let event = next_message(&pair.exchanges[1]).await;
-        assert_eq!(event, ExchangeEvent::Refused { from: pair.peers[0], why: SealError::Forged });
-    }
-}
+#[path = "exchange_tests.rs"]
+mod tests;

@@ -1,38 +1,50 @@
 //! The private words of one dial.
 
-use std::{fmt, sync::Weak};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
-use tokio::sync::{Mutex, mpsc};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
 
 use super::{
     Exchange, Message, SignalingError,
-    exchange::{LinkKey, MAILBOX},
+    mailboxes::{Found, LinkKey, MAILBOX, Mailboxes},
 };
 
 /// The private text channel of one dial attempt between two peers. Sealed like everything that goes through
-/// an [`Exchange`]: what arrives was said by somebody who holds the session's secret.
+/// an [`Exchange`]: what arrives was said by the peer of the dial and nobody else.
 ///
 /// A connector finds it in [`Target::signaling`](crate::Target::signaling). Dropping it ends it.
-pub struct LinkChannel {
-    inbox: Mutex<mpsc::Receiver<String>>,
-    outbox: Outbox,
-}
+pub struct LinkChannel(Carrier);
 
-enum Outbox {
-    Exchange(Weak<Exchange>, LinkKey),
-    Memory(mpsc::Sender<String>),
+enum Carrier {
+    Exchange {
+        exchange: Weak<Exchange>,
+        mailboxes: Arc<Mutex<Mailboxes>>,
+        key: LinkKey,
+        ticket: u64,
+        wake: Arc<Notify>,
+    },
+    Memory {
+        inbox: tokio::sync::Mutex<mpsc::Receiver<String>>,
+        outbox: mpsc::Sender<String>,
+    },
 }
 
 impl LinkChannel {
-    pub(super) fn through(exchange: Weak<Exchange>, key: LinkKey, inbox: mpsc::Receiver<String>) -> Self {
-        Self { inbox: Mutex::new(inbox), outbox: Outbox::Exchange(exchange, key) }
+    pub(super) fn through(exchange: Weak<Exchange>, mailboxes: Arc<Mutex<Mailboxes>>, key: LinkKey) -> Self {
+        let wake = Arc::new(Notify::new());
+        let ticket = mailboxes.lock().open(&key, wake.clone());
+        Self(Carrier::Exchange { exchange, mailboxes, key, ticket, wake })
     }
 
     /// Makes the two ends of a channel in one process, for tests of connectors.
     pub fn pair() -> (Self, Self) {
         let (to_a, from_b) = mpsc::channel(MAILBOX);
         let (to_b, from_a) = mpsc::channel(MAILBOX);
-        let end = |inbox, outbox| Self { inbox: Mutex::new(inbox), outbox: Outbox::Memory(outbox) };
+        let end = |inbox, outbox| Self(Carrier::Memory { inbox: tokio::sync::Mutex::new(inbox), outbox });
         (end(from_b, to_b), end(from_a, to_a))
     }
 
@@ -42,13 +54,13 @@ impl LinkChannel {
     ///
     /// [`SignalingError`] when it certainly did not leave.
     pub async fn send(&self, body: String) -> Result<(), SignalingError> {
-        match &self.outbox {
-            Outbox::Exchange(exchange, key) => {
+        match &self.0 {
+            Carrier::Exchange { exchange, key, .. } => {
                 let exchange = exchange.upgrade().ok_or(SignalingError::Closed)?;
                 let (peer, transport, generation) = key.clone();
                 exchange.send(peer, &Message::Link { transport, generation, body }).await
             }
-            Outbox::Memory(other) => other.send(body).await.map_err(|_| SignalingError::Closed),
+            Carrier::Memory { outbox, .. } => outbox.send(body).await.map_err(|_| SignalingError::Closed),
         }
     }
 
@@ -62,7 +74,22 @@ impl LinkChannel {
     ///
     /// Cancel safe.
     pub async fn recv(&self) -> Result<String, SignalingError> {
-        self.inbox.lock().await.recv().await.ok_or(SignalingError::Closed)
+        match &self.0 {
+            Carrier::Exchange { mailboxes, key, ticket, wake, .. } => loop {
+                let found = mailboxes.lock().read(key, *ticket);
+                match found {
+                    Found::Closed => {
+                        // Another reader of this channel learns it too.
+                        wake.notify_one();
+                        return Err(SignalingError::Closed);
+                    }
+                    Found::Message(message) => return Ok(message),
+                    // What came meanwhile left a permit.
+                    Found::Nothing => wake.notified().await,
+                }
+            },
+            Carrier::Memory { inbox, .. } => inbox.lock().await.recv().await.ok_or(SignalingError::Closed),
+        }
     }
 }
 
@@ -74,10 +101,8 @@ impl fmt::Debug for LinkChannel {
 
 impl Drop for LinkChannel {
     fn drop(&mut self) {
-        if let Outbox::Exchange(exchange, key) = &self.outbox
-            && let Some(exchange) = exchange.upgrade()
-        {
-            exchange.close_link(key, self.inbox.get_mut());
+        if let Carrier::Exchange { mailboxes, key, ticket, .. } = &self.0 {
+            mailboxes.lock().close(key, *ticket);
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod exchange;
 mod link;
+mod mailboxes;
 mod memory;
 mod message;
 mod pairs;

@@ -325,3 +325,68 @@ fn the_peer_may_send_up_to_its_credit_and_not_a_byte_more() {
         assert_eq!(handled, expected, "{extra} more, {left} left");
     }
 }
+
+/// One whole datagram of `len` bytes beside its header.
+fn whole(id: u32, len: usize) -> Frame {
+    Frame::Datagram([&id.to_be_bytes()[..], &[0, 0, 0, 1], &vec![7; len]].concat().into())
+}
+
+fn datagrams(resume: &mut Resume) -> usize {
+    events(resume).iter().filter(|event| matches!(event, Event::Datagram(_))).count()
+}
+
+#[test]
+fn datagrams_that_overtake_the_introduction_wait_for_it() {
+    let now = Instant::now();
+    let mut resume = resume();
+    resume.attach(now, Generation(1), &memory::profile(1000, 1000)).unwrap();
+    (0..3).for_each(|id| receive(&mut resume, now, 1, &whole(id, 9)).unwrap());
+    assert_eq!(resume.poll_event(), None);
+    receive(&mut resume, now, 1, &attach(Generation(1), 0)).unwrap();
+    let Some(Event::Attached { .. }) = resume.poll_event() else { panic!("first of all") };
+    assert_eq!((datagrams(&mut resume), resume.stats().datagrams_dropped), (3, 0));
+    receive(&mut resume, now, 1, &whole(3, 9)).unwrap();
+    assert_eq!(datagrams(&mut resume), 1, "and none waits any more");
+}
+
+#[test]
+fn datagrams_of_another_instance_never_reach_the_application() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    events(&mut resume);
+    resume.attach(now, Generation(2), &memory::profile(1000, 1000)).unwrap();
+    (0..3).for_each(|id| receive(&mut resume, now, 2, &whole(id, 9)).unwrap());
+    let stranger = Attach {
+        version: VERSION,
+        generation: Generation(2),
+        instance: 100,
+        ack: Ack { received: 0, credit: 0 },
+    };
+    receive(&mut resume, now, 2, &Frame::Attach(stranger)).unwrap();
+    assert!(matches!(resume.poll_event(), Some(Event::Expired { why: Expiry::PeerRestarted, .. })));
+    assert_eq!((datagrams(&mut resume), resume.stats().datagrams_dropped), (0, 3));
+}
+
+#[test]
+fn datagrams_that_wait_for_an_introduction_are_bounded_and_go_with_their_generation() {
+    let now = Instant::now();
+    // 64 of 1 KiB with their headers, and not one byte more.
+    for (len, kept) in [(1008, 64), (1009, 63)] {
+        let mut resume = resume();
+        resume.attach(now, Generation(1), &memory::profile(10_000, 10_000)).unwrap();
+        (0..100).for_each(|id| receive(&mut resume, now, 1, &whole(id, len)).unwrap());
+        assert_eq!(resume.stats().datagrams_dropped, 100 - kept);
+        receive(&mut resume, now, 1, &attach(Generation(1), 0)).unwrap();
+        assert_eq!(datagrams(&mut resume) as u64, kept);
+    }
+    let mut resume = resume();
+    resume.attach(now, Generation(1), &memory::profile(1000, 1000)).unwrap();
+    receive(&mut resume, now, 1, &whole(0, 9)).unwrap();
+    resume.detach(now, Generation(1));
+    assert_eq!(resume.stats().datagrams_dropped, 1);
+    // What is no fragment is told apart as late as it is looked at.
+    resume.attach(now, Generation(2), &memory::profile(1000, 1000)).unwrap();
+    receive(&mut resume, now, 2, &Frame::Datagram(bytes(3))).unwrap();
+    let introduced = receive(&mut resume, now, 2, &attach(Generation(2), 0));
+    assert_eq!(introduced, Err(ProtocolError::Fragment(crate::fragment::BadFragment)));
+}
