@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use conformance::history::{Author, Judge, Stream, Verdict};
 use negotiator::{
-    Access, Host, HostConfig, Membership, Negotiator, NetworkConfig, Received, Rendezvous, Role, Session, Way,
+    Host, HostConfig, Membership, Negotiator, NetworkConfig, Received, Rendezvous, Role, Session, Way,
 };
 use tcp_transport::TcpConnector;
 use tokio::{sync::watch, time::timeout};
@@ -54,7 +54,7 @@ impl Rendezvous for Meeting {
 async fn meet(udp: Option<ImpairedUdp>) -> (Host, Session, Session) {
     let meeting = Arc::new(Meeting { room: MemoryRoom::default(), udp });
     let config = HostConfig::new("http://signaling.invalid");
-    let host = Host::meeting_at(config, Access::Full, meeting.clone()).await.expect("a room in memory");
+    let host = Host::meeting_at(config, meeting.clone()).await.expect("a room in memory");
     let viewer = Negotiator::meeting_at(host.link().clone(), NetworkConfig::default(), meeting);
     let (viewer, hosted) = tokio::join!(viewer.connect(), host.accept());
     (host, viewer.expect("a path"), hosted.expect("a viewer"))

@@ -136,4 +136,4 @@ async fn readyz(State(ready): State<Readiness>) -> (StatusCode, Json<serde_json:
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CONCURRENT_REQUESTS: usize = 1_024;
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
-const MAX_BODY_BYTES: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 160 * 1024;

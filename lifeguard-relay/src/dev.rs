@@ -132,8 +132,14 @@ impl Dev {
         );
         let ready = app::relay_readiness(&relay);
         let routes = relay.router().merge(control.router());
-        let operator =
-            Admin::new(Some(relay.clone()), kill_switch.clone(), metrics.clone(), ready.clone(), None);
+        let operator = Admin::new(
+            Some(relay.clone()),
+            kill_switch.clone(),
+            metrics.clone(),
+            ready.clone(),
+            None,
+            Vec::new(),
+        );
         let serve = |listener, certificates, app, connections| {
             let config = ListenConfig::default();
             tasks.spawn(listen::serve(

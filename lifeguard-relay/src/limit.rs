@@ -9,7 +9,7 @@ use std::{
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde::{Deserialize, Serialize};
 
-use crate::listen::network_of;
+use crate::listen::{Scope, scopes_of};
 
 /// A rate with its burst, both in the unit of whatever it limits; a rate of 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,11 +46,11 @@ pub(crate) enum Loopback {
     Exempt,
 }
 
-/// A rate for each address, counted by network. Networks whose rate has recovered are forgotten now and then.
+/// A rate for each address, counted by network, and a multiple of it for what is wider. Networks whose rate has recovered are forgotten now and then.
 #[derive(Debug)]
 pub(crate) struct ByAddress {
-    /// `None` for no limit.
-    limiter: Option<DefaultKeyedRateLimiter<IpAddr>>,
+    /// One for each width; `None` for no limit.
+    limiters: Option<[(u32, DefaultKeyedRateLimiter<Scope>); Scope::SHARES.len()]>,
     loopback: Loopback,
     asked: AtomicU64,
 }
@@ -58,22 +58,33 @@ pub(crate) struct ByAddress {
 impl ByAddress {
     pub(crate) fn new(rate: Rate, loopback: Loopback) -> Self {
         // One event is one cell: the rates of these are far below a million.
-        let limiter = rate.quota().map(|(quota, _)| RateLimiter::keyed(quota));
-        Self { limiter, loopback, asked: AtomicU64::new(0) }
+        let limiters = rate.quota().is_some().then(|| {
+            Scope::SHARES.map(|share| {
+                let times =
+                    |units: u32| NonZeroU32::new(units.saturating_mul(share)).unwrap_or(NonZeroU32::MIN);
+                let quota = Quota::per_second(times(rate.per_second)).allow_burst(times(rate.burst));
+                (share, RateLimiter::keyed(quota))
+            })
+        });
+        Self { limiters, loopback, asked: AtomicU64::new(0) }
     }
 
     /// Whether one more from `address` is within its rate.
     pub(crate) fn admits(&self, address: IpAddr) -> bool {
-        let Some(limiter) = &self.limiter else { return true };
-        let network = network_of(address);
-        if self.loopback == Loopback::Exempt && network.is_loopback() {
+        let Some(limiters) = &self.limiters else { return true };
+        if self.loopback == Loopback::Exempt && address.to_canonical().is_loopback() {
             return true;
         }
         if self.asked.fetch_add(1, Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
-            limiter.retain_recent();
-            limiter.shrink_to_fit();
+            for (_, limiter) in limiters {
+                limiter.retain_recent();
+                limiter.shrink_to_fit();
+            }
         }
-        limiter.check_key(&network).is_ok()
+        scopes_of(address).all(|scope| {
+            let limiter = limiters.iter().find(|(share, _)| *share == scope.share);
+            limiter.is_none_or(|(_, limiter)| limiter.check_key(&scope).is_ok())
+        })
     }
 }
 
@@ -103,7 +114,24 @@ mod tests {
         assert_eq!(admitted("192.0.2.2"), 10);
         assert_eq!(admitted("2001:db8::1") + admitted("2001:db8::2"), 10, "one /64 is one client");
         assert_eq!(admitted("2001:db8:0:1::1"), 10);
-        assert_eq!(admitted("127.0.0.1"), 50);
+        assert_eq!(admitted("127.0.0.1") + admitted("::1"), 100);
+    }
+
+    #[test]
+    fn whoever_has_many_networks_does_not_have_as_many_bursts() {
+        let limit = || ByAddress::new(Rate { per_second: 1, burst: 10 }, Loopback::Exempt);
+        let admitted = |limit: &ByAddress, base: u128, step: u32| {
+            (0..1_000u128)
+                .filter(|n| {
+                    let address = std::net::Ipv6Addr::from_bits(base + (n << step));
+                    limit.admits(address.into())
+                })
+                .count()
+        };
+        let base = 0x2001_0db8_0001_u128 << 80;
+        assert_eq!(admitted(&limit(), base, 64), 40 * 4, "1,000 networks of four /56");
+        assert_eq!(admitted(&limit(), base, 72), 160, "a /48");
+        assert_eq!(admitted(&limit(), base, 80), 1_000, "different sites");
     }
 
     #[test]

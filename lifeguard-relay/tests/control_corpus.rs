@@ -7,7 +7,10 @@ mod control_support;
 use std::{collections::HashSet, path::Path, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use beach_lifeguard_client::membership::{Purpose, Verifier};
+use beach_lifeguard_client::{
+    membership::{LinkSecret, Purpose},
+    session::SignedDocument,
+};
 use control_support::{
     idp::{Idp, Key},
     patched,
@@ -64,13 +67,14 @@ async fn every_bad_key_set_leads_to_the_answer_it_should() {
 
 #[tokio::test]
 async fn every_bad_request_is_answered_as_it_should_be() {
-    let cases = corpus("http", 286);
+    let cases = corpus("http", 334);
     let mut config = ControlConfig::development();
     config.turn.urls = vec!["turn:turn.test:3478".to_owned()];
     config.turn.secrets = vec![Secret::new("a secret of the TURN servers")];
     config.turn.external_ip = Some("192.0.2.1".to_owned());
     let plane = Plane::start(config).await;
-    let person = plane.session().await;
+    let host = plane.session().await;
+    let person = host.viewer();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut report = Report::default();
     for case in &cases {
@@ -91,20 +95,20 @@ async fn every_bad_request_is_answered_as_it_should_be() {
         report.check(case, Got { status, reason, counted }, wanted(case));
     }
     assert_eq!(plane.post(TOKEN, &person.request()).await.0, 200);
-    assert_eq!(plane.post("/turn/credentials", &person.request()).await.0, 200);
+    assert_eq!(plane.post("/turn/credentials", &person.turn_request()).await.0, 200);
     report.end(cases.len());
 }
 
 #[tokio::test]
 async fn every_bad_word_in_the_signaling_room_ends_as_it_should() {
-    let cases = corpus("signaling", 153);
+    let cases = corpus("signaling", 166);
     let plane = Plane::start(ControlConfig::development()).await;
-    let person = plane.session().await;
+    let person = plane.session().await.viewer();
     let mut report = Report::default();
     for case in &cases {
         let before = counted(&plane, case);
-        let session = if case["elsewhere"] == true { Person::new().session } else { person.session };
-        let url = format!("ws://{}/v1/signaling/{session}", plane.address);
+        let person = if case["elsewhere"] == true { Person::new().viewer() } else { person.clone() };
+        let url = format!("ws://{}/v1/signaling/{}", plane.address, person.session);
         let (mut socket, _) = connect_async(url).await.unwrap();
         for message in words(case, &person) {
             // The room may have closed at the word before.
@@ -287,12 +291,25 @@ fn key_set(case: &Value, ours: &Key) -> String {
 /// A body as a line of `http.jsonl` says: text, or changes to a good request.
 fn body(case: &Value, person: &Person) -> String {
     let good = match case["good"].as_str() {
-        Some("session") => json!({ "session_id": Person::new().session, "verifier": person.verifier }),
+        Some("session") => return document(case, person) + &padding(case),
         Some("token") => person.request(),
+        Some("turn") => person.turn_request(),
         _ => return fill(case["body"].as_str().unwrap_or_default(), person) + &padding(case),
     };
     let patch = case.get("patch").map(ToString::to_string).unwrap_or_default();
     fill(&patched(good, &patch).to_string(), person) + &padding(case)
+}
+
+/// A session's document with changes, rightly signed, and then changes to what it is wrapped in.
+fn document(case: &Value, person: &Person) -> String {
+    let new = Person::new();
+    let good = serde_json::to_value(new.document(1)).unwrap();
+    let patch = case.get("patch").map(ToString::to_string).unwrap_or_default();
+    let bytes = fill(&patched(good, &patch).to_string(), person).into_bytes();
+    let signature = new.host.sign(&[b"beach/2/session\0", &bytes[..]].concat());
+    let signed = SignedDocument { document: bytes.into(), signature };
+    let wrap = case.get("wrap").map(ToString::to_string).unwrap_or_default();
+    patched(serde_json::to_value(&signed).unwrap(), &wrap).to_string()
 }
 
 fn padding(case: &Value) -> String {
@@ -310,7 +327,7 @@ fn hello(person: &Person) -> Value {
 /// What is said in the room, as a line of `signaling.jsonl` says: a hello with changes, or none, and more.
 fn words(case: &Value, person: &Person) -> Vec<Message> {
     let by = match case["secret"].as_u64() {
-        Some(byte) => Person { verifier: Verifier::from_bytes([byte as u8; 32]), ..person.clone() },
+        Some(byte) => Person { link: LinkSecret::from_bytes([byte as u8; 16]), ..person.clone() },
         None => person.clone(),
     };
     let mut good = hello(&by);

@@ -180,7 +180,7 @@ async fn turn_credentials_need_their_own_entitlement() {
     assert_eq!(status, 200, "{answer}");
     assert_eq!((&answer["ttl"], &answer["urls"]), (&json!(120), &json!(["turn:turn.test:3478"])));
     assert_eq!(answer["realm"], "beach");
-    assert!(!answer["username"].as_str().unwrap().contains(&person.peer.simple().to_string()));
+    assert!(!answer["username"].as_str().unwrap().contains(&person.session.simple().to_string()));
     let only_fallback = idp.key.proof("", r#"{"entitlements":["rescue:fallback"]}"#);
     let (status, answer) = ask(Some(only_fallback)).await;
     assert_eq!((status, &answer["reason"]), (403, &json!("turn_unentitled")));
@@ -188,7 +188,7 @@ async fn turn_credentials_need_their_own_entitlement() {
     let mut forged = person.turn_request();
     forged["entitlement_proof"] = json!(idp.key.proof("", ""));
     forged["proof"]["role"] = json!("viewer");
-    assert_eq!(plane.post("/turn/credentials", &forged).await.1["reason"], "membership_invalid");
+    assert_eq!(plane.post("/turn/credentials", &forged).await.1["reason"], "signature_invalid");
     for (outcome, count) in [("issued", 1), ("unentitled", 2), ("membership", 1)] {
         assert_eq!(plane.metrics.read("beach_turn_credentials", &[outcome]), count, "{outcome}");
     }

@@ -210,15 +210,17 @@ async fn a_hundred_thousand_sessions_leave_nothing_behind() {
     let metrics = lifeguard_relay::telemetry::metrics::Metrics::new();
     let series = |metrics: &lifeguard_relay::telemetry::metrics::Metrics| metrics.render().lines().count();
     let before = series(&metrics);
-    let verifier = Person::new().verifier;
+    let person = Person::new();
     let (life, hour) = (Duration::from_secs(2), Bucket::of(OffsetDateTime::now_utc()));
     futures::stream::iter(0..100_000_u128)
         .for_each_concurrent(256, |n| {
             let session = Uuid::from_u128(n);
-            let (store, metrics, verifier, hour) = (&store, &metrics, &verifier, &hour);
+            let (store, metrics, verifier, hour) = (&store, &metrics, &person, &hour);
             async move {
                 let done: Result<(), StoreError> = async {
-                    store.register_session(session, verifier, life).await?;
+                    let mut document = person.document(1);
+                    document.session_id = session;
+                    store.publish(&document.into(), life).await?;
                     store.spend_jti(session, life).await?;
                     store.count("public", hour, Counted::Activation(session)).await?;
                     Ok(())

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use beach_lifeguard_client::{
     Role,
-    membership::{Purpose, Verifier},
+    membership::{LinkSecret, Purpose},
     signaling::{FromRoom, MAX_ENVELOPE_BYTES, RoomPeer, ToRoom},
 };
 use bytes::Bytes;
@@ -149,27 +149,30 @@ async fn the_newest_socket_of_a_peer_wins() {
 async fn whoever_cannot_prove_membership_is_turned_away() {
     let plane = plane().await;
     let host = plane.session().await;
-    let forged = Person { verifier: Verifier::from_bytes([1; 32]), ..host.clone() };
+    let member = host.viewer();
+    let forged = Person { link: LinkSecret::from_bytes([1; 16]), ..member.clone() };
     let elsewhere = plane.session().await;
-    let used = host.proof(Purpose::Signaling);
+    let used = member.proof(Purpose::Signaling);
     let mut first = Socket::knock(&plane, host.session).await;
     first.say(&ToRoom::Hello { proof: used.clone() }).await;
     first.hear().await;
-    for (name, room, proof) in [
-        ("forged", host.session, forged.proof(Purpose::Signaling)),
-        ("for a token", host.session, host.proof(Purpose::Token)),
-        ("for another session", elsewhere.session, host.proof(Purpose::Signaling)),
-        ("used", host.session, used),
+    for (name, room, proof, reason) in [
+        ("by another link", host.session, forged.proof(Purpose::Signaling), "link_unknown"),
+        ("for a token", host.session, member.proof(Purpose::Token), "signature_invalid"),
+        ("for another session", elsewhere.session, host.proof(Purpose::Signaling), "signature_invalid"),
+        ("used", host.session, used, "membership_invalid"),
     ] {
         let mut socket = Socket::knock(&plane, room).await;
         socket.say(&ToRoom::Hello { proof }).await;
-        assert_eq!(socket.closed().await, (4500, "membership_invalid".to_owned()), "{name}");
+        assert_eq!(socket.closed().await, (4500, reason.to_owned()), "{name}");
     }
     let stranger = Person::new();
     let mut socket = Socket::knock(&plane, stranger.session).await;
     socket.say(&ToRoom::Hello { proof: stranger.proof(Purpose::Signaling) }).await;
     assert_eq!(socket.closed().await, (4500, "unknown_session".to_owned()));
-    assert_eq!(plane.metrics.read("beach_signaling_refused", &["membership_invalid"]), 4);
+    assert_eq!(plane.metrics.read("beach_signaling_refused", &["membership_invalid"]), 1);
+    assert_eq!(plane.metrics.read("beach_signaling_refused", &["signature_invalid"]), 2);
+    assert_eq!(plane.metrics.read("beach_control_proofs_refused", &["link_unknown"]), 1);
     assert_eq!(plane.metrics.read("beach_signaling_refused", &["unknown_session"]), 1);
     assert_eq!(plane.metrics.read("beach_signaling_peers", &[]), 1);
 }

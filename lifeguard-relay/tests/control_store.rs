@@ -8,13 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use beach_lifeguard_client::membership::Verifier;
+use beach_lifeguard_client::{
+    Access,
+    membership::{Identity, LinkSecret},
+    session::{DocumentLink, SessionDocument},
+};
 use control_support::{redis::Redis, until};
 use lifeguard_relay::{
     kill_switch::{KillSwitch, Verb},
     store::{
-        Bucket, Counted, Counts, Flusher, MemoryStore, RedisStore, Registration, SessionFigures, Store,
-        StoreError, Totals,
+        Bucket, Counted, Counts, Flusher, MOST_SESSIONS, MemoryStore, Published, RedisStore, SessionFigures,
+        Store, StoreError, Totals,
     },
     telemetry::metrics::Metrics,
 };
@@ -45,8 +49,9 @@ macro_rules! suite {
 }
 
 suite! {
-    a_session_belongs_to_its_first_verifier
-    a_session_lives_while_it_is_used
+    the_newest_document_of_a_session_stands
+    a_session_lives_as_long_as_it_was_given_at_most_and_no_document_shortens_that
+    of_many_documents_at_once_the_newest_stands
     a_nonce_and_a_token_are_spent_once
     what_is_spent_can_be_forgotten
     of_many_at_once_one_spends
@@ -58,29 +63,63 @@ suite! {
     switches_of_several_nodes_agree
 }
 
-async fn a_session_belongs_to_its_first_verifier(store: Arc<dyn Store>) {
-    let (session, ours, theirs) = (Uuid::new_v4(), verifier(1), verifier(2));
-    assert_eq!(store.verifier(session, LONG).await, Ok(None));
-    assert_eq!(store.register_session(session, &ours, LONG).await, Ok(Registration::Created));
-    assert_eq!(store.register_session(session, &ours, LONG).await, Ok(Registration::Known));
-    assert_eq!(store.register_session(session, &theirs, LONG).await, Ok(Registration::Conflict));
-    assert_eq!(store.verifier(session, LONG).await, Ok(Some(ours)));
+async fn the_newest_document_of_a_session_stands(store: Arc<dyn Store>) {
+    // As numbers, not as text; and beyond what a script's own numbers can tell apart.
+    let [first, second, ninth, tenth, last] =
+        [1, 2, 9, 10, u64::MAX].map(|revision| document(1, revision, 1));
+    assert_eq!(store.session(first.session_id).await, Ok(None));
+    for (published, became) in [
+        (&first, Published::Created),
+        (&first, Published::Known),
+        (&second, Published::Updated),
+        (&first, Published::Stale),
+        (&document(1, 2, 3), Published::Stale),
+        (&second, Published::Known),
+        (&ninth, Published::Updated),
+        (&tenth, Published::Updated),
+        (&ninth, Published::Stale),
+        (&document(1, u64::MAX - 1, 1), Published::Updated),
+        (&last, Published::Updated),
+        (&document(1, u64::MAX - 1, 1), Published::Stale),
+    ] {
+        assert_eq!(store.publish(published, LONG).await, Ok(became), "{}", published.revision);
+    }
+    assert_eq!(store.session(first.session_id).await, Ok(Some(last)));
+    let other = document(2, 1, 0);
+    assert_eq!(store.publish(&other, LONG).await, Ok(Published::Created), "another session");
+    let mut full = SessionDocument::clone(&document(2, 2, 64));
+    full.links[0].kept = (0..1_024).map(Uuid::from_u128).collect();
+    full.links[0].expires_at = Some(u64::MAX);
+    full.removed = (0..1_024).map(Uuid::from_u128).collect();
+    full.cohort_id = Some("beta".to_owned());
+    let full = Arc::new(full);
+    assert_eq!(store.publish(&full, LONG).await, Ok(Published::Updated));
+    assert_eq!(store.session(full.session_id).await, Ok(Some(full)), "all of it comes back");
 }
 
-async fn a_session_lives_while_it_is_used(store: Arc<dyn Store>) {
-    let (session, ours, theirs) = (Uuid::new_v4(), verifier(1), verifier(2));
+async fn a_session_lives_as_long_as_it_was_given_at_most_and_no_document_shortens_that(
+    store: Arc<dyn Store>,
+) {
     let life = Duration::from_millis(400);
-    store.register_session(session, &ours, life).await.unwrap();
+    let (short, long) = (document(1, 1, 1), document(2, 1, 1));
+    store.publish(&short, life).await.unwrap();
+    store.publish(&long, LONG).await.unwrap();
+    store.publish(&document(2, 2, 1), life).await.unwrap();
     let start = Instant::now();
-    while start.elapsed() < life * 2 {
-        assert!(store.verifier(session, life).await.unwrap().is_some(), "after {:?}", start.elapsed());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    // A stranger's attempt is no use of it.
-    until("the end of its life", async || {
-        matches!(store.register_session(session, &theirs, LONG).await, Ok(Registration::Created))
-    })
-    .await;
+    // Asking for it is no use of it.
+    until("the end of its life", async || store.session(short.session_id).await == Ok(None)).await;
+    assert!(start.elapsed() > life / 2, "{:?}", start.elapsed());
+    assert!(store.session(long.session_id).await.unwrap().is_some());
+    assert_eq!(store.publish(&short, life).await, Ok(Published::Created));
+    store.publish(&short, LONG).await.unwrap();
+    tokio::time::sleep(life + Duration::from_millis(100)).await;
+    assert!(store.session(short.session_id).await.unwrap().is_some(), "it was given more");
+}
+
+async fn of_many_documents_at_once_the_newest_stands(store: Arc<dyn Store>) {
+    let all: Vec<_> = (1..=50).map(|revision| document(1, revision, 1)).collect();
+    futures::future::join_all(all.iter().rev().map(|document| store.publish(document, LONG))).await;
+    assert_eq!(store.session(all[0].session_id).await, Ok(Some(all[49].clone())));
 }
 
 async fn a_nonce_and_a_token_are_spent_once(store: Arc<dyn Store>) {
@@ -183,7 +222,8 @@ async fn redis_holds_the_documented_keys_each_with_its_life() {
     let redis = Redis::start();
     let store: Arc<dyn Store> = Arc::new(RedisStore::open(&redis.url()).unwrap());
     let session = Uuid::from_u128(1);
-    store.register_session(session, &verifier(1), Duration::from_secs(86_400)).await.unwrap();
+    let known = document(1, 7, 1);
+    store.publish(&known, Duration::from_secs(86_400)).await.unwrap();
     store.spend_nonce([1; 16], Duration::from_secs(240)).await.unwrap();
     store.spend_jti(session, Duration::from_secs(65)).await.unwrap();
     let hour = Bucket("2026-11-23-15".to_owned());
@@ -210,7 +250,8 @@ async fn redis_holds_the_documented_keys_each_with_its_life() {
         ("fallback:switch", "*", -1),
         ("lifeguard:jti:00000000-0000-0000-0000-000000000001", "1", 65),
         ("lifeguard:nonce:01010101010101010101010101010101", "1", 240),
-        ("lifeguard:session:00000000-0000-0000-0000-000000000001", "*", 86_400),
+        ("lifeguard:session:2e0f9c63-b4e0-6684-27ed-6582b484fe30", "*", 86_400),
+        ("lifeguard:sessions", "*", -1),
     ];
     assert_eq!(redis.keys(), documented.map(|(key, _, _)| key.to_owned()));
     for (key, value, life) in documented {
@@ -223,10 +264,31 @@ async fn redis_holds_the_documented_keys_each_with_its_life() {
             "{key}: {left} s left of {life}"
         );
     }
+    let kept = redis.cli(&["GET", &format!("lifeguard:session:{}", known.session_id)]).concat();
+    assert!(kept.starts_with("00000000000000000007{"), "{kept}");
+    assert_eq!(redis.cli(&["ZRANGE", "lifeguard:sessions", "0", "-1"]), [known.session_id.to_string()]);
     // Nobody is named in what is counted about people.
     assert!(
         !redis.cli(&["SMEMBERS", "fallback:cohort:public:2026-11-23-15:seen"]).concat().contains("0000-0000")
     );
+}
+
+#[tokio::test]
+async fn redis_takes_no_more_sessions_than_there_may_be_and_forgets_those_that_ended() {
+    let redis = Redis::start();
+    let store = RedisStore::open(&redis.url()).unwrap();
+    let (first, second) = (document(1, 1, 1), document(2, 1, 1));
+    store.publish(&first, LONG).await.unwrap();
+    // As if there were as many as there may be, some of whom ended a while ago.
+    let fill = |from: usize, to: usize, score: &str| {
+        let script = "for i = ARGV[1], ARGV[2] do redis.call('ZADD', KEYS[1], ARGV[3], i) end";
+        redis.cli(&["EVAL", script, "1", "lifeguard:sessions", &from.to_string(), &to.to_string(), score]);
+    };
+    fill(1, MOST_SESSIONS - 2, "9999999999999");
+    fill(MOST_SESSIONS - 1, MOST_SESSIONS + 8, "1");
+    assert_eq!(store.publish(&second, LONG).await, Ok(Published::Created));
+    assert_eq!(store.publish(&document(3, 1, 1), LONG).await, Err(StoreError::Full));
+    assert_eq!(store.publish(&document(2, 2, 1), LONG).await, Ok(Published::Updated), "it is known");
 }
 
 #[tokio::test]
@@ -260,7 +322,7 @@ async fn while_redis_is_away_everything_fails_soon_and_afterwards_works_again() 
     redis.restart();
     until("it answers again", async || store.spend_nonce([1; 16], LONG).await == Ok(true)).await;
     // The scripts are gone with it, and come back by themselves.
-    assert_eq!(store.register_session(Uuid::new_v4(), &verifier(1), LONG).await, Ok(Registration::Created));
+    assert_eq!(store.publish(&document(1, 1, 1), LONG).await, Ok(Published::Created));
 }
 
 #[tokio::test]
@@ -314,8 +376,12 @@ async fn totals_catch_up_after_an_outage_and_count_once() {
     redis.kill();
 }
 
-fn verifier(byte: u8) -> Verifier {
-    Verifier::from_bytes([byte; 32])
+/// What the host of this key says of its session with the first so many links.
+fn document(host: u8, revision: u64, links: u8) -> Arc<SessionDocument> {
+    let mut document = SessionDocument::new(Identity::from_seed(&[host; 32]).public(), revision);
+    let secrets = (0..links).map(|n| LinkSecret::from_bytes([n; 16]));
+    document.links = secrets.map(|secret| DocumentLink::new(&secret, Access::ReadOnly)).collect();
+    document.into()
 }
 
 fn bucket(hours: i64) -> Bucket {

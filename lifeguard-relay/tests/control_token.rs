@@ -11,8 +11,8 @@ use std::{
 
 use beach_lifeguard_client::{
     Access, FallbackToken, Role,
-    membership::{Purpose, Verifier},
-    token::{TokenError, TokenVerifier},
+    membership::{LinkSecret, Purpose},
+    token::{Capability, TokenError, TokenVerifier},
     v1,
 };
 use control_support::{
@@ -32,8 +32,7 @@ const V2: &str = "/v1/fallback/token";
 const V1: &str = "/fallback/token";
 
 fn config() -> ControlConfig {
-    let mut config = ControlConfig::default();
-    config.fallback_ws_enabled = true;
+    let mut config = ControlConfig::development();
     // A name that nobody configured would be everybody's cohort.
     config.rollout.cohorts = BTreeMap::from([("beta".to_owned(), 100)]);
     config
@@ -52,12 +51,12 @@ async fn a_member_gets_a_token_that_says_who_it_is_for_and_no_more() {
     let (status, answer) = plane.post(V2, &request).await;
     assert_eq!(status, 200, "{answer}");
     let token = FallbackToken::new(answer["token"].as_str().unwrap());
-    let claims = plane.verifier.verify(&token, SystemTime::now()).unwrap();
+    let claims = plane.verifier.verify(&token, Capability::V2, SystemTime::now()).unwrap();
     assert_eq!((claims.session_id, claims.sub, claims.role), (person.session, person.peer, Role::Host));
     assert_eq!((claims.access, claims.cohort_id.as_str()), (Access::Full, "beta"));
     assert_eq!(claims.exp - claims.iat, 60);
     assert!(claims.feature_bits.telemetry_enabled && claims.feature_bits.fallback_authorized);
-    assert_eq!(claims.capabilities, ["fallback-ws"]);
+    assert_eq!(claims.capabilities, ["fallback-ws.2"]);
     assert_eq!(answer["cohort"], "beta");
     assert_eq!(answer["guardrail_hint"]["threshold"], 0.005);
     assert_eq!(answer["guardrail_soft_breach"], false);
@@ -72,29 +71,25 @@ async fn a_member_gets_a_token_that_says_who_it_is_for_and_no_more() {
     assert_eq!(plane.requests("issued", "within_budget"), 1);
     // Another control plane's relay does not take it.
     let other: TokenVerifier = Plane::start(config()).await.verifier.clone();
-    assert_eq!(other.verify(&token, SystemTime::now()), Err(TokenError::Key));
+    assert_eq!(other.verify(&token, Capability::V2, SystemTime::now()), Err(TokenError::Key));
 }
 
 #[tokio::test]
 async fn each_refusal_has_its_status_reason_and_metric() {
     let plane = Plane::start(config()).await;
-    let person = plane.session().await;
+    let host = plane.session().await;
+    let person = host.viewer();
     let with = |change: &dyn Fn(&mut Value)| {
         let mut request = person.request();
         change(&mut request);
         request
     };
-    let stranger = Person { verifier: Verifier::from_bytes([1; 32]), ..person.clone() };
-    let elsewhere = Person { session: Uuid::new_v4(), ..person.clone() };
+    let stranger = Person { link: LinkSecret::from_bytes([1; 16]), ..person.clone() };
+    let elsewhere = Person::new();
     let spent = person.request();
     assert_eq!(plane.post(V2, &spent).await.0, 200);
-    let old = person.verifier.prove(
-        Purpose::Token,
-        person.session,
-        beach_lifeguard_client::membership::Member { peer_id: person.peer, role: person.role },
-        SystemTime::now() - Duration::from_secs(125),
-        [3; 16],
-    );
+    let before = SystemTime::now() - Duration::from_secs(125);
+    let old = person.credentials().prove(Purpose::Token, before, [3; 16]);
     let cases = [
         (
             "nonsense",
@@ -105,40 +100,47 @@ async fn each_refusal_has_its_status_reason_and_metric() {
             "n/a",
         ),
         ("cohort", with(&|r| r["cohort_id"] = json!("a:b")), 400, "invalid_request", "error", "n/a"),
-        ("no proof", with(&|r| r["proof"] = Value::Null), 401, "membership_invalid", "error", "n/a"),
-        ("stranger", stranger.request(), 401, "membership_invalid", "error", "n/a"),
+        (
+            "no proof",
+            with(&|r| r["proof"] = Value::Null),
+            401,
+            "membership_invalid",
+            "membership_denied",
+            "n/a",
+        ),
+        ("stranger", stranger.request(), 403, "link_unknown", "membership_denied", "n/a"),
         ("unknown", elsewhere.request(), 404, "unknown_session", "invalid_session", "n/a"),
-        ("spent", spent, 401, "membership_invalid", "error", "n/a"),
+        ("spent", spent, 401, "membership_invalid", "membership_denied", "n/a"),
         (
             "old",
             with(&|r| r["proof"] = serde_json::to_value(&old).unwrap()),
             401,
             "membership_invalid",
-            "error",
+            "membership_denied",
             "n/a",
         ),
         (
             "raised role",
-            with(&|r| r["proof"]["role"] = json!("viewer")),
+            with(&|r| r["proof"]["role"] = json!("host")),
             401,
-            "membership_invalid",
-            "error",
+            "signature_invalid",
+            "membership_denied",
             "n/a",
         ),
         (
             "other peer",
-            with(&|r| r["proof"]["peer_id"] = json!(Uuid::new_v4())),
+            with(&|r| r["proof"]["key"] = serde_json::to_value(host.host.public()).unwrap()),
             401,
-            "membership_invalid",
-            "error",
+            "signature_invalid",
+            "membership_denied",
             "n/a",
         ),
         (
             "other purpose",
             with(&|r| r["proof"] = serde_json::to_value(person.proof(Purpose::Signaling)).unwrap()),
             401,
-            "membership_invalid",
-            "error",
+            "signature_invalid",
+            "membership_denied",
             "n/a",
         ),
     ];
@@ -153,9 +155,6 @@ async fn each_refusal_has_its_status_reason_and_metric() {
         assert!(answer["message"].as_str().is_some_and(|words| words.len() > 10), "{name}: {answer}");
         assert_eq!(plane.requests(outcome, guardrail), before + 1, "{name}");
     }
-    let sessions = person.session;
-    let conflict = json!({ "session_id": sessions, "verifier": stranger.verifier });
-    assert_eq!(plane.post("/v1/sessions", &conflict).await.1["reason"], "session_exists");
     assert_eq!(plane.register(&person).await.0, 200, "the same again is welcome");
 }
 
@@ -307,7 +306,7 @@ async fn a_deployed_client_is_answered_in_its_own_form() {
     );
     assert_eq!(answer["expires_at"].as_array().unwrap().len(), 9);
     let answer: v1::TokenResponse = serde_json::from_value(answer).unwrap();
-    let claims = plane.verifier.verify(&answer.token, SystemTime::now()).unwrap();
+    let claims = plane.verifier.verify(&answer.token, Capability::V1, SystemTime::now()).unwrap();
     assert_eq!(answer.expires_at.unix_timestamp(), claims.exp as i64);
     assert!(answer.telemetry_enabled && answer.fallback_authorized);
     let (status, refused) = plane.post(V1, &json!({ "session_id": Uuid::new_v4() })).await;
@@ -320,9 +319,9 @@ async fn a_deployed_client_is_answered_in_its_own_form() {
 async fn in_production_a_deployed_client_is_admitted_by_its_entitlement_only() {
     let idp = Idp::start().await;
     let mut config = config();
+    config.mode = Mode::Production;
     config.entitlement = idp.config();
     config.entitlement.required = false;
-    assert_eq!(config.mode, Mode::Production);
     let plane = Plane::start(config).await;
     let person = plane.session().await;
     let (status, answer) = plane.post(V1, &json!({ "session_id": person.session })).await;
@@ -336,7 +335,9 @@ async fn in_production_a_deployed_client_is_admitted_by_its_entitlement_only() {
     // A v2 client proves membership, and needs no entitlement where none is required.
     person.token(&plane).await;
 
-    let bare = Plane::start(self::config()).await;
+    let mut bare = self::config();
+    bare.mode = Mode::Production;
+    let bare = Plane::start(bare).await;
     let (status, answer) = bare.post(V1, &request).await;
     assert_eq!((status, &answer["reason"]), (503, &json!("entitlement_unavailable")));
     assert_eq!(bare.requests("error", "entitlement_config"), 1);

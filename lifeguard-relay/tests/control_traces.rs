@@ -11,8 +11,9 @@ use std::{
 
 use axum::{Router, body::Bytes, extract::State, routing::post};
 use beach_lifeguard_client::{
-    Role,
-    membership::{Member, MembershipProof, Purpose, Verifier},
+    Access, Role,
+    membership::{Credentials, Identity, LinkSecret, MembershipProof, Purpose},
+    session::{DocumentLink, SessionDocument},
     signaling::{FromRoom, ToRoom},
 };
 use futures::{SinkExt, StreamExt};
@@ -82,13 +83,22 @@ async fn exchange(dev: &Dev) -> Vec<String> {
         (answer.status().as_u16(), answer.json::<Value>().await.unwrap_or_default())
     };
 
-    let (session, verifier) = (Uuid::new_v4(), Verifier::from_bytes(*b"canary canary canary canary!!!!!"));
-    let [host, viewer] = [Uuid::new_v4(), Uuid::new_v4()];
-    let registration = json!({ "session_id": session, "verifier": verifier }).to_string();
-    assert_eq!(ask("/v1/sessions", registration).await.0, 201);
+    let link = LinkSecret::from_bytes(*b"canary canary!!!");
+    let key = Identity::from_seed(b"canary canary canary canary!!!!!");
+    let at_host = Credentials::host(key.clone());
+    let at_viewer = viewer_by(&key, &link);
+    let (session, host, viewer) = (at_host.session_id(), at_host.peer_id(), at_viewer.peer_id());
+    let mut document = SessionDocument::new(key.public(), 1);
+    document.links.push(DocumentLink::new(&link, Access::Full));
+    let verifier = document.links[0].verifier.clone();
+    let signed = serde_json::to_value(document.sign(&key)).unwrap();
+    assert_eq!(ask("/v1/sessions", signed.to_string()).await.0, 201);
 
-    let proof = prove(&verifier, Purpose::Token, session, host, Role::Host);
-    let mut request = json!({ "session_id": session, "proof": proof, "client_version": CANARY });
+    let proof = prove(&at_viewer, Purpose::Token);
+    let mut request = json!({ "session_id": session, "proof": prove(&at_host, Purpose::Token) });
+    request["client_version"] = json!(CANARY);
+    assert_eq!(ask("/v1/fallback/token", request.to_string()).await.0, 200);
+    request["proof"] = serde_json::to_value(&proof).unwrap();
     request["telemetry_opt_in"] = json!(true);
     let (status, minted) = ask("/v1/fallback/token", request.to_string()).await;
     assert_eq!(status, 200, "{minted}");
@@ -108,13 +118,13 @@ async fn exchange(dev: &Dev) -> Vec<String> {
     assert_eq!(status, 200, "{v1}");
     let _ = http.get(format!("{base}/{CANARY}?token={CANARY}")).send().await.unwrap();
 
-    meet(&base, &verifier, session, [host, viewer]).await;
+    meet(&base, &[at_host, at_viewer, viewer_by(&key, &LinkSecret::from_bytes([1; 16]))]).await;
 
     let protocol = [("sec-websocket-protocol", "beach-lifeguard.v2")];
     for expected in ["welcome", "spent"] {
         let mut client = Client::connect(address, "/v2/ws", &protocol).await.unwrap();
         let token = serde_json::from_value(json!(token)).unwrap();
-        client.say(Message::text(hello(session, host, Role::Host, token).encode())).await;
+        client.say(Message::text(hello(session, viewer, Role::Viewer, token).encode())).await;
         match expected {
             "welcome" => drop(client.welcome().await),
             _ => drop(client.closed().await),
@@ -126,8 +136,9 @@ async fn exchange(dev: &Dev) -> Vec<String> {
     dev.kill_switch().set(None, Some(Verb::PauseMinting), "on call", "privacy drill").await.unwrap();
 
     let mac = serde_json::to_value(&proof).unwrap()["mac"].as_str().unwrap().to_owned();
-    let key = serde_json::to_value(&verifier).unwrap().as_str().unwrap().to_owned();
-    let mut secrets = vec![CANARY.to_owned(), ENVELOPE.to_owned(), mac, key];
+    let key = serde_json::to_value(verifier).unwrap().as_str().unwrap().to_owned();
+    let signature = signed["signature"].as_str().unwrap().to_owned();
+    let mut secrets = vec![CANARY.to_owned(), ENVELOPE.to_owned(), mac, key, signature];
     for id in [session, host, viewer] {
         secrets.extend([id.to_string(), id.simple().to_string()]);
     }
@@ -140,27 +151,27 @@ async fn exchange(dev: &Dev) -> Vec<String> {
 
 /// Two members meet in the signaling room and one sends the other an envelope; a third has no business
 /// there.
-async fn meet(base: &str, verifier: &Verifier, session: Uuid, [host, viewer]: [Uuid; 2]) {
-    let url = format!("{}/v1/signaling/{session}", base.replacen("http", "ws", 1));
-    let enter = async |verifier: &Verifier, peer, role| {
+async fn meet(base: &str, [host, viewer, stranger]: &[Credentials; 3]) {
+    let url = format!("{}/v1/signaling/{}", base.replacen("http", "ws", 1), host.session_id());
+    let enter = async |member: &Credentials| {
         let (mut socket, _) = connect_async(&url).await.unwrap();
-        let proof = prove(verifier, Purpose::Signaling, session, peer, role);
+        let proof = prove(member, Purpose::Signaling);
         let hello = serde_json::to_string(&ToRoom::Hello { proof }).unwrap();
         socket.send(Message::text(hello)).await.unwrap();
         socket
     };
-    let mut one = enter(verifier, host, Role::Host).await;
+    let mut one = enter(host).await;
     assert!(matches!(said(&mut one).await, FromRoom::Welcome { .. }));
-    let mut other = enter(verifier, viewer, Role::Viewer).await;
+    let mut other = enter(viewer).await;
     assert!(matches!(said(&mut other).await, FromRoom::Welcome { .. }));
-    let envelope = ToRoom::Send { to: host, data: ENVELOPE.as_bytes().into() };
+    let envelope = ToRoom::Send { to: host.peer_id(), data: ENVELOPE.as_bytes().into() };
     other.send(Message::text(serde_json::to_string(&envelope).unwrap())).await.unwrap();
     other.send(Message::text(CANARY)).await.unwrap();
-    assert!(matches!(said(&mut one).await, FromRoom::PeerJoined(peer) if peer.peer_id == viewer));
+    assert!(matches!(said(&mut one).await, FromRoom::PeerJoined(peer) if peer.peer_id == viewer.peer_id()));
     assert!(matches!(said(&mut one).await, FromRoom::Envelope { data, .. } if data == ENVELOPE));
-    let mut stranger = enter(&Verifier::from_bytes([1; 32]), Uuid::new_v4(), Role::Viewer).await;
+    let mut stranger = enter(stranger).await;
     let Some(Ok(Message::Close(Some(close)))) = stranger.next().await else { panic!("no close") };
-    assert_eq!((u16::from(close.code), close.reason.as_str()), (4500, "membership_invalid"));
+    assert_eq!((u16::from(close.code), close.reason.as_str()), (4500, "link_unknown"));
 }
 
 async fn said<S>(socket: &mut S) -> FromRoom
@@ -172,9 +183,12 @@ where
     serde_json::from_str(message.to_text().unwrap()).unwrap()
 }
 
-fn prove(verifier: &Verifier, purpose: Purpose, session: Uuid, peer_id: Uuid, role: Role) -> MembershipProof {
-    let nonce = *Uuid::new_v4().as_bytes();
-    verifier.prove(purpose, session, Member { peer_id, role }, SystemTime::now(), nonce)
+fn viewer_by(host: &Identity, link: &LinkSecret) -> Credentials {
+    Credentials::viewer(host.public(), Identity::random().unwrap(), link.clone(), Access::Full)
+}
+
+fn prove(member: &Credentials, purpose: Purpose) -> MembershipProof {
+    member.prove(purpose, SystemTime::now(), *Uuid::new_v4().as_bytes())
 }
 
 /// Takes spans as a collector does; returns its base URL.

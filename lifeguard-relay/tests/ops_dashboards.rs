@@ -98,7 +98,7 @@ async fn everything_that_happens(service: &Service) {
     assert_eq!(stranger.closed().await.0, 4500);
     let order = service.operate(&["pause", "--by", "test", "--reason", "dashboards"]);
     assert!(order.status.success(), "{}", said(&order));
-    assert_eq!(session.ask(Uuid::new_v4(), Role::Host).await.unwrap_err()["reason"], "fallback_paused");
+    assert_eq!(session.ask(&session.member(Role::Host)).await.unwrap_err()["reason"], "fallback_paused");
     assert!(service.operate(&["resume"]).status.success());
     tokio::time::sleep(PAUSE).await;
 }

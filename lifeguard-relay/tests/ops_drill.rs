@@ -38,7 +38,7 @@ async fn a_breach_is_seen_paused_and_lifted_in_time() {
         .await;
     let mut breached = false;
     for session in sessions.iter().take(ACTIVATIONS) {
-        breached |= session.ask(Uuid::new_v4(), Role::Viewer).await.unwrap().guardrail_soft_breach;
+        breached |= session.ask(&session.member(Role::Viewer)).await.unwrap().guardrail_soft_breach;
     }
     assert!(breached, "{ACTIVATIONS} activations of {SESSIONS} sessions are no breach");
     timeline.step("breach injected: tokens are tagged, minting goes on", Duration::from_secs(30));
@@ -50,7 +50,7 @@ async fn a_breach_is_seen_paused_and_lifted_in_time() {
     let order = service.operate(&["pause", "--by", "on call", "--reason", "drill: soft breach"]);
     assert!(order.status.success(), "{}", said(&order));
     let refused = loop {
-        match sessions[SESSIONS - 1].ask(Uuid::new_v4(), Role::Viewer).await {
+        match sessions[SESSIONS - 1].ask(&sessions[SESSIONS - 1].member(Role::Viewer)).await {
             Err(body) => break body,
             Ok(_) => assert!(timeline.elapsed() < PATIENCE, "tokens are minted in spite of the pause"),
         }
@@ -83,7 +83,7 @@ async fn a_breach_is_seen_paused_and_lifted_in_time() {
 
     let order = service.operate(&["resume", "--by", "on call", "--reason", "drill over"]);
     assert!(order.status.success(), "{}", said(&order));
-    sessions[SESSIONS - 1].ask(Uuid::new_v4(), Role::Viewer).await.unwrap();
+    sessions[SESSIONS - 1].ask(&sessions[SESSIONS - 1].member(Role::Viewer)).await.unwrap();
     timeline.step("operator resumes; tokens again", Duration::from_secs(5));
     viewer.ws.close(None).await.unwrap();
 

@@ -25,8 +25,8 @@ async fn the_fullest_log_names_nobody() {
     let service = Service::logging(Stdio::from(file), "trace");
 
     let session = Session::register(&service.public).await;
-    let peer = Uuid::new_v4();
-    let minted = session.ask(peer, Role::Host).await.unwrap();
+    let member = session.member(Role::Host);
+    let (peer, minted) = (member.peer_id(), session.ask(&member).await.unwrap());
     let token = minted.token.expose().to_owned();
     session.ask_as_a_stranger().await.unwrap_err();
     let mut host = knock(service.address()).await;

@@ -6,10 +6,11 @@ mod relay_support;
 use std::time::{Duration, SystemTime};
 
 use beach_lifeguard_client::{
-    Role,
-    api::{RegisterSession, TokenRequest, TokenResponse},
+    Access, Role,
+    api::{TokenRequest, TokenResponse},
     control::Control,
-    membership::{Member, Purpose, Verifier},
+    membership::{Credentials, Identity, LinkSecret, Purpose},
+    session::{DocumentLink, SessionDocument},
 };
 use lifeguard_relay::{Dev, DevConfig, kill_switch::Verb};
 use relay_support::{Client, hello};
@@ -25,23 +26,40 @@ async fn dev() -> Dev {
     Dev::start(config).await.unwrap()
 }
 
-/// Registers a session and fetches a token the way a client does.
-async fn token(dev: &Dev, session: Uuid, verifier: &Verifier, peer: Uuid, role: Role) -> reqwest::Response {
+fn host() -> Identity {
+    Identity::random().unwrap()
+}
+
+/// Somebody new of this role.
+fn member(host: &Identity, role: Role) -> Credentials {
+    match role {
+        Role::Host => Credentials::host(host.clone()),
+        Role::Viewer => Credentials::viewer(host.public(), Identity::random().unwrap(), link(), Access::Full),
+    }
+}
+
+fn link() -> LinkSecret {
+    LinkSecret::from_bytes([9; 16])
+}
+
+/// Publishes a session and fetches a token the way a client does.
+async fn token(dev: &Dev, host: &Identity, member: &Credentials) -> reqwest::Response {
     let client = reqwest::Client::new();
-    let register = RegisterSession::new(session, verifier.clone());
+    let mut document = SessionDocument::new(host.public(), 1);
+    document.links.push(DocumentLink::new(&link(), Access::Full));
+    let publish = document.sign(host);
     let answer =
-        client.post(format!("{}/v1/sessions", dev.public_url())).json(&register).send().await.unwrap();
+        client.post(format!("{}/v1/sessions", dev.public_url())).json(&publish).send().await.unwrap();
     assert!(answer.status().is_success(), "{}", answer.status());
-    let nonce = *Uuid::new_v4().as_bytes();
-    let proof =
-        verifier.prove(Purpose::Token, session, Member { peer_id: peer, role }, SystemTime::now(), nonce);
-    let request = TokenRequest::new(session, proof);
+    let proof = member.prove(Purpose::Token, SystemTime::now(), *Uuid::new_v4().as_bytes());
+    let request = TokenRequest::new(document.session_id, proof);
     client.post(format!("{}/v1/fallback/token", dev.public_url())).json(&request).send().await.unwrap()
 }
 
-async fn join(dev: &Dev, session: Uuid, verifier: &Verifier, role: Role) -> Client {
-    let peer = Uuid::new_v4();
-    let minted: TokenResponse = token(dev, session, verifier, peer, role).await.json().await.unwrap();
+async fn join(dev: &Dev, host: &Identity, role: Role) -> Client {
+    let member = member(host, role);
+    let (session, peer) = (member.session_id(), member.peer_id());
+    let minted: TokenResponse = token(dev, host, &member).await.json().await.unwrap();
     assert_eq!(minted.relay_url, Some(dev.relay_ws_url()));
     let address = dev.public_url().strip_prefix("http://").unwrap().parse().unwrap();
     let protocol = [("sec-websocket-protocol", "beach-lifeguard.v2")];
@@ -65,10 +83,11 @@ async fn get(url: String) -> (u16, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn from_registration_to_a_frame_and_what_the_operator_sees_of_it() {
     let dev = dev().await;
-    let (session, verifier) = (Uuid::new_v4(), Verifier::from_bytes([9; 32]));
+    let key = host();
     assert_eq!(dev.total_relay_connections(), 0);
-    let mut host = join(&dev, session, &verifier, Role::Host).await;
-    let mut viewer = join(&dev, session, &verifier, Role::Viewer).await;
+    let session = Uuid::from_bytes(key.public().session_id());
+    let mut host = join(&dev, &key, Role::Host).await;
+    let mut viewer = join(&dev, &key, Role::Viewer).await;
     assert_eq!((dev.live_relay_sockets(), dev.total_relay_connections()), (2, 2));
     viewer.send(host.address(), beach_lifeguard_client::Lane::Reliable, b"ls\n").await;
     assert_eq!(host.data().await.1, "ls\n");
@@ -96,15 +115,13 @@ async fn from_registration_to_a_frame_and_what_the_operator_sees_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_kill_switch_goes_step_by_step_and_back() {
     let dev = dev().await;
-    let (session, verifier) = (Uuid::new_v4(), Verifier::from_bytes([9; 32]));
-    let mut host = join(&dev, session, &verifier, Role::Host).await;
-    let peer = Uuid::new_v4();
-    let early: TokenResponse =
-        token(&dev, session, &verifier, peer, Role::Viewer).await.json().await.unwrap();
+    let key = host();
+    let mut host = join(&dev, &key, Role::Host).await;
+    let viewer = member(&key, Role::Viewer);
+    let early: TokenResponse = token(&dev, &key, &viewer).await.json().await.unwrap();
 
     assert_eq!(order(&dev, "pause").await["success"], true);
-    let refused: Value =
-        token(&dev, session, &verifier, Uuid::new_v4(), Role::Viewer).await.json().await.unwrap();
+    let refused: Value = token(&dev, &key, &member(&key, Role::Viewer)).await.json().await.unwrap();
     assert_eq!(refused["reason"], "fallback_paused");
     assert_eq!(get(format!("{}/readyz", dev.public_url())).await.0, 200);
 
@@ -114,7 +131,8 @@ async fn the_kill_switch_goes_step_by_step_and_back() {
     let mut late = Client::connect(address, "/v2/ws", &[("sec-websocket-protocol", "beach-lifeguard.v2")])
         .await
         .unwrap();
-    late.say(Message::text(hello(session, peer, Role::Viewer, early.token).encode())).await;
+    late.say(Message::text(hello(viewer.session_id(), viewer.peer_id(), Role::Viewer, early.token).encode()))
+        .await;
     assert_eq!(late.closed().await, (4503, "fallback_paused".to_owned()));
 
     assert_eq!(order(&dev, "drain").await["success"], true);
@@ -122,7 +140,7 @@ async fn the_kill_switch_goes_step_by_step_and_back() {
     assert_eq!(host.closed().await.0, 4503);
 
     assert_eq!(order(&dev, "resume").await["success"], true);
-    let mut host = join(&dev, session, &verifier, Role::Host).await;
+    let mut host = join(&dev, &key, Role::Host).await;
     assert_eq!(order(&dev, "stop").await["success"], true);
     assert_eq!(host.closed().await, (4503, "stopped".to_owned()));
     let (_, page) = get(format!("{}/debug", dev.admin_url())).await;
@@ -135,6 +153,12 @@ async fn a_web_page_cannot_give_orders() {
     let dev = dev().await;
     let client = reqwest::Client::new();
     let url = format!("{}/admin/stop", dev.admin_url());
+    // A name of the page's own that leads to this address.
+    for path in ["metrics", "debug", "admin/stop"] {
+        let name = format!("{}/{path}", dev.admin_url());
+        let rebound = client.get(name).header("host", "evil.example").send().await.unwrap();
+        assert_eq!(rebound.status(), 421, "{path}");
+    }
     let plain = client.post(&url).body("{}").send().await.unwrap();
     assert_eq!(plain.status(), 403);
     let page =
@@ -158,20 +182,20 @@ async fn a_web_page_cannot_give_orders() {
 #[tokio::test(flavor = "multi_thread")]
 async fn draining_one_node_is_not_the_kill_switch() {
     let dev = dev().await;
-    let (session, verifier) = (Uuid::new_v4(), Verifier::from_bytes([9; 32]));
-    let mut host = join(&dev, session, &verifier, Role::Host).await;
+    let key = host();
+    let mut host = join(&dev, &key, Role::Host).await;
     assert_eq!(order(&dev, "drain-node").await["success"], true);
     assert!(matches!(host.notice().await, Control::Drain { .. }));
     assert_eq!(host.closed().await.0, 4001);
     assert_eq!(get(format!("{}/readyz", dev.public_url())).await.0, 503);
-    assert!(token(&dev, session, &verifier, Uuid::new_v4(), Role::Host).await.status().is_success());
+    assert!(token(&dev, &key, &member(&key, Role::Host)).await.status().is_success());
     // Another order is about something else.
     order(&dev, "pause").await;
     order(&dev, "resume").await;
     assert_eq!(get(format!("{}/readyz", dev.public_url())).await.0, 503);
     order(&dev, "resume-node").await;
     assert_eq!(get(format!("{}/readyz", dev.public_url())).await.0, 200);
-    join(&dev, session, &verifier, Role::Host).await;
+    join(&dev, &key, Role::Host).await;
     dev.shutdown().await;
 }
 
@@ -179,8 +203,9 @@ async fn draining_one_node_is_not_the_kill_switch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_shows_the_debug_page_and_no_identifier() {
     let dev = dev().await;
-    let (session, verifier) = (Uuid::new_v4(), Verifier::from_bytes([9; 32]));
-    let host = join(&dev, session, &verifier, Role::Host).await;
+    let key = host();
+    let session = Uuid::from_bytes(key.public().session_id());
+    let host = join(&dev, &key, Role::Host).await;
     dev.kill_switch().set(None, Some(Verb::PauseMinting), "tester", "<b>drill</b>").await.unwrap();
     let profile = tempfile::tempdir().unwrap();
     let browser = tokio::process::Command::new("chromium")

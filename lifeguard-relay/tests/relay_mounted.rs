@@ -17,8 +17,9 @@ use std::{
 
 use axum::{Router, routing::get, serve::Listener};
 use beach_lifeguard_client::{
-    Lane, Role, SUBPROTOCOL,
-    membership::{Member, Purpose, Verifier},
+    Access, Lane, Role, SUBPROTOCOL,
+    membership::{Credentials, Identity, LinkSecret, Purpose},
+    session::{DocumentLink, SessionDocument},
     signaling::{FromRoom, RoomPeer, ToRoom},
     token::{KeyId, TokenSigner, TokenVerifier},
 };
@@ -32,7 +33,7 @@ use lifeguard_relay::{
     store::{MemoryStore, Store},
     telemetry::metrics::Metrics,
 };
-use relay_support::{Client, Heard, ISSUER, SEED, claims, config, hello};
+use relay_support::{Client, Heard, ISSUER, SEED, claims, config, hello, v1_claims};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -130,7 +131,7 @@ async fn carries_v2(address: SocketAddr, signer: &TokenSigner) {
 async fn carries_v1(address: SocketAddr, signer: &TokenSigner) {
     let session = Uuid::new_v4();
     let join = async || {
-        let token = signer.sign(&claims(session, Uuid::new_v4(), Role::Viewer)).unwrap();
+        let token = signer.sign(&v1_claims(session)).unwrap();
         let path = format!("{PREFIX}/ws?token={}", token.expose());
         let mut client = Client::connect(address, &path, &[]).await.unwrap();
         client.say(Message::text(format!(
@@ -147,20 +148,22 @@ async fn carries_v1(address: SocketAddr, signer: &TokenSigner) {
 }
 
 async fn carries_a_room(address: SocketAddr, store: &dyn Store) {
-    let (session, verifier) = (Uuid::new_v4(), Verifier::from_bytes([9; 32]));
-    store.register_session(session, &verifier, Duration::from_secs(60)).await.unwrap();
-    let enter = async |role| {
+    let (host, link) = (Identity::random().unwrap(), LinkSecret::from_bytes([9; 16]));
+    let mut document = SessionDocument::new(host.public(), 1);
+    document.links.push(DocumentLink::new(&link, Access::Full));
+    let session = document.session_id;
+    store.publish(&document.into(), Duration::from_secs(60)).await.unwrap();
+    let viewer = Credentials::viewer(host.public(), Identity::random().unwrap(), link, Access::Full);
+    let enter = async |member: Credentials| {
         let path = format!("{PREFIX}/v1/signaling/{session}");
         let mut client = Client::connect(address, &path, &[]).await.unwrap();
-        let member = Member { peer_id: Uuid::new_v4(), role };
-        let nonce = *Uuid::new_v4().as_bytes();
-        let proof = verifier.prove(Purpose::Signaling, session, member, SystemTime::now(), nonce);
+        let proof = member.prove(Purpose::Signaling, SystemTime::now(), *Uuid::new_v4().as_bytes());
         tell(&mut client, &ToRoom::Hello { proof }).await;
         assert!(matches!(heard(&mut client).await, FromRoom::Welcome { .. }));
-        (client, member.peer_id)
+        (client, member.peer_id())
     };
-    let (mut at_host, host) = enter(Role::Host).await;
-    let (mut at_viewer, viewer) = enter(Role::Viewer).await;
+    let (mut at_host, host) = enter(Credentials::host(host)).await;
+    let (mut at_viewer, viewer) = enter(viewer).await;
     let joined = RoomPeer { peer_id: viewer, role: Role::Viewer };
     assert_eq!(heard(&mut at_host).await, FromRoom::PeerJoined(joined));
     let data = Bytes::from_static(b"offer");

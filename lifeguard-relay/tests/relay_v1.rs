@@ -3,7 +3,7 @@
 
 mod relay_support;
 
-use beach_lifeguard_client::{Access, CloseCode, FallbackToken, Role};
+use beach_lifeguard_client::{Access, Claims, CloseCode, FallbackToken, Role, token::Capability};
 use relay_support::{Client, Heard, Rig};
 use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
@@ -14,8 +14,16 @@ fn hello(session: Uuid) -> String {
     )
 }
 
+/// A deployed client's token opens sockets of its own wire.
+fn of_v1(claims: &mut Claims) {
+    claims.capabilities = vec![Capability::V1.label().to_owned()];
+}
+
 async fn join(rig: &Rig, session: Uuid, access: Access) -> Client {
-    let token = rig.token(session, Uuid::new_v4(), Role::Viewer, |c| c.access = access);
+    let token = rig.token(session, Uuid::new_v4(), Role::Viewer, |c| {
+        of_v1(c);
+        c.access = access;
+    });
     let mut client = connect(rig, &token).await.unwrap();
     // The deployed clients send it as binary.
     client.say(Message::binary(hello(session).into_bytes())).await;
@@ -87,9 +95,12 @@ async fn a_bad_token_is_401_before_the_upgrade() {
     let session = Uuid::new_v4();
     assert_eq!(connect(&rig, &FallbackToken::new("nonsense")).await.err(), Some(401));
     assert_eq!(Client::connect(rig.address, "/ws", &[]).await.err().map(|s| s.as_u16()), Some(401));
-    let expired = rig.token(session, Uuid::new_v4(), Role::Viewer, |c| c.exp = c.iat - 60);
+    let expired = rig.token(session, Uuid::new_v4(), Role::Viewer, |c| {
+        of_v1(c);
+        c.exp = c.iat - 60;
+    });
     assert_eq!(connect(&rig, &expired).await.err(), Some(401));
-    let spent = rig.token(session, Uuid::new_v4(), Role::Viewer, |_| {});
+    let spent = rig.token(session, Uuid::new_v4(), Role::Viewer, of_v1);
     assert!(connect(&rig, &spent).await.is_ok());
     assert_eq!(connect(&rig, &spent).await.err(), Some(401));
     rig.stop().await;
@@ -107,7 +118,7 @@ async fn the_two_wires_never_mix_in_one_session() {
     );
     let session = Uuid::new_v4();
     let _v2 = rig.join(session, Role::Host).await;
-    let token = rig.token(session, Uuid::new_v4(), Role::Viewer, |_| {});
+    let token = rig.token(session, Uuid::new_v4(), Role::Viewer, of_v1);
     let mut v1 = connect(&rig, &token).await.unwrap();
     v1.say(Message::text(hello(session))).await;
     assert_eq!(v1.closed().await, (CloseCode::UNSUPPORTED.get(), "wire_mismatch".to_owned()));
@@ -119,7 +130,7 @@ async fn v1_can_be_switched_off() {
     let mut config = relay_support::config();
     config.v1 = false;
     let rig = Rig::with(config, relay_support::roomy()).await;
-    let token = rig.token(Uuid::new_v4(), Uuid::new_v4(), Role::Viewer, |_| {});
+    let token = rig.token(Uuid::new_v4(), Uuid::new_v4(), Role::Viewer, of_v1);
     assert_eq!(connect(&rig, &token).await.err(), Some(410));
     rig.stop().await;
 }

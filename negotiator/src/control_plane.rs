@@ -123,7 +123,9 @@ impl Rendezvous for ControlPlaneRendezvous {
         }
         match self.control.publish(&signed).await {
             Ok(_) => Ok(()),
-            Err(ControlError::Refused { refusal, .. }) if refusal.reason == protocol::Reason::RevisionStale => {
+            Err(ControlError::Refused { refusal, .. })
+                if refusal.reason == protocol::Reason::RevisionStale =>
+            {
                 // A newer one was published meanwhile.
                 Ok(())
             }

@@ -3,9 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 use transport_core::{
-    CloseCode, ConnectError, ConnectErrorKind, Connector, DialRole, Generation, PeerId, SessionId, Target, Transport,
-    TransportId,
+    CloseCode, ConnectError, ConnectErrorKind, Connector, DialRole, Generation, PeerId, SessionId, Target,
+    Transport, TransportId,
     policy::Rung,
     secure::{
         Access, Agreed, Answer, Binding, HandshakeError, Identity, Joiner, LinkId, LinkSecret, LinkSecrets,
@@ -13,7 +14,6 @@ use transport_core::{
     },
     signaling::ByeReason,
 };
-use tokio::sync::Semaphore;
 
 use crate::runtime::{Duration, now, timeout};
 
@@ -167,12 +167,11 @@ impl Endpoint {
         let config = SecureConfig::new(binding, now);
         match &self.party {
             Party::Host { door } => {
-                let decide = |visitor: &Visitor| {
-                    match door.admit(target.peer, visitor.link, visitor.request.access) {
+                let decide =
+                    |visitor: &Visitor| match door.admit(target.peer, visitor.link, visitor.request.access) {
                         Ok(access) => Answer::Accept { access, app: bytes::Bytes::new() },
                         Err(why) => Answer::Refuse { code: CloseCode::REMOVED, reason: why.code().into() },
-                    }
-                };
+                    };
                 Secure::accept(link, config, &self.identity, &**door, decide).await
             }
             Party::Viewer { host, link: secret, access } => {

@@ -254,7 +254,10 @@ impl fmt::Display for Explanation {
         }
         if !self.refused_input.is_empty() {
             let RefusedInput { messages, datagrams, bytes } = self.refused_input;
-            write!(f, "\n  read-only   {messages} messages and {datagrams} datagrams ({bytes} bytes) were refused")?;
+            write!(
+                f,
+                "\n  read-only   {messages} messages and {datagrams} datagrams ({bytes} bytes) were refused"
+            )?;
         }
         if let Some(degraded) = self.degraded {
             write!(f, "\n  degraded    {degraded}")?;

@@ -51,6 +51,7 @@ mod session;
 #[cfg(feature = "webrtc")]
 mod turn;
 
+pub use self::core::RefusedInput;
 #[cfg(feature = "control-plane")]
 pub use beach_outbound::{
     self as outbound, ConfigError as OutboundConfigError, OutboundConfig, ProxyMode, ProxyUrl,
@@ -63,10 +64,7 @@ pub use error::{JoinError, SendError, SessionEnd, ShareError};
 pub use event::{EVENTS, EventStream, NegotiationEvent};
 pub use explain::{Explanation, Status, Tried};
 pub use gate::{FallbackGate, SwitchGate};
-pub use self::core::RefusedInput;
-pub use host::{
-    Applicant, Approval, Decision, Host, LinkInfo, LinkOptions, LinkState, Links, Member,
-};
+pub use host::{Applicant, Approval, Decision, Host, LinkInfo, LinkOptions, LinkState, Links, Member};
 pub use link::{BadJoinLink, JoinLink};
 pub use negotiator::Negotiator;
 #[cfg(feature = "ws-fallback")]

@@ -161,7 +161,10 @@ impl Negotiator {
 
 impl fmt::Debug for Negotiator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Negotiator").field("link", &self.link).field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("Negotiator")
+            .field("link", &self.link)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
     }
 }
 
@@ -249,7 +252,9 @@ async fn listen(exchange: &Exchange, host: PeerId, inbox: &mpsc::Sender<Event>, 
                 core.asked(access);
                 continue;
             }
-            Ok(ExchangeEvent::Message { from, message, .. }) if from == host => (Event::Heard(message), false),
+            Ok(ExchangeEvent::Message { from, message, .. }) if from == host => {
+                (Event::Heard(message), false)
+            }
             Ok(ExchangeEvent::Joined { peer }) if peer == host => (Event::PeerPresent, false),
             Ok(ExchangeEvent::Refused { why, .. }) => {
                 tracing::debug!(%why, "an envelope was refused");

@@ -108,7 +108,7 @@ async fn who_joins_a_full_or_an_expired_session_is_told_so() {
     first.unwrap().close().await;
 
     let mut config = host_config();
-    config.link_lifetime = Some(Duration::ZERO);
+    config.links = vec![negotiator::LinkOptions::full().expiring_in(Duration::ZERO)];
     let host = net.host(config, Access::Full).await;
     // A viewer whose clock is behind, or whose link does not say until when it lasts.
     let link = host.link().clone().expiring_at(u64::MAX);

@@ -205,7 +205,7 @@ async fn a_host_that_wants_direct_paths_only_takes_no_part_in_a_dial_through_tur
         let mut shared = host_config();
         shared.network.mode = mode;
         let detour = || Arc::new(Detour(net.clone()));
-        let host = Host::meeting_at(shared, Access::Full, detour()).await.unwrap();
+        let host = Host::meeting_at(shared, detour()).await.unwrap();
         let config = NetworkConfig::default();
         let joined = Negotiator::meeting_at(host.link().clone(), config, detour()).connect().await;
         assert_eq!(joined.is_ok(), connects, "{mode:?} {joined:?}");

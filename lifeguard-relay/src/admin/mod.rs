@@ -4,7 +4,7 @@
 mod command;
 mod page;
 
-use std::{sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use axum::{
     Json, Router,
@@ -13,7 +13,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode, header, uri::Authority};
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -30,6 +30,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     ready: app::Readiness,
     token: Option<String>,
+    hosts: Vec<String>,
     rates: Mutex<Rates>,
 }
 
@@ -42,16 +43,18 @@ struct Rates {
 }
 
 impl Admin {
-    /// Puts it together. With `token`, every request must bear it.
+    /// Puts it together. With `token`, every request must bear it. `hosts` are the names under which it may be asked,
+    /// beside addresses and `localhost`.
     pub fn new(
         relay: Option<Relay>,
         kill_switch: KillSwitch,
         metrics: Arc<Metrics>,
         ready: app::Readiness,
         token: Option<String>,
+        hosts: Vec<String>,
     ) -> Self {
         let rates = Mutex::new(Rates { at: Instant::now(), messages: 0, bytes: 0 });
-        Self(Arc::new(Inner { relay, kill_switch, metrics, ready, token, rates }))
+        Self(Arc::new(Inner { relay, kill_switch, metrics, ready, token, hosts, rates }))
     }
 
     /// The routes of the admin address.
@@ -93,6 +96,12 @@ async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Resp
     let refuse = |status: StatusCode, why: &str| {
         (status, Json(json!({ "success": false, "message": why }))).into_response()
     };
+    if !is_known_host(&request, &admin.0.hosts) {
+        return refuse(
+            StatusCode::MISDIRECTED_REQUEST,
+            "the admin address is asked by its address, as localhost, or by a name of `admin.hosts`",
+        );
+    }
     if let Some(token) = &admin.0.token {
         let given = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
         let given = given.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
@@ -109,6 +118,23 @@ async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Resp
         }
     }
     next.run(request).await
+}
+
+/// Whether the request names this address by what only its operator would. A page can let a name of its own lead to a
+/// loopback address and then read what is there, but it cannot make the browser send another name than its own.
+fn is_known_host(request: &Request, hosts: &[String]) -> bool {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let host = match (named.next(), named.next()) {
+        (Some(host), None) => host.to_str().ok().and_then(|host| host.parse().ok()),
+        (None, _) => request.uri().authority().cloned(),
+        (Some(_), Some(_)) => None,
+    };
+    let Some(host) = host else { return false };
+    let host = Authority::host(&host).trim_end_matches('.');
+    let is_address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
+    is_address
+        || host.eq_ignore_ascii_case("localhost")
+        || hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
@@ -149,5 +175,47 @@ async fn stats(State(admin): State<Admin>) -> Json<serde_json::Value> {
 impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_its_operator_gave_it_are_answered() {
+        let known = |uri: &str, hosts: &[&str]| {
+            let mut request = Request::builder().uri(uri);
+            for host in hosts {
+                request = request.header(header::HOST, *host);
+            }
+            is_known_host(&request.body(axum::body::Body::empty()).unwrap(), &["relay-1.internal".to_owned()])
+        };
+        for host in [
+            "127.0.0.1:9444",
+            "127.0.0.1",
+            "[::1]:9444",
+            "10.1.2.3:9444",
+            "localhost:9444",
+            "LOCALHOST",
+            "relay-1.internal",
+        ] {
+            assert!(known("/metrics", &[host]), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "evil.example:9444",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "relay-1",
+            "",
+            "@",
+        ] {
+            assert!(!known("/metrics", &[host]), "{host}");
+        }
+        assert!(!known("/metrics", &[]), "HTTP/1.0 without a name");
+        assert!(!known("/metrics", &["localhost", "evil.example"]));
+        assert!(known("http://127.0.0.1:9444/metrics", &[]), "HTTP/2 names it in the address");
+        assert!(!known("http://evil.example/metrics", &[]));
     }
 }

@@ -92,6 +92,7 @@ impl Base {
             self.metrics.clone(),
             ready.clone(),
             settings.admin_token.clone(),
+            settings.admin_hosts.clone(),
         );
         // The one line on stdout: with port 0 nobody could know otherwise.
         warn_unless(output::line(format!("listening on {}", public.local_addr()?)));

@@ -9,7 +9,7 @@ use std::{
 use beach_lifeguard_client::{
     Access, Claims, FallbackToken, FeatureBits, Role,
     api::DEFAULT_COHORT,
-    token::{AUDIENCE, CAPABILITY, KeyId, MAX_LIFE_SECS, TokenSigner, TokenVerifier},
+    token::{AUDIENCE, Capability, KeyId, MAX_LIFE_SECS, TokenSigner, TokenVerifier},
 };
 use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
@@ -26,6 +26,9 @@ pub(crate) enum TokenCommand {
         /// Public keys, `id:key`; repeat or separate with commas.
         #[arg(long, value_delimiter = ',', required = true)]
         public_keys: Vec<String>,
+        /// It opens sockets of wire version 1; without, of version 2.
+        #[arg(long)]
+        v1: bool,
         /// Who must have signed it.
         #[arg(long, default_value = DEFAULT_ISSUER)]
         issuer: String,
@@ -52,6 +55,9 @@ pub(crate) struct MintArgs {
     /// May only read.
     #[arg(long)]
     read_only: bool,
+    /// For a socket of wire version 1; without, of version 2.
+    #[arg(long)]
+    v1: bool,
     /// The rollout cohort.
     #[arg(long, default_value = DEFAULT_COHORT)]
     cohort: String,
@@ -72,7 +78,7 @@ enum RoleArg {
 pub(crate) fn run(command: TokenCommand) -> Result<(), Failure> {
     match command {
         TokenCommand::Mint(args) => mint(&args),
-        TokenCommand::Verify { public_keys, issuer } => verify(&public_keys, &issuer),
+        TokenCommand::Verify { public_keys, v1, issuer } => verify(&public_keys, capability(v1), &issuer),
     }
 }
 
@@ -100,20 +106,24 @@ fn mint(args: &MintArgs) -> Result<(), Failure> {
         exp: now + args.ttl,
         jti: Uuid::new_v4(),
         feature_bits: FeatureBits { telemetry_enabled: false, fallback_authorized: true },
-        capabilities: vec![CAPABILITY.to_owned()],
+        capabilities: vec![capability(args.v1).label().to_owned()],
     };
     let token = signer.sign(&claims).map_err(|error| unusable(&error))?;
     eprintln!("for peer {peer}, {} seconds", args.ttl);
     output::line(token.expose())
 }
 
-fn verify(public_keys: &[String], issuer: &str) -> Result<(), Failure> {
+fn capability(v1: bool) -> Capability {
+    if v1 { Capability::V1 } else { Capability::V2 }
+}
+
+fn verify(public_keys: &[String], wanted: Capability, issuer: &str) -> Result<(), Failure> {
     let keys = public_keys.iter().map(|entry| parse_public(entry)).collect::<Result<Vec<_>, _>>()?;
     let mut token = String::new();
     std::io::stdin().read_to_string(&mut token)?;
     let token = FallbackToken::new(token.trim());
     let claims = TokenVerifier::new(issuer, keys)
-        .verify(&token, SystemTime::now())
+        .verify(&token, wanted, SystemTime::now())
         .map_err(|error| Failure::Input(format!("{error} ({})", error.label())))?;
     // Plain data: serde_json has nothing to refuse.
     output::line(serde_json::to_string_pretty(&claims).unwrap_or_default())

@@ -44,6 +44,7 @@ impl Settings {
         turn.secrets = secrets(&self.turn_secret);
         turn.realm.clone_from(&self.turn_realm);
         turn.ttl = self.turn_ttl.as_secs();
+        turn.open = self.turn_open;
         turn.entitlements.clone_from(&self.turn_entitlements);
         turn.external_ip.clone_from(&self.turn_external_ip);
         if self.dev_override {
@@ -146,6 +147,7 @@ mod tests {
             ("BEACH_GATE_TURN_URLS", "turn:a:3478, turns:a:5349"),
             ("BEACH_GATE_TURN_SECRET", "0123456789abcdef,fedcba9876543210"),
             ("BEACH_GATE_TURN_TTL", "60"),
+            ("BEACH_LIFEGUARD_TURN_OPEN", "true"),
             ("BEACH_TURN_EXTERNAL_IP", "192.0.2.1"),
             ("FALLBACK_ROLLOUT_STAGE", "limited"),
             ("FALLBACK_ROLLOUT_COHORTS", "beta=25, staff=100"),
@@ -192,6 +194,27 @@ mod tests {
             let error = from(pairs).unwrap_err().to_string();
             assert!(error.contains(field), "{pairs:?}: {error}");
         }
+    }
+
+    #[test]
+    fn production_serves_turn_to_strangers_only_when_told_so() {
+        let turn = [
+            ("BEACH_GATE_TURN_URLS", "turn:a"),
+            ("BEACH_GATE_TURN_SECRET", "0123456789abcdef"),
+            ("BEACH_TURN_EXTERNAL_IP", "192.0.2.1"),
+        ];
+        let with = |more: &[(&'static str, &'static str)]| from(&[&turn, more].concat());
+        let error = with(&[]).unwrap_err().to_string();
+        assert!(error.contains("`turn.open = true`") && error.contains("`entitlement.required"), "{error}");
+        assert!(with(&[("BEACH_LIFEGUARD_TURN_OPEN", "true")]).unwrap().turn.open);
+        with(&[("BEACH_LIFEGUARD_MODE", "development")]).unwrap();
+        with(&[
+            ("FALLBACK_REQUIRE_OIDC", "true"),
+            ("BEACH_GATE_JWKS_URL", "https://gate.example/jwks"),
+            ("BEACH_GATE_ISSUER", "https://gate.example"),
+            ("BEACH_GATE_AUDIENCE", "beach"),
+        ])
+        .unwrap();
     }
 
     #[test]

@@ -55,6 +55,9 @@ keys! {
     /// Bearer token for the admin address; required when that is not a loopback address.
     admin_token: Option<String> = None, "admin.token", ["BEACH_LIFEGUARD_ADMIN_TOKEN"], secret;
 
+    /// Names under which the admin address is asked, beside its address and `localhost`: those a scraper uses.
+    admin_hosts: Vec<String> = Vec::new(), "admin.hosts", ["BEACH_LIFEGUARD_ADMIN_HOSTS"];
+
     /// Redis that all nodes share, `redis://[user:password@]host[:port][/db]` or `rediss://`; empty for this
     /// process's memory, right for one node.
     redis_url: Option<String> = None, "store.redis_url", ["BEACH_LIFEGUARD_REDIS_URL", "REDIS_URL"], secret;
@@ -82,7 +85,7 @@ keys! {
     token_ttl: Duration = secs(control().token_ttl), "control.token_ttl", ["FALLBACK_TOKEN_TTL"];
     /// Control plane: share of a cohort's sessions in an hour beyond which activations alert, 0 to 1.
     guardrail_threshold: f64 = control().guardrail_threshold, "control.guardrail_threshold", ["FALLBACK_GUARDRAIL_THRESHOLD"];
-    /// Control plane: how long an unused session is known.
+    /// Control plane: how long a session is known after its host was last in its room; ten minutes before it was.
     session_ttl: Duration = secs(control().session_ttl), "control.session_ttl", ["BEACH_LIFEGUARD_SESSION_TTL"];
 
     /// Control plane: requests a second from one address, five times as many at once; 0 for no limit.
@@ -98,7 +101,8 @@ keys! {
 
     /// Control plane: how far the roll-out is: `dogfood`, `limited` (named cohorts too) or `general`.
     rollout_stage: Stage = control().rollout.stage, "rollout.stage", ["FALLBACK_ROLLOUT_STAGE"];
-    /// Control plane: cohorts that are in at every stage.
+    /// Control plane: cohorts that are in at every stage. An account is of a named cohort when it is entitled to
+    /// `cohort:NAME`, else of `public`.
     rollout_dogfood: Vec<String> = control().rollout.dogfood, "rollout.dogfood", ["FALLBACK_ROLLOUT_DOGFOOD"];
     /// Control plane: percentages of named cohorts from the limited stage on, `beta=25`.
     rollout_cohorts: BTreeMap<String, u8> = control().rollout.cohorts, "rollout.cohorts", ["FALLBACK_ROLLOUT_COHORTS"];
@@ -127,6 +131,9 @@ keys! {
     turn_realm: Option<String> = control().turn.realm, "turn.realm", ["BEACH_GATE_TURN_REALM"];
     /// Control plane: life of TURN credentials, 30s to 1h.
     turn_ttl: Duration = secs(control().turn.ttl), "turn.ttl", ["BEACH_GATE_TURN_TTL"];
+    /// Control plane: hand TURN credentials to strangers where no entitlement is required. Production starts with TURN
+    /// servers only when one of the two is set.
+    turn_open: bool = control().turn.open, "turn.open", ["BEACH_LIFEGUARD_TURN_OPEN"];
     /// Control plane: what the account must have for TURN, where entitlements are required.
     turn_entitlements: Vec<String> = control().turn.entitlements, "turn.entitlements",
         ["BEACH_GATE_TURN_REQUIRED_ENTITLEMENTS"];
@@ -173,7 +180,7 @@ keys! {
     read_only_bytes: u32 = relay().limits.read_only_bytes.per_second, "limits.read_only_bytes", ["BEACH_LIFEGUARD_READ_ONLY_BYTES"];
     /// Bytes per second into one session, from all its peers.
     session_bytes: u32 = relay().limits.session_bytes.per_second, "limits.session_bytes", ["BEACH_LIFEGUARD_SESSION_BYTES"];
-    /// Bytes per second out of this relay: the bill.
+    /// Bytes per second out of this relay: the bill. The default is a line of 1 Gbit/s.
     egress_bytes: u32 = relay().limits.egress_bytes.per_second, "limits.egress_bytes", ["BEACH_LIFEGUARD_EGRESS_BYTES"];
     /// New WebSocket connections per second from one address.
     address_connections: u32 = relay().limits.address_connections.per_second, "limits.address_connections", ["BEACH_LIFEGUARD_ADDRESS_CONNECTIONS"];

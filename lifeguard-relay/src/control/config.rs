@@ -36,7 +36,8 @@ pub struct ControlConfig {
     pub auto_pause: AutoPauseConfig,
     /// Whether minting starts paused. Default false. `FALLBACK_WS_PAUSED`.
     pub paused: bool,
-    /// How long an unused session is known, in seconds. Default one day.
+    /// How long a session is known after its host was last in its room, in seconds. Default one day. One whose host
+    /// was never there is known for ten minutes.
     pub session_ttl: u64,
     /// Who may use the fallback.
     pub entitlement: EntitlementConfig,
@@ -69,7 +70,8 @@ pub enum Mode {
 pub struct RolloutConfig {
     /// How far it is. Default general. `FALLBACK_ROLLOUT_STAGE`.
     pub stage: Stage,
-    /// Cohorts that are in at every stage. Default `dogfood`. `FALLBACK_ROLLOUT_DOGFOOD`.
+    /// Cohorts that are in at every stage. Default `dogfood`. `FALLBACK_ROLLOUT_DOGFOOD`. Like every cohort with a
+    /// name, one is for accounts that are entitled to it, as `cohort:NAME`; whoever is not is of `public`.
     pub dogfood: Vec<String>,
     /// Percentages of named cohorts, from the limited stage on. Default none.
     /// `FALLBACK_ROLLOUT_COHORTS=beta=25,staff=100`.
@@ -134,6 +136,9 @@ pub struct TurnConfig {
     pub realm: Option<String>,
     /// Life of credentials in seconds, 30 to 3600. Default 120. `BEACH_GATE_TURN_TTL`.
     pub ttl: u64,
+    /// Whether strangers may have credentials, where no entitlement is required. Production does not start with TURN
+    /// servers and neither of the two. Default false. `BEACH_LIFEGUARD_TURN_OPEN`.
+    pub open: bool,
     /// What the account must have, where entitlements are required at all. Default `private-beach:turn`.
     /// `BEACH_GATE_TURN_REQUIRED_ENTITLEMENTS`, separated by commas.
     pub entitlements: Vec<String>,
@@ -235,7 +240,15 @@ impl Default for EntitlementConfig {
 impl Default for TurnConfig {
     fn default() -> Self {
         let entitlements = vec!["private-beach:turn".to_owned()];
-        Self { urls: Vec::new(), secrets: Vec::new(), realm: None, ttl: 120, entitlements, external_ip: None }
+        Self {
+            urls: Vec::new(),
+            secrets: Vec::new(),
+            realm: None,
+            ttl: 120,
+            open: false,
+            entitlements,
+            external_ip: None,
+        }
     }
 }
 
@@ -283,7 +296,15 @@ impl ControlConfig {
         let broken = rules.into_iter().find(|(holds, ..)| !holds);
         broken.map_or(Ok(()), |(_, field, rule)| Err(ConfigError::new(field, rule)))?;
         self.entitlement.check(self.mode)?;
-        self.turn.check()
+        self.turn.check()?;
+        let strangers = self.mode == Mode::Production && !self.entitlement.required && !self.turn.open;
+        if strangers && !self.turn.urls.is_empty() {
+            let rule = "is false, and no entitlement is required: anybody would relay through your TURN servers. \
+                        Set `entitlement.required = true` with the identity provider's keys, or `turn.open = true` \
+                        when that is what you want";
+            return Err(ConfigError::new("turn.open", rule));
+        }
+        Ok(())
     }
 
     /// Rolls the fallback out to everybody in development (`BEACH_DEV_ENABLE_FALLBACK_WS=1`); in production
@@ -393,6 +414,10 @@ impl ConfigError {
         Self { field, rule }
     }
 }
+
+/// How long a session is known whose host has not entered its room yet: whoever registers sessions and does not
+/// use them shall not fill the store.
+pub(super) const UNENTERED_LIFE: Duration = Duration::from_secs(600);
 
 /// How long the store may take. Beyond it, what the outage table says stands.
 pub(super) const STORE_DEADLINE: Duration = Duration::from_secs(2);

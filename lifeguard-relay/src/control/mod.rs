@@ -22,7 +22,9 @@ use axum::{
     middleware::from_fn_with_state,
     routing::{get, post},
 };
+use beach_lifeguard_client::session::MAX_DOCUMENT_BYTES;
 use serde_json::json;
+use tower_http::limit::RequestBodyLimitLayer;
 
 pub use self::{
     config::{
@@ -40,14 +42,19 @@ impl ControlPlane {
             .route("/v1/fallback/token", post(token::mint))
             .route("/fallback/token", post(token::mint_v1))
             .route_layer(from_fn_with_state(self.clone(), auth::service));
-        Router::new()
-            .route("/v1/sessions", post(membership::register))
+        let asking = Router::new()
             .route("/v1/signaling/{session}", get(signaling::enter))
             .route("/turn/credentials", post(turn::credentials))
             .merge(minting)
-            .route_layer(from_fn_with_state(self.clone(), limit::admit))
             // A request with a proof of the largest legal size is half of it.
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+            // What says that it is much longer is not even read.
+            .layer(RequestBodyLimitLayer::new(4 * MAX_BODY_BYTES));
+        Router::new()
+            .route("/v1/sessions", post(membership::publish))
+            .layer(DefaultBodyLimit::max(MAX_DOCUMENT_BODY_BYTES))
+            .merge(asking)
+            .route_layer(from_fn_with_state(self.clone(), limit::admit))
             // Not limited: whoever probes must hear the truth.
             .route("/health", get(health))
             .with_state(self.clone())
@@ -60,3 +67,6 @@ async fn health(State(control): State<ControlPlane>) -> Json<serde_json::Value> 
 }
 
 const MAX_BODY_BYTES: usize = 16 * 1024;
+
+/// The largest document as base64url, and the JSON around it.
+const MAX_DOCUMENT_BODY_BYTES: usize = MAX_DOCUMENT_BYTES.div_ceil(3) * 4 + 256;

@@ -13,7 +13,7 @@ impl ControlConfig {
     }
 
     /// The cohort a request belongs to: what it is rolled out, paused, counted and signed as. `None` for a
-    /// name that is not one.
+    /// name that is not one. Whether the account may be of a cohort with a name is for its entitlement to say.
     ///
     /// Clients choose the name, so one that nobody configured is everybody's cohort: otherwise it would be
     /// anybody's key in the store, and a way past a pause.

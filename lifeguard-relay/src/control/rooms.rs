@@ -3,15 +3,14 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use beach_lifeguard_client::{
     CloseCode, Role,
-    membership::Verifier,
+    membership::{LinkId, MembershipProof},
+    reason::Reason,
+    session::SessionDocument,
     signaling::{FromRoom, RoomPeer},
 };
 use bytes::Bytes;
@@ -35,13 +34,29 @@ struct Inner {
 
 /// One session's members. One lock owns all memberships, so a join cannot race a last leave.
 struct Room {
-    /// What each of them has proven to know.
-    verifier: Verifier,
+    /// The newest that was heard of: whoever it does not let in is not here.
+    document: Arc<SessionDocument>,
     members: HashMap<Uuid, Member>,
+}
+
+/// Who enters, proven.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entrant {
+    pub(super) peer: Uuid,
+    pub(super) role: Role,
+    /// What a viewer came by.
+    pub(super) link: Option<LinkId>,
+}
+
+impl From<&MembershipProof> for Entrant {
+    fn from(proof: &MembershipProof) -> Self {
+        Self { peer: proof.peer_id(), role: proof.role, link: proof.link }
+    }
 }
 
 struct Member {
     role: Role,
+    link: Option<LinkId>,
     /// Tells this entry from a newer one of the same peer.
     entry: u64,
     inbox: mpsc::Sender<FromRoom>,
@@ -53,17 +68,19 @@ struct Member {
 pub(super) struct End {
     /// Cancelled when it is time to go.
     pub(super) now: CancellationToken,
-    behind: AtomicBool,
+    why: OnceLock<(CloseCode, &'static str)>,
 }
 
 impl End {
+    /// Shows the member out; the first word counts.
+    fn order(&self, code: CloseCode, why: &'static str) {
+        let _ = self.why.set((code, why));
+        self.now.cancel();
+    }
+
     /// What to say then.
     pub(super) fn farewell(&self) -> (CloseCode, &'static str) {
-        if self.behind.load(Relaxed) {
-            (CloseCode::SLOW_CONSUMER, "behind")
-        } else {
-            (CloseCode::SUPERSEDED, "superseded")
-        }
+        *self.why.get().unwrap_or(&(CloseCode::SUPERSEDED, "superseded"))
     }
 }
 
@@ -72,10 +89,18 @@ impl Member {
     /// it is shown out, and finds out when it comes back.
     fn tell(&self, news: FromRoom) {
         if matches!(self.inbox.try_send(news), Err(TrySendError::Full(_))) {
-            self.end.behind.store(true, Relaxed);
-            self.end.now.cancel();
+            self.end.order(CloseCode::SLOW_CONSUMER, "behind");
         }
     }
+}
+
+/// Why the host does not have this peer here any more, if so.
+fn put_out(document: &SessionDocument, peer: Uuid, link: Option<LinkId>) -> Option<Reason> {
+    let link = link?;
+    if document.has_removed(peer) {
+        return Some(Reason::PeerRemoved);
+    }
+    document.link(link).is_none().then_some(Reason::LinkRevoked)
 }
 
 /// One entry into a room; dropping it leaves.
@@ -88,9 +113,14 @@ pub(super) struct Presence {
     pub(super) end: Arc<End>,
 }
 
-/// The room holds as many as it may.
+/// Why somebody who proved to belong here does not enter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct RoomFull;
+pub(super) enum NoEntry {
+    /// The room, or the link, has as many as it may.
+    Full,
+    /// The host changed its mind meanwhile.
+    Refused(Reason),
+}
 
 impl Rooms {
     pub(super) fn new(metrics: Arc<Metrics>, stop: CancellationToken) -> Self {
@@ -105,40 +135,65 @@ impl Rooms {
         &self.0.stop
     }
 
-    /// What the members of a session have proven to know, while its host is among them: what the store said once,
-    /// whatever has become of the store since.
-    pub(super) fn verifier(&self, session: Uuid) -> Option<Verifier> {
+    /// What is known of a session while its host is in its room: what the store said once, whatever has become of the
+    /// store since.
+    pub(super) fn document(&self, session: Uuid) -> Option<Arc<SessionDocument>> {
         let rooms = self.0.rooms.lock();
         let room = rooms.get(&session)?;
-        room.members.values().any(|member| member.role == Role::Host).then(|| room.verifier.clone())
+        room.members.values().any(|member| member.role == Role::Host).then(|| room.document.clone())
     }
 
-    /// Enters with a proof of knowing `verifier`; the newest entry of a peer wins. Tells the others, and returns who
+    /// Hears of a document. When it is the newest, whoever it does not let in any more is shown out at once.
+    pub(super) fn apply(&self, document: &Arc<SessionDocument>) {
+        let mut rooms = self.0.rooms.lock();
+        if let Some(room) = rooms.get_mut(&document.session_id) {
+            self.renew(room, document);
+        }
+    }
+
+    fn renew(&self, room: &mut Room, document: &Arc<SessionDocument>) {
+        if document.revision <= room.document.revision {
+            return;
+        }
+        room.document = document.clone();
+        for (&peer, member) in &room.members {
+            if let Some(reason) = put_out(document, peer, member.link) {
+                self.0.metrics.signaling_shown_out(reason.label());
+                member.end.order(CloseCode::BAD_TOKEN, reason.label());
+            }
+        }
+    }
+
+    /// Enters with a proof that holds by `document`; the newest entry of a peer wins. Tells the others, and returns who
     /// they are.
     pub(super) fn enter(
         &self,
-        session: Uuid,
-        (peer, role): (Uuid, Role),
-        verifier: &Verifier,
+        Entrant { peer, role, link }: Entrant,
+        document: &Arc<SessionDocument>,
         entry: u64,
-    ) -> Result<(Presence, Vec<RoomPeer>), RoomFull> {
+    ) -> Result<(Presence, Vec<RoomPeer>), NoEntry> {
+        let session = document.session_id;
         let mut rooms = self.0.rooms.lock();
         if rooms.len() >= ROOMS && !rooms.contains_key(&session) {
-            return Err(RoomFull);
+            return Err(NoEntry::Full);
         }
         let room = rooms
             .entry(session)
-            .or_insert_with(|| Room { verifier: verifier.clone(), members: HashMap::new() });
-        let room = &mut room.members;
-        if room.len() >= MEMBERS && !room.contains_key(&peer) {
-            return Err(RoomFull);
+            .or_insert_with(|| Room { document: document.clone(), members: HashMap::new() });
+        self.renew(room, document);
+        if let Some(reason) = put_out(&room.document, peer, link) {
+            return Err(NoEntry::Refused(reason));
         }
+        if !room.has_place(peer, link) {
+            return Err(NoEntry::Full);
+        }
+        let room = &mut room.members;
         let (to_inbox, inbox) = mpsc::channel(INBOX);
         let end = Arc::<End>::default();
-        let member = Member { role, entry, inbox: to_inbox, end: end.clone() };
+        let member = Member { role, link, entry, inbox: to_inbox, end: end.clone() };
         let older = room.insert(peer, member);
         if let Some(older) = &older {
-            older.end.now.cancel();
+            older.end.order(CloseCode::SUPERSEDED, "superseded");
         }
         let others = room.iter().filter(|(id, _)| **id != peer);
         let present =
@@ -168,6 +223,23 @@ impl Rooms {
 
     fn count(&self, rooms: &HashMap<Uuid, Room>) {
         self.0.metrics.signaling_population(rooms.len(), rooms.values().map(|room| room.members.len()).sum());
+    }
+}
+
+impl Room {
+    /// Whether one more may sit here. The host's place is its own; viewers share the others, and those who came by one
+    /// link leave most of them to those who came by others.
+    fn has_place(&self, peer: Uuid, link: Option<LinkId>) -> bool {
+        if link.is_none() || self.members.contains_key(&peer) {
+            return true;
+        }
+        let by = |wanted: Option<LinkId>| {
+            self.members
+                .values()
+                .filter(|member| member.link.is_some() && wanted.is_none_or(|link| member.link == Some(link)))
+                .count()
+        };
+        by(None) < MEMBERS - 1 && by(link) < LINK_MEMBERS
     }
 }
 
@@ -201,83 +273,11 @@ impl fmt::Debug for Rooms {
 const ROOMS: usize = 100_000;
 /// Members of one room: a host and its viewers.
 const MEMBERS: usize = 256;
+/// Those of them who came by one link.
+const LINK_MEMBERS: usize = 64;
 /// Messages that may wait for one member: the candidates of several dials.
 const INBOX: usize = 256;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rooms() -> Rooms {
-        Rooms::new(Arc::new(Metrics::new()), CancellationToken::new())
-    }
-
-    fn verifier() -> Verifier {
-        Verifier::from_bytes([7; 32])
-    }
-
-    #[test]
-    fn a_session_is_known_as_long_as_its_host_is_here() {
-        let (rooms, session) = (rooms(), Uuid::new_v4());
-        let known = || rooms.verifier(session).map(|verifier| *verifier.expose());
-        let _viewer = rooms.enter(session, (Uuid::new_v4(), Role::Viewer), &verifier(), 1).unwrap();
-        assert_eq!(known(), None, "a viewer alone keeps nothing alive");
-        let host = rooms.enter(session, (Uuid::new_v4(), Role::Host), &verifier(), 2).unwrap();
-        assert_eq!(known(), Some([7; 32]));
-        drop(host);
-        assert_eq!(known(), None);
-    }
-
-    #[test]
-    fn members_see_each_other_come_and_go_and_an_empty_room_is_gone() {
-        let (rooms, session, [a, b]) = (rooms(), Uuid::new_v4(), [Uuid::new_v4(), Uuid::new_v4()]);
-        let (mut host, present) = rooms.enter(session, (a, Role::Host), &verifier(), 1).unwrap();
-        assert!(present.is_empty());
-        let (viewer, present) = rooms.enter(session, (b, Role::Viewer), &verifier(), 2).unwrap();
-        assert_eq!(present, [RoomPeer { peer_id: a, role: Role::Host }]);
-        assert!(viewer.send(a, Bytes::from_static(b"x")));
-        assert!(!viewer.send(Uuid::new_v4(), Bytes::from_static(b"x")));
-        drop(viewer);
-        let seen: Vec<_> = std::iter::from_fn(|| host.inbox.try_recv().ok()).collect();
-        assert!(matches!(seen[0], FromRoom::PeerJoined(peer) if peer.peer_id == b));
-        assert!(matches!(seen[1], FromRoom::Envelope { from, .. } if from == b));
-        assert!(matches!(seen[2], FromRoom::PeerLeft { peer_id } if peer_id == b));
-        drop(host);
-        assert!(rooms.0.rooms.lock().is_empty());
-    }
-
-    #[test]
-    fn the_newest_entry_of_a_peer_wins_and_the_older_one_leaves_nothing() {
-        let (rooms, session, peer) = (rooms(), Uuid::new_v4(), Uuid::new_v4());
-        let (older, _) = rooms.enter(session, (peer, Role::Host), &verifier(), 1).unwrap();
-        let (newer, _) = rooms.enter(session, (peer, Role::Host), &verifier(), 2).unwrap();
-        assert!(older.end.now.is_cancelled() && !newer.end.now.is_cancelled());
-        assert_eq!(older.end.farewell().0, CloseCode::SUPERSEDED);
-        drop(older);
-        assert_eq!(rooms.0.rooms.lock()[&session].members.len(), 1);
-    }
-
-    #[test]
-    fn a_member_that_does_not_read_is_shown_out() {
-        let (rooms, session) = (rooms(), Uuid::new_v4());
-        let (host, _) = rooms.enter(session, (Uuid::new_v4(), Role::Host), &verifier(), 0).unwrap();
-        let viewer = Uuid::new_v4();
-        // Each entry is kept: one that left would be news of its own.
-        let mut entries = Vec::new();
-        for n in 0..=INBOX as u64 {
-            assert!(!host.end.now.is_cancelled(), "{n}");
-            entries.push(rooms.enter(session, (viewer, Role::Viewer), &verifier(), n + 1).unwrap());
-        }
-        assert_eq!(host.end.farewell().0, CloseCode::SLOW_CONSUMER);
-    }
-
-    #[test]
-    fn a_room_is_bounded() {
-        let (rooms, session) = (rooms(), Uuid::new_v4());
-        let inside: Vec<_> = (0..MEMBERS as u64)
-            .map(|n| rooms.enter(session, (Uuid::new_v4(), Role::Viewer), &verifier(), n).unwrap())
-            .collect();
-        assert!(rooms.enter(session, (Uuid::new_v4(), Role::Viewer), &verifier(), 999).is_err());
-        drop(inside);
-    }
-}
+#[path = "rooms_tests.rs"]
+mod tests;

@@ -1,11 +1,14 @@
 //! Credentials for TURN servers, made from a secret shared with them: "TURN REST API", as coturn's
 //! `use-auth-secret` checks it. The user name is an expiry and a pseudonym, the password its HMAC-SHA1.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
     Json,
-    extract::{State, rejection::JsonRejection},
+    extract::{Extension, State, rejection::JsonRejection},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use beach_lifeguard_client::{
@@ -24,27 +27,35 @@ use super::{
     plane::ControlPlane,
     refusal::Refused,
 };
+use crate::listen::Client;
 
 /// `POST /turn/credentials`.
 pub(super) async fn credentials(
     State(control): State<ControlPlane>,
+    client: Option<Extension<Client>>,
     body: Result<Json<TurnRequest>, JsonRejection>,
 ) -> Result<Json<TurnCredentials>, Refused> {
-    let issued = control.turn(body.map(|Json(body)| body)).await;
+    let address = client.map(|Extension(client)| client.address);
+    let issued = control.turn(body.map(|Json(body)| body), address).await;
     control.0.metrics.turn_requested(match &issued {
         Ok(_) => "issued",
         Err(Reason::TurnUnconfigured) => "unconfigured",
         Err(Reason::TurnUnentitled | Reason::EntitlementRequired | Reason::EntitlementInvalid) => {
             "unentitled"
         }
-        Err(Reason::MembershipInvalid | Reason::UnknownSession) => "membership",
-        Err(_) => "error",
+        Err(Reason::Internal | Reason::StoreUnavailable | Reason::EntitlementUnavailable) => "error",
+        Err(Reason::InvalidRequest) => "error",
+        Err(_) => "membership",
     });
     Ok(issued.map(Json)?)
 }
 
 impl ControlPlane {
-    async fn turn(&self, body: Result<TurnRequest, JsonRejection>) -> Result<TurnCredentials, Reason> {
+    async fn turn(
+        &self,
+        body: Result<TurnRequest, JsonRejection>,
+        address: Option<IpAddr>,
+    ) -> Result<TurnCredentials, Reason> {
         let config = &self.0.config.turn;
         let Some(secret) = config.secrets.first().filter(|_| !config.urls.is_empty()) else {
             return Err(Reason::TurnUnconfigured);
@@ -58,14 +69,19 @@ impl ControlPlane {
                 other => other.reason(),
             })?;
         }
-        self.prove(Purpose::Token, request.session_id, &request.proof).await?;
+        self.prove(Purpose::Turn, request.session_id, &request.proof).await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| Reason::Internal)?.as_secs();
-        Ok(sign(config, secret, request.proof.peer_id, now))
+        Ok(sign(config, secret, (request.session_id, address), now))
     }
 }
 
-fn sign(config: &TurnConfig, secret: &Secret, peer: Uuid, now: u64) -> TurnCredentials {
-    let username = format!("{}:{}", now + config.ttl, pseudonym(secret, peer));
+fn sign(
+    config: &TurnConfig,
+    secret: &Secret,
+    (session, address): (Uuid, Option<IpAddr>),
+    now: u64,
+) -> TurnCredentials {
+    let username = format!("{}:{}", now + config.ttl, pseudonym(secret, session, address));
     let credential = password(secret, &username);
     TurnCredentials {
         username,
@@ -83,13 +99,24 @@ fn password(secret: &Secret, username: &str) -> String {
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
-/// TURN servers log user names; quotas need the same one for the same peer, and nobody needs the peer.
-fn pseudonym(secret: &Secret, peer: Uuid) -> String {
+/// TURN servers count their quotas by it, so it is made of what is not had for the asking: a viewer draws a new key, and
+/// with it a new name, as often as it likes, but has its session and its network. They also log it, and nobody needs to know
+/// either. Behind another service's listener the network is not known.
+fn pseudonym(secret: &Secret, session: Uuid, address: Option<IpAddr>) -> String {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("any key length is legal");
-    mac.update(b"beach/1/turn-pseudonym");
-    mac.update(peer.as_bytes());
+    mac.update(b"beach/2/turn-pseudonym");
+    mac.update(session.as_bytes());
+    mac.update(&address.map_or([0; 16], prefix));
     mac.finalize().into_bytes()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What one subscriber has: one IPv4 address, or an IPv6 /56.
+fn prefix(address: IpAddr) -> [u8; 16] {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 72)).octets(),
+    }
 }
 
 #[cfg(test)]
@@ -104,15 +131,28 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_an_expiry_and_the_same_pseudonym_for_the_same_peer() {
+    fn a_name_is_an_expiry_and_the_same_pseudonym_for_one_session_and_one_network() {
         let config = TurnConfig { urls: vec!["turn:a".to_owned()], ttl: 120, ..TurnConfig::default() };
-        let (secret, peer) = (Secret::new("north"), Uuid::from_u128(1));
-        let name = |peer, now| sign(&config, &secret, peer, now).username;
-        let (expiry, alias) =
-            name(peer, 1_433_895_798).split_once(':').map(|(e, a)| (e.to_owned(), a.to_owned())).unwrap();
+        let (secret, session) = (Secret::new("north"), Uuid::from_u128(1));
+        let name = |session, address: &str, now| {
+            sign(&config, &secret, (session, address.parse().ok()), now).username
+        };
+        let first = name(session, "192.0.2.1", 1_433_895_798);
+        let (expiry, alias) = first.split_once(':').unwrap();
         assert_eq!(expiry, "1433895918");
-        assert!(alias.len() == 16 && !peer.simple().to_string().contains(&alias), "{alias}");
-        assert_eq!(name(peer, 1_433_895_799), format!("1433895919:{alias}"), "one peer, one quota");
-        assert!(!name(Uuid::from_u128(2), 1_433_895_798).contains(&alias));
+        assert!(alias.len() == 16 && !session.simple().to_string().contains(alias), "{alias}");
+        let again = name(session, "::ffff:192.0.2.1", 1_433_895_799);
+        assert_eq!(again, format!("1433895919:{alias}"), "one network, one quota");
+        let alias = |session, address| name(session, address, 0).split_once(':').unwrap().1.to_owned();
+        assert_eq!(alias(session, "2001:db8:0:1::1"), alias(session, "2001:db8:0:ff::9"), "one /56");
+        let all = [
+            alias(session, "192.0.2.1"),
+            alias(session, "192.0.2.2"),
+            alias(session, "2001:db8:0:1::1"),
+            alias(session, "2001:db8:0:100::1"),
+            alias(session, "unknown"),
+            alias(Uuid::from_u128(2), "192.0.2.1"),
+        ];
+        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
     }
 }

@@ -11,10 +11,11 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::network::network_of;
+use super::network::{Scope, scopes_of};
 use crate::telemetry::metrics::Metrics;
 
-/// The caps. Addresses are counted by network: one IPv4 address or one IPv6 /64.
+/// The caps. Addresses are counted by network: one IPv4 address or one IPv6 /64. An IPv6 /56 may have four times as
+/// many, a /48 sixteen times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Caps {
@@ -77,7 +78,7 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct State {
     connections: usize,
-    addresses: HashMap<IpAddr, Count>,
+    addresses: HashMap<Scope, Count>,
     /// Strangers, oldest first.
     strangers: BTreeMap<u64, Waiting>,
     next: u64,
@@ -118,9 +119,8 @@ impl Connections {
         address: IpAddr,
         exempt: bool,
     ) -> Result<(OpenConnection, Stranger), CapReached> {
-        let network = network_of(address);
         let mut state = self.state.lock();
-        match self.may_open(&state, network, exempt) {
+        match self.may_open(&state, address, exempt) {
             Err(refused) => {
                 state.refused += 1;
                 if let Some(metrics) = &self.metrics {
@@ -138,11 +138,13 @@ impl Connections {
                 let evict = Arc::new(Notify::new());
                 state.strangers.insert(id, Waiting { since: Instant::now(), evict: evict.clone() });
                 state.connections += 1;
-                let count = state.addresses.entry(network).or_default();
-                count.connections += 1;
-                count.strangers += 1;
-                let open = OpenConnection { all: self.clone(), network };
-                Ok((open, Stranger { all: self.clone(), network, id, evict }))
+                for scope in scopes_of(address) {
+                    let count = state.addresses.entry(scope).or_default();
+                    count.connections += 1;
+                    count.strangers += 1;
+                }
+                let open = OpenConnection { all: self.clone(), address };
+                Ok((open, Stranger { all: self.clone(), address, id, evict }))
             }
         }
     }
@@ -162,18 +164,19 @@ impl Connections {
         self.state.lock().refused
     }
 
-    fn may_open(&self, state: &State, network: IpAddr, exempt: bool) -> Result<(), CapReached> {
+    fn may_open(&self, state: &State, address: IpAddr, exempt: bool) -> Result<(), CapReached> {
         if state.connections >= self.caps.connections {
             return Err(CapReached::Connections);
         }
-        let exempt = exempt || (self.caps.exempt_loopback && network.is_loopback());
-        if !exempt {
-            let count = state.addresses.get(&network).copied().unwrap_or_default();
-            if count.connections >= self.caps.per_address
-                || count.strangers >= self.caps.strangers_per_address
-            {
-                return Err(CapReached::Address);
-            }
+        let exempt = exempt || (self.caps.exempt_loopback && address.to_canonical().is_loopback());
+        let is_full = |scope: Scope| {
+            let count = state.addresses.get(&scope).copied().unwrap_or_default();
+            let most = |cap: usize| cap.saturating_mul(scope.share as usize);
+            count.connections >= most(self.caps.per_address)
+                || count.strangers >= most(self.caps.strangers_per_address)
+        };
+        if !exempt && scopes_of(address).any(is_full) {
+            return Err(CapReached::Address);
         }
         if state.strangers.len() >= self.caps.strangers {
             let oldest = state.strangers.first_key_value();
@@ -184,13 +187,16 @@ impl Connections {
         Ok(())
     }
 
-    fn leave(&self, network: IpAddr, subtract: impl FnOnce(&mut State, &mut Count)) {
+    fn leave(&self, address: IpAddr, subtract: impl Fn(&mut Count), and: impl FnOnce(&mut State)) {
         let state = &mut *self.state.lock();
-        let mut count = state.addresses.remove(&network).unwrap_or_default();
-        subtract(state, &mut count);
-        if count.connections > 0 || count.strangers > 0 {
-            state.addresses.insert(network, count);
+        for scope in scopes_of(address) {
+            let mut count = state.addresses.remove(&scope).unwrap_or_default();
+            subtract(&mut count);
+            if count.connections > 0 || count.strangers > 0 {
+                state.addresses.insert(scope, count);
+            }
         }
+        and(state);
     }
 }
 
@@ -198,15 +204,12 @@ impl Connections {
 #[derive(Debug)]
 pub(crate) struct OpenConnection {
     all: Arc<Connections>,
-    network: IpAddr,
+    address: IpAddr,
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.all.leave(self.network, |state, count| {
-            state.connections -= 1;
-            count.connections -= 1;
-        });
+        self.all.leave(self.address, |count| count.connections -= 1, |state| state.connections -= 1);
     }
 }
 
@@ -214,7 +217,7 @@ impl Drop for OpenConnection {
 #[derive(Debug)]
 pub(crate) struct Stranger {
     all: Arc<Connections>,
-    network: IpAddr,
+    address: IpAddr,
     id: u64,
     evict: Arc<Notify>,
 }
@@ -234,10 +237,8 @@ impl Stranger {
 
 impl Drop for Stranger {
     fn drop(&mut self) {
-        self.all.leave(self.network, |state, count| {
-            state.strangers.remove(&self.id);
-            count.strangers -= 1;
-        });
+        let forget = |state: &mut State| drop(state.strangers.remove(&self.id));
+        self.all.leave(self.address, |count| count.strangers -= 1, forget);
     }
 }
 
@@ -287,6 +288,22 @@ mod tests {
         let local: IpAddr = [127, 0, 0, 1].into();
         let _held: Vec<_> = (0..3).map(|_| all.admit(local, false).unwrap()).collect();
         assert_eq!(all.admit(local, false).unwrap_err(), CapReached::Strangers);
+    }
+
+    #[test]
+    fn a_subscriber_with_many_networks_has_four_times_as_many_and_a_site_sixteen() {
+        let caps = Caps { connections: 1_000, strangers: 1_000, per_address: 1_000, ..CAPS };
+        let opened = |step: u32| {
+            let all = Connections::new(caps);
+            let base = 0x2001_0db8_0001_u128 << 80;
+            let address = |n: u128| std::net::Ipv6Addr::from_bits(base + (n << step)).into();
+            let held: Vec<_> = (0..100).filter_map(|n| all.admit(address(n), false).ok()).collect();
+            let count = held.len();
+            drop(held);
+            assert!(all.state.lock().addresses.is_empty());
+            count
+        };
+        assert_eq!((opened(0), opened(64), opened(72), opened(80)), (2, 8, 32, 100));
     }
 
     #[tokio::test]

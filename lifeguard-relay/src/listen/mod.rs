@@ -30,7 +30,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use self::{connections::OpenConnection, forwarded::client_behind, socket::Stream};
-pub(crate) use self::{connections::Stranger, network::network_of, socket::Socket};
+pub(crate) use self::{
+    connections::Stranger,
+    network::{Scope, scopes_of},
+    socket::Socket,
+};
 pub use self::{
     connections::{CapReached, Caps, Connections},
     network::{BadNetwork, Network},

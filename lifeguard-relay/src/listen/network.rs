@@ -62,11 +62,38 @@ impl fmt::Display for BadNetwork {
 
 /// The unit in which addresses are counted: one IPv4 address, or one IPv6 /64, because whoever has one
 /// address of a /64 has all of them (RFC 4291 §2.5.4).
-pub(crate) fn network_of(address: IpAddr) -> IpAddr {
+fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
     }
+}
+
+/// A network in which a client is counted, and how many times the limit of one address it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Scope {
+    network: IpAddr,
+    pub(crate) share: u32,
+}
+
+impl Scope {
+    /// How much wider a scope may be than one address, the narrowest first: an IPv6 /56 and a /48 beside a /64.
+    pub(crate) const SHARES: [u32; 3] = [1, 4, 16];
+}
+
+/// The scopes of an address: itself or its /64, and for IPv6 the /56 and the /48 that one subscriber or one site commonly
+/// has (RFC 6177 §2). Without them one subscriber would be 256 clients, and one site 65,536.
+pub(crate) fn scopes_of(address: IpAddr) -> impl Iterator<Item = Scope> {
+    let network = network_of(address);
+    let [own, subscriber, site] = Scope::SHARES;
+    let wider = match network {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(v6) => Some([(56, subscriber), (48, site)].map(|(prefix, share)| {
+            let network = v6.to_bits() & (u128::MAX << (128 - prefix));
+            Scope { network: Ipv6Addr::from_bits(network).into(), share }
+        })),
+    };
+    std::iter::once(Scope { network, share: own }).chain(wider.into_iter().flatten())
 }
 
 fn bits(address: IpAddr) -> u128 {
@@ -79,6 +106,20 @@ fn bits(address: IpAddr) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_counted_in_its_network_and_in_those_its_owner_may_have_more_of() {
+        let scopes = |address: &str| {
+            scopes_of(address.parse().unwrap())
+                .map(|scope| (scope.network.to_string(), scope.share))
+                .collect::<Vec<_>>()
+        };
+        let v4 = [("192.0.2.1".to_owned(), 1)];
+        assert_eq!(scopes("192.0.2.1"), v4);
+        assert_eq!(scopes("::ffff:192.0.2.1"), v4);
+        let v6 = [("2001:db8:1:1234::", 1), ("2001:db8:1:1200::", 4), ("2001:db8:1::", 16)];
+        assert_eq!(scopes("2001:db8:1:1234::5"), v6.map(|(network, share)| (network.to_owned(), share)));
+    }
 
     #[test]
     fn ranges_are_read_strictly() {

@@ -8,7 +8,7 @@ use std::{
 
 use beach_lifeguard_client::{
     Claims,
-    token::{FallbackToken, LEEWAY_SECS, TokenError, TokenVerifier},
+    token::{Capability, FallbackToken, LEEWAY_SECS, TokenError, TokenVerifier},
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::time::timeout;
@@ -38,11 +38,15 @@ impl Admission {
         *self.verifier.write() = Arc::new(verifier);
     }
 
-    /// Checks a token and spends it.
-    pub(super) async fn admit(&self, token: &FallbackToken) -> Result<Claims, HandshakeRefused> {
+    /// Checks a token for a socket of the wanted wire and spends it.
+    pub(super) async fn admit(
+        &self,
+        token: &FallbackToken,
+        wanted: Capability,
+    ) -> Result<Claims, HandshakeRefused> {
         let verifier = self.verifier.read().clone();
         let now = SystemTime::now();
-        let claims = verifier.verify(token, now)?;
+        let claims = verifier.verify(token, wanted, now)?;
         if self.kill_switch.refuses_new(&claims.cohort_id) {
             return Err(HandshakeRefused::Paused);
         }

@@ -78,7 +78,7 @@ pub struct LimitsConfig {
     pub read_only_bytes: Rate,
     /// Bytes per second into one session, from all its peers. Default 128 MiB, burst 32 MiB.
     pub session_bytes: Rate,
-    /// Bytes per second out of the relay: the bill. Default no limit.
+    /// Bytes per second out of the relay: the bill. Default 125 MB, a line of 1 Gbit/s.
     pub egress_bytes: Rate,
     /// New WebSocket connections per second from one address. Default 50, burst 200.
     pub address_connections: Rate,
@@ -135,7 +135,7 @@ impl Default for LimitsConfig {
             connection_frames: Self::frames(50_000),
             read_only_bytes: Rate { per_second: 16 * 1024, burst: 64 * 1024 },
             session_bytes: Self::session(128 * MIB),
-            egress_bytes: Self::egress(0),
+            egress_bytes: Self::egress(125_000_000),
             address_connections: Self::connections(50),
             patience: Duration::from_secs(30),
         }

@@ -6,10 +6,10 @@ use std::{
 };
 
 use beach_lifeguard_client::{
-    Access, Claims, ClientHello, CloseCode, FeatureBits, Lane, PeerAddr, ServerHello,
+    Access, Claims, ClientHello, CloseCode, FeatureBits, Lane, PeerAddr, Role, ServerHello,
     control::Control,
     hello::{Compression, PROTOCOL_VERSION},
-    token::TokenError,
+    token::{Capability, TokenError},
     v1,
 };
 use uuid::Uuid;
@@ -64,7 +64,7 @@ async fn greet_v2(
         return Err(HandshakeRefused::UnexpectedFrame);
     };
     let hello = ClientHello::decode(&hello)?;
-    let claims = relay.admission.admit(&hello.token).await?;
+    let claims = relay.admission.admit(&hello.token, Capability::V2).await?;
     if claims.session_id != hello.session_id {
         return Err(TokenError::Session.into());
     }
@@ -96,7 +96,7 @@ async fn greet_v2(
         let first = Outgoing::Text(server_hello.encode().into());
         std::iter::once(first).chain(rest).collect()
     })?;
-    Ok(Greeted { joined, access: hello.access, telemetry: feature_bits.telemetry_enabled })
+    Ok(Greeted { joined, role: card.role, access: hello.access, telemetry: feature_bits.telemetry_enabled })
 }
 
 /// Greets a client of version 1, whose token was checked before the upgrade.
@@ -131,11 +131,12 @@ async fn greet_v1(
     let card = Card { peer_id: Uuid::new_v4(), role: claims.role, wire: Wire::V1 };
     let first = vec![Outgoing::Text(answer.encode().into())];
     let joined = join(relay, claims, card, activity, move |_, _| first)?;
-    Ok(Greeted { joined, access: claims.access, telemetry: telemetry_enabled })
+    Ok(Greeted { joined, role: claims.role, access: claims.access, telemetry: telemetry_enabled })
 }
 
 struct Greeted {
     joined: Joined<Arc<PeerHandle>, SessionShared>,
+    role: Role,
     access: Access,
     telemetry: bool,
 }
@@ -201,7 +202,7 @@ fn serve(
     open: OpenSocket,
     started: Instant,
 ) {
-    let Greeted { joined, access, telemetry } = greeted;
+    let Greeted { joined, role, access, telemetry } = greeted;
     if !telemetry {
         joined.session.shared.opted_out.store(true, Relaxed);
     }
@@ -209,7 +210,7 @@ fn serve(
     drop(client);
     relay.metrics.handshake_succeeded(joined.handle.wire.version(), started.elapsed(), telemetry);
     let guard = PeerGuard::new(relay.clone(), &joined, open);
-    let inbound = Inbound::new(relay.clone(), joined.session, joined.handle, access);
+    let inbound = Inbound::new(relay.clone(), joined.session, joined.handle, (role, access));
     ws.serve(&relay, inbound, guard);
 }
 

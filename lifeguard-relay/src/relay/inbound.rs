@@ -6,7 +6,7 @@ use std::{
 };
 
 use beach_lifeguard_client::{
-    Access, CloseCode, Header, Kind, Lane, PeerAddr,
+    Access, CloseCode, Header, Kind, Lane, PeerAddr, Role,
     close::CloseFrame,
     control::Control,
     frame::{self, HEADER_BYTES},
@@ -19,6 +19,7 @@ use super::{
     fanout::{Routed, broadcast_v1, route},
     handle::PeerHandle,
     limits::Tab,
+    notice,
     outbound::Outgoing,
     registry::{Session, Wire},
     run::Run,
@@ -33,6 +34,7 @@ pub(crate) struct Inbound {
     pub(super) tab: Tab,
     relay: Arc<Core>,
     session: Arc<Session<Arc<PeerHandle>, SessionShared>>,
+    role: Role,
     access: Access,
 }
 
@@ -41,7 +43,7 @@ impl Inbound {
         relay: Arc<Core>,
         session: Arc<Session<Arc<PeerHandle>, SessionShared>>,
         handle: Arc<PeerHandle>,
-        access: Access,
+        (role, access): (Role, Access),
     ) -> Self {
         let limits = &relay.config.limits;
         let bytes = match access {
@@ -49,7 +51,7 @@ impl Inbound {
             Access::ReadOnly => limits.read_only_bytes,
         };
         let tab = Tab::new(bytes, limits.connection_frames);
-        Self { handle, tab, relay, session, access }
+        Self { handle, tab, relay, session, role, access }
     }
 
     /// Takes one message of the reference data path.
@@ -118,10 +120,27 @@ impl Inbound {
                 self.answer(Header::relay(Kind::Heartbeat).frame(&[]));
                 Ok(None)
             }
-            Kind::Heartbeat | Kind::Control | Kind::Unknown(_) => {
-                Err(Order::new(CloseCode::BAD_FRAME, "unexpected_frame"))
+            Kind::Control => {
+                self.tab.charge(frame.len());
+                self.obey(&frame[HEADER_BYTES..]).map(|()| None)
             }
+            Kind::Heartbeat | Kind::Unknown(_) => Err(Order::new(CloseCode::BAD_FRAME, "unexpected_frame")),
         }
+    }
+
+    /// Does what a host asks of the relay itself.
+    fn obey(&self, control: &[u8]) -> Result<(), Order> {
+        let Ok(Control::Evict { peer_id }) = Control::decode(control) else {
+            return Err(Order::new(CloseCode::BAD_FRAME, "unexpected_frame"));
+        };
+        if self.role != Role::Host {
+            return Err(Order::new(CloseCode::ROLE, "role_forbids"));
+        }
+        if let Some(peer) = self.session.evict(peer_id, notice::tell) {
+            self.relay.metrics.peer_evicted();
+            peer.end(Order::new(CloseCode::REMOVED, "removed"));
+        }
+        Ok(())
     }
 
     fn forward(&mut self, way: Option<Way>, run: &Run<'_>) -> Result<(), Order> {

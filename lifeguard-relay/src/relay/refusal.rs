@@ -132,6 +132,7 @@ impl HandshakeRefused {
             Self::Evicted => "evicted",
             Self::Hello(error) => error.label(),
             Self::Join(JoinRefused::Full) => "session_full",
+            Self::Join(JoinRefused::Removed) => "peer_removed",
             Self::Join(JoinRefused::WireMismatch) => "wire_mismatch",
             Self::NoHello(NoHello::ClientClosed) => "client_closed",
             Self::NoHello(NoHello::Protocol) => "protocol_error",
@@ -164,6 +165,7 @@ impl HandshakeRefused {
             Self::Draining => CloseCode::RESTART,
             // A slow network is no reason to stay away.
             Self::Evicted | Self::NoHello(NoHello::Timeout) => CloseCode::CONNECTION_LOST,
+            Self::Join(JoinRefused::Removed) => CloseCode::REMOVED,
             Self::Hello(HelloError::UnsupportedVersion(_)) | Self::Join(JoinRefused::WireMismatch) => {
                 CloseCode::UNSUPPORTED
             }

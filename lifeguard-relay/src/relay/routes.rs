@@ -6,7 +6,10 @@ use axum::{
     extract::{Query, Request, State},
     response::{IntoResponse, Response},
 };
-use beach_lifeguard_client::{SUBPROTOCOL, token::FallbackToken};
+use beach_lifeguard_client::{
+    SUBPROTOCOL,
+    token::{Capability, FallbackToken},
+};
 use http::{HeaderMap, header};
 use serde::Deserialize;
 
@@ -52,7 +55,7 @@ pub(super) async fn v1(
         Err(refused) => return relay.refuse(refused),
     };
     let token = query.ok().and_then(|query| query.0.token).unwrap_or_else(|| FallbackToken::new(""));
-    match relay.admission.admit(&token).await {
+    match relay.admission.admit(&token, Capability::V1).await {
         Err(HandshakeRefused::Paused) => relay.refuse(HttpRefused::Paused),
         Err(refused) => {
             relay.refused_handshake(&refused);

@@ -9,11 +9,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use beach_lifeguard_client::membership::Verifier;
+use beach_lifeguard_client::session::SessionDocument;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::{Bucket, Counted, Counts, MemoryStore, Registration, Store, StoreError, Totals};
+use super::{Bucket, Counted, Counts, MemoryStore, Published, Store, StoreError, Totals};
 use crate::kill_switch::state::SwitchState;
 
 /// A memory store that can be away, or lose its memory.
@@ -36,17 +36,16 @@ impl Flaky {
 
 #[async_trait]
 impl Store for Flaky {
-    async fn register_session(
+    async fn publish(
         &self,
-        id: Uuid,
-        v: &Verifier,
+        document: &Arc<SessionDocument>,
         life: Duration,
-    ) -> Result<Registration, StoreError> {
-        self.inner()?.register_session(id, v, life).await
+    ) -> Result<Published, StoreError> {
+        self.inner()?.publish(document, life).await
     }
 
-    async fn verifier(&self, id: Uuid, life: Duration) -> Result<Option<Verifier>, StoreError> {
-        self.inner()?.verifier(id, life).await
+    async fn session(&self, id: Uuid) -> Result<Option<Arc<SessionDocument>>, StoreError> {
+        self.inner()?.session(id).await
     }
 
     async fn spend_nonce(&self, nonce: [u8; 16], life: Duration) -> Result<bool, StoreError> {

@@ -8,6 +8,7 @@
 //! - Both guardrail counters of a bucket change in one atomic step.
 //! - A batch of totals that is sent twice counts once.
 //! - The kill switch never goes back to an older revision.
+//! - A session's document never goes back to an older revision.
 //! - Everything has a life or a bound; nothing grows for ever.
 
 #[cfg(test)]
@@ -20,7 +21,7 @@ mod totals;
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use beach_lifeguard_client::membership::Verifier;
+use beach_lifeguard_client::session::SessionDocument;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -35,16 +36,13 @@ use crate::kill_switch::state::SwitchState;
 /// The shared state of all nodes of a deployment.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// Makes a session known, or finds it known. Its life begins anew, unless it is another's.
-    async fn register_session(
-        &self,
-        session: Uuid,
-        verifier: &Verifier,
-        life: Duration,
-    ) -> Result<Registration, StoreError>;
+    /// Keeps a session's document, unless a newer one is known or another one of the same revision. The session lives
+    /// for `life` at least from here on; what it had left beyond that it keeps.
+    async fn publish(&self, document: &Arc<SessionDocument>, life: Duration)
+    -> Result<Published, StoreError>;
 
-    /// Returns a session's verifier and begins its life anew.
-    async fn verifier(&self, session: Uuid, life: Duration) -> Result<Option<Verifier>, StoreError>;
+    /// Returns a session's newest document. Its life stays as it is.
+    async fn session(&self, session: Uuid) -> Result<Option<Arc<SessionDocument>>, StoreError>;
 
     /// Spends a nonce of a membership proof; `false` when it was spent before.
     async fn spend_nonce(&self, nonce: [u8; 16], life: Duration) -> Result<bool, StoreError>;
@@ -110,16 +108,18 @@ pub struct Counts {
     pub sessions: u64,
 }
 
-/// How a registration went.
+/// What became of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Registration {
-    /// Another verifier is registered under this id.
-    Conflict,
-    /// It is new.
+pub enum Published {
+    /// The session is new.
     Created,
-    /// It was known with this verifier.
+    /// It was known, and so was this document.
     Known,
+    /// A newer document is known, or another one of this revision; that one stands.
+    Stale,
+    /// It was known; this is its newest document.
+    Updated,
 }
 
 /// The store did not do what it was asked.
@@ -133,6 +133,9 @@ pub enum StoreError {
     #[error("the store does not answer")]
     Unavailable,
 }
+
+/// Sessions that are known at once.
+pub const MOST_SESSIONS: usize = 1 << 19;
 
 /// How long a store may take over one operation. A handshake waits for it, and its client only for 5 s.
 pub const DEADLINE: Duration = Duration::from_secs(1);

@@ -7,9 +7,10 @@ use std::{
 };
 
 use beach_lifeguard_client::{
-    Role,
+    Access, Role,
     api::TokenResponse,
-    membership::{Member, MembershipProof, Purpose, Verifier},
+    membership::{Credentials, Identity, LinkSecret, MembershipProof, Purpose},
+    session::{DocumentLink, SessionDocument, SignedDocument},
     token::TokenVerifier,
 };
 use lifeguard_relay::{
@@ -116,7 +117,11 @@ impl Plane {
     }
 
     pub async fn register(&self, person: &Person) -> (u16, Value) {
-        self.post("/v1/sessions", &json!({ "session_id": person.session, "verifier": person.verifier })).await
+        self.publish(&person.document(1).sign(&person.host)).await
+    }
+
+    pub async fn publish(&self, document: &SignedDocument) -> (u16, Value) {
+        self.post("/v1/sessions", &serde_json::to_value(document).unwrap()).await
     }
 
     /// How often a token was asked for with this result.
@@ -135,29 +140,60 @@ impl Drop for Plane {
     }
 }
 
-/// Somebody who knows a session's secret.
+/// A member of a session, and what a test needs to know of the rest of it.
 #[derive(Debug, Clone)]
 pub struct Person {
     pub session: Uuid,
     pub peer: Uuid,
     pub role: Role,
-    pub verifier: Verifier,
+    /// The host's key, whoever this is.
+    pub host: Identity,
+    pub identity: Identity,
+    /// A link that allows everything.
+    pub link: LinkSecret,
+    pub access: Access,
 }
 
 impl Person {
+    /// The host of a session that nobody knows.
     pub fn new() -> Self {
-        let verifier = Verifier::from_bytes([9; 32]);
-        Self { session: Uuid::new_v4(), peer: Uuid::new_v4(), role: Role::Host, verifier }
+        let host = Identity::random().unwrap();
+        Self {
+            session: Uuid::from_bytes(host.public().session_id()),
+            peer: Uuid::from_bytes(host.public().peer_id()),
+            role: Role::Host,
+            identity: host.clone(),
+            host,
+            link: LinkSecret::from_bytes([9; 16]),
+            access: Access::Full,
+        }
     }
 
-    /// Another member of the same session.
+    /// A viewer of the same session.
     pub fn viewer(&self) -> Self {
-        Self { peer: Uuid::new_v4(), role: Role::Viewer, ..self.clone() }
+        let identity = Identity::random().unwrap();
+        let peer = Uuid::from_bytes(identity.public().peer_id());
+        Self { identity, peer, role: Role::Viewer, ..self.clone() }
+    }
+
+    /// The session with its one link.
+    pub fn document(&self, revision: u64) -> SessionDocument {
+        let mut document = SessionDocument::new(self.host.public(), revision);
+        document.links.push(DocumentLink::new(&self.link, Access::Full));
+        document
+    }
+
+    pub fn credentials(&self) -> Credentials {
+        match self.role {
+            Role::Host => Credentials::host(self.identity.clone()),
+            Role::Viewer => {
+                Credentials::viewer(self.host.public(), self.identity.clone(), self.link.clone(), self.access)
+            }
+        }
     }
 
     pub fn proof(&self, purpose: Purpose) -> MembershipProof {
-        let member = Member { peer_id: self.peer, role: self.role };
-        self.verifier.prove(purpose, self.session, member, SystemTime::now(), *Uuid::new_v4().as_bytes())
+        self.credentials().prove(purpose, SystemTime::now(), *Uuid::new_v4().as_bytes())
     }
 
     /// A request that is granted.
@@ -166,7 +202,7 @@ impl Person {
     }
 
     pub fn turn_request(&self) -> Value {
-        self.request()
+        json!({ "session_id": self.session, "proof": self.proof(Purpose::Turn) })
     }
 
     pub async fn token(&self, plane: &Plane) -> TokenResponse {

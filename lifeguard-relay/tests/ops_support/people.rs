@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, sync::OnceLock, time::SystemTime};
 
 use beach_lifeguard_client::{
-    Lane, Role,
-    api::{RegisterSession, TokenRequest, TokenResponse},
-    membership::{Member, Purpose, Verifier},
+    Access, Lane, Role,
+    api::{TokenRequest, TokenResponse},
+    membership::{Credentials, Identity, LinkSecret, Purpose},
+    session::{DocumentLink, SessionDocument},
 };
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::Message;
@@ -18,33 +19,42 @@ pub struct Session {
     http: reqwest::Client,
     control: String,
     pub id: Uuid,
-    verifier: Verifier,
+    host: Identity,
 }
 
 impl Session {
     pub async fn register(control: &str) -> Self {
-        let verifier = Verifier::from_bytes([7; 32]);
-        let this = Self { http: http(), control: control.to_owned(), id: Uuid::new_v4(), verifier };
-        let body = RegisterSession::new(this.id, this.verifier.clone());
+        let host = Identity::random().unwrap();
+        let id = Uuid::from_bytes(host.public().session_id());
+        let this = Self { http: http(), control: control.to_owned(), id, host };
+        let mut document = SessionDocument::new(this.host.public(), 1);
+        document.links.push(DocumentLink::new(&link(7), Access::Full));
+        let body = document.sign(&this.host);
         let answer = this.http.post(format!("{control}/v1/sessions")).json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.status());
         this
     }
 
-    /// Asks for a token as a member does.
-    pub async fn ask(&self, peer: Uuid, role: Role) -> Result<TokenResponse, Value> {
-        self.ask_as(peer, role, &self.verifier).await
+    /// Somebody new of this role.
+    pub fn member(&self, role: Role) -> Credentials {
+        match role {
+            Role::Host => Credentials::host(self.host.clone()),
+            Role::Viewer => self.viewer(7),
+        }
+    }
+
+    fn viewer(&self, by: u8) -> Credentials {
+        Credentials::viewer(self.host.public(), Identity::random().unwrap(), link(by), Access::Full)
     }
 
     /// Asks as somebody who does not know the secret.
     pub async fn ask_as_a_stranger(&self) -> Result<TokenResponse, Value> {
-        self.ask_as(Uuid::new_v4(), Role::Viewer, &Verifier::from_bytes([8; 32])).await
+        self.ask(&self.viewer(8)).await
     }
 
-    async fn ask_as(&self, peer: Uuid, role: Role, verifier: &Verifier) -> Result<TokenResponse, Value> {
-        let nonce = *Uuid::new_v4().as_bytes();
-        let member = Member { peer_id: peer, role };
-        let proof = verifier.prove(Purpose::Token, self.id, member, SystemTime::now(), nonce);
+    /// Asks for a token as a member does.
+    pub async fn ask(&self, member: &Credentials) -> Result<TokenResponse, Value> {
+        let proof = member.prove(Purpose::Token, SystemTime::now(), *Uuid::new_v4().as_bytes());
         let mut request = TokenRequest::new(self.id, proof);
         request.telemetry_opt_in = true;
         let answer = self
@@ -63,13 +73,17 @@ impl Session {
 
     /// Gets a token and joins the relay with it.
     pub async fn join(&self, role: Role) -> Client {
-        let peer = Uuid::new_v4();
-        let minted = self.ask(peer, role).await.unwrap();
+        let member = self.member(role);
+        let (peer, minted) = (member.peer_id(), self.ask(&member).await.unwrap());
         let mut client = knock(address(&self.control)).await;
         client.say(Message::text(hello(self.id, peer, role, minted.token).encode())).await;
         client.welcome().await;
         client
     }
+}
+
+fn link(byte: u8) -> LinkSecret {
+    LinkSecret::from_bytes([byte; 16])
 }
 
 /// A socket that has said nothing yet.

@@ -12,7 +12,7 @@ use beach_lifeguard_client::{
     SUBPROTOCOL, ServerHello,
     control::Control,
     hello::Compression,
-    token::{AUDIENCE, CAPABILITY, KeyId, TokenSigner, TokenVerifier},
+    token::{AUDIENCE, Capability, KeyId, TokenSigner, TokenVerifier},
 };
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -161,8 +161,14 @@ pub fn claims(session: Uuid, peer: Uuid, role: Role) -> Claims {
         exp: now + 60,
         jti: Uuid::new_v4(),
         feature_bits: FeatureBits { telemetry_enabled: false, fallback_authorized: true },
-        capabilities: vec![CAPABILITY.to_owned()],
+        capabilities: vec![Capability::V2.label().to_owned()],
     }
+}
+
+/// What a deployed client's token says.
+pub fn v1_claims(session: Uuid) -> Claims {
+    let capabilities = vec![Capability::V1.label().to_owned()];
+    Claims { capabilities, ..claims(session, Uuid::new_v4(), Role::Viewer) }
 }
 
 pub fn hello(session: Uuid, peer_id: Uuid, role: Role, token: FallbackToken) -> ClientHello {

@@ -63,6 +63,9 @@ pub struct ShareArgs {
     /// Viewers may watch and not type.
     #[arg(long)]
     pub read_only: bool,
+    /// Print a second link, for viewers who may watch and not type.
+    #[arg(long, conflicts_with = "read_only")]
+    pub also_read_only: bool,
     /// Also write the link into this file, readable by you alone.
     #[arg(long, value_name = "FILE")]
     pub link_file: Option<PathBuf>,
@@ -333,6 +336,7 @@ const SHARE_HELP: &str = "\
 Examples:
   beach-link share                          your shell, for whoever has the link
   beach-link share --read-only -- htop      watch only
+  beach-link share --also-read-only         two links: one to type, one to watch
   beach-link share --control-plane https://beach.example -- tmux attach
 
 The terminal has the size of the smallest viewer. The command ends when it ends, not when viewers leave;

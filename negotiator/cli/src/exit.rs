@@ -59,6 +59,12 @@ pub enum Failure {
     /// The other side offers something else, or has no room.
     #[error("the host refused: {0}")]
     Declined(String),
+    /// The link lets nobody in any more: the host took it back, or it was for fewer.
+    #[error("{0}")]
+    LinkGone(String),
+    /// The host removed this viewer or did not approve it.
+    #[error("{0}")]
+    ShownOut(String),
     /// Standard input or output is no terminal.
     #[error("{0} is not a terminal: run this in one, or use --output json")]
     NoTerminal(&'static str),
@@ -129,6 +135,8 @@ impl Failure {
             Self::Command(PtyError::NotExecutable(_)) => 126,
             Self::Command(PtyError::NotFound(_)) => 127,
             Self::Command(PtyError::Unavailable(_)) => 88,
+            Self::LinkGone(_) => 89,
+            Self::ShownOut(_) => 90,
             Self::Interrupted => 130,
         }
     }
@@ -159,6 +167,8 @@ impl From<JoinError> for Failure {
             JoinError::HostRefused { why } => Self::Declined(why.to_string()),
             JoinError::Link(bad) => bad.into(),
             JoinError::LinkExpired => Self::Expired,
+            error @ (JoinError::LinkRevoked | JoinError::LinkUsedUp) => Self::LinkGone(error.to_string()),
+            error @ (JoinError::NotApproved | JoinError::Removed) => Self::ShownOut(error.to_string()),
             JoinError::NoPath { explanation } if explanation.refusal() == Some(PAUSED) => Self::Paused,
             JoinError::NoPath { explanation } => Self::NoPath(explanation.to_string()),
             JoinError::Misconfigured(what) => Self::Usage(what),
@@ -170,6 +180,16 @@ impl From<JoinError> for Failure {
     }
 }
 
+impl From<SessionEnd> for Failure {
+    fn from(end: SessionEnd) -> Self {
+        match end {
+            end @ SessionEnd::LinkRevoked => Self::LinkGone(end.to_string()),
+            end @ (SessionEnd::Removed | SessionEnd::TurnedAway { .. }) => Self::ShownOut(end.to_string()),
+            end => Self::SessionLost(end),
+        }
+    }
+}
+
 impl From<ShareError> for Failure {
     fn from(error: ShareError) -> Self {
         match error {
@@ -177,6 +197,7 @@ impl From<ShareError> for Failure {
                 Self::Usage("--control-plane begins with http:// or https:// and a host".to_owned())
             }
             ShareError::Misconfigured(what) => Self::Usage(what),
+            error @ ShareError::TooManyLinks => Self::Usage(error.to_string()),
             ShareError::Signaling(error) => error.into(),
             error => Self::Unreachable(chain(&error)),
         }
@@ -266,7 +287,8 @@ Exit codes:
    75  the control plane refused        84  the session was lost
    76  the operator paused the relay    85  received bytes differ from sent ones
    86  the other side is unintelligible 87  the demo failed
-   88  no pseudo-terminal              126  the command cannot be executed
+   88  no pseudo-terminal               89  the link was revoked or used up
+   90  the host removed you, or said no 126  the command cannot be executed
   127  command not found               130  interrupted";
 
 #[cfg(test)]
@@ -302,6 +324,8 @@ mod tests {
             PtyError::NotExecutable("x".into()).into(),
             PtyError::NotFound("x".into()).into(),
             PtyError::Unavailable("x".into()).into(),
+            SessionEnd::LinkRevoked.into(),
+            SessionEnd::Removed.into(),
             Failure::Interrupted,
         ];
         let mut codes: Vec<u8> = failures.iter().map(Failure::code).collect();
@@ -321,6 +345,10 @@ mod tests {
             (JoinError::Full, 80),
             (JoinError::HostRefused { why: ByeReason::Closed }, 80),
             (JoinError::LinkExpired, 71),
+            (JoinError::LinkRevoked, 89),
+            (JoinError::LinkUsedUp, 89),
+            (JoinError::NotApproved, 90),
+            (JoinError::Removed, 90),
         ] {
             assert_eq!(Failure::from(error).code(), code);
         }

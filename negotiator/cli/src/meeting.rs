@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use negotiator::{
-    ControlPlaneRendezvous, Membership, Missing, NetworkConfig, Obstacle, PeerId, Rendezvous, SignalingError,
-    Way,
+    ControlPlaneRendezvous, Membership, Missing, NetworkConfig, Obstacle, PeerId, Rendezvous,
+    SessionDocument, SignalingError, Way,
 };
 use tokio::sync::watch;
 use transport_core::signaling::{Signaling, SignalingEvent};
@@ -34,6 +34,11 @@ impl Obstacles {
         let standard = ControlPlaneRendezvous::new(address, network);
         let standard = standard.map_err(|error| Failure::Usage(error.to_string()))?;
         Ok(Arc::new(Meeting { standard, obstacles: self.clone() }))
+    }
+
+    /// Notes what is waited for.
+    pub fn note(&self, what: &str) {
+        self.0.send_replace(what.to_owned());
     }
 
     /// Does `work`, and shows meanwhile that it is going on and what stands in the way.
@@ -85,6 +90,18 @@ impl Rendezvous for Meeting {
 
     fn ways(&self, membership: &Membership) -> Result<Vec<Way>, String> {
         self.standard.ways(membership)
+    }
+
+    async fn publish(
+        &self,
+        membership: &Membership,
+        document: &SessionDocument,
+    ) -> Result<(), SignalingError> {
+        self.standard.publish(membership, document).await
+    }
+
+    async fn evict(&self, peer: PeerId) {
+        self.standard.evict(peer).await;
     }
 }
 

@@ -11,7 +11,10 @@ use transport_core::{
     signaling::ByeReason,
 };
 
-use super::{Report, input::{Input, Verdict}};
+use super::{
+    Report,
+    input::{Input, Verdict},
+};
 use crate::{error::SessionEnd, runtime::Instant, send_limit::SendLimit, session::Received};
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use transport_core::{ConnectError, ConnectErrorKind, Generation, Target, TransportId};
 
 use crate::{
@@ -15,11 +15,15 @@ use crate::{
 pub(super) struct Dials {
     endpoint: Arc<Endpoint>,
     tasks: JoinSet<()>,
-    running: BTreeMap<Generation, AbortHandle>,
+    running: BTreeMap<Generation, Running>,
     report: mpsc::Sender<DialReport>,
     reports: mpsc::Receiver<DialReport>,
-    /// Dials that may run at one time: further ones wait, within their deadlines.
-    places: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Running {
+    task: AbortHandle,
+    transport: TransportId,
 }
 
 /// What a dial tells.
@@ -39,28 +43,33 @@ pub(super) enum DialNews {
 }
 
 impl Dials {
-    /// `rungs`: one dial for each may run, and [`DIALS`] in any case. The peer of a host chooses how many it announces.
-    pub(super) fn new(endpoint: Arc<Endpoint>, rungs: usize) -> Self {
+    pub(super) fn new(endpoint: Arc<Endpoint>) -> Self {
         let (report, reports) = mpsc::channel(REPORTS);
-        let places = Arc::new(Semaphore::new(rungs.max(DIALS)));
-        Self { endpoint, tasks: JoinSet::new(), running: BTreeMap::new(), report, reports, places }
+        Self { endpoint, tasks: JoinSet::new(), running: BTreeMap::new(), report, reports }
     }
 
-    /// Starts one, in the place of another of the same generation.
+    /// Starts one, in the place of another of the same generation; at a host also of the oldest by the same transport
+    /// beyond [`RACED`]: how many are announced is for its peer to choose.
     pub(super) fn start(&mut self, way: Way, target: Target, deadline: Instant) {
-        let generation = target.generation;
-        let (endpoint, report, places) = (self.endpoint.clone(), self.report.clone(), self.places.clone());
-        let attempt = Attempt { endpoint, way, target, report, places };
+        let (generation, transport) = (target.generation, way.rung.transport.clone());
+        let attempt = Attempt { endpoint: self.endpoint.clone(), way, target, report: self.report.clone() };
         let task = self.tasks.spawn(attempt.run(deadline));
-        if let Some(older) = self.running.insert(generation, task) {
-            older.abort();
+        if let Some(older) = self.running.insert(generation, Running { task, transport: transport.clone() }) {
+            older.task.abort();
+        }
+        let raced = || self.running.iter().filter(|(_, running)| running.transport == transport);
+        if self.endpoint.is_host()
+            && raced().count() > RACED
+            && let Some(oldest) = raced().map(|(generation, _)| *generation).next()
+        {
+            self.cancel(oldest);
         }
     }
 
     /// Abandons one, if it is running.
     pub(super) fn cancel(&mut self, generation: Generation) {
-        if let Some(task) = self.running.remove(&generation) {
-            task.abort();
+        if let Some(running) = self.running.remove(&generation) {
+            running.task.abort();
         }
     }
 
@@ -89,7 +98,6 @@ struct Attempt {
     way: Way,
     target: Target,
     report: mpsc::Sender<DialReport>,
-    places: Arc<Semaphore>,
 }
 
 impl Attempt {
@@ -116,8 +124,7 @@ impl Attempt {
     /// Dials as soon as there is a place for it.
     async fn dial(&self) -> Result<Sealed, ConnectError> {
         // Never an error: nobody closes them.
-        let _own = self.places.acquire().await;
-        let _of_all = self.endpoint.dials().acquire().await;
+        let _place = self.endpoint.dials().acquire().await;
         self.endpoint.dial(&self.way, &self.target).await
     }
 
@@ -127,8 +134,8 @@ impl Attempt {
     }
 }
 
-/// Dials of one session that may run at one time, however short its ladder.
-const DIALS: usize = 2;
+/// Dials by one transport that a host takes part in at one time: as many as a viewer races.
+const RACED: usize = 3;
 /// Reports that may wait: two for each of the dials that run at one time.
 const REPORTS: usize = 16;
 
@@ -171,7 +178,7 @@ mod tests {
     fn dials() -> Dials {
         let (host, identity) = (Identity::from_seed(&[5; 32]).public(), Identity::from_seed(&[3; 32]));
         let party = Party::Viewer { host, link: LinkSecret::from_bytes([4; 16]), access: Access::Full };
-        Dials::new(Arc::new(Endpoint::new(SessionId::of_host(&host), identity, party)), 2)
+        Dials::new(Arc::new(Endpoint::new(SessionId::of_host(&host), identity, party)))
     }
 
     fn start(dials: &mut Dials, kind: Option<ConnectErrorKind>, generation: u32) {

@@ -62,7 +62,7 @@ impl Effects {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
             core: parts.core.clone(),
-            dials: Dials::new(parts.endpoint.clone(), parts.ways.0.len()),
+            dials: Dials::new(parts.endpoint.clone()),
             prefetches: JoinSet::new(),
             voice: Voice::new(parts.exchange.clone(), parts.peer),
             links: BTreeMap::new(),

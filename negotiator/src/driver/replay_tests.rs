@@ -19,7 +19,6 @@ use transport_core::{
     ConnectError, ConnectErrorKind, Connector, Generation, Target, Transport, TransportId,
     judge::{Action, Event},
     memory::{self, MemoryLink, MemoryTransport, Side},
-    secure::Access,
     signaling::{MemoryRoom, Message, Signaling, SignalingError},
 };
 
@@ -110,7 +109,7 @@ impl Rendezvous for Net {
 async fn a_fresh_judge_asks_for_what_the_one_of_a_real_session_asked_for() {
     let net = Net { room: MemoryRoom::default(), primary: Road::new(PRIMARY), fallback: Road::new(FALLBACK) };
     let config = HostConfig::new("http://memory.invalid");
-    let host = Host::meeting_at(config, Access::Full, Arc::new(net.clone())).await.unwrap();
+    let host = Host::meeting_at(config, Arc::new(net.clone())).await.unwrap();
     let viewer = Negotiator::meeting_at(host.link().clone(), NetworkConfig::default(), Arc::new(net.clone()));
     let (viewer, hosted) = tokio::join!(viewer.connect(), host.accept());
     let (viewer, hosted) = (viewer.unwrap(), hosted.unwrap());

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use transport_core::{PeerId, Text, secure::{Access, LinkId}};
+use transport_core::{
+    PeerId, Text,
+    secure::{Access, LinkId},
+};
 
 /// Decides about each viewer before its session is handed out. The viewer hears meanwhile that it is being decided.
 #[async_trait]

@@ -9,10 +9,7 @@ use transport_core::{
 };
 
 use super::links::{LinkInfo, LinkOptions, LinkState};
-use crate::{
-    link::JoinLink,
-    rendezvous::ListedLink,
-};
+use crate::{link::JoinLink, rendezvous::ListedLink};
 
 /// Every link that was ever made, as far as it is remembered.
 #[derive(Debug, Default)]
@@ -240,7 +237,10 @@ mod tests {
         let ids = [one.id(), other.id()];
         book.add(one, LinkOptions::full());
         book.add(other, LinkOptions::full());
-        assert_eq!((book.revoke(ids[0]), book.revoke(ids[0]), book.revoke(LinkId([0; 8]))), (true, false, false));
+        assert_eq!(
+            (book.revoke(ids[0]), book.revoke(ids[0]), book.revoke(LinkId([0; 8]))),
+            (true, false, false)
+        );
         assert_eq!(book.objection(ids[0], a, 0), Some(ByeReason::LinkRevoked));
         assert_eq!((book.access(ids[0]), book.access(ids[1])), (None, Some(Access::Full)));
         assert!(book.secret(ids[0]).is_none() && book.any_secret(ids[0]).is_some());

@@ -30,7 +30,6 @@ use self::{
     publish::publish,
     reception::Reception,
 };
-pub(crate) use house::unix_now;
 use crate::{
     config::{FallbackMode, HostConfig},
     endpoint::{Endpoint, Party, Ways},
@@ -40,6 +39,7 @@ use crate::{
     runtime::{Duration, JoinHandle, JoinSet, spawn, timeout, wall_clock},
     session::Session,
 };
+pub(crate) use house::unix_now;
 
 /// A shared session. Dropping it ends it for every viewer.
 pub struct Host {
@@ -69,10 +69,7 @@ impl Host {
     /// # Errors
     ///
     /// [`ShareError`]; nothing is left running then.
-    pub async fn meeting_at(
-        config: HostConfig,
-        rendezvous: Arc<dyn Rendezvous>,
-    ) -> Result<Self, ShareError> {
+    pub async fn meeting_at(config: HostConfig, rendezvous: Arc<dyn Rendezvous>) -> Result<Self, ShareError> {
         let (address, identity) = (config.address()?, Identity::random()?);
         let seats = config.max_viewers.clamp(1, 1024);
         let house = Arc::new(House::new(address, identity.clone(), seats));
@@ -105,8 +102,7 @@ impl Host {
             ways.retain(|way| way.rung.class == Class::Fallback);
         }
         let door = Arc::new(Door(house.clone()));
-        let endpoint =
-            Endpoint::new(membership.session, identity, Party::Host { door });
+        let endpoint = Endpoint::new(membership.session, identity, Party::Host { door });
         let (arrived, arrivals) = mpsc::channel(seats);
         let stop = CancellationToken::new();
         let mut errands = JoinSet::new();

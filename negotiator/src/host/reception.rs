@@ -107,7 +107,9 @@ impl Reception {
 
     async fn event(&mut self, event: ExchangeEvent, usable: &mpsc::Sender<Usable>) {
         match event {
-            ExchangeEvent::Message { from, link, message, .. } => self.hear(from, link, message, usable).await,
+            ExchangeEvent::Message { from, link, message, .. } => {
+                self.hear(from, link, message, usable).await
+            }
             ExchangeEvent::Joined { peer } => self.tell(peer, None, Event::PeerPresent),
             ExchangeEvent::Left { peer } => self.house.left_room(peer),
             ExchangeEvent::Refused { from, why } => tracing::info!(%from, %why, "an envelope was refused"),

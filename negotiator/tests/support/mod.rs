@@ -10,7 +10,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use negotiator::{Access, Host, HostConfig, Membership, Negotiator, NetworkConfig, Rendezvous, Session, Way};
+use negotiator::{
+    Access, Host, HostConfig, LinkOptions, Membership, Negotiator, NetworkConfig, Rendezvous, Session, Way,
+};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use transport_core::{
@@ -127,8 +129,11 @@ impl Net {
         Self { room: MemoryRoom::default(), primary: Road::new(PRIMARY), fallback: Road::new(FALLBACK) }
     }
 
-    pub async fn host(&self, config: HostConfig, access: Access) -> Host {
-        Host::meeting_at(config, access, Arc::new(self.clone())).await.unwrap()
+    pub async fn host(&self, mut config: HostConfig, access: Access) -> Host {
+        if access == Access::ReadOnly {
+            config.links = vec![LinkOptions::read_only()];
+        }
+        Host::meeting_at(config, Arc::new(self.clone())).await.unwrap()
     }
 
     pub fn viewer(&self, host: &Host, config: NetworkConfig) -> Negotiator {

@@ -58,15 +58,15 @@ impl Requester {
         joiner: &Joiner<'_>,
         request: &Request,
     ) -> Result<(Self, Bytes), HandshakeError> {
-        Self::start_with(binding, joiner, request, |builder| builder)
+        Self::start_with(binding, joiner, request, None)
     }
 
-    /// `alter` may fix the ephemeral key, for vectors.
+    /// Only vectors bring an ephemeral key.
     fn start_with(
         binding: &Binding,
         joiner: &Joiner<'_>,
         request: &Request,
-        alter: impl FnOnce(Builder<'_>) -> Builder<'_>,
+        ephemeral: Option<&[u8; 32]>,
     ) -> Result<(Self, Bytes), HandshakeError> {
         let fits = (1..=MAX_VERSIONS).contains(&request.versions.len()) && request.app.len() <= MAX_APP_BYTES;
         if !fits {
@@ -76,7 +76,7 @@ impl Requester {
         let offer = request.offer(link);
         let (psk, prologue) = (joiner.link.noise_psk(), binding.prologue(&offer));
         let (own, theirs) = (joiner.identity.x25519(), host.x25519());
-        let builder = alter(builder(&psk, &prologue, &own)?);
+        let builder = builder(&psk, &prologue, &own, ephemeral)?;
         let mut noise = builder.remote_public_key(&theirs)?.build_initiator()?;
         let mut payload = vec![access_to_byte(request.access)];
         payload.put_slice(joiner.identity.public().as_bytes());
@@ -138,22 +138,22 @@ impl Responder {
         links: &dyn LinkSecrets,
         message: &[u8],
     ) -> Result<Self, HandshakeError> {
-        Self::read_with(binding, identity, links, message, |builder| builder)
+        Self::read_with(binding, identity, links, message, None)
     }
 
-    /// `alter` may fix the ephemeral key, for vectors.
+    /// Only vectors bring an ephemeral key.
     fn read_with(
         binding: &Binding,
         identity: &Identity,
         links: &dyn LinkSecrets,
         message: &[u8],
-        alter: impl FnOnce(Builder<'_>) -> Builder<'_>,
+        ephemeral: Option<&[u8; 32]>,
     ) -> Result<Self, HandshakeError> {
         let (offer, rest) = split_offer(message).ok_or(HandshakeError::Malformed)?;
         let (link, versions) = read_offer(offer).ok_or(HandshakeError::Malformed)?;
         let secret = links.secret(link).ok_or(HandshakeError::UnknownLink)?;
         let (psk, prologue, own) = (secret.noise_psk(), binding.prologue(offer), identity.x25519());
-        let mut noise = alter(builder(&psk, &prologue, &own)?).build_responder()?;
+        let mut noise = builder(&psk, &prologue, &own, ephemeral)?.build_responder()?;
         let payload = read(&mut noise, rest, FIRST_OVERHEAD)?;
         let (access, rest) = payload.split_first().ok_or(HandshakeError::Malformed)?;
         let access = access_from_byte(*access).ok_or(HandshakeError::Malformed)?;
@@ -282,8 +282,13 @@ fn builder<'a>(
     psk: &'a [u8; 32],
     prologue: &'a [u8],
     own: &'a [u8; 32],
+    ephemeral: Option<&'a [u8; 32]>,
 ) -> Result<Builder<'a>, HandshakeError> {
-    Ok(Builder::new(PATTERN.parse()?).psk(0, psk)?.prologue(prologue)?.local_private_key(own)?)
+    let builder = Builder::new(PATTERN.parse()?).psk(0, psk)?.prologue(prologue)?.local_private_key(own)?;
+    Ok(match ephemeral {
+        None => builder,
+        Some(key) => builder.fixed_ephemeral_key_for_testing_only(key),
+    })
 }
 
 fn write(noise: &mut HandshakeState, payload: &[u8]) -> Result<Vec<u8>, HandshakeError> {
@@ -336,3 +341,6 @@ fn split(mut noise: HandshakeState, suite: Suite, initiator: bool) -> (SessionKe
 #[cfg(test)]
 #[path = "handshake_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "vector_tests.rs"]
+mod vectors;

@@ -189,7 +189,7 @@ fn the_key_in_the_payload_is_the_static_key_and_a_key_at_all() {
         let (thief, secret, offer) = (Identity::from_seed(&[8; 32]), link(), request().offer(link().id()));
         let (psk, prologue, own) = (secret.noise_psk(), binding().prologue(&offer), thief.x25519());
         let to = host().public().x25519();
-        let mut noise = builder(&psk, &prologue, &own)
+        let mut noise = builder(&psk, &prologue, &own, None)
             .unwrap()
             .remote_public_key(&to)
             .unwrap()

@@ -29,6 +29,23 @@ fn a_link_survives_the_round_trip_and_its_length_is_what_is_promised() {
     }
 }
 
+/// Computed independently, in Python.
+#[test]
+fn the_form_is_pinned_by_its_vectors() {
+    const VECTORS: &str = include_str!("../../tests/vectors/join_links.txt");
+    let host = Identity::from_seed(&[6; 32]).public();
+    let lines: Vec<&str> = VECTORS.lines().filter(|line| !line.starts_with('#')).collect();
+    for line in &lines {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let access = if fields[0] == "full" { Access::Full } else { Access::ReadOnly };
+        let plain = JoinFragment::new(host, LinkSecret::from_bytes([5; 16]), access);
+        let link = JoinFragment { expires_at: fields[1].parse().ok(), ..plain };
+        assert_eq!(*link.to_fragment(), fields[2]);
+        assert_eq!(JoinFragment::parse(fields[2]), Ok(link));
+    }
+    assert_eq!(lines.len(), 4);
+}
+
 #[test]
 fn a_link_names_its_session_and_its_host_by_the_key() {
     let link = link(Access::Full, None);

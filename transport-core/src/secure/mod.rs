@@ -48,4 +48,26 @@ pub(crate) mod testing {
     pub(crate) fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
+
+    /// Named values of a file in `tests/vectors`: a name and hex digits on each line.
+    pub(crate) struct Vectors(pub(crate) &'static str);
+
+    impl Vectors {
+        pub(crate) fn line(&self, name: &str) -> &'static str {
+            let mut lines = self.0.lines().filter_map(|line| line.split_once(' '));
+            lines.find(|(of, _)| *of == name).unwrap_or_else(|| panic!("no {name}")).1.trim()
+        }
+
+        pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+            let digits = self.line(name);
+            (0..digits.len())
+                .step_by(2)
+                .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+                .collect()
+        }
+
+        pub(crate) fn bytes<const N: usize>(&self, name: &str) -> [u8; N] {
+            self.read(name).try_into().unwrap()
+        }
+    }
 }

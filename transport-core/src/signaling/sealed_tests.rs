@@ -3,7 +3,10 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::signaling::pairs::{PER_LINK, REMEMBERED};
+use crate::{
+    secure::testing::{Vectors, hex},
+    signaling::pairs::{PER_LINK, REMEMBERED},
+};
 
 const NOW: SystemTime = UNIX_EPOCH;
 
@@ -70,6 +73,27 @@ fn both_ways_an_envelope_opens_once_and_never_again() {
     let opened = viewer.open(NOW, session.host.local, &answer).unwrap();
     assert_eq!((opened.key, opened.link), (identity(0).public(), link(1).id()));
     assert_eq!(viewer.open(NOW, session.host.local, &answer), Err(SealError::Replayed));
+}
+
+/// Computed independently, in Python, from the layout in this module's documentation.
+#[test]
+fn the_wire_is_pinned_by_its_vectors() {
+    const VECTORS: Vectors = Vectors(include_str!("../../tests/vectors/envelope.txt"));
+    let [host, viewer] = ["host_seed", "viewer_seed"].map(|name| Identity::from_seed(&VECTORS.bytes(name)));
+    let link = LinkSecret::from_bytes(VECTORS.bytes("link_secret"));
+    assert_eq!(*viewer.agree(&host.public()), VECTORS.bytes("agreed"));
+    assert_eq!(*link.signaling_salt(), VECTORS.bytes("salt"));
+    let mut sealers =
+        [Sealer::joiner(viewer, host.public(), link.clone()), Sealer::host(host, Arc::new(link))];
+    let now = NOW + Duration::from_secs(1_800_000_000);
+    let peers = [sealers[0].local, sealers[1].local];
+    for (from, name) in [(0, "knock"), (1, "pending")] {
+        let (text, nonce) = (VECTORS.read(name), VECTORS.bytes(&format!("{name}_nonce")));
+        let envelope = sealers[from].seal_with(nonce, now, peers[1 - from], &text).unwrap();
+        assert_eq!(hex(&envelope), VECTORS.line(&format!("{name}_envelope")));
+        assert_eq!(sealers[1 - from].open(now, peers[from], &envelope).unwrap().plaintext, text);
+        assert!(serde_json::from_slice::<crate::signaling::Message>(&text).is_ok());
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use beach_lifeguard_client::{
     CloseCode, Role as MemberRole,
-    membership::{Purpose, Verifier},
+    membership::Purpose,
     reason::Reason,
     signaling::{FromRoom, MAX_MESSAGE_BYTES, ToRoom},
 };
@@ -26,8 +26,13 @@ use tokio_tungstenite::{
 };
 use uuid::Uuid;
 
-use crate::control::rooms::Presence;
-use crate::{control::plane::ControlPlane, listen::Client};
+use crate::{
+    control::{
+        plane::ControlPlane,
+        rooms::{Entrant, NoEntry, Presence},
+    },
+    listen::Client,
+};
 
 type Socket<S> = WebSocketStream<S>;
 
@@ -102,7 +107,6 @@ async fn evicted(client: Option<&Client>) {
 struct Member {
     presence: Presence,
     role: MemberRole,
-    verifier: Verifier,
 }
 
 /// Why nobody was let in.
@@ -158,12 +162,20 @@ async fn admit<S: AsyncRead + AsyncWrite + Unpin>(
         }
     };
     let proven = control.prove(Purpose::Signaling, session, &proof).await;
-    let verifier = proven.map_err(Unwelcome::Refused)?;
+    let document = proven.map_err(Unwelcome::Refused)?;
     let entry = ENTRIES.fetch_add(1, Relaxed);
-    let entered = control.0.rooms.enter(session, (proof.peer_id, proof.role), &verifier, entry);
-    let (presence, peers) = entered.map_err(|_| Unwelcome::Full)?;
+    let (presence, peers) =
+        control.0.rooms.enter(Entrant::from(&proof), &document, entry).map_err(|no| match no {
+            NoEntry::Full => Unwelcome::Full,
+            NoEntry::Refused(reason) => Unwelcome::Refused(reason),
+        })?;
+    // What the host changed between the proof and the entry was for a room without this member.
+    match proof.role {
+        MemberRole::Host => control.renew(&document).await,
+        MemberRole::Viewer => control.refresh(session).await,
+    }
     say(socket, &FromRoom::Welcome { peers }).await.map_err(|_| Unwelcome::Gone)?;
-    Ok(Member { presence, role: proof.role, verifier })
+    Ok(Member { presence, role: proof.role })
 }
 
 /// Moves envelopes; returns how to say goodbye.
@@ -173,7 +185,7 @@ async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
     member: Member,
     socket: &mut Socket<S>,
 ) -> (CloseCode, &'static str) {
-    let Member { mut presence, role, verifier } = member;
+    let Member { mut presence, role } = member;
     let mut renew = interval_at(Instant::now() + RENEW, RENEW);
     renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ping = interval_at(Instant::now() + PING, PING);
@@ -186,7 +198,11 @@ async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
             () = stop.cancelled() => return (CloseCode::RESTART, "restart"),
             () = end.now.cancelled() => return end.farewell(),
             // A session lives while its host is here, whatever happens to the store meanwhile.
-            _ = renew.tick(), if role == MemberRole::Host => control.renew(session, &verifier).await,
+            _ = renew.tick(), if role == MemberRole::Host => {
+                if let Some(document) = control.0.rooms.document(session) {
+                    control.renew(&document).await;
+                }
+            }
             _ = ping.tick() => {
                 if heard.elapsed() > PING * MISSED {
                     return (CloseCode::IDLE, "silent");

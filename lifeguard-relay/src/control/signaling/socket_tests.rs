@@ -5,7 +5,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use beach_lifeguard_client::membership::Member as Prover;
+use beach_lifeguard_client::{
+    Access,
+    membership::{Credentials, Identity, LinkSecret},
+    session::{DocumentLink, SessionDocument},
+};
 use tokio::io::DuplexStream;
 use tokio_util::sync::CancellationToken;
 
@@ -20,15 +24,16 @@ use crate::{
 struct Room {
     control: ControlPlane,
     store: Arc<Flaky>,
-    session: Uuid,
-    verifier: Verifier,
+    document: Arc<SessionDocument>,
 }
 
 impl Room {
     async fn new() -> Self {
-        let (store, session) = (Arc::new(Flaky::default()), Uuid::new_v4());
-        let verifier = Verifier::from_bytes([7; 32]);
-        store.register_session(session, &verifier, Duration::from_secs(3_600)).await.unwrap();
+        let store = Arc::new(Flaky::default());
+        let mut document = SessionDocument::new(Self::host().public(), 1);
+        document.links.push(DocumentLink::new(&Self::link(), Access::Full));
+        let document = Arc::new(document);
+        store.publish(&document, Duration::from_secs(3_600)).await.unwrap();
         let control = ControlPlane::new(
             ControlConfig::development(),
             store.clone(),
@@ -37,21 +42,40 @@ impl Room {
             KillSwitch::local(),
             CancellationToken::new(),
         );
-        Self { control, store, session, verifier }
+        Self { control, store, document }
+    }
+
+    fn host() -> Identity {
+        Identity::from_seed(&[1; 32])
+    }
+
+    fn link() -> LinkSecret {
+        LinkSecret::from_bytes([7; 16])
+    }
+
+    /// What the store knows.
+    async fn known(&self) -> Option<Arc<SessionDocument>> {
+        self.store.session(self.document.session_id).await.unwrap()
     }
 
     /// A client's end of a socket that is being served.
     async fn knock(&self) -> WebSocketStream<DuplexStream> {
         let (ours, theirs) = tokio::io::duplex(256 * 1024);
-        tokio::spawn(serve(self.control.clone(), self.session, None, theirs, Bytes::new()));
+        tokio::spawn(serve(self.control.clone(), self.document.session_id, None, theirs, Bytes::new()));
         WebSocketStream::from_raw_socket(ours, Role::Client, None).await
     }
 
     async fn enter(&self, role: MemberRole) -> WebSocketStream<DuplexStream> {
         let mut socket = self.knock().await;
-        let member = Prover { peer_id: Uuid::new_v4(), role };
+        let viewer = Identity::random().unwrap();
+        let member = match role {
+            MemberRole::Host => Credentials::host(Self::host()),
+            MemberRole::Viewer => {
+                Credentials::viewer(Self::host().public(), viewer, Self::link(), Access::Full)
+            }
+        };
         let nonce = *Uuid::new_v4().as_bytes();
-        let proof = self.verifier.prove(Purpose::Signaling, self.session, member, SystemTime::now(), nonce);
+        let proof = member.prove(Purpose::Signaling, SystemTime::now(), nonce);
         let hello = serde_json::to_string(&ToRoom::Hello { proof }).unwrap();
         socket.send(Message::text(hello)).await.unwrap();
         assert!(matches!(socket.next().await, Some(Ok(Message::Text(text))) if text.contains("welcome")));
@@ -108,12 +132,12 @@ async fn silence_for_three_pings_ends_it() {
 #[tokio::test(start_paused = true)]
 async fn a_host_keeps_its_session_through_a_store_that_forgets() {
     let room = Room::new().await;
-    let (mut host, life) = (room.enter(MemberRole::Host).await, Duration::from_secs(60));
+    let mut host = room.enter(MemberRole::Host).await;
     tokio::spawn(async move { closed(&mut host).await });
     room.store.forget();
-    assert_eq!(room.store.verifier(room.session, life).await, Ok(None));
+    assert_eq!(room.known().await, None);
     tokio::time::sleep(RENEW + Duration::from_secs(1)).await;
-    assert_eq!(room.store.verifier(room.session, life).await, Ok(Some(room.verifier.clone())));
+    assert_eq!(room.known().await, Some(room.document.clone()));
     room.enter(MemberRole::Viewer).await;
 }
 
@@ -124,6 +148,5 @@ async fn whoever_comes_to_a_host_whose_session_was_forgotten_waits_for_nothing()
     tokio::spawn(async move { closed(&mut host).await });
     room.store.forget();
     room.enter(MemberRole::Viewer).await;
-    let known = room.store.verifier(room.session, Duration::from_secs(60)).await;
-    assert_eq!(known, Ok(Some(room.verifier.clone())), "the other nodes know it again too");
+    assert_eq!(room.known().await, Some(room.document.clone()), "the other nodes know it again too");
 }

@@ -113,6 +113,11 @@ impl<P, X, L: Locks> Session<P, X, L> {
         self.id
     }
 
+    /// Puts a viewer out, telling the others, and lets it in no more. Returns its handle, if it was here.
+    pub(crate) fn evict(&self, peer_id: Uuid, tell: impl FnMut(&P, Role, Notice<'_>)) -> Option<P> {
+        self.roster.with(|roster| roster.evict(peer_id, tell))
+    }
+
     /// Looks at the roster, under its lock: nothing may block in `look`.
     pub(crate) fn with_roster<R>(&self, look: impl FnOnce(&Roster<P>) -> R) -> R {
         self.roster.with(|roster| look(roster))

@@ -3,6 +3,8 @@
 //! An address is `generation << 16 | slab index`, and the generation counts the session's joins: a frame
 //! for a departed peer never reaches whoever sits in its place.
 
+use std::collections::VecDeque;
+
 use beach_lifeguard_client::{PeerAddr, Role};
 use slab::Slab;
 use uuid::Uuid;
@@ -44,6 +46,8 @@ pub(crate) enum Notice<'a> {
 pub(crate) enum JoinRefused {
     /// The session has as many peers as it may.
     Full,
+    /// The host put it out of the session.
+    Removed,
     /// The session speaks the other wire.
     WireMismatch,
 }
@@ -54,6 +58,8 @@ pub(crate) struct Roster<P> {
     seats: Slab<Seat<P>>,
     max_peers: usize,
     generation: u16,
+    /// Who was put out and stays out, the oldest first.
+    removed: VecDeque<Uuid>,
 }
 
 #[derive(Debug)]
@@ -73,7 +79,8 @@ pub(super) struct Seated<P> {
 impl<P> Roster<P> {
     pub(super) fn new(max_peers: usize) -> Self {
         // Slot 65,535 is not given out, so that no address reads as "everyone".
-        Self { seats: Slab::new(), max_peers: max_peers.min(usize::from(u16::MAX)), generation: 0 }
+        let max_peers = max_peers.min(usize::from(u16::MAX));
+        Self { seats: Slab::new(), max_peers, generation: 0, removed: VecDeque::new() }
     }
 
     pub(super) fn seat(
@@ -87,6 +94,9 @@ impl<P> Roster<P> {
     {
         if self.seats.iter().any(|(_, seat)| seat.card.wire != card.wire) {
             return Err(JoinRefused::WireMismatch);
+        }
+        if self.removed.contains(&card.peer_id) {
+            return Err(JoinRefused::Removed);
         }
         let alone = self.seats.is_empty();
         let older = self.seats.iter().find(|(_, seat)| seat.card.peer_id == card.peer_id);
@@ -110,6 +120,22 @@ impl<P> Roster<P> {
     /// Removes a peer; `false` when somebody else did before.
     pub(super) fn unseat(&mut self, address: PeerAddr, mut tell: impl FnMut(&P, Role, Notice<'_>)) -> bool {
         self.remove(address, &mut tell).is_some()
+    }
+
+    /// Puts a viewer out for as long as the session lives, here or not; a host cannot be. Returns the seat it had.
+    pub(super) fn evict(&mut self, peer_id: Uuid, mut tell: impl FnMut(&P, Role, Notice<'_>)) -> Option<P> {
+        let found = self.iter().find(|(_, card, _)| card.peer_id == peer_id);
+        let found = found.map(|(address, card, _)| (address, card.role));
+        if found.is_some_and(|(_, role)| role == Role::Host) {
+            return None;
+        }
+        if !self.removed.contains(&peer_id) {
+            if self.removed.len() == MOST_REMOVED {
+                self.removed.pop_front();
+            }
+            self.removed.push_back(peer_id);
+        }
+        found.and_then(|(address, _)| self.remove(address, &mut tell))
     }
 
     /// Finds the peer that has this address, and nobody who took its place.
@@ -142,3 +168,6 @@ impl<P> Roster<P> {
         Some(seat.handle)
     }
 }
+
+/// Peers of one session that stay out; the control plane remembers as many.
+const MOST_REMOVED: usize = beach_lifeguard_client::session::MAX_REMOVED;

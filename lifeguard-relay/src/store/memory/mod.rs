@@ -2,21 +2,21 @@
 
 mod living;
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use beach_lifeguard_client::membership::Verifier;
+use beach_lifeguard_client::session::SessionDocument;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
 use self::living::Living;
-use super::{BUCKET_LIFE, Bucket, Counted, Counts, Registration, Store, StoreError, Totals, pseudonym};
+use super::{BUCKET_LIFE, Bucket, Counted, Counts, Published, Store, StoreError, Totals, pseudonym};
 use crate::kill_switch::state::SwitchState;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryStore {
-    sessions: Mutex<Living<Uuid, Verifier>>,
+    sessions: Mutex<Living<Uuid, Arc<SessionDocument>>>,
     nonces: Mutex<Living<[u8; 16], ()>>,
     tokens: Mutex<Living<Uuid, ()>>,
     hours: Mutex<Living<(String, Bucket), Hour>>,
@@ -35,7 +35,15 @@ struct Hour {
 impl MemoryStore {
     /// Makes an empty one.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            sessions: Mutex::new(Living::weighing(weight, HEAVIEST)),
+            nonces: Mutex::default(),
+            tokens: Mutex::default(),
+            hours: Mutex::default(),
+            switch: Mutex::default(),
+            batches: Mutex::default(),
+            totals: Mutex::default(),
+        }
     }
 
     /// What was added by [`add_totals`](Store::add_totals), without the sessions.
@@ -44,28 +52,44 @@ impl MemoryStore {
     }
 }
 
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a document takes, in bytes: roughly, and rather more.
+fn weight(document: &Arc<SessionDocument>) -> usize {
+    let kept: usize = document.links.iter().map(|link| link.kept.len()).sum();
+    512 + document.links.len() * 128 + (kept + document.removed.len()) * 16
+}
+
 #[async_trait]
 impl Store for MemoryStore {
-    async fn register_session(
+    async fn publish(
         &self,
-        session: Uuid,
-        verifier: &Verifier,
+        document: &Arc<SessionDocument>,
         life: Duration,
-    ) -> Result<Registration, StoreError> {
-        let mut sessions = self.sessions.lock();
-        match sessions.peek(&session) {
-            Some(known) if known != verifier => return Ok(Registration::Conflict),
-            Some(_) => {
-                sessions.touch(&session, life);
-                return Ok(Registration::Known);
+    ) -> Result<Published, StoreError> {
+        let (id, mut sessions) = (document.session_id, self.sessions.lock());
+        let published = match sessions.peek(&id) {
+            None => {
+                sessions.insert(id, document.clone(), life)?;
+                return Ok(Published::Created);
             }
-            None => {}
-        }
-        sessions.insert(session, verifier.clone(), life).map(|()| Registration::Created)
+            Some(known) if known == document => Published::Known,
+            Some(known) if known.revision >= document.revision => return Ok(Published::Stale),
+            Some(_) => {
+                sessions.replace(&id, document.clone())?;
+                Published::Updated
+            }
+        };
+        sessions.keep(&id, life);
+        Ok(published)
     }
 
-    async fn verifier(&self, session: Uuid, life: Duration) -> Result<Option<Verifier>, StoreError> {
-        Ok(self.sessions.lock().touch(&session, life).cloned())
+    async fn session(&self, session: Uuid) -> Result<Option<Arc<SessionDocument>>, StoreError> {
+        Ok(self.sessions.lock().peek(&session).cloned())
     }
 
     async fn spend_nonce(&self, nonce: [u8; 16], life: Duration) -> Result<bool, StoreError> {
@@ -120,6 +144,9 @@ impl Store for MemoryStore {
 
 /// Activations of one cohort in one hour that are told apart: 16 MB.
 const MOST_ACTIVATIONS: usize = 1 << 20;
+
+/// All documents together: 256 MiB.
+const HEAVIEST: usize = 256 << 20;
 
 /// How long a batch may be sent again.
 const BATCH_LIFE: Duration = Duration::from_secs(600);

@@ -2,7 +2,8 @@
 //!
 //! | key | value | life |
 //! |---|---|---|
-//! | `lifeguard:session:{id}` | 32 bytes of verifier | sliding, a day |
+//! | `lifeguard:session:{id}` | revision, 20 digits, then the document, JSON | 10 min, a day from when its host was last seen |
+//! | `lifeguard:sessions` | ids of sessions by the end of their life | for ever |
 //! | `lifeguard:nonce:{hex}`, `lifeguard:jti:{id}` | 1 | until a second use is refused anyway |
 //! | `fallback:cohort:{cohort}:{yyyy-mm-dd-hh}:fallback`, `…:total` | counters | 90 min |
 //! | `fallback:cohort:{cohort}:{yyyy-mm-dd-hh}:seen` | set of 8-byte hashes | 90 min |
@@ -17,7 +18,7 @@
 mod breaker;
 mod script;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use ::redis::{
     Client, Cmd, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind,
@@ -25,13 +26,14 @@ use ::redis::{
     io::tcp::TcpSettings,
 };
 use async_trait::async_trait;
-use beach_lifeguard_client::membership::Verifier;
+use beach_lifeguard_client::session::SessionDocument;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use self::{breaker::Breaker, script::Scripts};
 use super::{
-    BUCKET_LIFE, Bucket, Counted, Counts, DEADLINE, Registration, Store, StoreError, Totals, pseudonym,
+    BUCKET_LIFE, Bucket, Counted, Counts, DEADLINE, MOST_SESSIONS, Published, Store, StoreError, Totals,
+    pseudonym,
 };
 use crate::kill_switch::state::SwitchState;
 
@@ -107,29 +109,33 @@ impl RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn register_session(
+    async fn publish(
         &self,
-        session: Uuid,
-        verifier: &Verifier,
+        document: &Arc<SessionDocument>,
         life: Duration,
-    ) -> Result<Registration, StoreError> {
+    ) -> Result<Published, StoreError> {
+        let json = serde_json::to_string(&**document).map_err(|_| StoreError::Unavailable)?;
         let mut connection = self.connection.clone();
-        let mut call = self.scripts.register.prepare_invoke();
-        call.key(session_key(session)).arg(verifier.expose().as_slice()).arg(millis(life));
+        let mut call = self.scripts.publish.prepare_invoke();
+        call.key(session_key(document.session_id)).key(SESSIONS);
+        call.arg(format!("{:0REVISION_DIGITS$}{json}", document.revision)).arg(millis(life));
+        call.arg(MOST_SESSIONS).arg(document.session_id.to_string());
         Ok(match self.ask(call.invoke_async(&mut connection)).await? {
-            0 => Registration::Created,
-            1 => Registration::Known,
-            _ => Registration::Conflict,
+            0 => Published::Created,
+            1 => Published::Known,
+            2 => Published::Updated,
+            3 => Published::Stale,
+            _ => return Err(StoreError::Full),
         })
     }
 
-    async fn verifier(&self, session: Uuid, life: Duration) -> Result<Option<Verifier>, StoreError> {
+    async fn session(&self, session: Uuid) -> Result<Option<Arc<SessionDocument>>, StoreError> {
         let mut connection = self.connection.clone();
-        let mut command = Cmd::new();
-        command.arg("GETEX").arg(session_key(session)).arg("PX").arg(millis(life));
-        let bytes: Option<Vec<u8>> = self.ask(command.query_async(&mut connection)).await?;
-        // Anything else than 32 bytes is not ours: the session is unknown.
-        Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(Verifier::from_bytes))
+        let value: Option<Vec<u8>> =
+            self.ask(Cmd::get(session_key(session)).query_async(&mut connection)).await?;
+        // Anything that is no document of this session is not ours: the session is unknown.
+        let document = value.and_then(|value| serde_json::from_slice(value.get(REVISION_DIGITS..)?).ok());
+        Ok(document.filter(|document: &SessionDocument| document.session_id == session).map(Arc::new))
     }
 
     async fn spend_nonce(&self, nonce: [u8; 16], life: Duration) -> Result<bool, StoreError> {
@@ -213,6 +219,10 @@ impl fmt::Debug for RedisStore {
 pub struct UrlError;
 
 const SWITCH: &str = "fallback:switch";
+const SESSIONS: &str = "lifeguard:sessions";
+
+/// Enough for any u64: what is compared as text compares as a number.
+const REVISION_DIGITS: usize = 20;
 
 #[cfg(test)]
 mod tests {

@@ -5,8 +5,9 @@ use ::redis::Script;
 /// The scripts, each loaded into Redis when it is first used.
 #[derive(Debug)]
 pub(super) struct Scripts {
-    /// Session key, verifier, life in ms → 0 created, 1 known, 2 conflict.
-    pub(super) register: Script,
+    /// Session key, key of all sessions; revision of 20 digits and document, life in ms, most sessions, id →
+    /// 0 created, 1 known, 2 updated, 3 stale, 4 full.
+    pub(super) publish: Script,
     /// Keys of both counters and of those seen, life in seconds, a pseudonym for an activation →
     /// activations, sessions.
     pub(super) count: Script,
@@ -19,7 +20,7 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            register: Script::new(REGISTER),
+            publish: Script::new(PUBLISH),
             count: Script::new(COUNT),
             switch: Script::new(SWITCH),
             totals: Script::new(TOTALS),
@@ -27,11 +28,22 @@ impl Scripts {
     }
 }
 
-const REGISTER: &str = r"
+const PUBLISH: &str = r"
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local known = redis.call('GET', KEYS[1])
-if known and known ~= ARGV[1] then return 2 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return known and 1 or 0
+local answer = 0
+if known then
+  answer = known == ARGV[1] and 1 or 2
+  if answer == 2 and string.sub(known, 1, 20) >= string.sub(ARGV[1], 1, 20) then return 3 end
+else
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+  if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[3]) then return 4 end
+end
+local life = math.max(tonumber(ARGV[2]), redis.call('PTTL', KEYS[1]))
+redis.call('SET', KEYS[1], ARGV[1], 'PX', string.format('%d', life))
+redis.call('ZADD', KEYS[2], string.format('%d', now + life), ARGV[4])
+return answer
 ";
 
 const COUNT: &str = r"

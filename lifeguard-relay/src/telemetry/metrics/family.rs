@@ -90,6 +90,7 @@ families! {
     ReadOnlyDropped = "beach_lifeguard_read_only_drops", Counter, "Messages of read-only v1 peers that went nowhere.", [];
     FrameUndeliverable = "beach_lifeguard_frames_undeliverable", Counter, "Frames to a peer that has left.", [];
     RateLimited = "beach_lifeguard_rate_limited", Counter, "Peers told that they send too much.", [];
+    PeersEvicted = "beach_lifeguard_peers_evicted", Counter, "Peers that a host put out of its session.", [];
     IdlePruned = "beach_lifeguard_idle_pruned", Counter, "Peers recycled after no activity at all.", [];
     SessionsOpened = "beach_lifeguard_sessions", Counter, "Sessions that got their first peer.", [];
     SessionsEmptied = "beach_lifeguard_sessions_emptied", Counter, "Sessions whose last peer left.", [];
@@ -103,7 +104,8 @@ families! {
     KillSwitchSet = "beach_lifeguard_kill_switch_changes", Counter, "Uses of the kill switch on this node.", ["verb": VERBS];
     KillSwitchAge = "beach_lifeguard_kill_switch_age_seconds", Gauge, "Seconds since the kill switch was last read from the store.", [];
     TokenRequests = "beach_fallback_token_requests", Counter, "Requests for a fallback token.", ["outcome": OUTCOMES, "guardrail": GUARDRAIL];
-    SessionsRegistered = "beach_control_sessions_registered", Counter, "Registrations of sessions.", ["outcome": &["created", "known", "conflict", "error"]];
+    SessionsRegistered = "beach_control_sessions_registered", Counter, "Session documents that hosts published.", ["outcome": &["created", "known", "updated", "invalid_request", "revision_stale", "session_mismatch", "signature_invalid", "store_unavailable", "other"]];
+    ProofsRefused = "beach_control_proofs_refused", Counter, "Proofs of membership that did not hold, for whatever was asked.", ["reason": PROOFS];
     Guardrail = "beach_fallback_guardrail_ratio_ppm", Gauge, "Activations per million sessions in this hour, the worst cohort this node minted for.", [];
     SoftBreaches = "beach_fallback_guardrail_soft_breaches", Counter, "Tokens minted while the cohort was over its soft threshold.", [];
     AutoPauses = "beach_fallback_auto_pauses", Counter, "Times minting was paused by itself.", ["cause": &["spike", "telemetry_missing"]];
@@ -111,7 +113,8 @@ families! {
     SignalingRooms = "beach_signaling_rooms", Gauge, "Signaling rooms with somebody inside.", [];
     SignalingPeers = "beach_signaling_peers", Gauge, "Peers in signaling rooms.", [];
     SignalingEnvelopes = "beach_signaling_envelopes", Counter, "Envelopes, by what became of them.", ["outcome": &["delivered", "undelivered", "rate_limited"]];
-    SignalingRefused = "beach_signaling_refused", Counter, "Entries refused.", ["reason": &["membership_invalid", "unknown_session", "timeout", "full", "malformed", "store", "other"]];
+    SignalingRefused = "beach_signaling_refused", Counter, "Entries refused.", ["reason": ENTRIES];
+    SignalingShownOut = "beach_signaling_shown_out", Counter, "Members whom a host's change put out of its room.", ["reason": &["link_revoked", "peer_removed"]];
     StoreErrors = "beach_store_errors", Counter, "Operations of the store that failed or timed out.", ["operation": &["session", "nonce", "jti", "guardrail", "switch", "counters", "other"]];
     StoreBacklog = "beach_store_counter_backlog", Gauge, "Counter updates that wait for the store.", [];
     JwksRefreshes = "beach_entitlement_jwks_refreshes", Counter, "Fetches of the entitlement keys.", ["outcome": &["ok", "error", "stale"]];
@@ -137,6 +140,7 @@ const CODES: &[&str] = &[
     "bad_frame",
     "paused",
     "role",
+    "removed",
     "other",
 ];
 
@@ -155,6 +159,7 @@ const HANDSHAKE: &[&str] = &[
     "draining",
     "role_mismatch",
     "peer_mismatch",
+    "peer_removed",
     "wire_mismatch",
     "session_full",
     "rate_limited",
@@ -189,7 +194,38 @@ const TOKEN: &[&str] = &[
 
 pub(super) const VERBS: &[&str] = &["pause_minting", "refuse_new", "drain", "stop"];
 
-const OUTCOMES: &[&str] = &["issued", "paused", "entitlement_denied", "invalid_session", "error"];
+const OUTCOMES: &[&str] =
+    &["issued", "paused", "entitlement_denied", "membership_denied", "invalid_session", "error"];
+
+const PROOFS: &[&str] = &[
+    "access_denied",
+    "link_expired",
+    "link_unknown",
+    "membership_invalid",
+    "not_host",
+    "peer_removed",
+    "signature_invalid",
+    "store_unavailable",
+    "unknown_session",
+    "other",
+];
+
+const ENTRIES: &[&str] = &[
+    "access_denied",
+    "link_expired",
+    "link_revoked",
+    "link_unknown",
+    "membership_invalid",
+    "not_host",
+    "peer_removed",
+    "signature_invalid",
+    "unknown_session",
+    "timeout",
+    "full",
+    "malformed",
+    "store",
+    "other",
+];
 
 const GUARDRAIL: &[&str] = &[
     "within_budget",

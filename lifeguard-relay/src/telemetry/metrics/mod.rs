@@ -213,6 +213,11 @@ impl Metrics {
         self.add(Id::ConnectionsRefused, &[cap], 1);
     }
 
+    /// A peer was put out by its host.
+    pub fn peer_evicted(&self) {
+        self.add(Id::PeersEvicted, &[], 1);
+    }
+
     /// A peer was recycled.
     pub fn idle_pruned(&self) {
         self.add(Id::IdlePruned, &[], 1);
@@ -232,9 +237,14 @@ impl Metrics {
         self.set(Id::Guardrail, &[], (ratio * 1e6) as u64);
     }
 
-    /// A session was registered, or not.
-    pub fn session_registered(&self, outcome: &'static str) {
+    /// A session's document was published, or not.
+    pub fn session_published(&self, outcome: &'static str) {
         self.add(Id::SessionsRegistered, &[outcome], 1);
+    }
+
+    /// A proof of membership did not hold.
+    pub fn proof_refused(&self, reason: &'static str) {
+        self.add(Id::ProofsRefused, &[reason], 1);
     }
 
     /// Minting was paused by itself.
@@ -256,6 +266,11 @@ impl Metrics {
     /// What became of an envelope.
     pub fn signaling_envelope(&self, outcome: &'static str) {
         self.add(Id::SignalingEnvelopes, &[outcome], 1);
+    }
+
+    /// A member was shown out because the host wanted so.
+    pub fn signaling_shown_out(&self, reason: &'static str) {
+        self.add(Id::SignalingShownOut, &[reason], 1);
     }
 
     /// An entry was refused.

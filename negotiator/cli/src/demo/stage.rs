@@ -49,7 +49,7 @@ impl Stage {
         config.network.webrtc.udp = Some(Arc::new(udp.clone()));
         let host = Arc::new(Host::share(config).await?);
         let (pty, output) = Pty::start(Program::find(&["/bin/sh".into()])?, SIZE)?;
-        let shared = Arc::new(Shared { hub: Hub::new(SIZE), pty, access: Access::Full });
+        let shared = Arc::new(Shared { hub: Hub::new(SIZE), pty });
         let (started, stopped) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         let printing = shared.clone();

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use negotiator::{Received, Session, SessionEnd};
+use negotiator::{Received, Session, SessionEnd, TransitionKind};
 use tokio::time::timeout;
 
 use super::{
@@ -22,8 +22,6 @@ pub struct Shared {
     pub hub: Hub,
     /// What runs in it.
     pub pty: Pty,
-    /// What viewers may do.
-    pub access: Access,
 }
 
 impl Shared {
@@ -157,18 +155,31 @@ pub async fn next(session: &Session) -> Result<Message, Left> {
 }
 
 async fn admit(session: &Session, shared: &Shared) -> Result<ViewerId, Left> {
-    greet(session, Service::Terminal).await?;
+    let access = access(session);
+    if access == Access::Full {
+        // Of who only watches nothing arrives, a hello neither: it reads from the welcome where it is.
+        greet(session, Service::Terminal).await?;
+    }
     let Some(id) = shared.hub.enter() else {
         return Err(refuse(session, Refusal::Full, "no more viewers fit: ask one to leave".to_owned()).await);
     };
-    let _ = session.send(Message::Welcome(shared.access).encode()).await;
+    let _ = session.send(Message::Welcome(access).encode()).await;
     Ok(id)
+}
+
+/// What a viewer may do now.
+fn access(session: &Session) -> Access {
+    match session.access() {
+        Some(negotiator::Access::Full) => Access::Full,
+        _ => Access::ReadOnly,
+    }
 }
 
 async fn attend(session: &Session, shared: &Shared, id: ViewerId) -> Left {
     tokio::select! {
         left = send_all(session, &shared.hub, id) => left,
         left = receive_all(session, shared, id) => left,
+        never = remind(session, &shared.hub, id) => match never {},
         // Typing may wait for a command that does not read; the end of the session must not.
         end = session.ended() => Left::Gone(end),
     }
@@ -190,6 +201,18 @@ async fn send_all(session: &Session, hub: &Hub, id: ViewerId) -> Left {
     Left::Quit
 }
 
+/// Tells a viewer that types although it may only watch that nobody reads it.
+async fn remind(session: &Session, hub: &Hub, id: ViewerId) -> std::convert::Infallible {
+    let mut events = session.events();
+    if session.refused_input().is_empty() {
+        while events.next().await.is_some_and(|event| event.name != TransitionKind::InputRefused) {}
+    }
+    if !session.refused_input().is_empty() {
+        hub.notify(id, READ_ONLY);
+    }
+    std::future::pending().await
+}
+
 async fn receive_all(session: &Session, shared: &Shared, id: ViewerId) -> Left {
     let mut resizes = Resizes::default();
     loop {
@@ -202,14 +225,14 @@ async fn receive_all(session: &Session, shared: &Shared, id: ViewerId) -> Left {
             }
         };
         match received {
-            Ok(Message::Input(bytes)) if shared.access == Access::Full => shared.pty.input(bytes).await,
-            Ok(Message::Input(_)) => shared.hub.notify(id, READ_ONLY),
-            Ok(Message::Resize(size)) if shared.access == Access::Full => {
+            // Of who only watches none of this arrives: it does not type, and has no say in everybody's size.
+            Ok(Message::Input(bytes)) => shared.pty.input(bytes).await,
+            Ok(Message::Resize(size)) => {
                 resizes.ask(size);
                 shared.resize(id, resizes.take(Instant::now()));
             }
-            // Who only watches has no say in everybody's size.
-            Ok(Message::Resize(_)) => {}
+            // Let in to watch, it said hello in vain; now it may type as well.
+            Ok(Message::Hello { .. }) => {}
             Ok(Message::Resync) => shared.hub.resync(id),
             Ok(other) => {
                 tracing::warn!(?other, "a viewer sent what only a host says");

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::IsTerminal, sync::Arc, time::Duration};
 
-use negotiator::{Host, HostConfig, NegotiationEvent, PeerId, Session, ShareError};
+use negotiator::{Host, HostConfig, LinkOptions, NegotiationEvent, PeerId, Session, ShareError};
 use serde_json::json;
 use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 
@@ -31,24 +31,25 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     let program = Program::find(&args.command)?;
     let mut config = HostConfig::new(&args.meeting.control_plane);
     config.network = args.network.config()?;
-    config.link_lifetime = args.link_lifetime;
-    // Said to the viewer's program, and sealed into each link's handshake.
+    // The library keeps to it, whatever a viewer's program does.
     let access = if args.read_only { Access::ReadOnly } else { Access::Full };
+    config.links = links(&args, access);
     let mut lines = Lines::new(To::Stderr);
     let host = tokio::select! {
-        host = open(config, access.into(), &mut lines) => host?,
+        host = open(config, &mut lines) => host?,
         failure = interrupts.next() => return Err(failure),
     };
     let link = host.link().reveal();
+    let also = host.links().list().get(1).map(|info| info.link.reveal());
     if let Some(path) = &args.link_file {
         write_link(path, &link)?;
     }
     let mut board = Board::new(args.output);
-    board.open(&link, &program.name(), access);
+    board.open(&link, also.as_deref(), &program.name(), access);
 
     let size = unwatched();
     let (pty, output) = Pty::start(program, size)?;
-    let shared = Arc::new(Shared { hub: Hub::new(size), pty, access });
+    let shared = Arc::new(Shared { hub: Hub::new(size), pty });
     let outcome = tokio::select! {
         status = finish(output, &shared) => Ok(status),
         never = receive(&host, &shared, &mut board) => match never {},
@@ -62,20 +63,30 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     outcome
 }
 
+/// The link that is printed first, and the one for who may only watch where that is asked for.
+fn links(args: &ShareArgs, access: Access) -> Vec<LinkOptions> {
+    let watching = args.also_read_only.then(LinkOptions::read_only);
+    let first = match access {
+        Access::Full => LinkOptions::full(),
+        Access::ReadOnly => LinkOptions::read_only(),
+    };
+    let expiring = |mut options: LinkOptions| {
+        options.expires_in = args.link_lifetime;
+        options
+    };
+    std::iter::once(first).chain(watching).map(expiring).collect()
+}
+
 /// Makes a session known. The live line says meanwhile what stands in the way.
 ///
 /// # Errors
 ///
 /// [`Failure`].
-pub async fn open(
-    config: HostConfig,
-    access: negotiator::Access,
-    lines: &mut Lines,
-) -> Result<Host, Failure> {
+pub async fn open(config: HostConfig, lines: &mut Lines) -> Result<Host, Failure> {
     let address = config.address().map_err(ShareError::from)?;
     let obstacles = Obstacles::default();
     let meeting = obstacles.meeting(address, config.network.clone())?;
-    Ok(obstacles.shown(lines, Host::meeting_at(config, access, meeting)).await?)
+    Ok(obstacles.shown(lines, Host::meeting_at(config, meeting)).await?)
 }
 
 /// Runs the command to its end, and until the viewers that are here were told its status.
@@ -144,15 +155,18 @@ impl Board {
         Self { format, lines: Lines::new(To::Stdout), viewers: BTreeMap::new() }
     }
 
-    fn open(&mut self, link: &str, program: &str, access: Access) {
+    fn open(&mut self, link: &str, also: Option<&str>, program: &str, access: Access) {
         match self.format {
             Format::Json => self.json(&json!({
-                "type": "sharing", "link": link, "read_only": access == Access::ReadOnly,
+                "type": "sharing", "link": link, "read_only": access == Access::ReadOnly, "read_only_link": also,
             })),
             Format::Text => {
                 let how = if access == Access::ReadOnly { ", read-only" } else { "" };
                 self.lines
                     .say(&format!("sharing {program}{how}; join with:\n\n  beach-link join '{link}'\n"));
+                if let Some(also) = also {
+                    self.lines.say(&format!("or, to watch and not type:\n\n  beach-link join '{also}'\n"));
+                }
             }
         }
     }

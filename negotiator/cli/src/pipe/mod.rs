@@ -37,7 +37,7 @@ pub async fn host(args: PipeHostArgs) -> Result<u8, Failure> {
     config.network = args.network.config()?;
     let mut lines = Lines::new(To::Stderr);
     let work = async {
-        let host = open(config, Access::Full.into(), &mut lines).await?;
+        let host = open(config, &mut lines).await?;
         let link = host.link().reveal();
         match &args.link_file {
             Some(path) => write_link(path, &link)?,

@@ -62,7 +62,10 @@ pub async fn connect(link: &JoinLink, config: NetworkConfig, lines: &mut Lines) 
     let obstacles = Obstacles::default();
     let dial = async || {
         let meeting = obstacles.meeting(link.control_plane().clone(), config.clone())?;
-        Ok::<_, Failure>(Negotiator::meeting_at(link.clone(), config.clone(), meeting).connect().await?)
+        let pending = obstacles.clone();
+        let joining = Negotiator::meeting_at(link.clone(), config.clone(), meeting)
+            .when_pending(move || pending.note("the host is asked whether to let you in"));
+        Ok::<_, Failure>(joining.connect().await?)
     };
     let work = async {
         match dial().await {
@@ -83,8 +86,11 @@ pub async fn connect(link: &JoinLink, config: NetworkConfig, lines: &mut Lines) 
 ///
 /// [`Failure`] when the host refuses or does not answer.
 pub async fn ask(session: &Session, service: Service) -> Result<Access, Failure> {
-    let hello = Message::Hello { version: VERSION, service };
-    let _ = session.send(hello.encode()).await;
+    // Of who may only watch nothing reaches the host's program.
+    if session.access() == Some(negotiator::Access::Full) {
+        let hello = Message::Hello { version: VERSION, service };
+        let _ = session.send(hello.encode()).await;
+    }
     let answer = timeout(WELCOME, session.recv()).await.map_err(|_| Failure::HostAbsent)?;
     match answer {
         Ok(Received::Message(bytes)) => match Message::decode(bytes).map_err(Failure::Unintelligible)? {
@@ -93,7 +99,7 @@ pub async fn ask(session: &Session, service: Service) -> Result<Access, Failure>
             other => Err(Failure::Unintelligible(crate::wire::BadMessage::Kind(other.encode()[0]))),
         },
         Ok(_) => Err(Failure::HostAbsent),
-        Err(end) => Err(Failure::SessionLost(end)),
+        Err(end) => Err(end.into()),
     }
 }
 
@@ -105,7 +111,7 @@ pub async fn ask(session: &Session, service: Service) -> Result<Access, Failure>
 pub fn ended(end: SessionEnd) -> Result<(), Failure> {
     match end {
         SessionEnd::Closed(Closed { initiator: Initiator::Peer, .. }) => Ok(()),
-        end => Err(Failure::SessionLost(end)),
+        end => Err(end.into()),
     }
 }
 

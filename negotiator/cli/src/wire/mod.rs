@@ -4,7 +4,7 @@
 //!
 //! | kind | name | from | body |
 //! |---|---|---|---|
-//! | 1 | hello | viewer | `u8` version, `u8` service |
+//! | 1 | hello | viewer with full access | `u8` version, `u8` service |
 //! | 2 | welcome | host | `u8` access: 0 full, 1 read-only |
 //! | 3 | refused | host | `u8` why, UTF-8 text |
 //! | 4 | resize | viewer | `u16` columns, `u16` rows, within 20×4 and 1000×500 |
@@ -107,15 +107,6 @@ pub enum Access {
     Full,
     /// Watch.
     ReadOnly,
-}
-
-impl From<Access> for negotiator::Access {
-    fn from(access: Access) -> Self {
-        match access {
-            Access::Full => Self::Full,
-            Access::ReadOnly => Self::ReadOnly,
-        }
-    }
 }
 
 /// Why a host refuses a viewer.
