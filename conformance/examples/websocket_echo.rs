@@ -53,10 +53,10 @@ async fn main() -> Result<(), Failure> {
 async fn serve(stream: TcpStream, origin: &str) -> Result<(), Failure> {
     stream.set_nodelay(true)?;
     let http = reqwest::Client::new();
-    let host = Identity::random()?;
+    let host = Identity::from_seed(&rand::random());
     let document = SessionDocument::new(host.public(), 1);
-    let session = document.session_id;
-    http.post(format!("{origin}/v1/sessions")).json(&document.sign(&host)).send().await?.error_for_status()?;
+    let (session, register) = (document.session_id, document.sign(&host));
+    http.post(format!("{origin}/v1/sessions")).json(&register).send().await?.error_for_status()?;
     let mut echo = admitted(&http, origin, session).await?;
     let mut relay = admitted(&http, origin, session).await?.into_inner();
     // Nothing was said by either side yet, so nothing is lost with the library's buffers.

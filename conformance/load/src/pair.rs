@@ -179,8 +179,8 @@ pub(crate) enum Prepared<'a> {
 pub(crate) async fn prepare(target: &Target, number: u128) -> Result<Prepared<'_>, Failure> {
     let Way::Relay(relay) = &target.way else { return Ok(Prepared::Reference(target, number)) };
     let session = Session::register(relay).await?;
-    let host = session.hello(&session.credentials(Role::Host)?).await?;
-    let viewer = session.hello(&session.credentials(Role::Viewer)?).await?;
+    let host = session.hello(&session.member(Role::Host)?).await?;
+    let viewer = session.hello(&session.member(Role::Viewer)?).await?;
     Ok(Prepared::Relay(relay, [host, viewer]))
 }
 

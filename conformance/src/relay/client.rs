@@ -31,7 +31,7 @@ use crate::{
     ensure,
 };
 
-/// A session that the control plane knows, with one link.
+/// A session that the control plane knows.
 #[derive(Debug)]
 pub struct Session {
     target: RelayTarget,
@@ -49,7 +49,8 @@ impl Session {
     /// What the control plane answered.
     pub async fn register(target: &RelayTarget) -> Result<Self> {
         let session = Self::unregistered(target)?;
-        let (status, text) = session.publish(&session.document()).await?;
+        let body = session.document(1).sign(&session.host);
+        let (status, text) = post(target, SESSIONS_PATH, &body).await?;
         ensure!(status == 201, "registering a session was answered with {status}: {text}");
         Ok(session)
     }
@@ -58,40 +59,36 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// When the system has no random numbers.
+    /// The operating system has no random numbers.
     pub fn unregistered(target: &RelayTarget) -> Result<Self> {
         let (host, link) = (Identity::random()?, LinkSecret::random()?);
         let id = Uuid::from_bytes(host.public().session_id());
         Ok(Self { target: target.clone(), id, host, link })
     }
 
-    /// Describes the session with its link, which grants everything.
-    pub fn document(&self) -> SessionDocument {
-        let mut document = SessionDocument::new(self.host.public(), 1);
-        document.links = vec![DocumentLink::new(&self.link, Access::Full)];
+    /// Returns the host's key.
+    pub fn host(&self) -> &Identity {
+        &self.host
+    }
+
+    /// Describes the session with its one link, which grants everything.
+    pub fn document(&self, revision: u64) -> SessionDocument {
+        let mut document = SessionDocument::new(self.host.public(), revision);
+        document.links.push(DocumentLink::new(&self.link, Access::Full));
         document
     }
 
-    /// Publishes a document, signed by the host.
+    /// Makes up a member: the host, or somebody new who came by the link.
     ///
     /// # Errors
     ///
-    /// Only when there was no answer.
-    pub async fn publish(&self, document: &SessionDocument) -> Result<(u16, String)> {
-        post(&self.target, SESSIONS_PATH, &document.sign(&self.host)).await
-    }
-
-    /// Returns the host's credentials, or those of a fresh viewer with the session's link.
-    ///
-    /// # Errors
-    ///
-    /// When the system has no random numbers.
-    pub fn credentials(&self, role: Role) -> Result<Credentials> {
+    /// The operating system has no random numbers.
+    pub fn member(&self, role: Role) -> Result<Credentials> {
         Ok(match role {
             Role::Host => Credentials::host(self.host.clone()),
             Role::Viewer => {
-                let link = self.link.clone();
-                Credentials::viewer(self.host.public(), Identity::random()?, link, Access::Full)
+                let (host, identity) = (self.host.public(), Identity::random()?);
+                Credentials::viewer(host, identity, self.link.clone(), Access::Full)
             }
         })
     }
@@ -101,8 +98,8 @@ impl Session {
     /// # Errors
     ///
     /// Only when there was no answer.
-    pub async fn ask_for_token(&self, who: &Credentials) -> Result<(u16, String)> {
-        let proof = who.prove(Purpose::Token, SystemTime::now(), rand::rng().random());
+    pub async fn ask_for_token(&self, member: &Credentials) -> Result<(u16, String)> {
+        let proof = member.prove(Purpose::Token, SystemTime::now(), rand::rng().random());
         let mut request = TokenRequest::new(self.id, proof);
         request.client_version = Some("conformance".to_owned());
         post(&self.target, TOKEN_PATH, &request).await
@@ -113,8 +110,8 @@ impl Session {
     /// # Errors
     ///
     /// What the control plane answered.
-    pub async fn token(&self, who: &Credentials) -> Result<FallbackToken> {
-        let (status, text) = self.ask_for_token(who).await?;
+    pub async fn token(&self, member: &Credentials) -> Result<FallbackToken> {
+        let (status, text) = self.ask_for_token(member).await?;
         ensure!(status == 200, "asking for a token was answered with {status}: {text}");
         Ok(serde_json::from_str::<TokenResponse>(&text)?.token)
     }
@@ -124,14 +121,14 @@ impl Session {
     /// # Errors
     ///
     /// What kept the token from being minted.
-    pub async fn hello(&self, who: &Credentials) -> Result<ClientHello> {
+    pub async fn hello(&self, member: &Credentials) -> Result<ClientHello> {
         Ok(ClientHello {
             protocol_version: PROTOCOL_VERSION,
             session_id: self.id,
-            peer_id: who.peer_id(),
-            role: who.role(),
-            access: who.access(),
-            token: self.token(who).await?,
+            peer_id: member.peer_id(),
+            role: member.role(),
+            access: member.access(),
+            token: self.token(member).await?,
             client_nonce: rand::rng().random(),
             client_version: "conformance".to_owned(),
             compression: Compression::None,
@@ -145,7 +142,7 @@ impl Session {
     ///
     /// Any step that failed.
     pub async fn join(&self, role: Role) -> Result<Endpoint> {
-        let hello = self.hello(&self.credentials(role)?).await?;
+        let hello = self.hello(&self.member(role)?).await?;
         Endpoint::enter(&self.target, &hello).await
     }
 }

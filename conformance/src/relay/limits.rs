@@ -69,7 +69,7 @@ async fn a_text_message(target: &RelayTarget) -> Result<()> {
 }
 
 async fn read_only(target: &RelayTarget, session: &Session) -> Result<Endpoint> {
-    let mut hello = session.hello(&session.credentials(Role::Viewer)?).await?;
+    let mut hello = session.hello(&session.member(Role::Viewer)?).await?;
     hello.access = Access::ReadOnly;
     Endpoint::enter(target, &hello).await
 }
