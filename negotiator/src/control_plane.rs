@@ -170,7 +170,6 @@ impl Rendezvous for ControlPlaneRendezvous {
 impl ControlPlaneRendezvous {
     fn signed(&self, membership: &Membership, document: &SessionDocument) -> SignedDocument {
         let mut wire = protocol::SessionDocument::new(membership.host, document.revision);
-        wire.cohort_id = Some(self.config.cohort.clone());
         let uuid = |peer: &PeerId| uuid::Uuid::from_bytes(*peer.as_bytes());
         wire.links = document
             .links

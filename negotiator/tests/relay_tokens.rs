@@ -4,8 +4,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use beach_control_client::{ControlPlane, Registered};
-use beach_lifeguard_client::{Access, Reason, Role, membership::Verifier};
+use beach_control_client::{ControlPlane, Credentials, Published};
+use beach_lifeguard_client::{
+    Access, Reason, SessionDocument,
+    identity::{Identity, LinkSecret},
+    session::DocumentLink,
+};
 use beach_outbound::{Outbound, OutboundConfig};
 use bytes::Bytes;
 use lifeguard_relay::{Dev, DevConfig, kill_switch::Verb};
@@ -19,27 +23,39 @@ use transport_core::{
     CloseCode, ConnectError, ConnectErrorKind as Kind, Connector, DialRole, Generation, Lane, PeerId,
     SessionId, Target, Transport, TransportExt,
 };
-use transport_ws_fallback::{Membership, TokenRefused, WsConfig, WsFallbackConnector};
+use transport_ws_fallback::{TokenRefused, WsConfig, WsFallbackConnector};
 
-/// A session that the control plane knows, and the key its members prove themselves with.
+/// A session that the control plane knows, its host and its one link.
 struct Session {
     dev: Dev,
     id: SessionId,
-    verifier: Verifier,
+    host: Identity,
+    link: LinkSecret,
 }
 
 impl Session {
     async fn start(config: DevConfig) -> Self {
         let dev = Dev::start(config).await.unwrap();
-        let session = Self { dev, id: SessionId::random(), verifier: Verifier::from_bytes([5; 32]) };
+        let (host, link) = (Identity::random().unwrap(), LinkSecret::random().unwrap());
+        let session = Self { dev, id: SessionId::of_host(&host.public()), host, link };
         let control = ControlPlane::new(session.dev.public_url().parse().unwrap(), session.outbound());
-        assert_eq!(control.register(session.id, &session.verifier).await.unwrap(), Registered::Created);
+        let mut document = SessionDocument::new(session.host.public(), 1);
+        document.links.push(DocumentLink::new(&session.link, Access::Full));
+        let published = control.publish(&document.sign(&session.host)).await.unwrap();
+        assert_eq!(published, Published::Created);
         session
     }
 
-    fn config(&self, role: Role) -> WsConfig {
-        let membership = Membership { verifier: self.verifier.clone(), role, access: Access::Full };
-        let mut config = WsConfig::new(self.dev.public_url().parse().unwrap(), membership);
+    fn viewer(&self) -> Credentials {
+        self.with_link(self.link.clone())
+    }
+
+    fn with_link(&self, link: LinkSecret) -> Credentials {
+        Credentials::viewer(self.host.public(), Identity::random().unwrap(), link, Access::Full)
+    }
+
+    fn config(&self, credentials: Credentials) -> WsConfig {
+        let mut config = WsConfig::new(self.dev.public_url().parse().unwrap(), credentials);
         config.outbound = self.outbound();
         config
     }
@@ -52,17 +68,19 @@ impl Session {
         Outbound::new(config).unwrap()
     }
 
-    fn connector(&self, role: Role) -> WsFallbackConnector {
-        connector(self.config(role))
-    }
-
-    async fn refused(&self, config: WsConfig, id: SessionId) -> ConnectError {
+    async fn refused(&self, config: WsConfig) -> ConnectError {
+        let (id, local) = names(&config.credentials);
         let connector = connector(config);
-        let target = Target::new(id, PeerId::random(), PeerId::random(), DialRole::Offerer, Generation(1));
+        let target = Target::new(id, local, PeerId::random(), DialRole::Offerer, Generation(1));
         let error = timeout(Duration::from_secs(20), connector.connect(&target)).await.unwrap().unwrap_err();
         assert_eq!((connector.sockets(), self.dev.total_relay_connections()), (0, 0));
         error
     }
+}
+
+fn names(credentials: &Credentials) -> (SessionId, PeerId) {
+    let local = PeerId::of(&credentials.identity().public());
+    (SessionId::from_bytes(credentials.session_id().into_bytes()), local)
 }
 
 fn connector(config: WsConfig) -> WsFallbackConnector {
@@ -84,8 +102,9 @@ async fn a_member_gets_a_token_and_a_link_also_through_a_certificate_of_its_own(
         let mut config = DevConfig::default();
         config.tls = tls;
         let session = Session::start(config).await;
-        let (host, viewer) = (session.connector(Role::Host), session.connector(Role::Viewer));
-        let ids = (PeerId::random(), PeerId::random());
+        let (hosting, viewing) = (Credentials::host(session.host.clone()), session.viewer());
+        let ids = (names(&hosting).1, names(&viewing).1);
+        let [host, viewer] = [hosting, viewing].map(|credentials| connector(session.config(credentials)));
         viewer.prefetch(session.id, ids.1).await.unwrap();
         assert_eq!(session.dev.total_relay_connections(), 0);
         let target = |local, peer| Target::new(session.id, local, peer, DialRole::Offerer, Generation(1));
@@ -112,27 +131,29 @@ async fn a_member_gets_a_token_and_a_link_also_through_a_certificate_of_its_own(
 async fn a_pause_is_a_refusal_in_human_words_and_opens_no_socket() {
     let session = Session::start(DevConfig::default()).await;
     session.dev.kill_switch().set(None, Some(Verb::PauseMinting), "test", "drill").await.unwrap();
-    let error = session.refused(session.config(Role::Viewer), session.id).await;
+    let error = session.refused(session.config(session.viewer())).await;
     assert_eq!(reason(&error), Reason::FallbackPaused);
     assert_eq!(
         error.chain(),
         "ws-fallback failed at token: refused: \
          the operator has paused the fallback relay; staying on WebRTC retries"
     );
-    let connector = session.connector(Role::Viewer);
-    let error = connector.prefetch(session.id, PeerId::random()).await.unwrap_err();
+    let credentials = session.viewer();
+    let local = names(&credentials).1;
+    let connector = connector(session.config(credentials));
+    let error = connector.prefetch(session.id, local).await.unwrap_err();
     assert_eq!(reason(&error), Reason::FallbackPaused);
     session.dev.kill_switch().set(None, None, "test", "over").await.unwrap();
-    connector.prefetch(session.id, PeerId::random()).await.unwrap();
+    connector.prefetch(session.id, local).await.unwrap();
 }
 
 #[tokio::test]
 async fn strangers_and_unknown_sessions_are_told_so() {
     let session = Session::start(DevConfig::default()).await;
-    let mut stranger = session.config(Role::Viewer);
-    stranger.membership.verifier = Verifier::from_bytes([6; 32]);
-    assert_eq!(reason(&session.refused(stranger, session.id).await), Reason::MembershipInvalid);
-    let nowhere = session.refused(session.config(Role::Viewer), SessionId::random()).await;
+    let stranger = session.with_link(LinkSecret::from_bytes([6; 16]));
+    assert_eq!(reason(&session.refused(session.config(stranger)).await), Reason::LinkUnknown);
+    let elsewhere = Credentials::host(Identity::random().unwrap());
+    let nowhere = session.refused(session.config(elsewhere)).await;
     // The host may be about to register it again: a control plane that restarted has forgotten it.
     assert_eq!(reason_of(&nowhere, Kind::Unreachable), Reason::UnknownSession);
 }
@@ -142,7 +163,7 @@ async fn a_fallback_that_is_not_rolled_out_says_so() {
     let mut config = DevConfig::default();
     config.control.fallback_ws_enabled = false;
     let session = Session::start(config).await;
-    let error = session.refused(session.config(Role::Viewer), session.id).await;
+    let error = session.refused(session.config(session.viewer())).await;
     assert_eq!(reason(&error), Reason::FallbackDisabled);
 }
 
@@ -151,9 +172,9 @@ async fn an_unknown_certificate_is_not_trusted() {
     let mut config = DevConfig::default();
     config.tls = true;
     let session = Session::start(config).await;
-    let mut trusting_nobody = session.config(Role::Viewer);
+    let mut trusting_nobody = session.config(session.viewer());
     trusting_nobody.outbound = Outbound::default();
-    let error = session.refused(trusting_nobody, session.id).await;
+    let error = session.refused(trusting_nobody).await;
     assert_eq!((error.stage, error.kind), ("token", Kind::Unreachable));
     assert!(error.chain().contains("certificate"), "{}", error.chain());
 }
@@ -163,13 +184,13 @@ async fn a_control_plane_that_is_gone_silent_or_something_else_is_told_apart() {
     let session = Session::start(DevConfig::default()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = listener.local_addr().unwrap();
-    let mut config = session.config(Role::Viewer);
+    let mut config = session.config(session.viewer());
     config.deadlines.token = Duration::from_millis(300);
     config.control_plane = format!("http://{silent}").parse().unwrap();
-    let error = session.refused(config.clone(), session.id).await;
+    let error = session.refused(config.clone()).await;
     assert_eq!((error.stage, error.kind), ("token", Kind::TimedOut));
     drop(listener);
-    let error = session.refused(config.clone(), session.id).await;
+    let error = session.refused(config.clone()).await;
     assert_eq!((error.stage, error.kind), ("token", Kind::Unreachable));
     // A hotel's page instead of a control plane.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -181,7 +202,7 @@ async fn a_control_plane_that_is_gone_silent_or_something_else_is_told_apart() {
         let page = "HTTP/1.1 200 OK\r\ncontent-length: 13\r\nconnection: close\r\n\r\n<html>welcome";
         guest.write_all(page.as_bytes()).await.unwrap();
     });
-    let error = session.refused(config, session.id).await;
+    let error = session.refused(config).await;
     assert_eq!((error.stage, error.kind), ("token", Kind::Incompatible));
     hotel.await.unwrap();
 }
