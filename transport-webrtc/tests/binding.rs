@@ -11,8 +11,8 @@ use support::{Link, Peers, plain};
 use transport_core::{
     CloseCode, Generation, PeerId, SessionId, Transport, TransportExt, TransportId,
     secure::{
-        Access, Answer, Binding, HandshakeError, HostKey, Request, Secure, SecureConfig, SecureError,
-        SessionSecret,
+        Access, Answer, Binding, HandshakeError, Identity, Joiner, LinkSecret, Request, Secure, SecureConfig,
+        SecureError, Visitor,
     },
 };
 
@@ -33,12 +33,13 @@ async fn who_joins_two_paths_in_the_middle_is_found_out() {
         let (right, host) = Peers::new().connect(plain(), plain()).await;
         let (left, right): (Arc<dyn Transport>, Arc<dyn Transport>) = (Arc::from(left), Arc::from(right));
         let middle = [tokio::spawn(pass(left.clone(), right.clone())), tokio::spawn(pass(right, left))];
-        let key = HostKey::from_bytes([6; 32]);
+        let ([identity, key], link) = (identities(), LinkSecret::from_bytes([4; 16]));
+        let joiner = Joiner { identity: &identity, link: &link, host: key.public() };
         let (at_viewer, at_host) = (config(&viewer, bound), config(&host, bound));
-        let welcome = |_: &Request| Answer::Accept { access: Access::Full, app: Bytes::new() };
+        let welcome = |_: &Visitor| Answer::Accept { access: Access::Full, app: Bytes::new() };
         let (viewer, host) = tokio::join!(
-            Secure::initiate(viewer, at_viewer, key.public(), Request::new(Access::Full)),
-            Secure::accept(host, at_host, &key, welcome),
+            Secure::initiate(viewer, at_viewer, &joiner, Request::new(Access::Full)),
+            Secure::accept(host, at_host, &key, &link, welcome),
         );
         if bound {
             let found_out = SecureError::Handshake(HandshakeError::NotAuthentic);
@@ -58,11 +59,16 @@ async fn pass(from: Arc<dyn Transport>, to: Arc<dyn Transport>) {
 }
 
 fn config(end: &Link, bound: bool) -> SecureConfig {
-    let [joiner, host] = [[1; 16], [2; 16]].map(PeerId::from_bytes);
+    let [joiner, host] = identities().map(|identity| PeerId::of(&identity.public()));
     let (session, transport) = (SessionId::from_bytes([3; 16]), TransportId::from_static("webrtc"));
     let mut binding = Binding::new(session, joiner, host, transport, Generation(1));
     if bound {
         binding.extra = end.profile().channel_binding.clone();
     }
-    SecureConfig::new(binding, SessionSecret::from_bytes([4; 32]), Instant::now)
+    SecureConfig::new(binding, Instant::now)
+}
+
+/// The viewer's and the host's.
+fn identities() -> [Identity; 2] {
+    [[5; 32], [6; 32]].map(|seed| Identity::from_seed(&seed))
 }

@@ -1,4 +1,4 @@
-//! The two messages of the handshake: nobody without the session's secret makes one that is accepted.
+//! The two messages of the handshake: nobody without a link's secret and the joiner's key makes one that is accepted.
 //!
 //! Input: one byte that chooses the side, and a message. Odd bytes put a genuine message beneath, so that what is altered
 //! is reached too.
@@ -8,26 +8,20 @@ use libfuzzer_sys::fuzz_target;
 use transport_core::{
     Generation, PeerId, SessionId, memory,
     secure::{
-        Access, Binding, HostKey, Request, SessionSecret,
+        Access, Binding, Identity, Joiner, LinkSecret, Request,
         handshake::{Requester, Responder},
     },
 };
 
 fuzz_target!(|input: &[u8]| {
     let [how, bytes @ ..] = input else { return };
-    let peer = |id| PeerId::from_bytes([id; 16]);
-    let binding = Binding::new(
-        SessionId::from_bytes([1; 16]),
-        peer(2),
-        peer(3),
-        memory::ID,
-        Generation(1),
-    );
-    let (secret, key) = (SessionSecret::from_bytes([4; 32]), HostKey::from_bytes([5; 32]));
-    let Ok((waiting, first)) = Requester::start(&binding, &secret, key.public(), &Request::new(Access::Full))
-    else {
-        return;
-    };
+    let [viewer, key] = [[4; 32], [5; 32]].map(|seed| Identity::from_seed(&seed));
+    let [joiner, host] = [&viewer, &key].map(|identity| PeerId::of(&identity.public()));
+    let session = SessionId::of_host(&key.public());
+    let (binding, link) =
+        (Binding::new(session, joiner, host, memory::ID, Generation(1)), LinkSecret::from_bytes([3; 16]));
+    let named = Joiner { identity: &viewer, link: &link, host: key.public() };
+    let Ok((waiting, first)) = Requester::start(&binding, &named, &Request::new(Access::Full)) else { return };
     let altered = |genuine: &[u8]| {
         let mut message = bytes.to_vec();
         if how & 1 == 1 {
@@ -39,10 +33,10 @@ fuzz_target!(|input: &[u8]| {
     };
     if how & 2 == 0 {
         let message = altered(&first);
-        let read = Responder::read(&binding, &secret, &key, &message);
+        let read = Responder::read(&binding, &key, &link, &message);
         assert!(read.is_err() || message == first);
     } else {
-        let responder = Responder::read(&binding, &secret, &key, &first).expect("a genuine request");
+        let responder = Responder::read(&binding, &key, &link, &first).expect("a genuine request");
         let (answer, ..) = responder.accept(Access::Full, b"").expect("a version in common");
         let message = altered(&answer);
         assert!(waiting.finish(&message).is_err() || message == answer);

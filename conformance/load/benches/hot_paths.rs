@@ -15,7 +15,7 @@ use transport_core::{
     memory::{self, MemoryTransport},
     policy::{Event as Told, FallbackPolicy, HealthSample, NetworkId, PolicyConfig, Rung},
     resume::{Event, Resume, ResumeConfig},
-    secure::{Access, Answer, Binding, HostKey, Request, Secure, SecureConfig, SessionSecret},
+    secure::{Access, Answer, Binding, Identity, Joiner, LinkSecret, Request, Secure, SecureConfig, Visitor},
 };
 
 #[global_allocator]
@@ -24,6 +24,11 @@ static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 const SIZES: [usize; 3] = [64, 1_024, 16_384];
 
 fn main() {
+    let [joiner, host] = [[4; 32], [6; 32]].map(|seed| Identity::from_seed(&seed));
+    for pattern in PATTERNS {
+        let [first, answer] = run_handshake(pattern, &joiner, &host);
+        println!("{pattern}: {first} and {answer} bytes");
+    }
     divan::main();
 }
 
@@ -76,6 +81,36 @@ fn seal_and_open(bencher: Bencher<'_, '_>, size: usize) {
     );
 }
 
+/// Both messages of a handshake, both sides, with as much in them as ours carry. What ran before needed no key of the joiner.
+#[divan::bench(args = PATTERNS)]
+fn handshake(bencher: Bencher<'_, '_>, pattern: &str) {
+    let [joiner, host] = [[4; 32], [6; 32]].map(|seed| Identity::from_seed(&seed));
+    bencher.bench(|| run_handshake(pattern, &joiner, &host));
+}
+
+const PATTERNS: [&str; 2] = ["Noise_NKpsk0_25519_ChaChaPoly_SHA256", "Noise_IKpsk0_25519_ChaChaPoly_SHA256"];
+
+/// Returns the bytes of both messages, without the link id and the versions in front of the first.
+fn run_handshake(pattern: &str, joiner: &Identity, host: &Identity) -> [usize; 2] {
+    let (own, key, remote) = (joiner.x25519(), host.x25519(), host.public().x25519());
+    let builder = || snow::Builder::new(pattern.parse().unwrap()).psk(0, &[5; 32]).unwrap();
+    let named = pattern.contains("IK");
+    let mut here = builder().remote_public_key(&remote).unwrap();
+    if named {
+        here = here.local_private_key(&*own).unwrap();
+    }
+    let mut here = here.build_initiator().unwrap();
+    let mut there = builder().local_private_key(&*key).unwrap().build_responder().unwrap();
+    let (mut message, mut payload) = ([0; 256], [0; 256]);
+    // The access asked for, and the key that names the joiner; the verdict, a version and the access granted.
+    let first = here.write_message(&[0; 33][..if named { 33 } else { 1 }], &mut message).unwrap();
+    there.read_message(&message[..first], &mut payload).unwrap();
+    let answer = there.write_message(&[0; 4], &mut message).unwrap();
+    here.read_message(&message[..answer], &mut payload).unwrap();
+    assert_eq!(here.dangerously_get_raw_split(), there.dangerously_get_raw_split());
+    [first, answer]
+}
+
 /// One sample of a link's health, the policy's most frequent event.
 #[divan::bench]
 fn policy_step(bencher: Bencher<'_, '_>) {
@@ -126,21 +161,19 @@ type Sealed = Secure<MemoryTransport>;
 
 /// Both ends of a sealed link in memory.
 fn sealed() -> (Sealed, Sealed) {
-    let binding = Binding::new(
-        SessionId::from_bytes([1; 16]),
-        PeerId::from_bytes([2; 16]),
-        PeerId::from_bytes([3; 16]),
-        memory::ID,
-        Generation(1),
-    );
-    let config = || SecureConfig::new(binding.clone(), SessionSecret::from_bytes([5; 32]), Instant::now);
+    let [viewer, key] = [[4; 32], [6; 32]].map(|seed| Identity::from_seed(&seed));
+    let [joiner, host] = [&viewer, &key].map(|identity| PeerId::of(&identity.public()));
+    let session = SessionId::of_host(&key.public());
+    let binding = Binding::new(session, joiner, host, memory::ID, Generation(1));
+    let config = || SecureConfig::new(binding.clone(), Instant::now);
     let (here, there, _link) = memory::pair(memory::profile(196_608, 65_000));
-    let key = HostKey::from_bytes([6; 32]);
-    let welcome = |request: &Request| Answer::Accept { access: request.access, app: Bytes::new() };
+    let link = LinkSecret::from_bytes([5; 16]);
+    let named = Joiner { identity: &viewer, link: &link, host: key.public() };
+    let welcome = |visitor: &Visitor| Answer::Accept { access: visitor.request.access, app: Bytes::new() };
     let (joiner, host) = futures::executor::block_on(async {
         futures::join!(
-            Secure::initiate(here, config(), key.public(), Request::new(Access::Full)),
-            Secure::accept(there, config(), &key, welcome),
+            Secure::initiate(here, config(), &named, Request::new(Access::Full)),
+            Secure::accept(there, config(), &key, &link, welcome),
         )
     });
     (joiner.unwrap(), host.unwrap())

@@ -13,7 +13,7 @@ use transport_core::{
     Generation, Lane, LaneQueue, PeerId, SessionId, Transport,
     memory::{self, MemoryTransport},
     resume::{Event, Resume, ResumeConfig},
-    secure::{Access, Answer, Binding, HostKey, Request, Secure, SecureConfig, SessionSecret},
+    secure::{Access, Answer, Binding, Identity, Joiner, LinkSecret, Request, Secure, SecureConfig, Visitor},
 };
 
 /// Messages of one script.
@@ -157,21 +157,19 @@ type Sealed = Secure<MemoryTransport>;
 
 /// Both ends of a sealed link in memory.
 fn sealed() -> (Sealed, Sealed) {
-    let binding = Binding::new(
-        SessionId::from_bytes([1; 16]),
-        PeerId::from_bytes([2; 16]),
-        PeerId::from_bytes([3; 16]),
-        memory::ID,
-        Generation(1),
-    );
-    let config = || SecureConfig::new(binding.clone(), SessionSecret::from_bytes([5; 32]), Instant::now);
+    let [viewer, key] = [[4; 32], [6; 32]].map(|seed| Identity::from_seed(&seed));
+    let [joiner, host] = [&viewer, &key].map(|identity| PeerId::of(&identity.public()));
+    let session = SessionId::of_host(&key.public());
+    let binding = Binding::new(session, joiner, host, memory::ID, Generation(1));
+    let config = || SecureConfig::new(binding.clone(), Instant::now);
     let (here, there, _link) = memory::pair(memory::profile(196_608, 65_000));
-    let key = HostKey::from_bytes([6; 32]);
-    let welcome = |request: &Request| Answer::Accept { access: request.access, app: Bytes::new() };
+    let link = LinkSecret::from_bytes([5; 16]);
+    let named = Joiner { identity: &viewer, link: &link, host: key.public() };
+    let welcome = |visitor: &Visitor| Answer::Accept { access: visitor.request.access, app: Bytes::new() };
     let (joiner, host) = futures::executor::block_on(async {
         futures::join!(
-            Secure::initiate(here, config(), key.public(), Request::new(Access::Full)),
-            Secure::accept(there, config(), &key, welcome),
+            Secure::initiate(here, config(), &named, Request::new(Access::Full)),
+            Secure::accept(there, config(), &key, &link, welcome),
         )
     });
     (joiner.unwrap(), host.unwrap())

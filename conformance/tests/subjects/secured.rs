@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use conformance::{Card, Pair, SetupError, Subject};
 use transport_core::{
     Generation, PeerId, SessionId, Transport,
-    secure::{Access, Answer, Binding, HostKey, Request, Secure, SecureConfig, SessionSecret},
+    secure::{Access, Answer, Binding, Identity, Joiner, LinkSecret, Request, Secure, SecureConfig, Visitor},
 };
 
 #[derive(Debug)]
@@ -24,15 +24,17 @@ impl Subject for Secured {
 
     async fn pair(&self) -> Result<Pair, SetupError> {
         let (joiner, host, path) = self.0.pair().await?.into_ends();
-        let (secret, key) = (SessionSecret::random()?, HostKey::random()?);
+        let (identity, key, link) = (Identity::random()?, Identity::random()?, LinkSecret::random()?);
+        let [viewer, sharer] = [&identity, &key].map(|identity| PeerId::of(&identity.public()));
         let transport = joiner.profile().transport.clone();
-        let binding =
-            Binding::new(SessionId::random(), PeerId::random(), PeerId::random(), transport, Generation(1));
-        let config = SecureConfig::new(binding, secret, Instant::now);
-        let accept = |_request: &Request| Answer::Accept { access: Access::Full, app: Default::default() };
+        let session = SessionId::of_host(&key.public());
+        let config =
+            SecureConfig::new(Binding::new(session, viewer, sharer, transport, Generation(1)), Instant::now);
+        let accept = |_visitor: &Visitor| Answer::Accept { access: Access::Full, app: Default::default() };
+        let named = Joiner { identity: &identity, link: &link, host: key.public() };
         let (joiner, host) = tokio::try_join!(
-            Secure::initiate(joiner, config.clone(), key.public(), Request::new(Access::Full)),
-            Secure::accept(host, config, &key, accept)
+            Secure::initiate(joiner, config.clone(), &named, Request::new(Access::Full)),
+            Secure::accept(host, config, &key, &link, accept)
         )?;
         Ok(Pair::new(joiner, host).with_faults(move |fault| path.inject(fault)))
     }

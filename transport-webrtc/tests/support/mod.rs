@@ -18,12 +18,12 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 use transport_core::{
     ConnectError, Connector, DialRole, Generation, PeerId, SessionId, Target, Transport,
+    secure::{Identity, LinkSecret},
     signaling::{
         Exchange, LinkChannel, MemoryRoom, MemorySignaling, Sealer, Signaling, SignalingError, SignalingEvent,
     },
 };
 use transport_webrtc::{IceServer, WebRtcConfig, WebRtcConnector, impair::ImpairedUdp};
-use zeroize::Zeroizing;
 
 pub(crate) type Link = Box<dyn Transport>;
 
@@ -45,12 +45,17 @@ pub(crate) struct Peers {
 
 impl Peers {
     pub(crate) fn new() -> Self {
-        let (room, session) = (MemoryRoom::default(), SessionId::random());
-        let ids = [PeerId::random(), PeerId::random()];
-        let envelopes = Arc::<AtomicUsize>::default();
-        let exchanges = ids.map(|id| {
-            let signaling = Counted { inner: room.join(id), envelopes: envelopes.clone() };
-            let sealer = Sealer::new(&Zeroizing::new([7; 32]), session, id);
+        let (room, link) = (MemoryRoom::default(), LinkSecret::random().unwrap());
+        let [viewer, host] = [Identity::random().unwrap(), Identity::random().unwrap()];
+        let (session, envelopes) = (SessionId::of_host(&host.public()), Arc::<AtomicUsize>::default());
+        let mut sealers =
+            [Sealer::joiner(viewer, host.public(), link.clone()), Sealer::host(host, Arc::new(link))];
+        let ids = [sealers[0].local(), sealers[1].local()];
+        // The host was spoken to before: either side may speak first about a dial.
+        let knock = sealers[0].seal(SystemTime::now(), ids[1], b"knock").unwrap();
+        sealers[1].open(SystemTime::now(), ids[0], &knock).unwrap();
+        let exchanges = sealers.map(|sealer| {
+            let signaling = Counted { inner: room.join(sealer.local()), envelopes: envelopes.clone() };
             Exchange::new(Arc::new(signaling), sealer, SystemTime::now)
         });
         let mut pumps = JoinSet::new();
