@@ -8,7 +8,7 @@
 
 use std::error::Error;
 
-use beach_lifeguard_client::{api::RegisterSession, membership::Verifier, v1};
+use beach_lifeguard_client::{membership::Identity, session::SessionDocument, v1};
 use futures::{SinkExt, StreamExt};
 use lifeguard_relay::{Dev, DevConfig, relay::Rate};
 use tokio::{
@@ -53,8 +53,9 @@ async fn main() -> Result<(), Failure> {
 async fn serve(stream: TcpStream, origin: &str) -> Result<(), Failure> {
     stream.set_nodelay(true)?;
     let http = reqwest::Client::new();
-    let session = Uuid::new_v4();
-    let register = RegisterSession::new(session, Verifier::from_bytes(rand::random()));
+    let host = Identity::from_seed(&rand::random());
+    let document = SessionDocument::new(host.public(), 1);
+    let (session, register) = (document.session_id, document.sign(&host));
     http.post(format!("{origin}/v1/sessions")).json(&register).send().await?.error_for_status()?;
     let mut echo = admitted(&http, origin, session).await?;
     let mut relay = admitted(&http, origin, session).await?.into_inner();

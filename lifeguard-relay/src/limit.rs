@@ -130,7 +130,7 @@ mod tests {
         };
         let base = 0x2001_0db8_0001_u128 << 80;
         assert_eq!(admitted(&limit(), base, 64), 40 * 4, "1,000 networks of four /56");
-        assert_eq!(admitted(&limit(), base, 72), 160, "a /48");
+        assert_eq!(admitted(&limit(), base, 72), 160 * 4, "1,000 networks of four /48");
         assert_eq!(admitted(&limit(), base, 80), 1_000, "different sites");
     }
 

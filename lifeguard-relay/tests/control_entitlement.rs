@@ -10,7 +10,10 @@ use control_support::{
     plane::{Person, Plane},
     until,
 };
-use lifeguard_relay::control::{ControlConfig, Secret};
+use lifeguard_relay::{
+    control::{ControlConfig, Secret, Stage},
+    kill_switch::Verb,
+};
 use serde_json::{Value, json};
 
 /// A control plane that requires the provider's proofs.
@@ -198,4 +201,49 @@ async fn turn_credentials_need_their_own_entitlement() {
     assert_eq!((status, &answer["reason"]), (503, &json!("turn_unconfigured")));
     until("it is counted", async || without.metrics.read("beach_turn_credentials", &["unconfigured"]) == 1)
         .await;
+}
+
+#[tokio::test]
+async fn a_named_cohort_is_for_accounts_that_are_entitled_to_it() {
+    let idp = Idp::start().await;
+    let mut config = ControlConfig::default();
+    config.fallback_ws_enabled = true;
+    config.rollout.stage = Stage::Dogfood;
+    config.rollout.cohorts = [("beta".to_owned(), 100)].into();
+    config.entitlement = idp.config();
+    config.entitlement.required = false;
+    let ask = async |plane: &Plane, cohort: &str, proof: Option<String>| {
+        let mut request = plane.session().await.request();
+        request["cohort_id"] = json!(cohort);
+        request["entitlement_proof"] = json!(proof);
+        let (status, answer) = plane.post("/v1/fallback/token", &request).await;
+        (status, if status == 200 { answer["cohort"].clone() } else { answer["reason"].clone() })
+    };
+    let entitled = |to: &str| Some(idp.key.proof("", &format!(r#"{{"entitlements":["{to}"]}}"#)));
+    let disabled = (403, json!("fallback_disabled"));
+    let plane = Plane::start(config.clone()).await;
+    assert_eq!(ask(&plane, "dogfood", entitled("cohort:dogfood")).await, (200, json!("dogfood")));
+    for (cohort, proof) in [
+        ("dogfood", None),
+        ("dogfood", entitled("cohort:beta")),
+        ("dogfood", entitled("dogfood")),
+        ("dogfood", Some(Key::new("k1").proof("", r#"{"entitlements":["cohort:dogfood"]}"#))),
+        ("dogfood", Some(idp.key.proof("", r#"{"exp":"-10","entitlements":["cohort:dogfood"]}"#))),
+        ("Dogfood", entitled("cohort:Dogfood")),
+        ("public", entitled("cohort:public")),
+    ] {
+        assert_eq!(ask(&plane, cohort, proof).await, disabled, "{cohort}");
+    }
+    // Nor does a name lead past a pause of everybody else's cohort.
+    config.rollout.stage = Stage::General;
+    let plane = Plane::start(config.clone()).await;
+    assert_eq!(ask(&plane, "beta", None).await, (200, json!("public")));
+    plane.kill_switch.set(Some("public"), Some(Verb::PauseMinting), "op", "test").await.unwrap();
+    assert_eq!(ask(&plane, "beta", None).await, (403, json!("fallback_paused")));
+    assert_eq!(ask(&plane, "beta", entitled("cohort:beta")).await, (200, json!("beta")));
+    // Without anybody who could entitle, nobody is.
+    config.entitlement.jwks_url = None;
+    config.rollout.stage = Stage::Dogfood;
+    let plane = Plane::start(config).await;
+    assert_eq!(ask(&plane, "dogfood", None).await, disabled);
 }

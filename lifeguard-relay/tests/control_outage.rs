@@ -215,7 +215,7 @@ async fn a_hundred_thousand_sessions_leave_nothing_behind() {
     futures::stream::iter(0..100_000_u128)
         .for_each_concurrent(256, |n| {
             let session = Uuid::from_u128(n);
-            let (store, metrics, verifier, hour) = (&store, &metrics, &person, &hour);
+            let (store, metrics, person, hour) = (&store, &metrics, &person, &hour);
             async move {
                 let done: Result<(), StoreError> = async {
                     let mut document = person.document(1);

@@ -14,7 +14,6 @@ use beach_lifeguard_client::{Lane, Role, reason::Reason};
 use futures::{StreamExt, stream};
 use ops_support::{Service, deploy, people::Session, prometheus::Prometheus, read, said};
 use serde_yaml_ng::Value;
-use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_breach_is_seen_paused_and_lifted_in_time() {

@@ -21,7 +21,7 @@ relay_cases! { "admission":
     another_role_is_refused [ "1.1" ];
     strangers_get_no_token [ "3.1" ];
     an_unknown_session_gets_no_token [ "3.6" ];
-    a_session_keeps_its_verifier [ "3.2" ];
+    a_session_belongs_to_its_host [ "3.2" ];
     a_refused_hello_is_not_seen_by_others [ "1.1" ];
 }
 
@@ -33,14 +33,14 @@ async fn refused(target: &RelayTarget, hello: &ClientHello, code: u16, reason: &
 
 async fn a_token_admits_once(target: &RelayTarget) -> Result<()> {
     let session = Session::register(target).await?;
-    let hello = session.hello(Uuid::new_v4(), Role::Host).await?;
+    let hello = session.hello(&session.member(Role::Host)?).await?;
     let _first = Endpoint::enter(target, &hello).await?;
     refused(target, &hello, 4500, "token_spent").await
 }
 
 async fn an_altered_token_is_refused(target: &RelayTarget) -> Result<()> {
     let session = Session::register(target).await?;
-    let hello = session.hello(Uuid::new_v4(), Role::Host).await?;
+    let hello = session.hello(&session.member(Role::Host)?).await?;
     let token = hello.token.expose().to_owned();
     let body = token.rfind('.').unwrap_or(0);
     // A character of the header, of the claims and of the signature; the last one may carry unused bits.
@@ -58,7 +58,7 @@ async fn an_altered_token_is_refused(target: &RelayTarget) -> Result<()> {
 
 async fn nonsense_tokens_are_refused(target: &RelayTarget) -> Result<()> {
     let session = Session::register(target).await?;
-    let hello = session.hello(Uuid::new_v4(), Role::Host).await?;
+    let hello = session.hello(&session.member(Role::Host)?).await?;
     // The last one is an unsigned token: {"alg":"none"} and empty claims.
     for nonsense in ["", ".", "..", "a.b.c", "a.b.c.d", "\u{e9}", "eyJhbGciOiJub25lIn0.e30."] {
         let mut forged = hello.clone();
@@ -72,21 +72,21 @@ async fn nonsense_tokens_are_refused(target: &RelayTarget) -> Result<()> {
 
 async fn another_session_is_refused(target: &RelayTarget) -> Result<()> {
     let (session, other) = (Session::register(target).await?, Session::register(target).await?);
-    let mut hello = session.hello(Uuid::new_v4(), Role::Host).await?;
+    let mut hello = session.hello(&session.member(Role::Host)?).await?;
     hello.session_id = other.id;
     refused(target, &hello, 4500, "session_mismatch").await
 }
 
 async fn another_peer_is_refused(target: &RelayTarget) -> Result<()> {
     let session = Session::register(target).await?;
-    let mut hello = session.hello(Uuid::new_v4(), Role::Host).await?;
+    let mut hello = session.hello(&session.member(Role::Host)?).await?;
     hello.peer_id = Uuid::new_v4();
     refused(target, &hello, 4500, "peer_mismatch").await
 }
 
 async fn another_role_is_refused(target: &RelayTarget) -> Result<()> {
     let session = Session::register(target).await?;
-    let mut hello = session.hello(Uuid::new_v4(), Role::Viewer).await?;
+    let mut hello = session.hello(&session.member(Role::Viewer)?).await?;
     hello.role = Role::Host;
     hello.access = Access::Full;
     refused(target, &hello, 4507, "").await
@@ -94,28 +94,29 @@ async fn another_role_is_refused(target: &RelayTarget) -> Result<()> {
 
 async fn strangers_get_no_token(target: &RelayTarget) -> Result<()> {
     let (session, other) = (Session::register(target).await?, Session::register(target).await?);
-    // A proof for another session, made with this session's verifier: the MAC covers the session.
-    let (status, text) = session.ask_for_token(Uuid::new_v4(), Role::Viewer, other.id).await?;
-    reason(status, &text, 401, "membership_invalid")
+    // A member of another session: the signature covers the session.
+    let (status, text) = session.ask_for_token(&other.member(Role::Viewer)?).await?;
+    reason(status, &text, 401, "signature_invalid")
 }
 
 async fn an_unknown_session_gets_no_token(target: &RelayTarget) -> Result<()> {
-    let session = Session::unregistered(target);
-    let (status, text) = session.ask_for_token(Uuid::new_v4(), Role::Viewer, session.id).await?;
+    let session = Session::unregistered(target)?;
+    let (status, text) = session.ask_for_token(&session.member(Role::Viewer)?).await?;
     reason(status, &text, 404, "unknown_session")
 }
 
-async fn a_session_keeps_its_verifier(target: &RelayTarget) -> Result<()> {
-    let session = Session::register(target).await?;
-    let body = serde_json::json!({ "session_id": session.id, "verifier": "A".repeat(43) });
-    let (status, text) = post(target, "/v1/sessions", &body).await?;
-    reason(status, &text, 409, "session_exists")
+async fn a_session_belongs_to_its_host(target: &RelayTarget) -> Result<()> {
+    let (session, other) = (Session::register(target).await?, Session::unregistered(target)?);
+    let (status, text) = post(target, "/v1/sessions", &session.document(2).sign(other.host())).await?;
+    reason(status, &text, 401, "signature_invalid")?;
+    let (status, text) = post(target, "/v1/sessions", &session.document(0).sign(session.host())).await?;
+    reason(status, &text, 409, "revision_stale")
 }
 
 async fn a_refused_hello_is_not_seen_by_others(target: &RelayTarget) -> Result<()> {
     let session = Session::register(target).await?;
     let mut host = session.join(Role::Host).await?;
-    let mut hello = session.hello(Uuid::new_v4(), Role::Viewer).await?;
+    let mut hello = session.hello(&session.member(Role::Viewer)?).await?;
     hello.peer_id = Uuid::new_v4();
     refused(target, &hello, 4500, "peer_mismatch").await?;
     let seen = tokio::time::timeout(std::time::Duration::from_millis(250), host.control(|_| true)).await;

@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime};
 use beach_lifeguard_client::{
     Access, ClientHello, FallbackToken, Header, Kind, Lane, LinkId, PeerAddr, RELAY_PATH, Role, SUBPROTOCOL,
     ServerHello,
-    api::{RegisterSession, SESSIONS_PATH, TOKEN_PATH, TokenRequest, TokenResponse},
+    api::{SESSIONS_PATH, TOKEN_PATH, TokenRequest, TokenResponse},
     control::Control,
     hello::{Compression, PROTOCOL_VERSION},
-    membership::{Member, Purpose, Verifier},
+    membership::{Credentials, Identity, LinkSecret, Purpose},
+    session::{DocumentLink, SessionDocument},
 };
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -36,7 +37,8 @@ pub struct Session {
     target: RelayTarget,
     /// The session's id.
     pub id: Uuid,
-    verifier: Verifier,
+    host: Identity,
+    link: LinkSecret,
 }
 
 impl Session {
@@ -46,22 +48,49 @@ impl Session {
     ///
     /// What the control plane answered.
     pub async fn register(target: &RelayTarget) -> Result<Self> {
-        let session = Self::unregistered(target);
-        let body = RegisterSession::new(session.id, session.verifier.clone());
+        let session = Self::unregistered(target)?;
+        let body = session.document(1).sign(&session.host);
         let (status, text) = post(target, SESSIONS_PATH, &body).await?;
         ensure!(status == 201, "registering a session was answered with {status}: {text}");
         Ok(session)
     }
 
     /// Makes up a session that nobody knows.
-    pub fn unregistered(target: &RelayTarget) -> Self {
-        let verifier = Verifier::from_bytes(rand::rng().random());
-        Self { target: target.clone(), id: Uuid::new_v4(), verifier }
+    ///
+    /// # Errors
+    ///
+    /// The operating system has no random numbers.
+    pub fn unregistered(target: &RelayTarget) -> Result<Self> {
+        let (host, link) = (Identity::random()?, LinkSecret::random()?);
+        let id = Uuid::from_bytes(host.public().session_id());
+        Ok(Self { target: target.clone(), id, host, link })
     }
 
-    /// Returns what membership is proved with.
-    pub fn verifier(&self) -> &Verifier {
-        &self.verifier
+    /// Returns the host's key.
+    pub fn host(&self) -> &Identity {
+        &self.host
+    }
+
+    /// Describes the session with its one link, which grants everything.
+    pub fn document(&self, revision: u64) -> SessionDocument {
+        let mut document = SessionDocument::new(self.host.public(), revision);
+        document.links.push(DocumentLink::new(&self.link, Access::Full));
+        document
+    }
+
+    /// Makes up a member: the host, or somebody new who came by the link.
+    ///
+    /// # Errors
+    ///
+    /// The operating system has no random numbers.
+    pub fn member(&self, role: Role) -> Result<Credentials> {
+        Ok(match role {
+            Role::Host => Credentials::host(self.host.clone()),
+            Role::Viewer => {
+                let (host, identity) = (self.host.public(), Identity::random()?);
+                Credentials::viewer(host, identity, self.link.clone(), Access::Full)
+            }
+        })
     }
 
     /// Asks for a token, and returns the answer as it is.
@@ -69,10 +98,8 @@ impl Session {
     /// # Errors
     ///
     /// Only when there was no answer.
-    pub async fn ask_for_token(&self, peer: Uuid, role: Role, proof_for: Uuid) -> Result<(u16, String)> {
-        let member = Member { peer_id: peer, role };
-        let nonce = rand::rng().random();
-        let proof = self.verifier.prove(Purpose::Token, proof_for, member, SystemTime::now(), nonce);
+    pub async fn ask_for_token(&self, member: &Credentials) -> Result<(u16, String)> {
+        let proof = member.prove(Purpose::Token, SystemTime::now(), rand::rng().random());
         let mut request = TokenRequest::new(self.id, proof);
         request.client_version = Some("conformance".to_owned());
         post(&self.target, TOKEN_PATH, &request).await
@@ -83,8 +110,8 @@ impl Session {
     /// # Errors
     ///
     /// What the control plane answered.
-    pub async fn token(&self, peer: Uuid, role: Role) -> Result<FallbackToken> {
-        let (status, text) = self.ask_for_token(peer, role, self.id).await?;
+    pub async fn token(&self, member: &Credentials) -> Result<FallbackToken> {
+        let (status, text) = self.ask_for_token(member).await?;
         ensure!(status == 200, "asking for a token was answered with {status}: {text}");
         Ok(serde_json::from_str::<TokenResponse>(&text)?.token)
     }
@@ -94,14 +121,14 @@ impl Session {
     /// # Errors
     ///
     /// What kept the token from being minted.
-    pub async fn hello(&self, peer: Uuid, role: Role) -> Result<ClientHello> {
+    pub async fn hello(&self, member: &Credentials) -> Result<ClientHello> {
         Ok(ClientHello {
             protocol_version: PROTOCOL_VERSION,
             session_id: self.id,
-            peer_id: peer,
-            role,
-            access: Access::Full,
-            token: self.token(peer, role).await?,
+            peer_id: member.peer_id(),
+            role: member.role(),
+            access: member.access(),
+            token: self.token(member).await?,
             client_nonce: rand::rng().random(),
             client_version: "conformance".to_owned(),
             compression: Compression::None,
@@ -115,7 +142,7 @@ impl Session {
     ///
     /// Any step that failed.
     pub async fn join(&self, role: Role) -> Result<Endpoint> {
-        let hello = self.hello(Uuid::new_v4(), role).await?;
+        let hello = self.hello(&self.member(role)?).await?;
         Endpoint::enter(&self.target, &hello).await
     }
 }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use beach_lifeguard_client::Role;
 use futures::SinkExt;
 use tokio_tungstenite::tungstenite::Message;
-use uuid::Uuid;
 
 use super::{
     RelayTarget, Session,
@@ -72,7 +71,7 @@ async fn an_oversized_one_is_refused(target: &RelayTarget) -> Result<()> {
 async fn another_version_is_told_so(target: &RelayTarget) -> Result<()> {
     let session = Session::register(target).await?;
     for version in [0, 1, 3, 65_535] {
-        let mut hello = session.hello(Uuid::new_v4(), Role::Host).await?;
+        let mut hello = session.hello(&session.member(Role::Host)?).await?;
         hello.protocol_version = version;
         let mut socket = open(target).await?;
         socket.send(Message::text(hello.encode())).await?;
@@ -83,7 +82,7 @@ async fn another_version_is_told_so(target: &RelayTarget) -> Result<()> {
 
 async fn unknown_fields_are_ignored(target: &RelayTarget) -> Result<()> {
     let session = Session::register(target).await?;
-    let hello = session.hello(Uuid::new_v4(), Role::Host).await?;
+    let hello = session.hello(&session.member(Role::Host)?).await?;
     let extended = hello.encode().replacen('{', "{\"from_the_future\":{\"a\":[1,2]},", 1);
     let mut socket = open(target).await?;
     socket.send(Message::text(extended)).await?;
@@ -91,7 +90,7 @@ async fn unknown_fields_are_ignored(target: &RelayTarget) -> Result<()> {
         return Err(crate::Failure("a hello with an unknown field was not answered".to_owned()));
     };
     // And the ordinary one still works beside it.
-    let other = session.hello(Uuid::new_v4(), Role::Viewer).await?;
+    let other = session.hello(&session.member(Role::Viewer)?).await?;
     Endpoint::enter(target, &other).await?;
     Ok(())
 }

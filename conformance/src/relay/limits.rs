@@ -6,7 +6,6 @@ use beach_lifeguard_client::{Access, Header, Kind, Lane, LinkId, PeerAddr, Role}
 use bytes::Bytes;
 use futures::SinkExt;
 use tokio_tungstenite::tungstenite::Message;
-use uuid::Uuid;
 
 use super::{
     Endpoint, RelayTarget, Session,
@@ -70,7 +69,7 @@ async fn a_text_message(target: &RelayTarget) -> Result<()> {
 }
 
 async fn read_only(target: &RelayTarget, session: &Session) -> Result<Endpoint> {
-    let mut hello = session.hello(Uuid::new_v4(), Role::Viewer).await?;
+    let mut hello = session.hello(&session.member(Role::Viewer)?).await?;
     hello.access = Access::ReadOnly;
     Endpoint::enter(target, &hello).await
 }

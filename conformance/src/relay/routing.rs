@@ -6,7 +6,6 @@ use beach_lifeguard_client::{
     control::Control,
     frame::HEADER_BYTES,
 };
-use uuid::Uuid;
 
 use super::{Endpoint, RelayTarget, Session, client::is, relay_cases};
 use crate::{case::Result, cases::payload, ensure};
@@ -169,9 +168,9 @@ async fn sessions_never_mix(target: &RelayTarget) -> Result<()> {
 async fn the_newest_socket_of_a_peer_wins(target: &RelayTarget) -> Result<()> {
     let session = Session::register(target).await?;
     let mut host = session.join(Role::Host).await?;
-    let peer = Uuid::new_v4();
-    let mut old = Endpoint::enter(target, &session.hello(peer, Role::Viewer).await?).await?;
-    let mut new = Endpoint::enter(target, &session.hello(peer, Role::Viewer).await?).await?;
+    let member = session.member(Role::Viewer)?;
+    let mut old = Endpoint::enter(target, &session.hello(&member).await?).await?;
+    let mut new = Endpoint::enter(target, &session.hello(&member).await?).await?;
     is(&old.closed().await?, 4003, "")?;
     ensure!(old.addr() != new.addr(), "the newer socket has the address of the older");
     host.send(Lane::Reliable, new.addr(), LINK, b"for the new one").await?;

@@ -126,7 +126,7 @@ async fn versions_do_not_mix(target: &RelayTarget) -> Result<()> {
     let other = Session::register(target).await?;
     let _deployed = admitted(target, other.id, false).await?;
     let mut socket = open(target).await?;
-    let hello = other.hello(Uuid::new_v4(), Role::Host).await?;
+    let hello = other.hello(&other.member(Role::Host)?).await?;
     socket.send(Message::text(hello.encode())).await?;
     is(&closed(&mut socket).await?, 1003, "")
 }

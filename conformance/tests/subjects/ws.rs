@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use beach_lifeguard_client::{Access, Role};
+use beach_lifeguard_client::Role;
 use conformance::{
     Card, Fault, Faults, Pair, SetupError, Subject, Support,
     netlab::{self, Cut, Proxy, Way},
@@ -10,7 +10,7 @@ use conformance::{
 };
 use negotiator::RelayTokens;
 use transport_core::{Connector, DialRole, Generation, PeerId, SessionId, Target};
-use transport_ws_fallback::{Membership, WsConfig, WsFallbackConnector};
+use transport_ws_fallback::{WsConfig, WsFallbackConnector};
 
 use crate::dev::Services;
 
@@ -32,16 +32,17 @@ impl Subject for WsFallback {
         let target = RelayTarget::new(format!("ws://{at}"), control_plane);
         let session = Session::register(&target).await.map_err(|failure| failure.to_string())?;
         let connector = |role| {
-            let member = Membership { verifier: session.verifier().clone(), role, access: Access::Full };
+            let member = session.member(role).map_err(|failure| failure.to_string())?;
+            let id = PeerId::from_bytes(member.peer_id().into_bytes());
             let mut config = WsConfig::new(control_plane.parse()?, member);
             config.relay_url = Some(format!("ws://{}/v2/ws", proxy.addr()).parse()?);
             config.heartbeat = Some(Duration::from_secs(1));
             let tokens = Arc::new(RelayTokens::new(config.clone()));
-            Ok::<_, SetupError>(WsFallbackConnector::new(config, tokens)?)
+            Ok::<_, SetupError>((WsFallbackConnector::new(config, tokens)?, id))
         };
-        let (host, viewer) = (connector(Role::Host)?, connector(Role::Viewer)?);
+        let ((host, host_id), (viewer, viewer_id)) = (connector(Role::Host)?, connector(Role::Viewer)?);
         let id = SessionId::from_bytes(*session.id.as_bytes());
-        let ids = [PeerId::random(), PeerId::random()];
+        let ids = [host_id, viewer_id];
         let to_viewer = Target::new(id, ids[0], ids[1], DialRole::Answerer, Generation(1));
         let to_host = Target::new(id, ids[1], ids[0], DialRole::Offerer, Generation(1));
         let (a, b) = tokio::try_join!(host.connect(&to_viewer), viewer.connect(&to_host))?;

@@ -116,8 +116,10 @@ pub(super) struct Presence {
 /// Why somebody who proved to belong here does not enter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoEntry {
-    /// The room, or the link, has as many as it may.
+    /// The room has as many as it may.
     Full,
+    /// The link has brought as many as it may.
+    LinkFull,
     /// The host changed its mind meanwhile.
     Refused(Reason),
 }
@@ -184,9 +186,7 @@ impl Rooms {
         if let Some(reason) = put_out(&room.document, peer, link) {
             return Err(NoEntry::Refused(reason));
         }
-        if !room.has_place(peer, link) {
-            return Err(NoEntry::Full);
-        }
+        room.has_place(peer, link)?;
         let room = &mut room.members;
         let (to_inbox, inbox) = mpsc::channel(INBOX);
         let end = Arc::<End>::default();
@@ -229,17 +229,15 @@ impl Rooms {
 impl Room {
     /// Whether one more may sit here. The host's place is its own; viewers share the others, and those who came by one
     /// link leave most of them to those who came by others.
-    fn has_place(&self, peer: Uuid, link: Option<LinkId>) -> bool {
+    fn has_place(&self, peer: Uuid, link: Option<LinkId>) -> Result<(), NoEntry> {
         if link.is_none() || self.members.contains_key(&peer) {
-            return true;
+            return Ok(());
         }
-        let by = |wanted: Option<LinkId>| {
-            self.members
-                .values()
-                .filter(|member| member.link.is_some() && wanted.is_none_or(|link| member.link == Some(link)))
-                .count()
-        };
-        by(None) < MEMBERS - 1 && by(link) < LINK_MEMBERS
+        let viewers = self.members.values().filter_map(|member| member.link);
+        if viewers.clone().filter(|by| Some(*by) == link).count() >= LINK_MEMBERS {
+            return Err(NoEntry::LinkFull);
+        }
+        if viewers.count() >= MEMBERS - 1 { Err(NoEntry::Full) } else { Ok(()) }
     }
 }
 

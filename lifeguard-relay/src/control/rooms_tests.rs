@@ -91,7 +91,7 @@ fn a_link_has_its_seats_a_room_its_own_and_the_host_always_one() {
     for n in 0..LINK_MEMBERS {
         inside.push((viewer(0), rooms.enter(viewer(0), &document, n as u64).unwrap()));
     }
-    assert_eq!(rooms.enter(viewer(0), &document, 0).err(), Some(NoEntry::Full), "the link is full");
+    assert_eq!(rooms.enter(viewer(0), &document, 0).err(), Some(NoEntry::LinkFull), "the link is full");
     let again = Entrant {
         peer: *rooms.0.rooms.lock()[&document.session_id].members.keys().next().unwrap(),
         ..viewer(0)

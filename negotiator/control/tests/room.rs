@@ -6,14 +6,18 @@ mod support;
 
 use std::time::Duration;
 
-use beach_control_client::{ControlError, ControlPlane, Credentials, Registered, Room};
-use beach_lifeguard_client::{Reason, membership::Verifier, token::Role};
+use beach_control_client::{ControlError, ControlPlane, Credentials, Published, Room};
+use beach_lifeguard_client::{
+    Access, Reason, SignedDocument,
+    membership::{Identity, LinkSecret},
+    session::{DocumentLink, SessionDocument},
+};
 use beach_outbound::{Outbound, OutboundConfig};
 use bytes::Bytes;
 use support::{Behavior, Service};
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 use transport_core::{
-    PeerId, SessionId,
+    PeerId,
     signaling::{Signaling, SignalingError, SignalingEvent},
 };
 
@@ -25,12 +29,29 @@ fn control(service: &Service) -> ControlPlane {
     ControlPlane::new(service.base.clone(), Outbound::new(config).unwrap())
 }
 
-fn credentials(session: SessionId, local: PeerId) -> Credentials {
-    Credentials { session, local, role: Role::Viewer, verifier: Verifier::from_bytes([3; 32]) }
+fn host() -> Identity {
+    Identity::from_seed(&[1; 32])
 }
 
-fn join(service: &Service, session: SessionId, local: PeerId) -> Room {
-    control(service).room(credentials(session, local), false).unwrap()
+/// What the host says of its session, the first time, the second, and so on.
+fn document(revision: u64) -> SignedDocument {
+    let mut document = SessionDocument::new(host().public(), revision);
+    document.links.push(DocumentLink::new(&LinkSecret::from_bytes([3; 16]), Access::Full));
+    document.sign(&host())
+}
+
+/// A viewer that nobody else is.
+fn viewer() -> Credentials {
+    let link = LinkSecret::from_bytes([3; 16]);
+    Credentials::viewer(host().public(), Identity::random().unwrap(), link, Access::Full)
+}
+
+fn peer(credentials: &Credentials) -> PeerId {
+    PeerId::from_bytes(credentials.peer_id().into_bytes())
+}
+
+fn join(service: &Service, credentials: Credentials) -> Room {
+    control(service).room(credentials, None).unwrap()
 }
 
 async fn next(signaling: &Room) -> Result<SignalingEvent, SignalingError> {
@@ -39,10 +60,11 @@ async fn next(signaling: &Room) -> Result<SignalingEvent, SignalingError> {
 
 /// Two members, both inside and aware of each other.
 async fn two(room: &Service) -> ([Room; 2], [PeerId; 2]) {
-    let (session, a, b) = (SessionId::random(), PeerId::random(), PeerId::random());
-    let first = join(room, session, a);
+    let (one, other) = (viewer(), viewer());
+    let (a, b) = (peer(&one), peer(&other));
+    let first = join(room, one);
     assert_eq!(next(&first).await, Ok(SignalingEvent::Up));
-    let second = join(room, session, b);
+    let second = join(room, other);
     assert_eq!(next(&second).await, Ok(SignalingEvent::Up));
     assert_eq!(next(&second).await, Ok(SignalingEvent::Joined { peer: a }));
     assert_eq!(next(&first).await, Ok(SignalingEvent::Joined { peer: b }));
@@ -117,7 +139,7 @@ async fn a_connection_in_doubt_is_tried_out_without_a_word_being_said() {
 async fn a_restart_and_a_full_service_are_waited_out() {
     let room = Service::open(false).await;
     room.behave(Behavior::Http(503, "store_unavailable"));
-    let signaling = join(&room, SessionId::random(), PeerId::random());
+    let signaling = join(&room, viewer());
     assert!(matches!(next(&signaling).await, Ok(SignalingEvent::Down { .. })));
     room.behave(Behavior::Admit);
     while next(&signaling).await != Ok(SignalingEvent::Up) {}
@@ -136,11 +158,13 @@ async fn a_refusal_is_final_and_says_why() {
         (Behavior::Refuse(4500, "unknown_session"), "unknown_session"),
         (Behavior::Refuse(4500, "membership_invalid"), "membership_invalid"),
         (Behavior::Refuse(4503, "<b>"), "paused"),
+        (Behavior::Refuse(4500, "link_revoked"), "link_revoked"),
+        (Behavior::Refuse(4500, "peer_removed"), "peer_removed"),
         (Behavior::Http(404, "unknown_session"), "unknown_session"),
     ] {
         let room = Service::open(false).await;
         room.behave(behavior);
-        let signaling = join(&room, SessionId::random(), PeerId::random());
+        let signaling = join(&room, viewer());
         let refused = SignalingError::refused(label);
         for _ in 0..2 {
             assert_eq!(next(&signaling).await, Err(refused.clone()));
@@ -153,7 +177,7 @@ async fn a_refusal_is_final_and_says_why() {
 #[tokio::test]
 async fn a_newer_connection_of_the_same_peer_takes_over_for_good() {
     let room = Service::open(false).await;
-    let signaling = join(&room, SessionId::random(), PeerId::random());
+    let signaling = join(&room, viewer());
     assert_eq!(next(&signaling).await, Ok(SignalingEvent::Up));
     room.close(4003, "superseded");
     assert_eq!(next(&signaling).await, Err(SignalingError::refused("superseded")));
@@ -163,7 +187,7 @@ async fn a_newer_connection_of_the_same_peer_takes_over_for_good() {
 async fn a_certificate_of_an_unknown_authority_is_not_trusted() {
     let room = Service::open(true).await;
     let control = ControlPlane::new(room.base.clone(), Outbound::default());
-    let signaling = control.room(credentials(SessionId::random(), PeerId::random()), false).unwrap();
+    let signaling = control.room(viewer(), None).unwrap();
     let event = next(&signaling).await;
     let Ok(SignalingEvent::Down { detail, .. }) = event else { panic!("{event:?}") };
     assert!(detail.starts_with("localhost: tls: "), "{detail}");
@@ -172,38 +196,91 @@ async fn a_certificate_of_an_unknown_authority_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn a_host_registers_its_session_before_each_entry() {
-    let room = Service::open(true).await;
-    let session = SessionId::random();
-    let signaling = control(&room).room(credentials(session, PeerId::random()), true).unwrap();
-    assert_eq!(next(&signaling).await, Ok(SignalingEvent::Up));
-    assert_eq!(room.registered().len(), 1);
-    assert_eq!(room.registered()[0]["session_id"], session.to_string());
-    assert_eq!(room.registered()[0]["verifier"], "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM");
-    room.hang_up();
-    while next(&signaling).await != Ok(SignalingEvent::Up) {}
-    assert_eq!(room.registered().len(), 2);
+async fn a_host_whose_place_was_taken_comes_back_after_a_pause() {
+    let room = Service::open(false).await;
+    let host = control(&room).room(Credentials::host(host()), None).unwrap();
+    assert_eq!(next(&host).await, Ok(SignalingEvent::Up));
+    room.close(4003, "superseded");
+    let taken = std::time::Instant::now();
+    let Ok(SignalingEvent::Down { detail, .. }) = next(&host).await else { panic!("not down") };
+    assert!(detail.contains("another connection of the same host"), "{detail}");
+    assert_eq!(timeout(Duration::from_secs(12), host.recv()).await.unwrap(), Ok(SignalingEvent::Up));
+    assert!(taken.elapsed() > Duration::from_secs(4), "{:?}: two would chase each other", taken.elapsed());
 }
 
 #[tokio::test]
-async fn registering_says_what_happened() {
-    let (room, session, verifier) =
-        (Service::open(false).await, SessionId::random(), Verifier::from_bytes([3; 32]));
+async fn a_host_publishes_its_session_before_each_entry_and_whenever_it_changes() {
+    let room = Service::open(true).await;
+    let (newest, documents) = watch::channel(document(1));
+    let signaling = control(&room).room(Credentials::host(host()), Some(documents)).unwrap();
+    assert_eq!(next(&signaling).await, Ok(SignalingEvent::Up));
+    let published = |count: usize| {
+        let room = &room;
+        async move {
+            timeout(PATIENCE, async {
+                while room.published().len() < count {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            })
+            .await
+            .expect("published in time");
+            let bodies = room.published();
+            assert_eq!(bodies.len(), count);
+            serde_json::from_value::<SignedDocument>(bodies[count - 1].clone()).unwrap()
+        }
+    };
+    assert_eq!(published(1).await, document(1));
+    newest.send_replace(document(2));
+    assert_eq!(published(2).await, document(2));
+    // What the control plane does not take at the moment is brought again, and the newest at that.
+    room.behave(Behavior::Http(503, "store_unavailable"));
+    newest.send_replace(document(3));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    newest.send_replace(document(4));
+    room.behave(Behavior::Admit);
+    assert_eq!(published(3).await, document(4));
+    room.hang_up();
+    while next(&signaling).await != Ok(SignalingEvent::Up) {}
+    assert_eq!(published(4).await, document(4));
+}
+
+#[tokio::test]
+async fn publishing_says_what_happened() {
+    let room = Service::open(false).await;
     let control = control(&room);
-    assert_eq!(control.register(session, &verifier).await.unwrap(), Registered::Created);
-    assert_eq!(control.register(session, &verifier).await.unwrap(), Registered::Known);
-    room.behave(Behavior::Http(409, "session_exists"));
-    let error = control.register(session, &verifier).await.unwrap_err();
-    assert_eq!(error.reason(), Some(Reason::SessionExists));
+    assert_eq!(control.publish(&document(1)).await.unwrap(), Published::Created);
+    assert_eq!(control.publish(&document(1)).await.unwrap(), Published::Known);
+    room.behave(Behavior::Http(409, "revision_stale"));
+    let error = control.publish(&document(1)).await.unwrap_err();
+    assert_eq!(error.reason(), Some(Reason::RevisionStale));
     room.behave(Behavior::Http(429, "rate_limited"));
-    let error = control.register(session, &verifier).await.unwrap_err();
+    let error = control.publish(&document(1)).await.unwrap_err();
     let url = format!("{}v1/sessions", room.base);
     assert_eq!(error.to_string(), format!("{url} refused: too many requests; trying again later"));
     drop(room);
     let nobody = ControlPlane::new("http://127.0.0.1:9".parse().unwrap(), Outbound::default());
-    let error = nobody.register(session, &verifier).await.unwrap_err();
+    let error = nobody.publish(&document(1)).await.unwrap_err();
     assert!(matches!(error, ControlError::Unreachable { .. }), "{error}");
     let nonsense = ControlPlane::new("ftp://control.example".parse().unwrap(), Outbound::default());
-    let error = nonsense.register(session, &verifier).await.unwrap_err();
+    let error = nonsense.publish(&document(1)).await.unwrap_err();
     assert!(matches!(error, ControlError::Misuse { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_whose_session_is_known_in_a_newer_state_is_told_so() {
+    let room = Service::open(false).await;
+    room.behave(Behavior::Http(409, "revision_stale"));
+    let (_newest, documents) = watch::channel(document(1));
+    let signaling = control(&room).room(Credentials::host(host()), Some(documents)).unwrap();
+    assert_eq!(next(&signaling).await, Err(SignalingError::refused("revision_stale")));
+}
+
+#[tokio::test]
+async fn nothing_crosses_a_network_in_clear() {
+    let plain = ControlPlane::new("http://192.0.2.2".parse().unwrap(), Outbound::default());
+    let error = plain.publish(&document(1)).await.unwrap_err();
+    assert!(matches!(error, ControlError::PlainText { .. }) && !error.is_passing(), "{error}");
+    assert!(error.to_string().contains("use https://"), "{error}");
+    let refused = plain.room(viewer(), None).unwrap_err();
+    assert!(matches!(refused, ControlError::PlainText { .. }), "{refused}");
 }

@@ -4,11 +4,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use beach_lifeguard_client::{
     ClientHello, FallbackToken, Header, Kind, Lane, LinkId, PeerAddr, ServerHello,
+    SignedDocument,
     close::{CloseCode, CloseFrame, Text},
     control::Control,
     frame::{HEADER_BYTES, Window, set_peer},
+    membership::Signature,
     signaling::{FromRoom, ToRoom},
-    token::{KeyId, PublicKey, TokenVerifier},
+    token::{Capability, KeyId, PublicKey, TokenVerifier},
     v1,
 };
 use proptest::{collection::vec, prelude::*};
@@ -71,6 +73,8 @@ proptest! {
         let _ = v1::ClientHello::decode(&bytes);
         let _ = serde_json::from_slice::<ToRoom>(&bytes);
         let _ = serde_json::from_slice::<FromRoom>(&bytes);
+        let signed = SignedDocument { document: bytes.into(), signature: Signature([7; 64]) };
+        prop_assert!(signed.open().is_err());
     }
 
     #[test]
@@ -78,7 +82,7 @@ proptest! {
         let key = (KeyId::parse("k1").unwrap(), PublicKey([7; 32]));
         let verifier = TokenVerifier::new("issuer", [key]);
         let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        prop_assert!(verifier.verify(&FallbackToken::new(text), now).is_err());
+        prop_assert!(verifier.verify(&FallbackToken::new(text), Capability::V2, now).is_err());
     }
 
     #[test]

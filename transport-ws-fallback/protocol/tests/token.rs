@@ -39,7 +39,7 @@ fn claims() -> Claims {
         exp: NOW + 60,
         jti: Uuid::from_u128(3),
         feature_bits: FeatureBits { telemetry_enabled: false, fallback_authorized: true },
-        capabilities: vec![CAPABILITY.into()],
+        capabilities: vec![Capability::V2.label().into()],
     }
 }
 
@@ -47,14 +47,14 @@ fn refused(change: impl FnOnce(&mut Claims)) -> TokenError {
     let signer = signer("k1", 1);
     let mut claims = claims();
     change(&mut claims);
-    verifier(&[&signer]).verify(&signer.sign(&claims).unwrap(), at(NOW)).unwrap_err()
+    verifier(&[&signer]).verify(&signer.sign(&claims).unwrap(), Capability::V2, at(NOW)).unwrap_err()
 }
 
 #[test]
 fn what_was_signed_is_what_is_read_and_an_openssl_key_works_too() {
     let signer = signer("k1", 1);
     let token = signer.sign(&claims()).unwrap();
-    assert_eq!(verifier(&[&signer]).verify(&token, at(NOW)), Ok(claims()));
+    assert_eq!(verifier(&[&signer]).verify(&token, Capability::V2, at(NOW)), Ok(claims()));
     assert!(!format!("{token:?} {signer:?}").contains(token.expose()));
     let again =
         TokenSigner::from_pem(KeyId::parse("k1").unwrap(), private_key_pem(&[1; 32]).as_bytes()).unwrap();
@@ -66,31 +66,47 @@ fn what_was_signed_is_what_is_read_and_an_openssl_key_works_too() {
 }
 
 #[test]
+fn a_token_opens_sockets_of_its_own_wire_version_and_of_no_other() {
+    let signer = signer("k1", 1);
+    let wires = [Capability::V1, Capability::V2];
+    for granted in wires {
+        let capabilities = vec!["something-else".into(), granted.label().into()];
+        let token = signer.sign(&Claims { capabilities, ..claims() }).unwrap();
+        for wanted in wires {
+            let verdict = verifier(&[&signer]).verify(&token, wanted, at(NOW)).map(drop);
+            let expected = if granted == wanted { Ok(()) } else { Err(TokenError::Entitlement) };
+            assert_eq!(verdict, expected, "{granted:?} for {wanted:?}");
+        }
+    }
+    assert_eq!(wires.map(Capability::label), ["fallback-ws", "fallback-ws.2"]);
+}
+
+#[test]
 fn keys_rotate_with_overlap() {
     let (old, new) = (signer("2026-01", 1), signer("2026-02", 2));
     let (from_old, from_new) = (old.sign(&claims()).unwrap(), new.sign(&claims()).unwrap());
     let both = verifier(&[&old, &new]);
-    assert!(both.verify(&from_old, at(NOW)).is_ok() && both.verify(&from_new, at(NOW)).is_ok());
+    assert!(both.verify(&from_old, Capability::V2, at(NOW)).is_ok() && both.verify(&from_new, Capability::V2, at(NOW)).is_ok());
     let after = verifier(&[&new]);
-    assert_eq!(after.verify(&from_old, at(NOW)), Err(TokenError::Key));
+    assert_eq!(after.verify(&from_old, Capability::V2, at(NOW)), Err(TokenError::Key));
     let trusted = both.keys().iter().map(|(id, key)| (id.as_str(), *key)).collect::<Vec<_>>();
     assert_eq!(trusted, [("2026-01", old.public_key()), ("2026-02", new.public_key())]);
     // A stolen name is not a key.
     let forger = signer("2026-02", 3);
-    assert_eq!(after.verify(&forger.sign(&claims()).unwrap(), at(NOW)), Err(TokenError::Signature));
+    assert_eq!(after.verify(&forger.sign(&claims()).unwrap(), Capability::V2, at(NOW)), Err(TokenError::Signature));
 }
 
 #[test]
 fn times_have_five_seconds_of_leeway_and_not_six() {
     let signer = signer("k1", 1);
     let (verifier, token) = (verifier(&[&signer]), signer.sign(&claims()).unwrap());
-    assert!(verifier.verify(&token, at(NOW + 64)).is_ok());
-    assert_eq!(verifier.verify(&token, at(NOW + 65)), Err(TokenError::Expired));
-    assert!(verifier.verify(&token, at(NOW - 5)).is_ok());
-    assert_eq!(verifier.verify(&token, at(NOW - 6)), Err(TokenError::Premature));
+    assert!(verifier.verify(&token, Capability::V2, at(NOW + 64)).is_ok());
+    assert_eq!(verifier.verify(&token, Capability::V2, at(NOW + 65)), Err(TokenError::Expired));
+    assert!(verifier.verify(&token, Capability::V2, at(NOW - 5)).is_ok());
+    assert_eq!(verifier.verify(&token, Capability::V2, at(NOW - 6)), Err(TokenError::Premature));
     let mut longest = claims();
     longest.exp = longest.iat + 300;
-    assert_eq!(verifier.verify(&signer.sign(&longest).unwrap(), at(NOW)), Ok(longest));
+    assert_eq!(verifier.verify(&signer.sign(&longest).unwrap(), Capability::V2, at(NOW)), Ok(longest));
     assert_eq!(refused(|c| c.exp = c.iat + 301), TokenError::Life);
     assert_eq!(refused(|c| c.exp = u64::MAX), TokenError::Life);
 }
@@ -128,7 +144,7 @@ fn headers_are_judged_before_keys() {
         (json!([]), TokenError::Json),
     ] {
         let token = forge(header.clone(), serde_json::to_value(claims()).unwrap());
-        assert_eq!(verifier.verify(&token, at(NOW)), Err(why), "{header}");
+        assert_eq!(verifier.verify(&token, Capability::V2, at(NOW)), Err(why), "{header}");
     }
     for (text, why) in [
         ("", TokenError::Malformed),
@@ -137,13 +153,13 @@ fn headers_are_judged_before_keys() {
         ("%%.%%.%%", TokenError::Base64),
         ("e30.e30.e30", TokenError::Json),
     ] {
-        assert_eq!(verifier.verify(&FallbackToken::new(text), at(NOW)), Err(why), "{text:?}");
+        assert_eq!(verifier.verify(&FallbackToken::new(text), Capability::V2, at(NOW)), Err(why), "{text:?}");
     }
-    assert_eq!(verifier.verify(&FallbackToken::new(".".repeat(5000)), at(NOW)), Err(TokenError::Malformed));
+    assert_eq!(verifier.verify(&FallbackToken::new(".".repeat(5000)), Capability::V2, at(NOW)), Err(TokenError::Malformed));
     let padded = "A".repeat(4_094);
-    assert_eq!(verifier.verify(&FallbackToken::new(format!("{padded}..")), at(NOW)), Err(TokenError::Json));
+    assert_eq!(verifier.verify(&FallbackToken::new(format!("{padded}..")), Capability::V2, at(NOW)), Err(TokenError::Json));
     assert_eq!(
-        verifier.verify(&FallbackToken::new(format!("{padded}A..")), at(NOW)),
+        verifier.verify(&FallbackToken::new(format!("{padded}A..")), Capability::V2, at(NOW)),
         Err(TokenError::Malformed)
     );
 }
@@ -156,7 +172,7 @@ fn a_public_key_used_as_an_hmac_secret_is_refused() {
     header.kid = Some("k1".into());
     let token =
         jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(&signer.public_key().0)).unwrap();
-    let verdict = verifier(&[&signer]).verify(&FallbackToken::new(token), at(NOW));
+    let verdict = verifier(&[&signer]).verify(&FallbackToken::new(token), Capability::V2, at(NOW));
     assert_eq!(verdict, Err(TokenError::Algorithm));
 }
 
@@ -178,7 +194,7 @@ fn each_missing_or_misshapen_claim_is_refused_though_correctly_signed() {
                 Some(value) => claims[name] = value,
             }
             let token = jsonwebtoken::encode(&header, &claims, &key).unwrap();
-            let verdict = verifier.verify(&FallbackToken::new(token), at(NOW));
+            let verdict = verifier.verify(&FallbackToken::new(token), Capability::V2, at(NOW));
             // An object where a time belongs ends the library's parser; all others are named exactly.
             let named = matches!(verdict, Err(TokenError::Claims))
                 || (matches!(verdict, Err(TokenError::Json)) && wrong == Some(json!({"x": 1})));
@@ -196,7 +212,7 @@ fn a_single_flipped_bit_is_noticed() {
         let mut bytes = token.clone().into_bytes();
         bytes[index] ^= 1;
         let Ok(altered) = String::from_utf8(bytes) else { continue };
-        assert!(verifier.verify(&FallbackToken::new(altered), at(NOW)).is_err(), "byte {index}");
+        assert!(verifier.verify(&FallbackToken::new(altered), Capability::V2, at(NOW)).is_err(), "byte {index}");
     }
 }
 

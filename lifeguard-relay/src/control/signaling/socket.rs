@@ -115,6 +115,7 @@ enum Unwelcome {
     Evicted,
     Full,
     Gone,
+    LinkFull,
     Malformed,
     Refused(Reason),
     Timeout,
@@ -126,6 +127,7 @@ impl Unwelcome {
             Self::Refused(Reason::StoreUnavailable) => "store",
             Self::Refused(reason) => reason.label(),
             Self::Full => "full",
+            Self::LinkFull => "link_full",
             Self::Malformed => "malformed",
             Self::Timeout => "timeout",
             Self::Evicted | Self::Gone => "other",
@@ -135,7 +137,7 @@ impl Unwelcome {
     const fn close(self) -> (CloseCode, &'static str) {
         match self {
             // Not the client's fault: it may come back.
-            Self::Refused(Reason::StoreUnavailable) | Self::Full | Self::Evicted => {
+            Self::Refused(Reason::StoreUnavailable) | Self::Full | Self::LinkFull | Self::Evicted => {
                 (CloseCode::RATE_LIMITED, self.label())
             }
             Self::Refused(_) => (CloseCode::BAD_TOKEN, self.label()),
@@ -167,6 +169,7 @@ async fn admit<S: AsyncRead + AsyncWrite + Unpin>(
     let (presence, peers) =
         control.0.rooms.enter(Entrant::from(&proof), &document, entry).map_err(|no| match no {
             NoEntry::Full => Unwelcome::Full,
+            NoEntry::LinkFull => Unwelcome::LinkFull,
             NoEntry::Refused(reason) => Unwelcome::Refused(reason),
         })?;
     // What the host changed between the proof and the entry was for a room without this member.

@@ -153,8 +153,8 @@ mod tests {
         map.replace(&1, 1).unwrap();
         map.replace(&2, 9).unwrap();
         assert_eq!((map.peek(&1), map.peek(&2), map.weight), (Some(&1), Some(&9), 10));
-        map.insert(1, 0, Duration::ZERO).unwrap();
-        map.insert(2, 10, Duration::ZERO).unwrap();
+        let mut map: Living<u32, usize> = Living::weighing(|value| *value, 10);
+        map.insert(1, 10, Duration::ZERO).unwrap();
         map.swept = None;
         map.insert(3, 10, life).unwrap();
         assert_eq!((map.entries.len(), map.weight), (1, 10), "what has ended weighs nothing");

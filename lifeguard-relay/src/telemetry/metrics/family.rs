@@ -222,6 +222,7 @@ const ENTRIES: &[&str] = &[
     "unknown_session",
     "timeout",
     "full",
+    "link_full",
     "malformed",
     "store",
     "other",

@@ -35,7 +35,7 @@ pub(crate) struct Service {
 struct State {
     members: Mutex<HashMap<Uuid, (RoomPeer, mpsc::Sender<Order>)>>,
     behavior: Mutex<Behavior>,
-    registered: Mutex<Vec<serde_json::Value>>,
+    published: Mutex<Vec<serde_json::Value>>,
 }
 
 enum Order {
@@ -119,9 +119,9 @@ impl Service {
         }
     }
 
-    /// Bodies that were posted to register a session.
-    pub(crate) fn registered(&self) -> Vec<serde_json::Value> {
-        self.state.registered.lock().clone()
+    /// Bodies that were posted to publish a session.
+    pub(crate) fn published(&self) -> Vec<serde_json::Value> {
+        self.state.published.lock().clone()
     }
 }
 
@@ -134,8 +134,8 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<State
     }
     if head.starts_with("POST /prefix/v1/sessions ") {
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let known = state.registered.lock().contains(&body);
-        state.registered.lock().push(body);
+        let known = state.published.lock().contains(&body);
+        state.published.lock().push(body);
         return answer(&mut stream, if known { 200 } else { 201 }, "{}").await;
     }
     assert!(head.starts_with("GET /prefix/v1/signaling/"), "{head}");
@@ -154,7 +154,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<State
         let _ = socket.close(Some(CloseFrame { code: code.into(), reason: reason.into() })).await;
         return;
     }
-    let me = RoomPeer { peer_id: proof.peer_id, role: proof.role };
+    let me = RoomPeer { peer_id: proof.peer_id(), role: proof.role };
     let (orders, mut inbox) = mpsc::channel(256);
     let peers = {
         let mut members = state.members.lock();
