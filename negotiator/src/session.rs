@@ -242,7 +242,9 @@ impl Session {
 
     /// Tells which path carries the session, since when, why, what was tried, what happens next.
     pub fn explain(&self) -> Explanation {
-        Explanation::new(self.0.outlook.borrow().clone(), self.status(), &self.0.missing, &self.0.core)
+        // Let go of before it is borrowed once more: with a writer waiting in between, both would wait for ever.
+        let outlook = self.0.outlook.borrow().clone();
+        Explanation::new(outlook, self.status(), &self.0.missing, &self.0.core)
     }
 
     /// Tells what a status line shows.
