@@ -93,10 +93,17 @@ impl Attacker {
         credentials.prove(purpose, SystemTime::now(), rand::rng().random())
     }
 
-    /// Makes a proof that claims to come from the host, signed with the key of a host of one's own.
+    /// Makes a proof that claims to come from the host, signed with this member's own key.
     pub fn prove_as_host(&self, purpose: Purpose) -> MembershipProof {
-        let mine = Credentials::host(self.identity.clone());
-        mine.prove(purpose, SystemTime::now(), rand::rng().random())
+        let mut proof = MembershipProof {
+            role: Role::Host,
+            access: Access::Full,
+            link: None,
+            mac: None,
+            ..self.prove(purpose)
+        };
+        proof.signature = self.identity.sign(&proof.message(purpose, self.session()));
+        proof
     }
 
     /// Asks for a token with any proof. Returns status and body.

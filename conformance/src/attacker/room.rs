@@ -38,8 +38,7 @@ pub(super) async fn enter(
     proof: MembershipProof,
 ) -> Result<std::result::Result<Room, Refused>> {
     let url = format!("{}{SIGNALING_PATH}/{session}", target.relay);
-    let (socket, _) =
-        within(LIMIT, "opening the room", tokio_tungstenite::connect_async(url)).await??;
+    let (socket, _) = within(LIMIT, "opening the room", tokio_tungstenite::connect_async(url)).await??;
     let mut room = Room { socket };
     room.say(&ToRoom::Hello { proof }).await?;
     Ok(match room.hear().await? {

@@ -10,7 +10,8 @@ use conformance::{
 };
 use lifeguard_relay::DevConfig;
 use negotiator::{
-    Access, FallbackMode, Host, HostConfig, JoinLink, LinkOptions, Negotiator, NetworkConfig, Received, Session,
+    Access, FallbackMode, Host, HostConfig, JoinLink, LinkOptions, Negotiator, NetworkConfig, Received,
+    Session,
 };
 use tokio::{sync::watch, time::timeout};
 use uuid::Uuid;
@@ -18,6 +19,8 @@ use uuid::Uuid;
 use crate::dev::Services;
 
 pub(crate) struct Stage {
+    /// Ends when it is dropped.
+    _services: Services,
     host: Host,
     /// What the honest came by.
     link: JoinLink,
@@ -36,7 +39,7 @@ impl Stage {
         let host = Host::share(config).await.expect("a control plane on loopback");
         let links = host.links().list();
         let (link, lent) = (links[0].link.clone(), links[1].link.clone());
-        let mut stage = Self { host, link, lent, honest: Vec::new() };
+        let mut stage = Self { _services: services, host, link, lent, honest: Vec::new() };
         for _ in 0..2 {
             let (viewer, hosted) = tokio::join!(stage.join(), stage.host.accept());
             stage.honest.push((viewer.expect("a path"), hosted.expect("a viewer")));

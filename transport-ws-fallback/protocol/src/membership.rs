@@ -171,8 +171,8 @@ impl MembershipProof {
         Ok(())
     }
 
-    /// What is signed and authenticated.
-    fn message(&self, purpose: Purpose, session: Uuid) -> Vec<u8> {
+    /// Returns what is signed and authenticated.
+    pub fn message(&self, purpose: Purpose, session: Uuid) -> Vec<u8> {
         let role = match self.role {
             Role::Viewer => 0,
             Role::Host => 1,
