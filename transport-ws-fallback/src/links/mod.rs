@@ -1,27 +1,31 @@
 //! Everything one relay socket knows: who is there, which links are open, what is to be sent.
 //! Sans-IO: the socket's shell feeds it frames and time, and carries out what it says.
 
+mod arriving;
+mod clock;
+mod sending;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     num::NonZeroUsize,
     sync::Arc,
 };
 
-use beach_lifeguard_client::{
-    Header, Kind, LinkId, PeerAddr, close::CloseFrame, control::Control, frame::Window,
-};
+use beach_lifeguard_client::{LinkId, PeerAddr, close::CloseFrame, frame::Window};
 use bytes::Bytes;
-use transport_core::{CloseCode, Closed, Inbound, Lane, Profile, Text};
+use transport_core::{CloseCode, Closed, Profile, Text};
 use uuid::Uuid;
 
 use crate::{
     early::{Early, EarlyLinks},
     entry::{Ending, Entry},
-    heartbeat::{Beat, Heartbeat},
+    heartbeat::Heartbeat,
     link::{Key, Link},
-    outcome::{Arrival, Batch, Outgoing, Tick},
+    outcome::Outgoing,
     runtime::{Duration, Instant},
 };
+
+pub(crate) use clock::CLOSING;
 
 /// The state of one socket.
 #[derive(Debug)]
@@ -201,237 +205,6 @@ impl Links {
         self.dials > 0 || !self.open.is_empty()
     }
 
-    /// Takes a binary message of the relay.
-    ///
-    /// # Errors
-    ///
-    /// The end of the socket, when the relay speaks what nobody understands.
-    pub(crate) fn on_frame(&mut self, frame: Bytes, now: Instant) -> Result<Arrival, Closed> {
-        self.heartbeat.on_received(now);
-        let broken = || Closed::local(CloseCode::BAD_FRAME, "the relay sent an unreadable frame");
-        let window = Window::read(&frame).map_err(|_| broken())?;
-        let (header, payload) = Header::split(frame).map_err(|_| broken())?;
-        let key = Key { peer: header.peer, link: header.link };
-        let mut arrival = Arrival::default();
-        match (header.kind, window) {
-            (Kind::Data, Some(window)) => {
-                self.on_window(key, window, now);
-                arrival.changed = true;
-            }
-            (Kind::Data, None) => arrival = self.on_data(key, header.lane, payload),
-            (Kind::Close, _) => {
-                let close = CloseFrame::decode(&payload).map_err(|_| broken())?;
-                self.on_close(key, close, now);
-                arrival.changed = true;
-            }
-            (Kind::Control, _) => {
-                self.on_control(Control::decode(&payload).map_err(|_| broken())?, now);
-                arrival.changed = true;
-            }
-            (Kind::Heartbeat, _) => {
-                if self.heartbeat.on_heartbeat() {
-                    self.urge(Outgoing::heartbeat());
-                    arrival.changed = true;
-                }
-            }
-            (Kind::Unknown(_), _) => {}
-        }
-        Ok(arrival)
-    }
-
-    /// Takes a WebSocket ping, which is answered.
-    pub(crate) fn on_ping(&mut self, payload: Bytes, now: Instant) -> Arrival {
-        self.heartbeat.on_received(now);
-        self.urge(Outgoing::Pong(payload));
-        Arrival { deliver: None, changed: true }
-    }
-
-    /// Takes a WebSocket pong: a sign of life.
-    pub(crate) fn on_pong(&mut self, now: Instant) -> Arrival {
-        self.heartbeat.on_received(now);
-        Arrival::default()
-    }
-
-    /// Collects what is to be written: urgent frames first, then one message of each link in turn.
-    pub(crate) fn next_batch(&mut self, now: Instant) -> Batch {
-        let windows = self.windows.drain(..).map(Outgoing::Frame);
-        let mut frames: Vec<Outgoing> = self.urgent.drain(..).chain(windows).collect();
-        let held = self.held_until.filter(|until| now < *until);
-        let (mut bytes, mut leaving) = (0, Vec::new());
-        while held.is_none() && bytes < BATCH_BYTES {
-            let Some(frame) = self.next_frame(now, &mut leaving) else { break };
-            bytes += frame.len();
-            frames.push(frame);
-        }
-        if !frames.is_empty() {
-            self.heartbeat.on_sent(now);
-            let ahead = self.ahead();
-            let riding = self.open.values().filter_map(|entry| {
-                let window = entry.link.move_window(ahead, ahead / RIDING)?;
-                Some(Outgoing::Frame(window.frame(entry.link.key.peer, entry.link.key.link)))
-            });
-            frames.extend(riding);
-        }
-        let done = frames.is_empty() && self.dials == 0 && self.open.is_empty();
-        if done {
-            self.retired_at.get_or_insert(now);
-        }
-        Batch { frames, leaving, done, resume_at: held }
-    }
-
-    /// Looks at the clock.
-    pub(crate) fn tick(&mut self, now: Instant) -> Tick {
-        if let Some((closed, _)) = &self.end {
-            return Tick::End(closed.clone());
-        }
-        if self.leave_at.is_some_and(|at| at <= now) {
-            return Tick::End(drained());
-        }
-        let overdue = self.overdue();
-        if overdue.is_some_and(|at| at <= now) {
-            return Tick::End(Closed::local(CloseCode::NORMAL, "nobody uses it any more"));
-        }
-        let late: Vec<Key> = self
-            .open
-            .iter()
-            .filter(|(_, entry)| entry.flush_until().is_some_and(|at| at <= now))
-            .map(|(key, _)| *key)
-            .collect();
-        let mut write = false;
-        for key in late {
-            write |= self.mark_ready(key);
-        }
-        for key in self.early.expire(now) {
-            self.abandon(key, "nobody here opened this link");
-        }
-        let mut beat = self.heartbeat.poll(now);
-        if beat == Beat::Send {
-            self.urge(Outgoing::heartbeat());
-            beat = self.heartbeat.poll(now);
-        }
-        let Beat::Wait(beat) = beat else {
-            let silent = self.heartbeat.patience().as_secs_f32();
-            return Tick::End(Closed::network(format!("no sign of life from the relay for {silent} s")));
-        };
-        let flush = self.open.values().filter_map(Entry::flush_until).filter(|at| now < *at).min();
-        let others = [self.leave_at, self.early.next_expiry(), overdue, flush];
-        let until = others.into_iter().flatten().fold(beat, Instant::min);
-        Tick::Wait { until, write: write || !self.urgent.is_empty() }
-    }
-
-    /// Ends the socket and every link on it; the first end wins.
-    pub(crate) fn end(&mut self, closed: Closed, now: Instant) {
-        if self.end.is_some() {
-            return;
-        }
-        for entry in self.open.values() {
-            entry.link.end(closed.clone());
-        }
-        self.open.clear();
-        self.ready.clear();
-        self.end = Some((closed, now));
-    }
-
-    /// How and when the socket ended, if it has.
-    pub(crate) fn ended(&self) -> Option<&(Closed, Instant)> {
-        self.end.as_ref()
-    }
-
-    /// Leaves a draining relay now instead of at the drawn moment: a new dial must not wait.
-    pub(crate) fn leave_if_draining(&mut self, now: Instant) {
-        if self.leave_at.is_some() {
-            self.end(drained(), now);
-        }
-    }
-
-    fn next_frame(&mut self, now: Instant, leaving: &mut Vec<Entry>) -> Option<Outgoing> {
-        loop {
-            let key = self.ready.pop_front()?;
-            let Some(entry) = self.open.get_mut(&key) else { continue };
-            let overdue = entry.ending.as_ref().is_some_and(|ending| ending.until <= now);
-            if let Some(Inbound { lane, payload }) = if overdue { None } else { entry.next_message() } {
-                self.ready.push_back(key);
-                return Some(Outgoing::Data(Header::data(lane, key.peer, key.link), payload));
-            }
-            entry.ready = false;
-            if entry.is_blocked() && !overdue {
-                continue;
-            }
-            if let Some(ending) = entry.ending.take() {
-                leaving.extend(self.open.remove(&key));
-                self.remember_ended(key);
-                let close = Header::close(key.peer, key.link).frame(&ending.close.encode());
-                return Some(Outgoing::Frame(close));
-            }
-        }
-    }
-
-    fn on_data(&mut self, key: Key, lane: Lane, payload: Bytes) -> Arrival {
-        if let Some(entry) = self.open.get(&key) {
-            return Arrival {
-                deliver: Some((entry.link.clone(), Inbound { lane, payload })),
-                changed: false,
-            };
-        }
-        // The peer sends once it knows that this side has opened: this link is over.
-        let stray = !self.ended.contains(&key);
-        if stray {
-            self.abandon(key, "this link is not open");
-        }
-        Arrival { deliver: None, changed: stray }
-    }
-
-    /// The peer has opened the link, or lets us go on.
-    fn on_window(&mut self, key: Key, window: Window, now: Instant) {
-        if let Some(entry) = self.open.get_mut(&key) {
-            entry.window = entry.window.max(Some(window));
-            self.mark_ready(key);
-        } else if !self.ended.contains(&key) && !self.early.keep(key, Early::Opened(window), now) {
-            self.abandon(key, "too many links at once");
-        }
-    }
-
-    fn on_close(&mut self, key: Key, close: CloseFrame, now: Instant) {
-        if let Some(entry) = self.open.remove(&key) {
-            entry.link.end(Closed::peer(close.code, close.reason));
-            self.remember_ended(key);
-        } else if !self.ended.contains(&key) {
-            self.early.keep(key, Early::Closed(close), now);
-        }
-    }
-
-    fn on_control(&mut self, control: Control, now: Instant) {
-        match control {
-            Control::PeerJoined(presence) => self.peer_joined(presence.peer_id, presence.peer),
-            Control::PeerLeft { peer } => self.on_peer_left(peer),
-            Control::Drain { after, spread } => {
-                let wait = (after + spread.mul_f64(self.jitter)).min(MAX_DRAIN);
-                self.leave_at.get_or_insert(now + wait);
-            }
-            Control::RateLimited { retry_after } => self.held_until = Some(now + retry_after.min(MAX_HOLD)),
-            Control::Unknown => {}
-        }
-    }
-
-    fn on_peer_left(&mut self, peer: PeerAddr) {
-        self.peers.retain(|_, address| *address != peer);
-        self.early.forget(peer);
-        let gone: Vec<Key> = self.open.keys().filter(|key| key.peer == peer).copied().collect();
-        for key in gone {
-            if let Some(entry) = self.open.remove(&key) {
-                entry.link.end(Closed::network("the peer lost its connection to the relay"));
-                self.remember_ended(key);
-            }
-        }
-    }
-
-    /// Tells a peer that a link which never opened here is over.
-    fn abandon(&mut self, key: Key, reason: &'static str) {
-        self.remember_ended(key);
-        let close = CloseFrame::new(CloseCode::GOING_AWAY, reason);
-        self.urge(Outgoing::Frame(Header::close(key.peer, key.link).frame(&close.encode())));
-    }
-
     fn urge(&mut self, frame: Outgoing) {
         if self.urgent.len() < MAX_URGENT {
             self.urgent.push_back(frame);
@@ -444,34 +217,14 @@ impl Links {
         }
         self.ended.push_back(key);
     }
-
-    /// When a socket that nobody uses must be gone, though the path takes nothing.
-    fn overdue(&self) -> Option<Instant> {
-        if let Some(at) = self.retired_at {
-            return Some(at + CLOSING);
-        }
-        let endings = self.open.values().map(Entry::flush_until);
-        let last = endings.collect::<Option<Vec<_>>>()?.into_iter().max()?;
-        (self.dials == 0).then_some(last + CLOSING)
-    }
 }
 
 pub(crate) fn key(peer: PeerAddr, link: u32) -> Key {
     Key { peer, link: LinkId(link) }
 }
 
-fn drained() -> Closed {
-    Closed::peer(CloseCode::DRAIN, "the relay drains")
-}
-
-/// Bytes written before one flush: enough to make the system call cheap, little enough that a
-/// keystroke of another link waits for one batch only.
-const BATCH_BYTES: usize = 64 << 10;
-
-/// A window goes out by itself once this part of it was read …
+/// The part of a window that must have been read before the window goes out by itself.
 const ALONE: u64 = 2;
-/// … and with whatever is written anyway, an acknowledgement most of the time, once this part was.
-const RIDING: u64 = 8;
 
 /// The least a link may send ahead of its reader, however many links share the socket.
 const MIN_WINDOW: NonZeroUsize = NonZeroUsize::new(Window::LEAST.0 as usize).expect("not zero");
@@ -485,13 +238,5 @@ const MAX_ENDED: usize = 64;
 /// Urgent frames that may wait; beyond it they repeat themselves.
 const MAX_URGENT: usize = 64;
 
-/// The longest pause and the longest drain a relay can ask for.
-const MAX_HOLD: Duration = Duration::from_secs(5);
-const MAX_DRAIN: Duration = Duration::from_secs(600);
-
-/// How long saying goodbye may take.
-pub(crate) const CLOSING: Duration = Duration::from_secs(1);
-
 #[cfg(test)]
-#[path = "links_tests.rs"]
 mod tests;
