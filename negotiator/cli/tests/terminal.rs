@@ -13,10 +13,10 @@ use beach_link::{
         serve::{Left, Shared, serve},
     },
     screen::Screen,
-    wire::{Access, BadMessage, Message, Refusal, Service, Size, VERSION},
+    wire::{BadMessage, Message, Refusal, Service, Size, VERSION},
 };
 use bytes::Bytes;
-use negotiator::{Host, NetworkConfig, Received, Session};
+use negotiator::{Access, Host, NetworkConfig, Received, Session};
 use support::{Net, host_config};
 use tokio::{task::JoinHandle, time::timeout};
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::IsTerminal, sync::Arc, time::Duration};
 
-use negotiator::{Host, HostConfig, NegotiationEvent, PeerId, Session, ShareError};
+use negotiator::{Access, Host, HostConfig, NegotiationEvent, PeerId, Session, ShareError};
 use serde_json::json;
 use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 
@@ -18,7 +18,7 @@ use crate::{
     signal::Interrupts,
     ui::{Lines, To, write_link},
     viewer::{status, terminal},
-    wire::{Access, Size},
+    wire::Size,
 };
 
 /// Runs the command until it ends, whoever watches. Returns its status.
@@ -36,7 +36,7 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     let access = if args.read_only { Access::ReadOnly } else { Access::Full };
     let mut lines = Lines::new(To::Stderr);
     let host = tokio::select! {
-        host = open(config, access.into(), &mut lines) => host?,
+        host = open(config, access, &mut lines) => host?,
         failure = interrupts.next() => return Err(failure),
     };
     let link = host.link().reveal();
@@ -67,11 +67,7 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
 /// # Errors
 ///
 /// [`Failure`].
-pub async fn open(
-    config: HostConfig,
-    access: negotiator::Access,
-    lines: &mut Lines,
-) -> Result<Host, Failure> {
+pub async fn open(config: HostConfig, access: Access, lines: &mut Lines) -> Result<Host, Failure> {
     let address = config.address().map_err(ShareError::from)?;
     let obstacles = Obstacles::default();
     let meeting = obstacles.meeting(address, config.network.clone())?;

@@ -4,7 +4,7 @@ mod stream;
 
 use std::{io::IsTerminal, time::Duration};
 
-use negotiator::{Host, HostConfig, Session};
+use negotiator::{Access, Host, HostConfig, Session};
 use tokio::{
     io::{AsyncRead, empty, stdin, stdout},
     task::JoinSet,
@@ -21,7 +21,7 @@ use crate::{
     signal::Interrupts,
     ui::{Lines, To, write_link},
     viewer::join::{ask, connect},
-    wire::{Access, Message, Refusal, Service},
+    wire::{Message, Refusal, Service},
 };
 
 pub use stream::{Totals, carry};
@@ -37,7 +37,7 @@ pub async fn host(args: PipeHostArgs) -> Result<u8, Failure> {
     config.network = args.network.config()?;
     let mut lines = Lines::new(To::Stderr);
     let work = async {
-        let host = open(config, Access::Full.into(), &mut lines).await?;
+        let host = open(config, Access::Full, &mut lines).await?;
         let link = host.link().reveal();
         match &args.link_file {
             Some(path) => write_link(path, &link)?,
