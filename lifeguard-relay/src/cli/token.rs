@@ -103,7 +103,7 @@ fn mint(args: &MintArgs) -> Result<(), Failure> {
         capabilities: vec![CAPABILITY.to_owned()],
     };
     let token = signer.sign(&claims).map_err(|error| unusable(&error))?;
-    eprintln!("for peer {peer}, {} seconds", args.ttl);
+    output::note(format_args!("for peer {peer}, {} seconds", args.ttl));
     output::line(token.expose())
 }
 
