@@ -1,7 +1,7 @@
 //! The binary: parse, run, exit code.
 #![forbid(unsafe_code)]
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 use lifeguard_relay::cli::Cli;
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(cli.run()),
         Err(error) => {
-            eprintln!("beach-lifeguard: cannot start: {error}");
+            let _ = writeln!(std::io::stderr(), "beach-lifeguard: cannot start: {error}");
             ExitCode::FAILURE
         }
     }

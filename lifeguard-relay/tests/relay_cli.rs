@@ -120,20 +120,59 @@ impl Drop for Relay {
     }
 }
 
+/// Streams that take nothing: a full disk, and a pipe that nobody reads.
+fn deaf() -> [Stdio; 2] {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let (_, closed) = std::io::pipe().unwrap();
+    [full.into(), closed.into()]
+}
+
+#[test]
+fn nobody_reads_standard_error_and_all_is_done_as_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, stderr) in deaf().into_iter().enumerate() {
+        let file = folder.path().join(format!("{number}.pem"));
+        let generated =
+            lifeguard().args(["keys", "generate", "--out"]).arg(&file).stderr(stderr).output().unwrap();
+        assert!(stdout(&generated).contains(':') && file.exists());
+    }
+    for stderr in deaf() {
+        let refused = lifeguard().arg("control-plane").stderr(stderr).status().unwrap();
+        assert_eq!(refused.code(), Some(3));
+    }
+}
+
+#[test]
+fn the_second_step_of_a_rotation_starts_a_control_plane() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, trusted) = key(folder.path(), "old");
+    let file = folder.path().join("new.pem").to_str().unwrap().to_owned();
+    let output = run(&["keys", "rotate", "--out", &file, "--id", "new", "--trusted", &trusted]);
+    let steps = String::from_utf8(output.stderr).unwrap();
+    let second = steps.lines().find(|line| line.starts_with("2. ")).unwrap();
+    let variables = second.split_whitespace().filter_map(|word| word.split_once('='));
+    let mut process = lifeguard()
+        .args(["control-plane", "--listen-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"])
+        .envs(variables)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let _ = process.kill();
+    let words = process.wait_with_output().unwrap().stderr;
+    assert!(line.starts_with("listening on "), "{line}{}", String::from_utf8_lossy(&words));
+}
+
 #[test]
 fn a_full_or_closed_standard_output_is_a_sentence_and_never_a_panic() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key.pem").to_str().unwrap().to_owned();
-    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let closed = || {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        writer
-    };
     for arguments in
         [&["config", "print-default"][..], &["config", "check"], &["keys", "generate", "--out", &file]]
     {
-        for stdout in [Stdio::from(full()), Stdio::from(closed())] {
+        for stdout in deaf() {
             let output = lifeguard().args(arguments).stdout(stdout).stderr(Stdio::piped()).output().unwrap();
             let words = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(1), "{arguments:?}: {words}");

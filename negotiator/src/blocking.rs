@@ -46,6 +46,7 @@ pub struct TransportMessage {
 
 /// Why [`BlockingSession::recv`] returned nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecvError {
     /// The peer sent something that is no [`TransportMessage`].
     #[error("the peer sent a message of another form")]

@@ -13,6 +13,7 @@ use crate::{explain::Explanation, link::BadJoinLink};
 
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SessionEnd {
     /// One side closed it. Everything sent before was delivered.
     #[error("the session was {0}")]
@@ -72,6 +73,7 @@ impl SessionEnd {
 
 /// Why a message was not accepted. Nothing of it was sent. `Debug` shows how long the message is, never what it says.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SendError {
     /// The session is over.
     #[error("the session is over")]
@@ -173,6 +175,7 @@ pub enum JoinError {
 
 /// Why a session could not be shared.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ShareError {
     /// The control plane's address cannot be used.
     #[error(transparent)]

@@ -213,7 +213,7 @@ impl LaneQueue {
     pub fn stats(&self) -> Stats {
         let state = self.state.lock();
         let [datagram, reliable] = Lane::ALL.map(|lane| state.lanes[index(lane)].stats);
-        Stats { datagram, reliable, ..Stats::default() }
+        Stats::new(datagram, reliable)
     }
 
     async fn wait<T>(&self, ready: impl Fn(&State) -> Option<T>) -> T {

@@ -2,8 +2,9 @@
 
 use crate::time::Duration;
 
-/// A snapshot of one transport. Counters are cumulative since the link opened.
+/// A snapshot of one transport. Counters are cumulative since the link opened. Made with [`Stats::new`].
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Stats {
     /// The datagram lane.
     pub datagram: LaneStats,
@@ -15,8 +16,30 @@ pub struct Stats {
     pub loss: Option<f32>,
 }
 
-/// Counters of one lane, and its queue depth.
+impl Stats {
+    /// Makes the statistics of a transport that measures neither round trips nor loss.
+    pub fn new(datagram: LaneStats, reliable: LaneStats) -> Self {
+        Self { datagram, reliable, rtt: None, loss: None }
+    }
+
+    /// Adds the measured round-trip time.
+    #[must_use]
+    pub fn with_rtt(mut self, rtt: Option<Duration>) -> Self {
+        self.rtt = rtt;
+        self
+    }
+
+    /// Adds the measured share of packets lost.
+    #[must_use]
+    pub fn with_loss(mut self, loss: Option<f32>) -> Self {
+        self.loss = loss;
+        self
+    }
+}
+
+/// Counters of one lane, and its queue depth. Starts from [`LaneStats::default`], all zero.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LaneStats {
     /// Messages accepted from the application.
     pub accepted_messages: u64,

@@ -222,12 +222,7 @@ impl Transport for WebRtcTransport {
             out
         };
         let meter = self.shared.meter.lock();
-        Stats {
-            datagram: lane(Lane::Datagram),
-            reliable: lane(Lane::Reliable),
-            rtt: meter.rtt(),
-            loss: meter.loss(),
-        }
+        Stats::new(lane(Lane::Datagram), lane(Lane::Reliable)).with_rtt(meter.rtt()).with_loss(meter.loss())
     }
 }
 

@@ -118,6 +118,7 @@ impl fmt::Debug for EntitlementProof {
 /// How long each stage of a dial may take. Those of name, proxy, TCP and TLS are the
 /// [`outbound`](WsConfig::outbound)'s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Deadlines {
     /// The control plane's answer, with the connection to it: a slow resolver alone may take 6 s. 10 s.
     pub token: Duration,
@@ -138,6 +139,7 @@ impl Default for Deadlines {
 
 /// A configuration that cannot work, with the field at fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// Credentials would cross the network in clear.
     #[error("{field} must use TLS: only loopback may go without")]

@@ -47,6 +47,7 @@ pub struct Grant {
 
 /// No token.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TokenFailure {
     /// The answer is not what it should be.
     #[error("the control plane's answer cannot be read")]

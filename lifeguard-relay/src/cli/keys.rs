@@ -42,7 +42,7 @@ pub(crate) fn run(command: KeysCommand) -> Result<(), Failure> {
     match command {
         KeysCommand::Generate(key) => {
             let (id, public) = make(&key)?;
-            eprintln!("wrote the private key to {}", key.out.display());
+            output::note(format_args!("wrote the private key to {}", key.out.display()));
             key.show(&format!("{}:{public}", id.as_str()))?;
         }
         KeysCommand::Rotate { key, trusted } => {
@@ -51,14 +51,15 @@ pub(crate) fn run(command: KeysCommand) -> Result<(), Failure> {
             }
             let (id, public) = make(&key)?;
             let next = format!("{}:{public}", id.as_str());
-            eprintln!("wrote the private key to {}", key.out.display());
-            eprintln!("1. relays, first:      tokens.public_keys = \"{},{next}\"", trusted.join(","));
-            eprintln!(
-                "2. control plane:      tokens.signing_key = {:?}, tokens.key_id = {:?}",
-                key.out,
+            output::note(format_args!("wrote the private key to {}", key.out.display()));
+            output::note(format_args!(
+                "1. relays, first:      tokens.public_keys = \"{},{next}\"
+2. control plane:      BEACH_LIFEGUARD_SIGNING_KEY_FILE={} BEACH_LIFEGUARD_KEY_ID={}
+3. relays, 5 min on:   tokens.public_keys = \"{next}\"",
+                trusted.join(","),
+                key.out.display(),
                 id.as_str()
-            );
-            eprintln!("3. relays, 5 min on:   tokens.public_keys = \"{next}\"");
+            ));
             key.show(&next)?;
         }
     }

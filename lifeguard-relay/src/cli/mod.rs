@@ -64,7 +64,7 @@ impl Cli {
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
-                eprintln!("beach-lifeguard: {failure}");
+                output::note(format_args!("beach-lifeguard: {failure}"));
                 failure.exit_code()
             }
         }

@@ -1,5 +1,5 @@
-//! What commands print on standard output. It may be closed, or a disk that is full: then a command fails with a
-//! sentence, and a service goes on.
+//! What commands print. Standard output may be closed, or a disk that is full: then a command fails with a sentence, and
+//! a service goes on. On standard error stand remarks, which are missed where nobody reads them.
 
 use std::io::{self, Write};
 
@@ -22,4 +22,9 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 /// As [`print`].
 pub(super) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
     print(&format!("{text}\n"))
+}
+
+/// Says something on standard error, in a line of its own. Unlike `eprintln!` it does not panic when that is closed.
+pub(super) fn note(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -192,7 +192,7 @@ pub(super) async fn dev(args: DevArgs) -> Result<(), Failure> {
     })?;
     warn_unless(output::print(&welcome(&dev)));
     shutdown::requested().await?;
-    eprintln!("\nlets everybody go; they come back to the next one");
+    output::note("\nlets everybody go; they come back to the next one");
     dev.drain().await;
     Ok(())
 }

@@ -109,7 +109,7 @@ fn mint(args: &MintArgs) -> Result<(), Failure> {
         capabilities: vec![capability(args.v1).label().to_owned()],
     };
     let token = signer.sign(&claims).map_err(|error| unusable(&error))?;
-    eprintln!("for peer {peer}, {} seconds", args.ttl);
+    output::note(format_args!("for peer {peer}, {} seconds", args.ttl));
     output::line(token.expose())
 }
 

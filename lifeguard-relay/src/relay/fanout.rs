@@ -7,7 +7,7 @@
 //! *volume*, and the session layer enforces what a message may do:
 //!
 //! - Only a host may address everyone. A viewer may address hosts, never another viewer.
-//! - Nobody can speak as somebody else: the source of a frame is the sender's seat, not its header.
+//! - Nobody can speak as somebody else: the source of a frame is the sender's slot, not its header.
 //! - A viewer with `access: read_only` may send a trickle ([`limits`](super::limits)), enough for
 //!   handshakes and acks, too little for anything else.
 //!

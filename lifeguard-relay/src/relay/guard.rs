@@ -34,7 +34,7 @@ impl Drop for OpenSocket {
     }
 }
 
-/// One admitted peer: its seat in the session, its gauge.
+/// One admitted peer: its slot in the session, its gauge.
 #[derive(Debug)]
 pub(super) struct PeerGuard {
     relay: Arc<Core>,

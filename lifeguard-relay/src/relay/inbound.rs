@@ -102,7 +102,7 @@ impl Inbound {
         self.forward(way, &Run::new(bytes, &frames[from..]))
     }
 
-    /// Where a frame goes; its recipients will see the sender's seat in that place. `None` for one that goes
+    /// Where a frame goes; its recipients will see the sender's address in that place. `None` for one that goes
     /// nowhere because it was for the relay.
     fn way(&mut self, frame: &mut [u8], text: bool) -> Result<Option<Way>, Order> {
         if text {

@@ -13,10 +13,10 @@ use beach_link::{
         serve::{Left, Shared, serve},
     },
     screen::Screen,
-    wire::{Access, BadMessage, Message, Refusal, Service, Size, VERSION},
+    wire::{BadMessage, Message, Refusal, Service, Size, VERSION},
 };
 use bytes::Bytes;
-use negotiator::{Access as Granted, Host, NetworkConfig, Received, Session};
+use negotiator::{Access, Host, NetworkConfig, Received, Session};
 use support::{Net, host_config};
 use tokio::{task::JoinHandle, time::timeout};
 
@@ -30,7 +30,7 @@ struct Stage {
 }
 
 impl Stage {
-    async fn new(command: &[&str], access: Granted) -> Self {
+    async fn new(command: &[&str], access: Access) -> Self {
         let net = Net::new();
         let host = net.host(host_config(), access).await;
         let argv: Vec<_> = command.iter().map(Into::into).collect();
@@ -54,7 +54,7 @@ impl Stage {
         let (session, serving) = self.connect().await;
         send(&session, Message::Hello { version: VERSION, service: Service::Terminal }).await;
         let Message::Welcome(access) = next(&session).await else { panic!("not welcome") };
-        assert_eq!(access == Access::Full, session.access() == Some(Granted::Full));
+        assert_eq!(access == Access::Full, session.access() == Some(Access::Full));
         send(&session, Message::Resize(SIZE)).await;
         (Viewer { session, screen: Screen::new(SIZE), notices: Vec::new() }, serving)
     }
@@ -99,7 +99,7 @@ async fn next(session: &Session) -> Message {
 
 #[tokio::test]
 async fn viewers_share_one_screen_and_a_late_one_sees_it_whole() {
-    let stage = Stage::new(&["sh"], Granted::Full).await;
+    let stage = Stage::new(&["sh"], Access::Full).await;
     let (mut first, _) = stage.join().await;
     first.type_text("echo $((40+2))\r").await;
     first.sees("42").await;
@@ -114,7 +114,7 @@ async fn viewers_share_one_screen_and_a_late_one_sees_it_whole() {
 
 #[tokio::test]
 async fn the_terminal_follows_the_smallest_viewer() {
-    let stage = Stage::new(&["sh"], Granted::Full).await;
+    let stage = Stage::new(&["sh"], Access::Full).await;
     let (mut viewer, _) = stage.join().await;
     send(&viewer.session, Message::Resize(Size { columns: 33, rows: 7 })).await;
     viewer.type_text("stty size\r").await;
@@ -124,7 +124,7 @@ async fn the_terminal_follows_the_smallest_viewer() {
 
 #[tokio::test]
 async fn a_viewer_that_asks_for_an_impossible_terminal_is_gone_and_nobody_else() {
-    let stage = Stage::new(&["sh"], Granted::Full).await;
+    let stage = Stage::new(&["sh"], Access::Full).await;
     let (mut stays, _) = stage.join().await;
     for (columns, rows) in [(u16::MAX, u16::MAX), (1, 1), (1001, 24)] {
         let (hostile, serving) = stage.join().await;
@@ -140,7 +140,7 @@ async fn a_viewer_that_asks_for_an_impossible_terminal_is_gone_and_nobody_else()
 #[tokio::test]
 async fn a_flood_of_sizes_ends_at_the_last_and_reaches_the_command_ten_times_a_second() {
     let counting = "trap 'n=$((n+1)); echo resized $n to $(stty size)' WINCH; while :; do sleep 0.01; done";
-    let stage = Stage::new(&["sh", "-c", counting], Granted::Full).await;
+    let stage = Stage::new(&["sh", "-c", counting], Access::Full).await;
     let (mut viewer, _) = stage.join().await;
     let start = std::time::Instant::now();
     for nth in 0..2_000 {
@@ -159,7 +159,7 @@ async fn a_flood_of_sizes_ends_at_the_last_and_reaches_the_command_ten_times_a_s
 
 #[tokio::test]
 async fn who_only_watches_does_not_change_the_size_for_the_others() {
-    let stage = Stage::new(&["sh"], Granted::ReadOnly).await;
+    let stage = Stage::new(&["sh"], Access::ReadOnly).await;
     let (mut viewer, _) = stage.join().await;
     send(&viewer.session, Message::Resize(Size { columns: 33, rows: 7 })).await;
     stage.shared.pty.input("echo $((40+2)) $(stty size)\r".into()).await;
@@ -169,7 +169,7 @@ async fn who_only_watches_does_not_change_the_size_for_the_others() {
 
 #[tokio::test]
 async fn a_viewer_that_leaves_disturbs_nobody() {
-    let stage = Stage::new(&["sh"], Granted::Full).await;
+    let stage = Stage::new(&["sh"], Access::Full).await;
     let (mut stays, _) = stage.join().await;
     let (leaves, serving) = stage.join().await;
     leaves.session.abort("gone");
@@ -181,7 +181,7 @@ async fn a_viewer_that_leaves_disturbs_nobody() {
 
 #[tokio::test]
 async fn a_read_only_viewer_types_into_nothing_and_is_told() {
-    let stage = Stage::new(&["sh", "-c", "read line; echo read $line"], Granted::ReadOnly).await;
+    let stage = Stage::new(&["sh", "-c", "read line; echo read $line"], Access::ReadOnly).await;
     let (mut viewer, _) = stage.join().await;
     viewer.type_text("secret\r").await;
     stage.shared.pty.input("public\r".into()).await;
@@ -191,7 +191,7 @@ async fn a_read_only_viewer_types_into_nothing_and_is_told() {
 
 #[tokio::test]
 async fn other_versions_and_other_services_are_refused_in_words() {
-    let stage = Stage::new(&["sh"], Granted::Full).await;
+    let stage = Stage::new(&["sh"], Access::Full).await;
     for (hello, expected, words) in [
         (Message::Hello { version: 9, service: Service::Terminal }, Refusal::Version, "version"),
         (Message::Hello { version: VERSION, service: Service::Pipe }, Refusal::Service, "beach-link join"),
@@ -207,7 +207,7 @@ async fn other_versions_and_other_services_are_refused_in_words() {
 
 #[tokio::test]
 async fn bytes_that_are_no_message_end_that_viewer_and_nobody_else() {
-    let stage = Stage::new(&["sh"], Granted::Full).await;
+    let stage = Stage::new(&["sh"], Access::Full).await;
     let (mut stays, _) = stage.join().await;
     let (strange, serving) = stage.join().await;
     strange.session.send(Bytes::from_static(&[200, 1, 2])).await.unwrap();
@@ -218,7 +218,7 @@ async fn bytes_that_are_no_message_end_that_viewer_and_nobody_else() {
 
 #[tokio::test]
 async fn a_flood_reaches_a_viewer_that_reads_and_ends_on_the_right_screen() {
-    let stage = Stage::new(&["sh", "-c", "seq 1 200000; echo the end; sleep 60"], Granted::Full).await;
+    let stage = Stage::new(&["sh", "-c", "seq 1 200000; echo the end; sleep 60"], Access::Full).await;
     let (mut viewer, _) = stage.join().await;
     viewer.sees("the end").await;
     assert!(viewer.screen.text().contains("200000"));
@@ -228,7 +228,7 @@ async fn a_flood_reaches_a_viewer_that_reads_and_ends_on_the_right_screen() {
 #[tokio::test]
 async fn a_program_that_asks_its_terminal_is_answered_once_however_many_watch() {
     let ask = r#"stty raw -echo; printf '\033[6n'; dd bs=1 count=6 2>/dev/null | od -An -c; sleep 60"#;
-    let stage = Stage::new(&["sh", "-c", &format!("read go; {ask}")], Granted::Full).await;
+    let stage = Stage::new(&["sh", "-c", &format!("read go; {ask}")], Access::Full).await;
     let (mut first, _) = stage.join().await;
     let (_second, _) = stage.join().await;
     first.type_text("\r").await;

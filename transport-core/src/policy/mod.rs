@@ -25,7 +25,7 @@
 //! | `paths`, `active` | the link in use and its health, the standby, the reserve, the last number adopted | `adopt`, `restore`, `reserve_race`, `loss`, `observe` |
 //! | `verdict` | whether the verdict for the fallback stands, and its grounds | `conclude`, `adopt`, `change` |
 //! | `returns`, `flap` | the next look, how many were made, returns that did not last, moves | `restore`, `adopt`, `loss`, `change` |
-//! | `token` | when the token was asked for, what came of it | `waking` |
+//! | `token` | when the token was asked for | `waking` |
 //! | `status` | the standing, the reason of its last change | `transition`, in this file |
 //!
 //! ```
@@ -100,7 +100,6 @@ pub use self::{
     restore_config::RestoreConfig,
     rung::{Class, NetworkId, Reach, Rung},
     snapshot::{PathSnapshot, RungSnapshot, Snapshot},
-    token::TokenState,
 };
 use self::{
     dials::Dials,
@@ -177,8 +176,8 @@ impl FallbackPolicy {
             Event::Override(mode) => self.set_mode(now, mode),
             Event::PeerPresent => self.peer_present(now),
             Event::PeerReportsLost { generation } => self.peer_reports_lost(now, generation),
-            Event::PrefetchDone => self.token.answer(TokenState::Ready),
-            Event::PrefetchFailed => self.token.answer(TokenState::Failed),
+            // The dial that needs the token finds it, or fetches one itself.
+            Event::PrefetchDone | Event::PrefetchFailed => {}
             Event::Start { network } => self.start(now, network),
             Event::Woke => self.wake(now),
         }

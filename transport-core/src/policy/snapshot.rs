@@ -5,9 +5,7 @@ use crate::{
     time::Instant,
 };
 
-use super::{
-    FallbackPolicy, NextStep, Reason, Standing, TokenState, gate::Gate, record::Record, rung::Class,
-};
+use super::{FallbackPolicy, NextStep, Reason, Standing, gate::Gate, record::Record, rung::Class};
 
 /// Everything the policy knows, for a person: which path, since when, why, what was tried, what
 /// happens next.
@@ -27,8 +25,6 @@ pub struct Snapshot {
     pub rungs: Vec<RungSnapshot>,
     /// The gates that are closed, the one a session is held by first.
     pub closed_gates: Vec<Gate>,
-    /// The fallback's token.
-    pub token: TokenState,
     /// What the policy will do by itself, and when.
     pub next: Option<(Instant, NextStep)>,
 }
@@ -86,7 +82,6 @@ impl FallbackPolicy {
             }),
             rungs: self.ladder.iter().map(|(rung, record)| self.rung_snapshot(rung, record, now)).collect(),
             closed_gates: self.permission.closed_gates().collect(),
-            token: self.token.state(),
             next: self.next_steps().min(),
         }
     }

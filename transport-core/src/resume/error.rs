@@ -7,6 +7,7 @@ use crate::{fragment::BadFragment, ids::Generation};
 /// close its transport with [`PROTOCOL_ERROR`](crate::CloseCode::PROTOCOL_ERROR). The session
 /// lives on and resumes over the next one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProtocolError {
     /// An ack of something that was never sent.
     #[error("acknowledges {received}, but only {sent} was sent")]

@@ -59,6 +59,7 @@ pub enum Event {
 
 /// Why a session cannot be resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Expiry {
     /// The peer came back without its state.
     PeerRestarted,

@@ -139,6 +139,7 @@ impl fmt::Display for IceUrl {
 
 /// Why a string is not a STUN or TURN URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IceUrlError {
     /// The host is missing or not a host.
     #[error("a STUN or TURN URL needs a host")]

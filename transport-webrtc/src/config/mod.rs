@@ -22,9 +22,12 @@ pub use timing::{IceRestart, IceTimeouts, StageDeadlines};
 ///
 /// # Defaults
 ///
-/// No ICE servers, every kind of candidate, the labels and limits below, no loopback candidates, any
-/// free UDP port, streams as the machine is set up ([`Outbound::default`]). mDNS is always off: a name that only the local link resolves helps nobody who needs
-/// this transport, and it opens a multicast socket.
+/// No ICE servers, every kind of candidate, the labels and limits below, no loopback or link-local candidates, any
+/// free UDP port, streams as the machine is set up ([`Outbound::default`]). mDNS is always off: a name that only the
+/// local link resolves helps nobody who needs this transport, and it opens a multicast socket.
+///
+/// Of the peer's candidates at most 20 are tried in a dial, none by name, and none with a multicast, unspecified or cloud
+/// metadata address. Of this machine's addresses the eight likeliest are offered.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WebRtcConfig {
@@ -55,8 +58,12 @@ pub struct WebRtcConfig {
     pub ice_restart: IceRestart,
     /// Interval of the ping that measures RTT and loss. Default: 500 ms.
     pub ping_interval: Duration,
-    /// Whether loopback addresses are offered as candidates: for tests and demos. Default: no.
+    /// Whether loopback addresses are offered as candidates, and tried when the peer offers them: for tests and
+    /// demos. Default: no.
     pub loopback: bool,
+    /// The same for link-local addresses (169.254.0.0/16, fe80::/10): for two machines on a cable without any
+    /// configuration. Default: no.
+    pub link_local: bool,
     /// UDP ports to bind, inclusive. Default: any free port.
     pub ports: Option<RangeInclusive<u16>>,
     /// Public address or host name of a 1:1 NAT in front of this machine, offered in place of its
@@ -85,6 +92,7 @@ impl Default for WebRtcConfig {
             ice_restart: IceRestart::default(),
             ping_interval: Duration::from_millis(500),
             loopback: false,
+            link_local: false,
             ports: None,
             public_host: None,
             outbound: Outbound::default(),

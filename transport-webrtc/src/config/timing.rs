@@ -9,6 +9,7 @@ use std::time::Duration;
 /// Signaling 5 s, gathering 3 s, checks 5 s, DTLS 3 s, channel open 3 s, and 10 s in all: a path that
 /// needs longer is worse than the next rung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StageDeadlines {
     /// From the start until both descriptions are exchanged.
     pub signaling: Duration,
@@ -43,6 +44,7 @@ impl Default for StageDeadlines {
 ///
 /// Measured with webrtc 0.17.2: 2 s, 3 s and 0.5 s say "disconnected" at 1.9 s and "failed" at 4.9 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IceTimeouts {
     /// Silence until "disconnected": ICE is restarted.
     pub disconnected: Duration,

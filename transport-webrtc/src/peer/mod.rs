@@ -1,7 +1,9 @@
 //! The library's peer connection: made from our configuration, observed through one channel of events,
 //! closed whatever happens.
 
+mod addresses;
 mod observe;
+mod remote;
 mod setup;
 
 use std::{
@@ -13,10 +15,11 @@ use std::{
 
 use bytes::Bytes;
 use futures::FutureExt;
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::{
     sync::mpsc,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use transport_core::{DialRole, Lane};
 use webrtc::{
@@ -34,13 +37,15 @@ use webrtc::{
     },
     peer_connection::{
         RTCPeerConnection, configuration::RTCConfiguration, offer_answer_options::RTCOfferOptions,
-        policy::ice_transport_policy::RTCIceTransportPolicy, sdp::session_description::RTCSessionDescription,
+        policy::ice_transport_policy::RTCIceTransportPolicy, sdp::sdp_type::RTCSdpType,
     },
 };
 
 use self::{
+    addresses::outbound_ip,
     observe::{observe, observe_channel},
-    setup::{engine, ice_servers, misuse, no_udp, outbound_ip},
+    remote::RemoteCandidates,
+    setup::{engine, ice_servers, misuse, no_udp},
 };
 use crate::{
     channel,
@@ -50,7 +55,7 @@ use crate::{
     wire::WireConn,
 };
 
-pub(crate) use setup::local_addresses;
+pub(crate) use addresses::local_addresses;
 
 /// What a peer connection tells.
 #[derive(Debug)]
@@ -84,6 +89,7 @@ pub(crate) enum IceState {
 pub(crate) struct Peer {
     pub(crate) events: mpsc::Receiver<PeerEvent>,
     sender: mpsc::Sender<PeerEvent>,
+    remote: Mutex<RemoteCandidates>,
     live: Option<Live>,
 }
 
@@ -119,7 +125,8 @@ impl Peer {
         let pc = api.new_peer_connection(configuration).await.map_err(misuse)?;
         let (sender, events) = mpsc::channel(EVENTS);
         observe(&pc, &sender);
-        Ok(Self { events, sender, live: Some(Live { pc: Arc::new(pc), mux, _shims: shims }) })
+        let remote = Mutex::new(RemoteCandidates::new(config));
+        Ok(Self { events, sender, remote, live: Some(Live { pc: Arc::new(pc), mux, _shims: shims }) })
     }
 
     /// Makes the channels and the offer, and begins to gather.
@@ -142,7 +149,7 @@ impl Peer {
     /// Takes an offer, makes the answer, and begins to gather.
     pub(crate) async fn answer(&self, offer: String) -> Result<String, webrtc::Error> {
         let pc = self.pc()?;
-        let offer = RTCSessionDescription::offer(offer)?;
+        let offer = self.remote.lock().describe(RTCSdpType::Offer, offer, Instant::now())?;
         unless_it_panics(pc.set_remote_description(offer)).await?;
         let answer = pc.create_answer(None).await?;
         let sdp = answer.sdp.clone();
@@ -151,11 +158,15 @@ impl Peer {
     }
 
     pub(crate) async fn accept(&self, answer: String) -> Result<(), webrtc::Error> {
-        let answer = RTCSessionDescription::answer(answer)?;
+        let answer = self.remote.lock().describe(RTCSdpType::Answer, answer, Instant::now())?;
         unless_it_panics(self.pc()?.set_remote_description(answer)).await
     }
 
+    /// Tries one more candidate of the peer, unless it is [refused](RemoteCandidates).
     pub(crate) async fn add_candidate(&self, candidate: String) -> Result<(), webrtc::Error> {
+        if self.remote.lock().admit(&candidate).is_err() {
+            return Ok(());
+        }
         let candidate = RTCIceCandidateInit { candidate, ..RTCIceCandidateInit::default() };
         unless_it_panics(self.pc()?.add_ice_candidate(candidate)).await
     }

@@ -1,10 +1,6 @@
 //! Our configuration in the library's terms.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::net::lookup_host;
 use transport_core::ConnectErrorKind;
@@ -15,9 +11,9 @@ use webrtc::{
         udp_network::{EphemeralUDP, UDPNetwork},
     },
     ice_transport::{ice_candidate_type::RTCIceCandidateType, ice_server::RTCIceServer},
-    util::ifaces::ifaces,
 };
 
+use super::addresses::offered_addresses;
 use crate::{
     config::{IcePolicy, Scheme, Upstream, WebRtcConfig},
     error::{Failure, Stage},
@@ -29,6 +25,8 @@ pub(super) async fn engine(config: &WebRtcConfig) -> Result<SettingEngine, Failu
     engine.detach_data_channels();
     engine.set_ice_multicast_dns_mode(MulticastDnsMode::Disabled);
     engine.set_include_loopback_candidate(config.loopback);
+    let offered = offered_addresses(config).await;
+    engine.set_ip_filter(Box::new(move |address| offered.contains(&address)));
     let ice = config.ice_timeouts;
     engine.set_ice_timeouts(Some(ice.disconnected), Some(ice.failed), Some(ice.keepalive));
     // The library waits this long for something better than each kind; its defaults (0.5, 1 and 2 s)
@@ -82,24 +80,6 @@ pub(super) async fn ice_servers(
         }
     }
     Ok((servers, shims))
-}
-
-/// Returns this machine's addresses: when they change, it moved to another network.
-pub(crate) fn local_addresses() -> BTreeSet<IpAddr> {
-    let interfaces = ifaces().unwrap_or_default();
-    let addresses = interfaces.into_iter().filter_map(|interface| interface.addr.map(|address| address.ip()));
-    addresses.filter(|ip| !ip.is_loopback()).collect()
-}
-
-/// Asks the kernel which of our addresses it would send from; nothing is sent.
-pub(super) async fn outbound_ip() -> IpAddr {
-    let ask = async {
-        let socket = tokio::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
-        // TEST-NET-1 (RFC 5737): takes the default route, belongs to nobody.
-        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).await?;
-        socket.local_addr()
-    };
-    ask.await.map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip())
 }
 
 pub(super) fn no_udp(error: std::io::Error) -> Failure {

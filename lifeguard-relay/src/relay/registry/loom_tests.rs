@@ -77,7 +77,7 @@ fn leave(registry: &Explored, joined: &Joined<u32, (), Loom>) -> bool {
     registry.leave(&joined.session, joined.address, |_, _, _| {})
 }
 
-/// Whoever is seated can be found by the next to come: it is in the session the map knows.
+/// Whoever is a member can be found by the next to come: it is in the session the map knows.
 fn peers_in_map(registry: &Explored) -> usize {
     let mut peers = 0;
     registry.for_each(|session| peers += session.with_roster(Roster::len));
@@ -122,7 +122,7 @@ fn two_that_come_and_go_leave_nothing_behind() {
 }
 
 #[test]
-fn two_connections_of_one_peer_leave_exactly_one_seat() {
+fn two_connections_of_one_peer_leave_exactly_one_slot() {
     loom::model(|| {
         let registry = Arc::new(Explored::new(8));
         let other = thread::spawn({

@@ -71,13 +71,13 @@ impl<P: Clone, X, L: Locks> Registry<P, X, L> {
         let make =
             || Arc::new(Session { id, roster: L::Lock::new(Roster::new(self.max_peers)), shared: share() });
         self.sessions.with_entry(id, make, |session| {
-            let seated = session.roster.with(|roster| roster.seat(card, handle, tell))?;
+            let member = session.roster.with(|roster| roster.enter(card, handle, tell))?;
             Ok(Joined {
                 session: session.clone(),
-                address: seated.address,
-                handle: seated.handle,
-                superseded: seated.superseded,
-                opened: seated.alone,
+                address: member.address,
+                handle: member.handle,
+                superseded: member.superseded,
+                opened: member.alone,
             })
         })
     }
@@ -90,8 +90,8 @@ impl<P: Clone, X, L: Locks> Registry<P, X, L> {
         address: PeerAddr,
         tell: impl FnMut(&P, Role, Notice<'_>),
     ) -> bool {
-        let empty = session.roster.with(|roster| roster.unseat(address, tell) && roster.is_empty());
-        // Between the two locks a newcomer may have taken a seat; the condition is asked again.
+        let empty = session.roster.with(|roster| roster.leave(address, tell) && roster.is_empty());
+        // Between the two locks a newcomer may have taken a slot; the condition is asked again.
         empty && self.sessions.remove_if(&session.id, |session| session.roster.with(|r| r.is_empty()))
     }
 

@@ -1,7 +1,7 @@
 //! The peers of one session, in a slab, with addresses that are never confused.
 //!
 //! An address is `generation << 16 | slab index`, and the generation counts the session's joins: a frame
-//! for a departed peer never reaches whoever sits in its place.
+//! for a departed peer never reaches whoever took its slot.
 
 use std::collections::VecDeque;
 
@@ -41,7 +41,7 @@ pub(crate) enum Notice<'a> {
     Left(PeerAddr, &'a Card),
 }
 
-/// Why a peer cannot take a seat.
+/// Why a peer cannot take a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JoinRefused {
     /// The session has as many peers as it may.
@@ -55,7 +55,7 @@ pub(crate) enum JoinRefused {
 /// The peers of one session.
 #[derive(Debug)]
 pub(crate) struct Roster<P> {
-    seats: Slab<Seat<P>>,
+    slots: Slab<Slot<P>>,
     max_peers: usize,
     generation: u16,
     /// Who was put out and stays out, the oldest first.
@@ -63,13 +63,13 @@ pub(crate) struct Roster<P> {
 }
 
 #[derive(Debug)]
-struct Seat<P> {
+struct Slot<P> {
     generation: u16,
     card: Card,
     handle: P,
 }
 
-pub(super) struct Seated<P> {
+pub(super) struct Member<P> {
     pub(super) address: PeerAddr,
     pub(super) handle: P,
     pub(super) superseded: Option<P>,
@@ -78,51 +78,51 @@ pub(super) struct Seated<P> {
 
 impl<P> Roster<P> {
     pub(super) fn new(max_peers: usize) -> Self {
-        // Slot 65,535 is not given out, so that no address reads as "everyone".
+        // Index 65,535 is not given out, so that no address reads as "everyone".
         let max_peers = max_peers.min(usize::from(u16::MAX));
-        Self { seats: Slab::new(), max_peers, generation: 0, removed: VecDeque::new() }
+        Self { slots: Slab::new(), max_peers, generation: 0, removed: VecDeque::new() }
     }
 
-    pub(super) fn seat(
+    pub(super) fn enter(
         &mut self,
         card: Card,
         handle: impl FnOnce(PeerAddr, &Self) -> P,
         mut tell: impl FnMut(&P, Role, Notice<'_>),
-    ) -> Result<Seated<P>, JoinRefused>
+    ) -> Result<Member<P>, JoinRefused>
     where
         P: Clone,
     {
-        if self.seats.iter().any(|(_, seat)| seat.card.wire != card.wire) {
+        if self.slots.iter().any(|(_, slot)| slot.card.wire != card.wire) {
             return Err(JoinRefused::WireMismatch);
         }
         if self.removed.contains(&card.peer_id) {
             return Err(JoinRefused::Removed);
         }
-        let alone = self.seats.is_empty();
-        let older = self.seats.iter().find(|(_, seat)| seat.card.peer_id == card.peer_id);
-        let older = older.map(|(index, seat)| PeerAddr::new(seat.generation, index as u16));
-        if older.is_none() && self.seats.len() >= self.max_peers {
+        let alone = self.slots.is_empty();
+        let older = self.slots.iter().find(|(_, slot)| slot.card.peer_id == card.peer_id);
+        let older = older.map(|(index, slot)| PeerAddr::new(slot.generation, index as u16));
+        if older.is_none() && self.slots.len() >= self.max_peers {
             return Err(JoinRefused::Full);
         }
         let superseded = older.and_then(|address| self.remove(address, &mut tell));
 
         // Generation 0 is the relay's own address.
         self.generation = self.generation.checked_add(1).unwrap_or(1);
-        let address = PeerAddr::new(self.generation, self.seats.vacant_key() as u16);
-        for (_, seat) in &self.seats {
-            tell(&seat.handle, seat.card.role, Notice::Joined(address, &card));
+        let address = PeerAddr::new(self.generation, self.slots.vacant_key() as u16);
+        for (_, slot) in &self.slots {
+            tell(&slot.handle, slot.card.role, Notice::Joined(address, &card));
         }
         let handle = handle(address, self);
-        self.seats.insert(Seat { generation: self.generation, card, handle: handle.clone() });
-        Ok(Seated { address, handle, superseded, alone })
+        self.slots.insert(Slot { generation: self.generation, card, handle: handle.clone() });
+        Ok(Member { address, handle, superseded, alone })
     }
 
     /// Removes a peer; `false` when somebody else did before.
-    pub(super) fn unseat(&mut self, address: PeerAddr, mut tell: impl FnMut(&P, Role, Notice<'_>)) -> bool {
+    pub(super) fn leave(&mut self, address: PeerAddr, mut tell: impl FnMut(&P, Role, Notice<'_>)) -> bool {
         self.remove(address, &mut tell).is_some()
     }
 
-    /// Puts a viewer out for as long as the session lives, here or not; a host cannot be. Returns the seat it had.
+    /// Puts a viewer out for as long as the session lives, here or not; a host cannot be. Returns the handle it had.
     pub(super) fn evict(&mut self, peer_id: Uuid, mut tell: impl FnMut(&P, Role, Notice<'_>)) -> Option<P> {
         let found = self.iter().find(|(_, card, _)| card.peer_id == peer_id);
         let found = found.map(|(address, card, _)| (address, card.role));
@@ -140,32 +140,32 @@ impl<P> Roster<P> {
 
     /// Finds the peer that has this address, and nobody who took its place.
     pub(crate) fn find(&self, address: PeerAddr) -> Option<(&Card, &P)> {
-        let seat = self.seats.get(usize::from(address.slot()))?;
-        (seat.generation == address.generation()).then_some((&seat.card, &seat.handle))
+        let slot = self.slots.get(usize::from(address.slot()))?;
+        (slot.generation == address.generation()).then_some((&slot.card, &slot.handle))
     }
 
-    /// Lists the peers in the order of their seats.
+    /// Lists the peers in the order of their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerAddr, &Card, &P)> {
-        self.seats
+        self.slots
             .iter()
-            .map(|(index, seat)| (PeerAddr::new(seat.generation, index as u16), &seat.card, &seat.handle))
+            .map(|(index, slot)| (PeerAddr::new(slot.generation, index as u16), &slot.card, &slot.handle))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.seats.is_empty()
+        self.slots.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.seats.len()
+        self.slots.len()
     }
 
     fn remove(&mut self, address: PeerAddr, tell: &mut impl FnMut(&P, Role, Notice<'_>)) -> Option<P> {
         self.find(address)?;
-        let seat = self.seats.remove(usize::from(address.slot()));
-        for (_, other) in &self.seats {
-            tell(&other.handle, other.card.role, Notice::Left(address, &seat.card));
+        let slot = self.slots.remove(usize::from(address.slot()));
+        for (_, other) in &self.slots {
+            tell(&other.handle, other.card.role, Notice::Left(address, &slot.card));
         }
-        Some(seat.handle)
+        Some(slot.handle)
     }
 }
 

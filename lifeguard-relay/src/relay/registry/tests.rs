@@ -15,7 +15,7 @@ fn join(registry: &Plain, card: Card, handle: u32) -> Result<Joined<u32, ()>, Jo
 const SESSION: Uuid = Uuid::from_u128(9);
 
 #[test]
-fn an_address_never_finds_whoever_took_the_seat() {
+fn an_address_never_finds_whoever_took_the_slot() {
     let registry = Plain::new(8);
     let host = join(&registry, card(1, Role::Host), 1).unwrap();
     let viewer = join(&registry, card(2, Role::Viewer), 2).unwrap();
@@ -35,7 +35,7 @@ fn the_newest_connection_of_a_peer_wins_and_the_others_learn_of_it() {
     let host = join(&registry, card(1, Role::Host), 1).unwrap();
     let old = join(&registry, card(2, Role::Viewer), 20).unwrap();
     let told = RefCell::new(Vec::new());
-    // The session is full, but a peer that replaces itself needs no further seat.
+    // The session is full, but a peer that replaces itself needs no further slot.
     let new = registry
         .join(
             SESSION,

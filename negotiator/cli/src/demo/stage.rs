@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use lifeguard_relay::{Dev, DevConfig};
-use negotiator::{Host, HostConfig, NetworkConfig, Session};
+use negotiator::{Access, Host, HostConfig, NetworkConfig, Session};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use transport_core::policy::PolicyConfig;
@@ -18,7 +18,7 @@ use crate::{
         pty::{Program, Pty},
         serve::{Shared, serve},
     },
-    wire::{Access, Message, Size},
+    wire::{Message, Size},
 };
 
 /// The running parts. Dropping it ends them.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use negotiator::{Received, Session, SessionEnd, TransitionKind};
+use negotiator::{Access, Received, Session, SessionEnd, TransitionKind};
 use tokio::time::timeout;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     pty::{Output, Pty},
     resizes::Resizes,
 };
-use crate::wire::{Access, BadMessage, Message, Refusal, Service, Size, VERSION};
+use crate::wire::{BadMessage, Message, Refusal, Service, Size, VERSION};
 
 /// A terminal that is shared.
 #[derive(Debug)]

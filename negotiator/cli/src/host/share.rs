@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::IsTerminal, sync::Arc, time::Duration};
 
-use negotiator::{Host, HostConfig, LinkOptions, NegotiationEvent, PeerId, Session, ShareError};
+use negotiator::{Access, Host, HostConfig, LinkOptions, NegotiationEvent, PeerId, Session, ShareError};
 use serde_json::json;
 use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 
@@ -18,7 +18,7 @@ use crate::{
     signal::Interrupts,
     ui::{Lines, To, write_link},
     viewer::{status, terminal},
-    wire::{Access, Size},
+    wire::Size,
 };
 
 /// Runs the command until it ends, whoever watches. Returns its status.

@@ -4,7 +4,7 @@ mod stream;
 
 use std::{io::IsTerminal, time::Duration};
 
-use negotiator::{Host, HostConfig, Session};
+use negotiator::{Access, Host, HostConfig, Session};
 use tokio::{
     io::{AsyncRead, empty, stdin, stdout},
     task::JoinSet,
@@ -21,7 +21,7 @@ use crate::{
     signal::Interrupts,
     ui::{Lines, To, write_link},
     viewer::join::{ask, connect},
-    wire::{Access, Message, Refusal, Service},
+    wire::{Message, Refusal, Service},
 };
 
 pub use stream::{Totals, carry};

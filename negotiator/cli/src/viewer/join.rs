@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use negotiator::{Closed, JoinLink, Negotiator, NetworkConfig, Received, Session, SessionEnd};
+use negotiator::{Access, Closed, JoinLink, Negotiator, NetworkConfig, Received, Session, SessionEnd};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{MissedTickBehavior, timeout},
@@ -20,7 +20,7 @@ use crate::{
     signal::Interrupts,
     ui::{Lines, To},
     viewer::json,
-    wire::{Access, Message, Service, VERSION},
+    wire::{Message, Service, VERSION},
 };
 
 /// Joins until the person leaves, the command ends or the session does.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use negotiator::{Explanation, Status};
+use negotiator::{Access, Explanation, Status};
 use transport_core::Text;
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     screen::{Frame, Painter, Screen},
-    wire::{Access, Message, Size},
+    wire::{Message, Size},
 };
 
 /// The state behind a viewer's terminal.

@@ -1,10 +1,16 @@
-use beach_lifeguard_client::{Role, control::Presence};
+use beach_lifeguard_client::{
+    Header, Kind, Role,
+    control::{Control, Presence},
+};
 use futures::FutureExt;
 use proptest::{collection::vec, prelude::*};
-use transport_core::{Initiator, memory};
+use transport_core::{Initiator, Lane, memory};
 
-use super::*;
-use crate::runtime::now;
+use super::{arriving::MAX_HOLD, *};
+use crate::{
+    outcome::{Arrival, Tick},
+    runtime::now,
+};
 
 const PEER: PeerAddr = PeerAddr::new(1, 1);
 const INTERVAL: Duration = Duration::from_secs(15);

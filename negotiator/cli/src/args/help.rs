@@ -1,0 +1,53 @@
+//! What stands below the options: examples, keys, and what ends when.
+
+/// Examples for the whole program; the exit codes follow them.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  beach-link demo                           see a session move to the relay and back
+  beach-lifeguard dev                       a relay and control plane for this machine, then:
+  beach-link share -- htop                  prints a link
+  beach-link join 'http://127.0.0.1:9443/s#…'
+
+Links hold the secret behind their #: quote them, and hand them out like passwords.";
+
+pub(super) const SHARE_HELP: &str = "\
+Examples:
+  beach-link share                          your shell, for whoever has the link
+  beach-link share --read-only -- htop      watch only
+  beach-link share --also-read-only         two links: one to type, one to watch
+  beach-link share --control-plane https://beach.example -- tmux attach
+
+The terminal has the size of the smallest viewer. The command ends when it ends, not when viewers leave;
+`share` then exits with its status.";
+
+pub(super) const EXPLAIN_HELP: &str = "\
+Inside `beach-link join`, the escape key and e say the same about the session that is running.
+
+Examples:
+  beach-link explain 'https://beach.example/s#…'
+  beach-link explain --output json 'https://beach.example/s#…' | jq .explain.tried";
+
+pub(super) const JOIN_HELP: &str = "\
+Keys, behind the escape key (Ctrl-^):
+  e  explain which path is used, since when and why      l  draw everything anew
+  q  quit; the session goes on without you               ?  this list
+
+Examples:
+  beach-link join 'http://127.0.0.1:9443/s#…'
+  beach-link join --link-file link           keeps the link out of the list of processes
+  BEACH_LINK=… beach-link join --output json | jq .reason";
+
+pub(super) const PIPE_HELP: &str = "\
+Each end reads standard input until it closes, and writes what the other sends to standard output. It exits
+with success only when the other end has written everything and has sent everything, checked by SHA-256.
+
+Examples:
+  tar c src | beach-link pipe host --link-file link        on one machine
+  beach-link pipe join --link-file link -n | tar x         on the other";
+
+pub(super) const PROBE_HELP: &str = "\
+Both ends of each session are in this process: what is measured is this machine, the control plane and the relay.
+
+Examples:
+  beach-link probe --control-plane https://beach.example
+  beach-link probe --output json || mail -s 'a path is down' oncall < /dev/null";

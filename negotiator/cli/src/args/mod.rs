@@ -1,0 +1,200 @@
+//! What can be written behind `beach-link`.
+
+mod help;
+mod network;
+mod pipe;
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use self::help::{EXAMPLES, EXPLAIN_HELP, JOIN_HELP, PIPE_HELP, PROBE_HELP, SHARE_HELP};
+pub use self::{
+    network::{MeetingArgs, NetworkArgs},
+    pipe::{PipeCommand, PipeHostArgs, PipeJoinArgs, StreamArgs},
+};
+use crate::{exit, link::LinkArgs, viewer::keys::EscapeKey};
+
+/// Shares a terminal, or any stream of bytes, over a session that survives its transport: directly between the
+/// two machines while that works, through a relay that can read nothing while it does not.
+#[derive(Debug, Parser)]
+#[command(name = "beach-link", version, after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE), max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Append diagnostics to this file. Nothing of them ever goes to the terminal.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Diagnostics")]
+    pub log_file: Option<PathBuf>,
+    /// What to put there: error, warn, info, debug, trace, or directives per module.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        env = "BEACH_LOG",
+        default_value = "info",
+        help_heading = "Diagnostics"
+    )]
+    pub log: String,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    #[cfg(feature = "demo")]
+    /// Show it working, on this machine alone: a shell moves from WebRTC to the relay and back.
+    Demo(DemoArgs),
+    /// Say which path a session takes from here, and why; then leave again.
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(ExplainArgs),
+    /// Join a shared terminal.
+    #[command(after_help = JOIN_HELP)]
+    Join(JoinArgs),
+    /// Carry standard input and output, for scripts.
+    #[command(subcommand, after_help = PIPE_HELP)]
+    Pipe(PipeCommand),
+    /// Measure both paths from here: set-up, round trip, throughput.
+    #[command(after_help = PROBE_HELP)]
+    Probe(ProbeArgs),
+    /// Run a command in a terminal that others can join.
+    #[command(after_help = SHARE_HELP)]
+    Share(ShareArgs),
+}
+
+/// `beach-link share`.
+#[derive(Debug, Args)]
+pub struct ShareArgs {
+    /// The command and its arguments [default: your shell].
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+    /// Viewers may watch and not type.
+    #[arg(long)]
+    pub read_only: bool,
+    /// Print a second link, for viewers who may watch and not type.
+    #[arg(long, conflicts_with = "read_only")]
+    pub also_read_only: bool,
+    /// Also write the link into this file, readable by you alone.
+    #[arg(long, value_name = "FILE")]
+    pub link_file: Option<PathBuf>,
+    /// Let new viewers in for so long only.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub link_lifetime: Option<Duration>,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// Where the session meets.
+    #[command(flatten)]
+    pub meeting: MeetingArgs,
+    /// Which paths it may take.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// `beach-link explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Whom to join.
+    #[command(flatten)]
+    pub link: LinkArgs,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// Which paths it may take.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// `beach-link join`.
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// Whom to join.
+    #[command(flatten)]
+    pub link: LinkArgs,
+    /// The key that begins a command to this program: ^^, ^], ^A, … or none.
+    #[arg(long, value_name = "KEY", default_value = "^^")]
+    pub escape: EscapeKey,
+    /// What to print. JSON: one object per line for each event, and no terminal.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// Which paths it may take.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// `beach-link probe`.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// How long each of the four measurements takes.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+    pub length: Duration,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// Go on, and serve what was found at http://ADDRESS/metrics for Prometheus.
+    #[arg(long, value_name = "ADDRESS")]
+    pub serve: Option<std::net::SocketAddr>,
+    /// With --serve: from the start of one round to the start of the next.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60", requires = "serve")]
+    pub every: Duration,
+    /// Where the sessions meet.
+    #[command(flatten)]
+    pub meeting: MeetingArgs,
+    /// How the paths are reached; each is measured alone.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// `beach-link demo`.
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Print one JSON object as the last line.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub report: Option<Report>,
+    /// Seeds the bulk stream and the socket's impairments.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// The form of the demo's report.
+#[cfg(feature = "demo")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Report {
+    /// One object on one line.
+    Json,
+}
+
+/// What a subcommand prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One JSON object per line.
+    Json,
+    /// For a person.
+    Text,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a number of seconds from 1 on".to_owned()),
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_command_line_behind_two_dashes_is_the_commands_own() {
+        let cli = Cli::try_parse_from(["beach-link", "share", "--", "ls", "--help"]).unwrap();
+        let Command::Share(share) = cli.command else { panic!() };
+        assert_eq!(share.command, ["ls", "--help"]);
+    }
+}

@@ -1,0 +1,152 @@
+//! Where a session meets and which paths it may take.
+
+use std::time::Duration;
+
+use clap::Args;
+use negotiator::{FallbackMode, NetworkConfig};
+use transport_webrtc::{IceServer, WebRtcConfig, config::IceUrl};
+
+use crate::{exit::Failure, reach::ReachArgs};
+
+/// Where a new session meets.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Meeting point")]
+pub struct MeetingArgs {
+    /// The control plane. `beach-lifeguard dev` runs one at the default address.
+    #[arg(long, value_name = "URL", env = "BEACH_CONTROL_PLANE", default_value = "http://127.0.0.1:9443")]
+    pub control_plane: String,
+}
+
+/// Which paths a session may take.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Paths")]
+pub struct NetworkArgs {
+    /// Directly or not at all: neither TURN nor the relay.
+    #[arg(long, conflicts_with_all = ["relay_only", "no_relay"])]
+    pub direct_only: bool,
+    /// Through the relay at once.
+    #[arg(long, conflicts_with = "no_relay")]
+    pub relay_only: bool,
+    /// Directly or through TURN, never through the relay.
+    #[arg(long)]
+    pub no_relay: bool,
+    /// Offer loopback addresses too: for two ends on one machine without a network.
+    #[arg(long)]
+    pub loopback: bool,
+    /// A STUN server, as stun:HOST or stun:HOST:PORT. May be repeated. TURN servers, which need credentials, come from
+    /// the environment: BEACH_ICE_SERVERS='[{"urls":…,"username":…,"credential":…}]'.
+    #[arg(long, value_name = "URL")]
+    pub ice_server: Vec<String>,
+    /// How long to look for a path before giving up. Without any direct path the relay takes about 5 s.
+    #[arg(long, value_name = "SECONDS", default_value = "45", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub connect_timeout: u64,
+    /// The cohort this client belongs to.
+    #[arg(long, value_name = "NAME", env = "BEACH_FALLBACK_COHORT", default_value = "public")]
+    pub fallback_cohort: String,
+    /// Proof that you may use the relay: a token from your account.
+    #[arg(long, value_name = "TOKEN", env = "BEACH_ENTITLEMENT_PROOF", hide_env_values = true)]
+    pub fallback_entitlement_proof: Option<String>,
+    /// Let the relay count this session in its per-session figures.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "BEACH_FALLBACK_TELEMETRY_OPT_IN",
+        value_parser = boolean,
+        default_value = "false",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true
+    )]
+    pub fallback_telemetry_opt_in: bool,
+    /// How the service is reached.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+}
+
+impl NetworkArgs {
+    /// Turns the arguments, and the environment names of WebRTC, into the library's configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Usage`] naming what cannot be.
+    pub fn config(&self) -> Result<NetworkConfig, Failure> {
+        let mut config = NetworkConfig::default();
+        config.mode = self.mode();
+        config.connect_timeout = Duration::from_secs(self.connect_timeout);
+        config.cohort.clone_from(&self.fallback_cohort);
+        config.entitlement_proof.clone_from(&self.fallback_entitlement_proof);
+        config.telemetry_opt_in = self.fallback_telemetry_opt_in;
+        config.outbound = self.reach.config()?;
+        config.webrtc = WebRtcConfig::from_env().map_err(|error| Failure::Usage(error.to_string()))?;
+        config.webrtc.loopback = self.loopback;
+        for url in &self.ice_server {
+            let url: IceUrl =
+                url.parse().map_err(|error| Failure::Usage(format!("--ice-server {url}: {error}")))?;
+            config.webrtc.ice_servers.push(IceServer::new([url]));
+        }
+        Ok(config)
+    }
+
+    fn mode(&self) -> FallbackMode {
+        match self {
+            Self { direct_only: true, .. } => FallbackMode::DirectOnly,
+            Self { relay_only: true, .. } => FallbackMode::RelayOnly,
+            Self { no_relay: true, .. } => FallbackMode::NoRelay,
+            _ => FallbackMode::Auto,
+        }
+    }
+}
+
+/// As generous as the environment names that other clients read.
+fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" | "" => Ok(false),
+        _ => Err("true or false".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn network(arguments: &[&str]) -> Result<NetworkArgs, clap::Error> {
+        let base = ["beach-link", "join", "http://h/s#x"];
+        match Cli::try_parse_from(base.iter().chain(arguments))?.command {
+            Command::Join(join) => Ok(join.network),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_telemetry_flag_takes_an_optional_value() {
+        let opted = |arguments: &[&str]| network(arguments).map(|args| args.fallback_telemetry_opt_in).ok();
+        assert_eq!(opted(&["--fallback-telemetry-opt-in=false"]), Some(false));
+        assert_eq!(opted(&["--fallback-telemetry-opt-in=on"]), Some(true));
+        assert_eq!(opted(&["--fallback-telemetry-opt-in"]), Some(true));
+        assert_eq!(opted(&["--fallback-telemetry-opt-in=maybe"]), None);
+    }
+
+    #[test]
+    fn path_flags_exclude_one_another() {
+        for (arguments, mode) in [
+            (&[][..], FallbackMode::Auto),
+            (&["--direct-only"], FallbackMode::DirectOnly),
+            (&["--relay-only"], FallbackMode::RelayOnly),
+            (&["--no-relay"], FallbackMode::NoRelay),
+        ] {
+            assert_eq!(network(arguments).unwrap().mode(), mode);
+        }
+        assert!(network(&["--direct-only", "--relay-only"]).is_err());
+        assert!(network(&["--relay-only", "--no-relay"]).is_err());
+    }
+
+    #[test]
+    fn a_bad_ice_server_is_named() {
+        let failure = network(&["--ice-server", "http://x"]).unwrap().config().unwrap_err();
+        assert!(failure.to_string().contains("http://x"), "{failure}");
+    }
+}
