@@ -416,10 +416,15 @@ impl Links {
     fn on_peer_left(&mut self, peer: PeerAddr) {
         self.peers.retain(|_, address| *address != peer);
         self.early.forget(peer);
+        // From a draining relay everybody leaves, each at a moment of its own.
+        let why = match self.leave_at {
+            Some(_) => drained(),
+            None => Closed::network("the peer lost its connection to the relay"),
+        };
         let gone: Vec<Key> = self.open.keys().filter(|key| key.peer == peer).copied().collect();
         for key in gone {
             if let Some(entry) = self.open.remove(&key) {
-                entry.link.end(Closed::network("the peer lost its connection to the relay"));
+                entry.link.end(why.clone());
                 self.remember_ended(key);
             }
         }

@@ -3,7 +3,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -46,6 +49,7 @@ pub struct Rig {
     pub relay: Relay,
     pub address: SocketAddr,
     signer: TokenSigner,
+    minted: Arc<AtomicUsize>,
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
@@ -66,12 +70,17 @@ impl Rig {
         let stop = CancellationToken::new();
         let connections = Connections::new(Caps::default());
         let running = tokio::spawn(app::serve_relay(relay.clone(), listener, connections, stop.clone()));
-        Self { relay, address, signer, stop, running }
+        Self { relay, address, signer, minted: Arc::default(), stop, running }
+    }
+
+    /// How many tokens were asked for.
+    pub fn minted(&self) -> usize {
+        self.minted.load(Relaxed)
     }
 
     /// An endpoint of `session` whose connector goes through `via`.
     pub fn endpoint_via(&self, session: SessionId, role: Role, via: SocketAddr) -> Endpoint {
-        let minted = Arc::new(Minted { signer: self.signer.clone(), role });
+        let minted = Arc::new(Minted { signer: self.signer.clone(), role, count: self.minted.clone() });
         let membership = Membership { verifier: Verifier::from_bytes([1; 32]), role, access: Access::Full };
         let mut config = WsConfig::new("http://127.0.0.1:1".parse().unwrap(), membership);
         config.relay_url = Some(format!("ws://{via}/v2/ws").parse().unwrap());
@@ -110,11 +119,13 @@ pub fn quick_goodbyes() -> RelayConfig {
 struct Minted {
     signer: TokenSigner,
     role: Role,
+    count: Arc<AtomicUsize>,
 }
 
 #[async_trait]
 impl TokenProvider for Minted {
     async fn token(&self, whom: TokenFor) -> Result<Grant, TokenFailure> {
+        self.count.fetch_add(1, Relaxed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let claims = Claims {
             iss: ISSUER.to_owned(),
