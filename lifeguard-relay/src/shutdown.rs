@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Waits for SIGTERM or Ctrl-C: both mean "finish what you have and go".
+/// Waits for SIGTERM or Ctrl-C: both mean "finish what you have and go", and a second one "go at once".
 ///
 /// # Errors
 ///

@@ -240,7 +240,8 @@ async fn sigterm_tells_the_peers_waits_and_exits_with_what_happened() {
     let folder = tempfile::tempdir().unwrap();
     let (file, public) = key(folder.path(), "k1");
     for leaves in [true, false] {
-        let mut relay = Relay::serve(&public, &["--relay-shutdown-grace", "2s"]);
+        let times = ["--relay-shutdown-grace", "2s", "--relay-drain-spread", "100ms"];
+        let mut relay = Relay::serve(&public, &times);
         let (session, peer) = (Uuid::new_v4(), Uuid::new_v4());
         let mut client = relay.join(mint(&file, "k1", session, peer, "host"), session, peer).await.unwrap();
         relay.signal("-TERM");
@@ -256,6 +257,21 @@ async fn sigterm_tells_the_peers_waits_and_exits_with_what_happened() {
             assert_eq!(relay.exit_code(), Some(9));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_a_drain() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, public) = key(folder.path(), "k1");
+    let mut relay = Relay::serve(&public, &["--relay-shutdown-grace", "60s"]);
+    let (session, peer) = (Uuid::new_v4(), Uuid::new_v4());
+    let mut client = relay.join(mint(&file, "k1", session, peer, "host"), session, peer).await.unwrap();
+    relay.signal("-TERM");
+    assert!(matches!(client.notice().await, Control::Drain { .. }));
+    relay.signal("-TERM");
+    assert_eq!(client.closed().await.0, 4012);
+    drop(client);
+    assert_eq!(relay.exit_code(), Some(9));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,7 @@ async fn dev() -> Dev {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut config = DevConfig::default();
     config.relay.drain.grace = Duration::from_millis(200);
+    config.relay.drain.spread = Duration::from_millis(100);
     Dev::start(config).await.unwrap()
 }
 

@@ -202,6 +202,7 @@ async fn a_read_only_viewer_that_only_answers_heartbeats_stays_for_good() {
 async fn a_drain_tells_everybody_refuses_newcomers_and_leaves_nobody() {
     let mut config = relay_support::config();
     config.drain.grace = Duration::from_secs(1);
+    config.drain.spread = Duration::from_millis(100);
     let rig = Rig::with(config, relay_support::roomy()).await;
     let session = Uuid::new_v4();
     let mut host = rig.join(session, Role::Host).await;

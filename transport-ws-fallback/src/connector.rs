@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use async_trait::async_trait;
 use beach_lifeguard_client::{
-    ClientHello, ServerHello,
+    ClientHello, FallbackToken, ServerHello,
     frame::{HEADER_BYTES, MAX_FRAME_BYTES},
     hello::{Compression, PROTOCOL_VERSION},
 };
@@ -133,11 +133,12 @@ impl WsFallbackConnector {
             Some(grant) => grant,
             None => self.fetch(whom).await?,
         };
-        let url = self.relay_url(&grant)?;
+        let lent = self.prefetched.lend(whom, grant);
+        let url = self.relay_url(lent.relay_url())?;
         let open = OpenSocket::new(&self.open);
         let deadlines = &self.config.deadlines;
         let mut stream = dial::open(&url, &self.config.outbound, deadlines, &target.progress).await?;
-        let hello = self.hello(whom, grant);
+        let hello = self.hello(whom, lent.spend());
         let answer = dial::greet(&mut stream, &hello, deadlines.hello).await?;
         let profile = self.profile(&url, &answer)?;
         let jitter = rand::random();
@@ -167,24 +168,24 @@ impl WsFallbackConnector {
         }
     }
 
-    fn relay_url(&self, grant: &Grant) -> Result<Url, ConnectError> {
+    fn relay_url(&self, granted: Option<&Url>) -> Result<Url, ConnectError> {
         if let Some(url) = &self.config.relay_url {
             return Ok(url.clone());
         }
-        let Some(url) = &grant.relay_url else { return Ok(self.config.relay_beside_control_plane()) };
+        let Some(url) = granted else { return Ok(self.config.relay_beside_control_plane()) };
         check_relay_url("relay_url of the token's answer", url)
             .map_err(|error| because(stage::TOKEN, Kind::Misuse, error))?;
         Ok(url.clone())
     }
 
-    fn hello(&self, whom: TokenFor, grant: Grant) -> ClientHello {
+    fn hello(&self, whom: TokenFor, token: FallbackToken) -> ClientHello {
         ClientHello {
             protocol_version: PROTOCOL_VERSION,
             session_id: uuid(whom.session.as_bytes()),
             peer_id: uuid(whom.peer.as_bytes()),
             role: self.config.credentials.role(),
             access: self.config.credentials.access(),
-            token: grant.token,
+            token,
             client_nonce: rand::random(),
             client_version: self.config.client_version.clone(),
             compression: Compression::None,

@@ -217,6 +217,18 @@ async fn nobody_there_is_unreachable_and_something_else_is_incompatible() {
 }
 
 #[tokio::test]
+async fn a_relay_that_is_down_costs_one_token_however_often_it_is_dialled() {
+    let rig = Rig::start().await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let nobody = rig.endpoint_via(SessionId::random(), Role::Viewer, closed);
+    for generation in 1..=20 {
+        let error = soon(nobody.dial(&nobody, generation)).await.unwrap_err();
+        assert_eq!(error.stage, "dial");
+    }
+    assert_eq!(rig.minted(), 1);
+}
+
+#[tokio::test]
 async fn the_newest_connection_of_a_peer_wins_and_the_older_does_not_fight_back() {
     let rig = Rig::start().await;
     let (host, viewer) = rig.pair();

@@ -82,7 +82,12 @@ impl Base {
         let operator = bind(settings.admin_addr, "admin-addr")?;
         let reload = reload(certificates.clone(), self.metrics.clone(), renew);
         reload();
-        let (reloading, stop) = (shutdown::on_hangup(reload), self.stop.clone());
+        let on_hangup = move || {
+            if reload() {
+                tracing::info!("certificates and keys were read again");
+            }
+        };
+        let (reloading, stop) = (shutdown::on_hangup(on_hangup), self.stop.clone());
         self.tasks.spawn(async move {
             tokio::select! { _ = reloading => {}, () = stop.cancelled() => {} }
         });
@@ -135,8 +140,16 @@ pub(super) async fn serve(args: SettingsArgs) -> Result<(), Failure> {
         }
     };
     base.serve(relay.router(), Some(relay.clone()), ready, renew).await?;
-    tracing::info!("draining");
-    let forced = relay.drain(CloseCode::RESTART).await;
+    let left = relay.live_sockets();
+    tracing::info!(peers = left, "draining; a second signal ends it at once");
+    let forced = tokio::select! {
+        forced = relay.drain(CloseCode::RESTART) => forced,
+        again = shutdown::requested() => {
+            again?;
+            tracing::warn!("a second signal: everybody is closed now");
+            relay.live_sockets()
+        }
+    };
     relay.shutdown(CloseCode::RESTART).await;
     base.end().await;
     if forced == 0 { Ok(()) } else { Err(Failure::Forced(forced)) }
@@ -192,9 +205,11 @@ pub(super) async fn dev(args: DevArgs) -> Result<(), Failure> {
     })?;
     warn_unless(output::print(&welcome(&dev)));
     shutdown::requested().await?;
-    output::note("\nlets everybody go; they come back to the next one");
-    dev.drain().await;
-    Ok(())
+    output::note("\nlets everybody go; they come back to the next one. Ctrl-C again ends at once");
+    tokio::select! {
+        _ = dev.drain() => Ok(()),
+        again = shutdown::requested() => Ok(again?),
+    }
 }
 
 /// A service does not end because nobody reads what it says.
@@ -235,18 +250,21 @@ fn verifier(settings: &Settings) -> Result<TokenVerifier, Failure> {
 }
 
 /// What SIGHUP does: the certificate and the trusted keys are read again. What cannot be read stays as it
-/// was, and is reported.
+/// was, and is reported. Says whether everything was read.
 fn reload(
     certificates: Option<Arc<Certificates>>,
     metrics: Arc<Metrics>,
     renew: impl Fn() -> Result<(), Failure> + Send + 'static,
-) -> impl Fn() + Send + 'static {
+) -> impl Fn() -> bool + Send + 'static {
     move || {
         let certificate = certificates.as_ref().map_or(Ok(()), |c| c.reload().map_err(Failure::from));
         metrics.certificate_expires(certificates.as_ref().map_or(0, |certificates| certificates.expires()));
-        for error in [certificate, renew()].into_iter().filter_map(Result::err) {
+        let outcomes = [certificate, renew()];
+        let all = outcomes.iter().all(Result::is_ok);
+        for error in outcomes.into_iter().filter_map(Result::err) {
             tracing::error!(%error, "could not be read again; what was read before stays");
         }
+        all
     }
 }
 

@@ -90,9 +90,10 @@ pub struct LimitsConfig {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct DrainConfig {
-    /// Time between the notice and the close. Default 5 s.
+    /// Time between the notice and the first departure. Default 5 s.
     pub grace: Duration,
-    /// Clients spread their return over this time. Default 10 s.
+    /// Clients leave, and come back elsewhere, spread evenly over this time after it. Who stays a second longer is
+    /// closed. Default 10 s.
     pub spread: Duration,
 }
 

@@ -1,11 +1,11 @@
-//! How the relay lets its peers go: told first, with time to leave, closed at the deadline.
+//! How the relay lets its peers go: told first when to leave, each at a moment of its own, closed if they stay.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
-use beach_lifeguard_client::{CloseCode, Lane, control::Control};
+use beach_lifeguard_client::{CloseCode, Lane, PeerAddr, control::Control};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
@@ -53,7 +53,8 @@ pub(super) async fn shutdown(relay: &Core, code: CloseCode) {
     let _ = tokio::time::timeout(FAREWELL, relay.tasks.wait()).await;
 }
 
-/// Tells the chosen peers, waits for the grace time or until they are gone, closes the rest.
+/// Tells the chosen peers when to leave, waits until they have, and closes who stays. Returns how many stayed although they
+/// were told.
 async fn let_go(
     relay: &Arc<Core>,
     code: CloseCode,
@@ -63,15 +64,25 @@ async fn let_go(
     let plan = relay.config.drain;
     let notice = Outgoing::Binary(Control::Drain { after: plan.grace, spread: plan.spread }.frame());
     relay.for_each_peer(|peer| {
-        // v1 has no words for it; its clients learn it from the close.
         if chosen(peer) && peer.wire == Wire::V2 {
             peer.push(Lane::Reliable, notice.clone());
         }
     });
-    let deadline = Instant::now() + plan.grace;
+    let (told, deadline) = (Instant::now(), Instant::now() + plan.grace + plan.spread + MARGIN);
     loop {
         let mut left = 0;
-        relay.for_each_peer(|peer| left += usize::from(chosen(peer)));
+        let since = told.elapsed();
+        relay.for_each_peer(|peer| {
+            if !chosen(peer) {
+                return;
+            }
+            // v1 has no words for it: the relay draws the moment at which its clients learn it from the close.
+            if peer.wire == Wire::V1 && since >= plan.grace + plan.spread.mul_f64(share(peer.address)) {
+                peer.end(Order::new(code, reason));
+            } else {
+                left += 1;
+            }
+        });
         if left == 0 {
             return 0;
         }
@@ -86,10 +97,15 @@ async fn let_go(
     relay.for_each_peer(|peer| {
         if chosen(peer) {
             peer.end(Order::new(code, reason));
-            closed += 1;
+            closed += usize::from(peer.wire == Wire::V2);
         }
     });
     closed
+}
+
+/// Where in a spread an address falls, 0 to 1: neighbours far from each other (Fibonacci hashing).
+fn share(address: PeerAddr) -> f64 {
+    f64::from(address.to_wire().wrapping_mul(2_654_435_769)) / f64::from(u32::MAX)
 }
 
 /// Follows the kill switch: lets the peers go that it names.
@@ -119,5 +135,23 @@ pub(super) async fn obey_kill_switch(relay: Arc<Core>) {
 
 /// For close frames and their answers, once everybody has been told to end.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// For the goodbye of a client that drew the last moment to be here.
+const MARGIN: Duration = Duration::from_secs(1);
 /// How often a drain looks who is left.
 const POLL: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_leave_at_moments_far_from_each_other() {
+        let mut shares: Vec<f64> = (0..100).map(|n| share(PeerAddr::from_wire(n))).collect();
+        shares.sort_by(f64::total_cmp);
+        assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)));
+        // A hundred clients in 10 s: never more than half a second without one, and never two at once.
+        for pair in shares.windows(2) {
+            assert!((0.001..0.05).contains(&(pair[1] - pair[0])), "{pair:?}");
+        }
+    }
+}

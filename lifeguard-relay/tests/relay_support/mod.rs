@@ -135,6 +135,7 @@ pub fn config() -> RelayConfig {
         config.data_path = lifeguard_relay::relay::DataPath::Reference;
     }
     config.drain.grace = Duration::from_millis(100);
+    config.drain.spread = Duration::from_millis(100);
     config
 }
 

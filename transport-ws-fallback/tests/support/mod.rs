@@ -3,7 +3,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -44,6 +47,7 @@ pub struct Rig {
     pub relay: Relay,
     pub address: SocketAddr,
     signer: TokenSigner,
+    minted: Arc<AtomicUsize>,
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
@@ -64,12 +68,17 @@ impl Rig {
         let stop = CancellationToken::new();
         let connections = Connections::new(Caps::default());
         let running = tokio::spawn(app::serve_relay(relay.clone(), listener, connections, stop.clone()));
-        Self { relay, address, signer, stop, running }
+        Self { relay, address, signer, minted: Arc::default(), stop, running }
+    }
+
+    /// How many tokens were asked for.
+    pub fn minted(&self) -> usize {
+        self.minted.load(Relaxed)
     }
 
     /// An endpoint of `session` whose connector goes through `via`.
     pub fn endpoint_via(&self, session: SessionId, role: Role, via: SocketAddr) -> Endpoint {
-        let minted = Arc::new(Minted { signer: self.signer.clone(), role });
+        let minted = Arc::new(Minted { signer: self.signer.clone(), role, count: self.minted.clone() });
         let identity = Identity::random().unwrap();
         let credentials = match role {
             Role::Host => Credentials::host(identity),
@@ -115,11 +124,13 @@ pub fn quick_goodbyes() -> RelayConfig {
 struct Minted {
     signer: TokenSigner,
     role: Role,
+    count: Arc<AtomicUsize>,
 }
 
 #[async_trait]
 impl TokenProvider for Minted {
     async fn token(&self, whom: TokenFor) -> Result<Grant, TokenFailure> {
+        self.count.fetch_add(1, Relaxed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let claims = Claims {
             iss: ISSUER.to_owned(),

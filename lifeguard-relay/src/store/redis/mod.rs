@@ -27,6 +27,7 @@ use ::redis::{
 };
 use async_trait::async_trait;
 use beach_lifeguard_client::session::SessionDocument;
+use parking_lot::RwLock;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -39,7 +40,9 @@ use crate::kill_switch::state::SwitchState;
 
 /// See the module.
 pub struct RedisStore {
-    connection: ConnectionManager,
+    client: Client,
+    /// Replaced when what it leads to is no master any more.
+    connection: RwLock<ConnectionManager>,
     scripts: Scripts,
     breaker: Breaker,
     /// Host and port, for logs: the URL has a password in it.
@@ -58,14 +61,21 @@ impl RedisStore {
         let address = info.addr().to_string();
         // Without it one small write waits 40 ms for the acknowledgement of another.
         let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(DEADLINE))
-            .set_response_timeout(Some(DEADLINE))
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_millis(500));
         let client = Client::open(info).map_err(|_| UrlError)?;
-        let connection = ConnectionManager::new_lazy_with_config(client, config).map_err(|_| UrlError)?;
-        Ok(Self { connection, scripts: Scripts::new(), breaker: Breaker::default(), address })
+        let connection = RwLock::new(connect(&client).map_err(|_| UrlError)?);
+        Ok(Self { client, connection, scripts: Scripts::new(), breaker: Breaker::default(), address })
+    }
+
+    fn connection(&self) -> ConnectionManager {
+        self.connection.read().clone()
+    }
+
+    /// Leaves the connection for a fresh one. After a failover the old one leads to a replica that will never take
+    /// a write, and lives; the address leads to the new master.
+    fn reconnect(&self) {
+        if let Ok(fresh) = connect(&self.client) {
+            *self.connection.write() = fresh;
+        }
     }
 
     /// Does one thing within the deadline; fails at once while the store is known to be away.
@@ -89,7 +99,12 @@ impl RedisStore {
                 tracing::error!(store = self.address, "the store refuses what it was asked");
                 return Err(StoreError::Unavailable);
             }
-            Ok(Err(error)) => error.category().to_owned(),
+            Ok(Err(error)) => {
+                if is_no_master(&error) {
+                    self.reconnect();
+                }
+                error.category().to_owned()
+            }
             Err(_) => "no answer in time".to_owned(),
         };
         if self.breaker.open() {
@@ -99,7 +114,7 @@ impl RedisStore {
     }
 
     async fn spend(&self, key: String, life: Duration) -> Result<bool, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.connection();
         let mut command = Cmd::new();
         command.arg("SET").arg(key).arg(1).arg("NX").arg("PX").arg(millis(life));
         let set: Option<String> = self.ask(command.query_async(&mut connection)).await?;
@@ -115,7 +130,7 @@ impl Store for RedisStore {
         life: Duration,
     ) -> Result<Published, StoreError> {
         let json = serde_json::to_string(&**document).map_err(|_| StoreError::Unavailable)?;
-        let mut connection = self.connection.clone();
+        let mut connection = self.connection();
         let mut call = self.scripts.publish.prepare_invoke();
         call.key(session_key(document.session_id)).key(SESSIONS);
         call.arg(format!("{:0REVISION_DIGITS$}{json}", document.revision)).arg(millis(life));
@@ -130,7 +145,7 @@ impl Store for RedisStore {
     }
 
     async fn session(&self, session: Uuid) -> Result<Option<Arc<SessionDocument>>, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.connection();
         let value: Option<Vec<u8>> =
             self.ask(Cmd::get(session_key(session)).query_async(&mut connection)).await?;
         // Anything that is no document of this session is not ours: the session is unknown.
@@ -147,7 +162,7 @@ impl Store for RedisStore {
     }
 
     async fn count(&self, cohort: &str, bucket: &Bucket, what: Counted) -> Result<Counts, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.connection();
         let hour = format!("fallback:cohort:{cohort}:{}", bucket.0);
         let mut call = self.scripts.count.prepare_invoke();
         call.key(format!("{hour}:fallback")).key(format!("{hour}:total")).key(format!("{hour}:seen"));
@@ -160,7 +175,7 @@ impl Store for RedisStore {
     }
 
     async fn switch(&self) -> Result<SwitchState, StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.connection();
         let command = Cmd::get(SWITCH);
         let json: Option<String> = self.ask(command.query_async(&mut connection)).await?;
         json.map_or_else(|| Ok(SwitchState::default()), |json| parse(&json))
@@ -168,7 +183,7 @@ impl Store for RedisStore {
 
     async fn set_switch(&self, state: &SwitchState) -> Result<SwitchState, StoreError> {
         let json = serde_json::to_string(state).map_err(|_| StoreError::Unavailable)?;
-        let mut connection = self.connection.clone();
+        let mut connection = self.connection();
         let mut call = self.scripts.switch.prepare_invoke();
         call.key(SWITCH).arg(json).arg(state.revision);
         let stands: String = self.ask(call.invoke_async(&mut connection)).await?;
@@ -176,7 +191,7 @@ impl Store for RedisStore {
     }
 
     async fn add_totals(&self, batch: Uuid, totals: &Totals) -> Result<(), StoreError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.connection();
         let mut call = self.scripts.totals.prepare_invoke();
         call.key(format!("fallback:batch:{batch}"));
         call.arg(totals.connections).arg(totals.messages).arg(totals.bytes);
@@ -188,6 +203,23 @@ impl Store for RedisStore {
         }
         self.ask(call.invoke_async(&mut connection)).await
     }
+}
+
+/// Prepares a connection; it is made by the first command.
+fn connect(client: &Client) -> Result<ConnectionManager, RedisError> {
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(DEADLINE))
+        .set_response_timeout(Some(DEADLINE))
+        .set_number_of_retries(1)
+        .set_max_delay(Duration::from_millis(500));
+    ConnectionManager::new_lazy_with_config(client.clone(), config)
+}
+
+/// Whether the other end answers, and says that it is not the one to ask: demoted, loading, or a replica whose master
+/// is away.
+fn is_no_master(error: &RedisError) -> bool {
+    use ServerErrorKind::{BusyLoading, MasterDown, ReadOnly};
+    matches!(error.kind(), ErrorKind::Server(ReadOnly | BusyLoading | MasterDown))
 }
 
 fn session_key(session: Uuid) -> String {
