@@ -18,7 +18,7 @@ use crate::{
         pty::{Program, Pty},
         serve::{Shared, serve},
     },
-    wire::{Access, Message, Size},
+    wire::{Message, Size},
 };
 
 /// The running parts. Dropping it ends them.
