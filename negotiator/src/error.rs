@@ -129,7 +129,7 @@ pub enum JoinError {
     #[error("this link has expired: ask the host for a new one")]
     LinkExpired,
     /// The host took this link back, or it never was one of its links.
-    #[error("the host revoked this link: ask for a new one")]
+    #[error("the host revoked this link, or it is not whole: copy it again, or ask for a new one")]
     LinkRevoked,
     /// As many people as the link is for have come.
     #[error("this link was used up by others: ask the host for a new one")]

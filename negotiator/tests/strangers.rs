@@ -5,10 +5,14 @@
 mod support;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use negotiator::{Access, ByeReason, Host, JoinLink, LinkOptions, NetworkConfig, PeerId, Received, Session};
 use support::{FALLBACK, Net, PRIMARY, RoadConnector, host_config};
@@ -204,4 +208,32 @@ async fn a_handshake_by_another_link_than_the_knock_s_is_refused() {
     stranger.fragment = JoinFragment::parse(host.link().reveal().split_once('#').unwrap().1).unwrap();
     let own = PeerId::of(&stranger.identity.public());
     assert!(!stranger.dial(&net, own, 1).await);
+}
+
+/// Says no, and counts how often it was asked.
+#[derive(Debug, Default)]
+struct Doorman(AtomicUsize);
+
+#[async_trait]
+impl Approval for Doorman {
+    async fn decide(&self, _: Applicant) -> Decision {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Decision::Refuse
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_not_approved_is_not_asked_about_again() {
+    let (net, doorman) = (Net::new(), Arc::new(Doorman::default()));
+    let mut config = host_config();
+    config.approval = Some(doorman.clone());
+    let host = net.host(config, Access::Full).await;
+    let stranger = Stranger::enter(&net, host.link(), None);
+    stranger.say(&Stranger::knock()).await;
+    assert_eq!(stranger.hear().await, Some(Message::Pending));
+    for _ in 0..5 {
+        assert_eq!(stranger.hear().await, Some(Message::Bye { reason: ByeReason::Refused }));
+        stranger.say(&Stranger::knock()).await;
+    }
+    assert_eq!(doorman.0.load(Ordering::Relaxed), 1);
 }

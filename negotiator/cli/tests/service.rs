@@ -14,10 +14,7 @@ use program::{End, Program, Running, SEEN, lives, read_when_there, run, until};
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use transport_core::{
-    SessionId,
-    secure::{JoinFragment, SessionSecret},
-};
+use transport_core::secure::{Identity, JoinFragment, LinkSecret};
 
 /// A service, and a folder for link files.
 struct Service {
@@ -85,10 +82,12 @@ fn a_link_that_is_wrong_in_any_way_has_its_own_code_and_line() {
     let service = Service::start();
     let (_sharing, link) = service.share(&["--", "sleep", "60"]);
 
-    let secret = SessionSecret::random().unwrap();
-    join_json(&forge(&link, |parts| parts.secret = secret)).fails(72, "secret");
+    let secret = LinkSecret::random().unwrap();
+    join_json(&forge(&link, |parts| parts.secret = secret))
+        .fails(89, "revoked this link, or it is not whole");
     join_json(&forge(&link, |parts| parts.expires_at = Some(1_000_000))).fails(71, "expired");
-    join_json(&forge(&link, |parts| parts.session = SessionId::random())).fails(73, "no such session");
+    let host = Identity::random().unwrap().public();
+    join_json(&forge(&link, |parts| parts.host = host)).fails(73, "no such session");
     let middle = link.find('#').unwrap() + 20;
     let other = if link.as_bytes()[middle] == b'A' { "B" } else { "A" };
     let altered = format!("{}{other}{}", &link[..middle], &link[middle + 1..]);
@@ -98,6 +97,18 @@ fn a_link_that_is_wrong_in_any_way_has_its_own_code_and_line() {
     join_json(&elsewhere).fails(74, "control plane");
     run(&["join", &link]).fails(81, "not a terminal");
     run(&["pipe", "join", "--loopback", &link]).fails(80, "beach-link join");
+}
+
+#[test]
+fn a_second_link_is_printed_for_who_may_only_watch() {
+    let service = Service::start();
+    let (sharing, link) = service.share(&["--also-read-only", "--", "true"]);
+    let printed = sharing.end().stdout;
+    let links: Vec<&str> = printed.split('\'').filter(|part| part.starts_with("http")).collect();
+    assert_eq!(links[0], link);
+    let access = [0, 1].map(|n| JoinFragment::parse(links[n].split_once('#').unwrap().1).unwrap().access);
+    assert_eq!(access, [transport_core::secure::Access::Full, transport_core::secure::Access::ReadOnly]);
+    assert_eq!(run(&["share", "--read-only", "--also-read-only"]).code, 2, "one or the other");
 }
 
 /// Everything that other users may read of a process.

@@ -48,7 +48,9 @@ pub(super) struct House {
 struct State {
     book: Book,
     guests: Guests,
-    removed: Removed,
+    removed: Remembered,
+    /// Who was not approved: nobody is asked about it once more.
+    refused: Remembered,
     errands: VecDeque<Errand>,
 }
 
@@ -165,6 +167,9 @@ impl House {
         if state.removed.holds(peer) {
             return Knocked::Bye(ByeReason::Removed);
         }
+        if state.refused.holds(peer) {
+            return Knocked::Bye(ByeReason::Refused);
+        }
         if let Some(guest) = state.guests.get(peer) {
             return match guest.stage {
                 // One key came by one link: whoever shows another one comes with another key.
@@ -258,7 +263,12 @@ impl House {
 
     /// Turns away one that was decided about.
     pub(super) fn refuse(&self, peer: PeerId, number: u64) -> bool {
-        self.state.lock().guests.take_if(peer, number).is_some()
+        let mut state = self.state.lock();
+        let was_here = state.guests.take_if(peer, number).is_some();
+        if was_here {
+            state.refused.add(peer);
+        }
+        was_here
     }
 
     /// The session of a guest that proved to hold this link.
@@ -393,20 +403,20 @@ impl LinkSecrets for Ear {
     }
 }
 
-/// Who was removed, the oldest forgotten first.
+/// Who stays out, the oldest forgotten first.
 #[derive(Default)]
-struct Removed {
+struct Remembered {
     peers: BTreeSet<PeerId>,
     order: VecDeque<PeerId>,
 }
 
-impl Removed {
+impl Remembered {
     fn add(&mut self, peer: PeerId) {
         if !self.peers.insert(peer) {
             return;
         }
         self.order.push_back(peer);
-        if self.order.len() > MAX_REMOVED
+        if self.order.len() > REMEMBERED
             && let Some(oldest) = self.order.pop_front()
         {
             self.peers.remove(&oldest);
@@ -422,9 +432,9 @@ impl Removed {
     }
 }
 
-impl fmt::Debug for Removed {
+impl fmt::Debug for Remembered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Removed({})", self.order.len())
+        write!(f, "Remembered({})", self.order.len())
     }
 }
 
@@ -433,7 +443,7 @@ pub(crate) fn unix_now() -> u64 {
     wall_clock().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Removed peers that are remembered.
-const MAX_REMOVED: usize = 1_024;
+/// Peers of one kind that are remembered.
+const REMEMBERED: usize = 1_024;
 /// How long a new link may take to become known.
 const PUBLISH: crate::runtime::Duration = crate::runtime::Duration::from_secs(10);
