@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use lifeguard_relay::{Dev, DevConfig};
-use negotiator::{Access, Host, HostConfig, NetworkConfig, Session};
+use negotiator::{Host, HostConfig, NetworkConfig, Session};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use transport_core::policy::PolicyConfig;
