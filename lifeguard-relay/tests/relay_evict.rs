@@ -31,7 +31,8 @@ async fn settled(client: &mut Client) {
 #[tokio::test]
 async fn a_host_puts_a_viewer_out_for_good_and_the_others_stay() {
     let rig = Rig::start().await;
-    let (session, gone, stays) = (Uuid::new_v4(), rig.hello(Uuid::nil(), Role::Viewer).peer_id, Uuid::new_v4());
+    let (session, gone, stays) =
+        (Uuid::new_v4(), rig.hello(Uuid::nil(), Role::Viewer).peer_id, Uuid::new_v4());
     let join = async |peer| {
         let token = rig.token(session, peer, Role::Viewer, |_| {});
         rig.join_with(&hello(session, peer, Role::Viewer, token)).await

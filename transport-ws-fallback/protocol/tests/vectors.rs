@@ -15,7 +15,10 @@ use beach_lifeguard_client::{
         Verifier,
     },
     reason::{ErrorBody, Reason},
-    session::{DocumentError, DocumentLink, MAX_DOCUMENT_BYTES, MAX_KEPT, MAX_LINKS, MAX_REMOVED, SessionDocument, SignedDocument},
+    session::{
+        DocumentError, DocumentLink, MAX_DOCUMENT_BYTES, MAX_KEPT, MAX_LINKS, MAX_REMOVED, SessionDocument,
+        SignedDocument,
+    },
     signaling::{FromRoom, ToRoom},
     v1,
 };
