@@ -5,9 +5,7 @@ mod relay_support;
 
 use std::time::{Duration, Instant};
 
-use beach_lifeguard_client::{
-    Header, Kind, Lane, PeerAddr, Role, control::Control, frame::Header as FrameHeader, token::Capability,
-};
+use beach_lifeguard_client::{Header, Kind, Lane, PeerAddr, Role, control::Control, token::Capability};
 use relay_support::{Client, Rig, hello};
 use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
@@ -18,7 +16,7 @@ async fn evict(client: &mut Client, peer_id: Uuid) {
 
 /// Passes everything over until the relay has read what came before.
 async fn settled(client: &mut Client) {
-    client.say(Message::binary(FrameHeader::relay(Kind::Heartbeat).frame(&[]))).await;
+    client.say(Message::binary(Header::relay(Kind::Heartbeat).frame(&[]))).await;
     loop {
         match client.hear().await {
             relay_support::Heard::Frame(Header { kind: Kind::Heartbeat, .. }, _) => return,
