@@ -315,6 +315,9 @@ async fn whom_the_host_puts_out_stays_out() {
     let rig = Rig::start().await;
     let (host, viewer) = rig.pair();
     let (near, far) = soon(link(&host, &viewer, 1)).await;
+    // The session lasts at the relay while somebody is there.
+    let other = rig.endpoint(host.session, Role::Viewer);
+    let (_near, _far) = soon(link(&host, &other, 1)).await;
     say(&near, Lane::Reliable, "hello").await;
     assert_eq!(hear(&far).await.1, "hello");
     soon(host.connector.evict(viewer.peer)).await;
