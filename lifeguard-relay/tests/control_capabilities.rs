@@ -334,6 +334,16 @@ async fn every_way_in_which_a_proof_is_wrong_has_its_reason_and_its_counter() {
     }
 }
 
+/// Passes everything over until the room closes.
+async fn closed(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> (u16, String) {
+    loop {
+        let heard = timeout(Duration::from_secs(5), socket.next()).await.unwrap().unwrap().unwrap();
+        if let Message::Close(Some(close)) = heard {
+            return (close.code.into(), close.reason.to_string());
+        }
+    }
+}
+
 fn with(mut proof: MembershipProof, alter: impl FnOnce(&mut MembershipProof)) -> MembershipProof {
     alter(&mut proof);
     proof
@@ -395,13 +405,7 @@ async fn what_the_host_takes_back_reaches_those_inside_at_once_and_keeps_them_ou
     let start = std::time::Instant::now();
     assert_eq!(session.publish(&document).await.0, 200);
     for (socket, reason) in [(&mut at_revoked, "link_revoked"), (&mut at_removed, "peer_removed")] {
-        let close = loop {
-            match timeout(Duration::from_secs(2), socket.next()).await.unwrap().unwrap().unwrap() {
-                Message::Close(Some(close)) => break close,
-                _ => {}
-            }
-        };
-        assert_eq!((u16::from(close.code), close.reason.as_str()), (4500, reason));
+        assert_eq!(closed(socket).await, (4500, reason.to_owned()));
     }
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     for purpose in Purpose::ALL {
@@ -451,12 +455,7 @@ async fn a_viewer_can_neither_take_the_hosts_seat_nor_anothers_nor_keep_the_host
     );
     session.enter(&now(&other, Purpose::Signaling)).await.unwrap();
     let again = session.enter(&now(&host, Purpose::Signaling)).await.unwrap();
-    loop {
-        match timeout(Duration::from_secs(5), at_host.next()).await.unwrap().unwrap().unwrap() {
-            Message::Close(Some(close)) => break assert_eq!(u16::from(close.code), 4003),
-            _ => {}
-        }
-    }
+    assert_eq!(closed(&mut at_host).await, (4003, "superseded".to_owned()));
     drop((crowd, again));
 }
 
