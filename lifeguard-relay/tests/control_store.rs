@@ -251,7 +251,7 @@ async fn redis_holds_the_documented_keys_each_with_its_life() {
         ("lifeguard:jti:00000000-0000-0000-0000-000000000001", "1", 65),
         ("lifeguard:nonce:01010101010101010101010101010101", "1", 240),
         ("lifeguard:session:2e0f9c63-b4e0-6684-27ed-6582b484fe30", "*", 86_400),
-        ("lifeguard:sessions", "*", -1),
+        ("lifeguard:sessions", "*", 86_400),
     ];
     assert_eq!(redis.keys(), documented.map(|(key, _, _)| key.to_owned()));
     for (key, value, life) in documented {

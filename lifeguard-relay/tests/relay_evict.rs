@@ -5,9 +5,7 @@ mod relay_support;
 
 use std::time::{Duration, Instant};
 
-use beach_lifeguard_client::{
-    Header, Kind, Lane, PeerAddr, Role, control::Control, frame::Header as FrameHeader, token::Capability,
-};
+use beach_lifeguard_client::{Header, Kind, Lane, PeerAddr, Role, control::Control, token::Capability};
 use relay_support::{Client, Rig, hello};
 use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
@@ -18,7 +16,7 @@ async fn evict(client: &mut Client, peer_id: Uuid) {
 
 /// Passes everything over until the relay has read what came before.
 async fn settled(client: &mut Client) {
-    client.say(Message::binary(FrameHeader::relay(Kind::Heartbeat).frame(&[]))).await;
+    client.say(Message::binary(Header::relay(Kind::Heartbeat).frame(&[]))).await;
     loop {
         match client.hear().await {
             relay_support::Heard::Frame(Header { kind: Kind::Heartbeat, .. }, _) => return,
@@ -31,7 +29,8 @@ async fn settled(client: &mut Client) {
 #[tokio::test]
 async fn a_host_puts_a_viewer_out_for_good_and_the_others_stay() {
     let rig = Rig::start().await;
-    let (session, gone, stays) = (Uuid::new_v4(), rig.hello(Uuid::nil(), Role::Viewer).peer_id, Uuid::new_v4());
+    let (session, gone, stays) =
+        (Uuid::new_v4(), rig.hello(Uuid::nil(), Role::Viewer).peer_id, Uuid::new_v4());
     let join = async |peer| {
         let token = rig.token(session, peer, Role::Viewer, |_| {});
         rig.join_with(&hello(session, peer, Role::Viewer, token)).await
@@ -70,15 +69,17 @@ async fn a_host_puts_a_viewer_out_for_good_and_the_others_stay() {
     let token = rig.token(session, never, Role::Viewer, |_| {});
     let first = hello(session, never, Role::Viewer, token);
     assert_eq!(rig.turned_away(Message::text(first.encode())).await.0, 4508);
+    // A socket is counted when its task has ended.
+    let metrics = rig.metrics.clone();
+    rig.stop().await;
     for (family, label, count) in [
         ("beach_lifeguard_peers_evicted", None, 1),
         ("beach_lifeguard_connections_closed", Some("removed"), 1),
         ("beach_lifeguard_handshakes_failure", Some("peer_removed"), 3),
     ] {
         let labels: Vec<&str> = label.into_iter().collect();
-        assert_eq!(rig.metrics.read(family, &labels), count, "{family} {label:?}");
+        assert_eq!(metrics.read(family, &labels), count, "{family} {label:?}");
     }
-    rig.stop().await;
 }
 
 #[tokio::test]

@@ -6,7 +6,10 @@ mod support;
 
 use std::time::Duration;
 
-use beach_lifeguard_client::Role;
+use beach_lifeguard_client::{
+    Role,
+    membership::{Credentials, Identity},
+};
 use bytes::Bytes;
 use support::{Rig, Wire, end, hear, link, quick_goodbyes, say, soon};
 use tokio::{
@@ -297,7 +300,7 @@ async fn a_refused_token_is_a_refusal_and_not_an_outage() {
     let rig = Rig::start().await;
     // Its token says viewer, its hello host.
     let mut liar = rig.endpoint(SessionId::random(), Role::Viewer);
-    liar.config.membership.role = Role::Host;
+    liar.config.credentials = Credentials::host(Identity::random().unwrap());
     let liar = liar.twin();
     let error = soon(liar.dial(&liar, 1)).await.unwrap_err();
     assert_eq!((error.stage, error.kind), ("hello", Kind::Rejected));
@@ -305,4 +308,24 @@ async fn a_refused_token_is_a_refusal_and_not_an_outage() {
     let CloseAtHandshake(closed) = source.downcast_ref().unwrap();
     assert_eq!((closed.code, &*closed.detail), (CloseCode::ROLE, "role_mismatch"));
     soon(liar.connector.dormant()).await;
+}
+
+#[tokio::test]
+async fn whom_the_host_puts_out_stays_out() {
+    let rig = Rig::start().await;
+    let (host, viewer) = rig.pair();
+    let (near, far) = soon(link(&host, &viewer, 1)).await;
+    say(&near, Lane::Reliable, "hello").await;
+    assert_eq!(hear(&far).await.1, "hello");
+    soon(host.connector.evict(viewer.peer)).await;
+    let closed = end(&far).await;
+    assert_eq!((closed.code, closed.initiator), (CloseCode::REMOVED, Initiator::Peer));
+    let error = soon(viewer.dial(&host, 2)).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Rejected, "{error}");
+    let error = soon(viewer.twin().dial(&host, 3)).await.unwrap_err();
+    let source = error.source.unwrap();
+    let CloseAtHandshake(closed) = source.downcast_ref().unwrap();
+    assert_eq!((closed.code, &*closed.detail), (CloseCode::REMOVED, "peer_removed"));
+    // Nobody is asked when no socket is open.
+    soon(viewer.connector.evict(host.peer)).await;
 }

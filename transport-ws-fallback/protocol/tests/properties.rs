@@ -3,8 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use beach_lifeguard_client::{
-    ClientHello, FallbackToken, Header, Kind, Lane, LinkId, PeerAddr, ServerHello,
-    SignedDocument,
+    ClientHello, FallbackToken, Header, Kind, Lane, LinkId, PeerAddr, ServerHello, SignedDocument,
     close::{CloseCode, CloseFrame, Text},
     control::Control,
     frame::{HEADER_BYTES, Window, set_peer},

@@ -86,14 +86,20 @@ fn keys_rotate_with_overlap() {
     let (old, new) = (signer("2026-01", 1), signer("2026-02", 2));
     let (from_old, from_new) = (old.sign(&claims()).unwrap(), new.sign(&claims()).unwrap());
     let both = verifier(&[&old, &new]);
-    assert!(both.verify(&from_old, Capability::V2, at(NOW)).is_ok() && both.verify(&from_new, Capability::V2, at(NOW)).is_ok());
+    assert!(
+        both.verify(&from_old, Capability::V2, at(NOW)).is_ok()
+            && both.verify(&from_new, Capability::V2, at(NOW)).is_ok()
+    );
     let after = verifier(&[&new]);
     assert_eq!(after.verify(&from_old, Capability::V2, at(NOW)), Err(TokenError::Key));
     let trusted = both.keys().iter().map(|(id, key)| (id.as_str(), *key)).collect::<Vec<_>>();
     assert_eq!(trusted, [("2026-01", old.public_key()), ("2026-02", new.public_key())]);
     // A stolen name is not a key.
     let forger = signer("2026-02", 3);
-    assert_eq!(after.verify(&forger.sign(&claims()).unwrap(), Capability::V2, at(NOW)), Err(TokenError::Signature));
+    assert_eq!(
+        after.verify(&forger.sign(&claims()).unwrap(), Capability::V2, at(NOW)),
+        Err(TokenError::Signature)
+    );
 }
 
 #[test]
@@ -155,9 +161,15 @@ fn headers_are_judged_before_keys() {
     ] {
         assert_eq!(verifier.verify(&FallbackToken::new(text), Capability::V2, at(NOW)), Err(why), "{text:?}");
     }
-    assert_eq!(verifier.verify(&FallbackToken::new(".".repeat(5000)), Capability::V2, at(NOW)), Err(TokenError::Malformed));
+    assert_eq!(
+        verifier.verify(&FallbackToken::new(".".repeat(5000)), Capability::V2, at(NOW)),
+        Err(TokenError::Malformed)
+    );
     let padded = "A".repeat(4_094);
-    assert_eq!(verifier.verify(&FallbackToken::new(format!("{padded}..")), Capability::V2, at(NOW)), Err(TokenError::Json));
+    assert_eq!(
+        verifier.verify(&FallbackToken::new(format!("{padded}..")), Capability::V2, at(NOW)),
+        Err(TokenError::Json)
+    );
     assert_eq!(
         verifier.verify(&FallbackToken::new(format!("{padded}A..")), Capability::V2, at(NOW)),
         Err(TokenError::Malformed)
@@ -212,7 +224,10 @@ fn a_single_flipped_bit_is_noticed() {
         let mut bytes = token.clone().into_bytes();
         bytes[index] ^= 1;
         let Ok(altered) = String::from_utf8(bytes) else { continue };
-        assert!(verifier.verify(&FallbackToken::new(altered), Capability::V2, at(NOW)).is_err(), "byte {index}");
+        assert!(
+            verifier.verify(&FallbackToken::new(altered), Capability::V2, at(NOW)).is_err(),
+            "byte {index}"
+        );
     }
 }
 

@@ -15,7 +15,10 @@ use beach_lifeguard_client::{
         Verifier,
     },
     reason::{ErrorBody, Reason},
-    session::{DocumentError, DocumentLink, MAX_DOCUMENT_BYTES, MAX_KEPT, MAX_LINKS, MAX_REMOVED, SessionDocument, SignedDocument},
+    session::{
+        DocumentError, DocumentLink, MAX_DOCUMENT_BYTES, MAX_KEPT, MAX_LINKS, MAX_REMOVED, SessionDocument,
+        SignedDocument,
+    },
     signaling::{FromRoom, ToRoom},
     v1,
 };
@@ -120,7 +123,7 @@ fn membership_proofs() {
         let Vector { session_id, proof, verifier, .. } = &vector;
         let purpose = Purpose::ALL.into_iter().find(|known| known.label() == vector.purpose).unwrap();
         let identity = Identity::from_seed(&bytes(&vector.identity_seed));
-        let link = vector.link_secret.map(|secret| LinkSecret::from_bytes(bytes(&secret)));
+        let link = vector.link_secret.as_deref().map(|secret| LinkSecret::from_bytes(bytes(secret)));
         let credentials = match link.clone() {
             None => Credentials::host(identity.clone()),
             Some(link) => Credentials::viewer(vector.host_key, identity.clone(), link, proof.access),

@@ -3,7 +3,7 @@
 //! | key | value | life |
 //! |---|---|---|
 //! | `lifeguard:session:{id}` | revision, 20 digits, then the document, JSON | 10 min, a day from when its host was last seen |
-//! | `lifeguard:sessions` | ids of sessions by the end of their life | for ever |
+//! | `lifeguard:sessions` | ids of sessions by the end of their life | as long as the longest of theirs |
 //! | `lifeguard:nonce:{hex}`, `lifeguard:jti:{id}` | 1 | until a second use is refused anyway |
 //! | `fallback:cohort:{cohort}:{yyyy-mm-dd-hh}:fallback`, `…:total` | counters | 90 min |
 //! | `fallback:cohort:{cohort}:{yyyy-mm-dd-hh}:seen` | set of 8-byte hashes | 90 min |

@@ -43,6 +43,7 @@ end
 local life = math.max(tonumber(ARGV[2]), redis.call('PTTL', KEYS[1]))
 redis.call('SET', KEYS[1], ARGV[1], 'PX', string.format('%d', life))
 redis.call('ZADD', KEYS[2], string.format('%d', now + life), ARGV[4])
+if redis.call('PTTL', KEYS[2]) < life then redis.call('PEXPIRE', KEYS[2], string.format('%d', life)) end
 return answer
 ";
 
