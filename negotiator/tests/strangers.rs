@@ -14,7 +14,10 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use negotiator::{Access, ByeReason, Host, JoinLink, LinkOptions, NetworkConfig, PeerId, Received, Session};
+use negotiator::{
+    Access, Applicant, Approval, ByeReason, Decision, Host, JoinLink, LinkOptions, NetworkConfig, PeerId,
+    Received, Session,
+};
 use support::{FALLBACK, Net, PRIMARY, RoadConnector, host_config};
 use tokio::time::{sleep, timeout};
 use transport_core::{
