@@ -1,6 +1,6 @@
 //! What is wrong with bytes that are no message.
 
-/// Why bytes are not a [`Message`].
+/// Why bytes are not a [`Message`](super::Message).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadMessage {
     /// Not even a kind.
