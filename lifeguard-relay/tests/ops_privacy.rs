@@ -15,7 +15,6 @@ use ops_support::{
 };
 use relay_support::{Client, hello};
 use tokio_tungstenite::tungstenite::Message;
-use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_fullest_log_names_nobody() {
