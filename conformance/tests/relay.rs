@@ -3,7 +3,7 @@
 #[path = "subjects/dev.rs"]
 mod dev;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use beach_lifeguard_client::CloseCode;
 use conformance::relay::{RelayTarget, certify_relay};
@@ -13,8 +13,8 @@ use libtest_mimic::Arguments;
 use lifeguard_relay::DevConfig;
 
 fn main() -> ExitCode {
-    let plain = target(Services::with(DevConfig::default()));
-    let mut config = DevConfig::default();
+    let plain = target(Services::with(brisk()));
+    let mut config = brisk();
     config.tls = true;
     let services = Services::with(config);
     let certificate = services.certificate.clone().expect("it speaks TLS");
@@ -27,6 +27,13 @@ fn main() -> ExitCode {
         certify_relay(&tls, &arguments, report.map(|path| format!("{path}.tls")).as_deref()),
     ];
     if certified.contains(&ExitCode::FAILURE) { ExitCode::FAILURE } else { certified[1] }
+}
+
+/// The defaults, but for how long a drain spreads its goodbyes.
+fn brisk() -> DevConfig {
+    let mut config = DevConfig::default();
+    config.relay.drain.spread = Duration::from_secs(1);
+    config
 }
 
 fn target(services: Services) -> RelayTarget {

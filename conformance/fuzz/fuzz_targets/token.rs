@@ -8,7 +8,7 @@ use std::{
 
 use beach_lifeguard_client::{
     FallbackToken,
-    token::{KeyId, PublicKey, TokenVerifier},
+    token::{Capability, KeyId, PublicKey, TokenVerifier},
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -19,5 +19,5 @@ static VERIFIER: LazyLock<TokenVerifier> = LazyLock::new(|| {
 
 fuzz_target!(|text: &str| {
     let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    assert!(VERIFIER.verify(&FallbackToken::new(text), now).is_err());
+    assert!(VERIFIER.verify(&FallbackToken::new(text), Capability::V2, now).is_err());
 });

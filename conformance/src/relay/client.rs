@@ -308,23 +308,25 @@ pub(super) async fn next(socket: &mut Socket) -> Result<Message> {
 
 /// Waits for the close of a socket.
 pub(super) async fn closed(socket: &mut Socket) -> Result<(u16, String)> {
-    let close = async {
-        loop {
-            match socket.next().await {
-                Some(Ok(Message::Close(Some(frame)))) => {
-                    return Ok((frame.code.into(), frame.reason.to_string()));
-                }
-                Some(Ok(Message::Close(None))) | None => {
-                    return Err(Failure("the socket ended without a code".to_owned()));
-                }
-                Some(Ok(_)) => {}
-                Some(Err(error)) => {
-                    return Err(Failure(format!("the socket broke without a close: {error}")));
-                }
+    within(LIMIT, "the close", closed_in(socket)).await?
+}
+
+/// The same, with the caller's patience.
+pub(super) async fn closed_in(socket: &mut Socket) -> Result<(u16, String)> {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Close(Some(frame)))) => {
+                return Ok((frame.code.into(), frame.reason.to_string()));
+            }
+            Some(Ok(Message::Close(None))) | None => {
+                return Err(Failure("the socket ended without a code".to_owned()));
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                return Err(Failure(format!("the socket broke without a close: {error}")));
             }
         }
-    };
-    within(LIMIT, "being closed", close).await?
+    }
 }
 
 /// Demands a close with this code and, if given, this reason.
