@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use transport_core::secure::{Access, LinkId};
 
-use super::house::House;
+use super::host_state::HostState;
 use crate::{error::ShareError, link::JoinLink, runtime::Duration};
 
 /// What a link is good for.
@@ -82,11 +82,11 @@ pub enum LinkState {
 
 /// The links of a shared session. Cheap to clone.
 #[derive(Clone)]
-pub struct Links(Arc<House>);
+pub struct Links(Arc<HostState>);
 
 impl Links {
-    pub(super) fn new(house: Arc<House>) -> Self {
-        Self(house)
+    pub(super) fn new(host_state: Arc<HostState>) -> Self {
+        Self(host_state)
     }
 
     /// Makes one more link, and waits until whoever admits knows it. At most 64 are in force at one time.

@@ -3,11 +3,13 @@
 mod approval;
 mod book;
 mod guests;
-mod house;
+mod host_state;
+mod link_secrets;
 mod links;
 mod members;
 mod publish;
 mod reception;
+mod remembered;
 
 use std::{fmt, sync::Arc};
 
@@ -26,7 +28,8 @@ pub use self::{
     members::Member,
 };
 use self::{
-    house::{Door, Ear, House},
+    host_state::HostState,
+    link_secrets::{LinksInForce, LinksRemembered},
     publish::publish,
     reception::Reception,
 };
@@ -39,12 +42,12 @@ use crate::{
     runtime::{Duration, JoinHandle, JoinSet, spawn, timeout, wall_clock},
     session::Session,
 };
-pub(crate) use house::unix_now;
+pub(crate) use host_state::unix_now;
 
 /// A shared session. Dropping it ends it for every viewer.
 pub struct Host {
     link: JoinLink,
-    house: Arc<House>,
+    host_state: Arc<HostState>,
     arrivals: Mutex<mpsc::Receiver<Session>>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -72,14 +75,14 @@ impl Host {
     pub async fn meeting_at(config: HostConfig, rendezvous: Arc<dyn Rendezvous>) -> Result<Self, ShareError> {
         let (address, identity) = (config.address()?, Identity::random()?);
         let seats = config.max_viewers.clamp(1, 1024);
-        let house = Arc::new(House::new(address, identity.clone(), seats));
+        let host_state = Arc::new(HostState::new(address, identity.clone(), seats));
         let mut links = Vec::new();
         for options in &config.links {
-            links.push(house.add_link(options.clone())?.0);
+            links.push(host_state.add_link(options.clone())?.0);
         }
         let no_link = || ShareError::Misconfigured("a session is shared by one link or more".to_owned());
         let link = links.into_iter().next().ok_or_else(no_link)?;
-        let revisions = house.revisions();
+        let revisions = host_state.revisions();
         let membership = Membership {
             session: link.session(),
             local: PeerId::from_bytes(identity.public().peer_id()),
@@ -88,10 +91,10 @@ impl Host {
             host: identity.public(),
             identity: identity.clone(),
             link: None,
-            document: Some(house.document()),
+            document: Some(host_state.document()),
         };
         let signaling = rendezvous.enter(&membership).await?;
-        let sealer = Sealer::host(identity.clone(), Arc::new(Ear(house.clone())));
+        let sealer = Sealer::host(identity.clone(), Arc::new(LinksRemembered(host_state.clone())));
         let exchange = Exchange::new(signaling, sealer, wall_clock);
         inside(&exchange, config.network.connect_timeout).await?;
         // Only now is the session known to whoever admits.
@@ -101,15 +104,15 @@ impl Host {
             // The viewer decides among what it is offered.
             ways.retain(|way| way.rung.class == Class::Fallback);
         }
-        let door = Arc::new(Door(house.clone()));
+        let door = Arc::new(LinksInForce(host_state.clone()));
         let endpoint = Endpoint::new(membership.session, identity, Party::Host { door });
         let (arrived, arrivals) = mpsc::channel(seats);
         let stop = CancellationToken::new();
         let mut errands = JoinSet::new();
-        errands.spawn(publish(house.clone(), revisions, rendezvous.clone(), membership));
+        errands.spawn(publish(host_state.clone(), revisions, rendezvous.clone(), membership));
         let reception = Reception {
             endpoint: Arc::new(endpoint),
-            house: house.clone(),
+            host_state: host_state.clone(),
             ways: Ways(ways.into()),
             missing,
             exchange,
@@ -122,7 +125,7 @@ impl Host {
             errands,
         };
         let task = spawn(reception.run(stop.clone()));
-        Ok(Self { link, house, arrivals: Mutex::new(arrivals), stop, task: Mutex::new(Some(task)) })
+        Ok(Self { link, host_state, arrivals: Mutex::new(arrivals), stop, task: Mutex::new(Some(task)) })
     }
 
     /// Returns the session's id.
@@ -137,18 +140,18 @@ impl Host {
 
     /// Returns a handle to every link: made, listed and taken back while the session runs.
     pub fn links(&self) -> Links {
-        Links::new(self.house.clone())
+        Links::new(self.host_state.clone())
     }
 
     /// Tells who is here.
     pub fn members(&self) -> Vec<Member> {
-        self.house.members()
+        self.host_state.members()
     }
 
     /// Lets a viewer do at most `access` from its next message on, in the place of what its link allows; never more than
     /// it asked for. The viewer is told. Says whether it is here.
     pub fn set_access(&self, peer: PeerId, access: Access) -> bool {
-        self.house.set_access(peer, access)
+        self.host_state.set_access(peer, access)
     }
 
     /// Removes a viewer, and keeps it out: its session ends at once, on every path, and whoever admits is told. Nothing
@@ -156,7 +159,7 @@ impl Host {
     ///
     /// Its link stays in force: who holds it can come back as somebody else.
     pub fn remove(&self, peer: PeerId) -> bool {
-        self.house.remove(peer)
+        self.host_state.remove(peer)
     }
 
     /// Waits for the next viewer whose session is usable; `None` after [`close`](Self::close).

@@ -8,7 +8,7 @@ use transport_core::{
     signaling::SignalingError,
 };
 
-use super::house::House;
+use super::host_state::HostState;
 use crate::{
     rendezvous::{Membership, Rendezvous},
     runtime::{Duration, timeout},
@@ -16,7 +16,7 @@ use crate::{
 
 /// Publishes the newest document each time its revision changes, again and again until it stands. Ends with its task.
 pub(super) async fn publish(
-    house: Arc<House>,
+    host_state: Arc<HostState>,
     mut revisions: watch::Receiver<u64>,
     rendezvous: Arc<dyn Rendezvous>,
     membership: Membership,
@@ -26,11 +26,11 @@ pub(super) async fn publish(
         backoff.reset();
         loop {
             revisions.mark_unchanged();
-            let document = house.document();
+            let document = host_state.document();
             let told = timeout(ATTEMPT, rendezvous.publish(&membership, &document)).await;
             match told {
                 Ok(Ok(())) => {
-                    house.note_known(document.revision, None);
+                    host_state.note_known(document.revision, None);
                     break;
                 }
                 Ok(Err(SignalingError::Unreachable { detail, .. })) => {
@@ -38,7 +38,7 @@ pub(super) async fn publish(
                 }
                 Ok(Err(error)) => {
                     tracing::error!(%error, "the session's document was refused");
-                    house.note_known(document.revision, Some(error));
+                    host_state.note_known(document.revision, Some(error));
                     break;
                 }
                 Err(_) => tracing::info!("publishing the session's document takes too long"),

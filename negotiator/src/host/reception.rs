@@ -14,7 +14,7 @@ use transport_core::{
 use super::{
     approval::{Applicant, Approval, Decision},
     guests::Inside,
-    house::{Errand, House, Knocked},
+    host_state::{Errand, HostState, Knocked},
 };
 use crate::{
     assembly::{Assembled, Assembly, assemble},
@@ -30,7 +30,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Reception {
     pub(super) endpoint: Arc<Endpoint>,
-    pub(super) house: Arc<House>,
+    pub(super) host_state: Arc<HostState>,
     pub(super) ways: Ways,
     pub(super) missing: Arc<[Missing]>,
     pub(super) exchange: Arc<Exchange>,
@@ -64,7 +64,7 @@ struct Usable {
 
 impl Reception {
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let (exchange, house) = (self.exchange.clone(), self.house.clone());
+        let (exchange, host_state) = (self.exchange.clone(), self.host_state.clone());
         let (usable, mut seats) = mpsc::channel(SEATS);
         let mut signaling = true;
         loop {
@@ -78,7 +78,7 @@ impl Reception {
                     }
                 },
                 Some(Usable { peer, number, seated }) = seats.recv() => {
-                    if house.seat(peer, number) {
+                    if host_state.seat(peer, number) {
                         let _ = seated.send(());
                     }
                 }
@@ -88,17 +88,17 @@ impl Reception {
                         self.decided(decided, &usable).await;
                     }
                 }
-                errand = house.errand() => self.run_errand(errand),
+                errand = host_state.errand() => self.run_errand(errand),
                 Some(ended) = self.drivers.join_next() => {
                     if let Ok((peer, number)) = ended {
-                        house.left(peer, number);
+                        host_state.left(peer, number);
                         exchange.forget(peer);
                     }
                 }
                 Some(_) = self.errands.join_next() => {}
             }
         }
-        for inside in house.everybody() {
+        for inside in host_state.everybody() {
             inside.core.close(CloseCode::GOING_AWAY, "the host stopped sharing");
         }
         // The drivers say goodbye over signaling too, which needs nobody to listen.
@@ -111,7 +111,7 @@ impl Reception {
                 self.hear(from, link, message, usable).await
             }
             ExchangeEvent::Joined { peer } => self.tell(peer, None, Event::PeerPresent),
-            ExchangeEvent::Left { peer } => self.house.left_room(peer),
+            ExchangeEvent::Left { peer } => self.host_state.left_room(peer),
             ExchangeEvent::Refused { from, why } => tracing::info!(%from, %why, "an envelope was refused"),
             event => tracing::debug!(?event, "signaling"),
         }
@@ -127,7 +127,7 @@ impl Reception {
                 let answer = self.knocked(from, link, name, usable);
                 self.answer(from, &answer).await;
             }
-            Message::Dial { .. } if self.house.inside(from, Some(link)).is_none() => {
+            Message::Dial { .. } if self.host_state.inside(from, Some(link)).is_none() => {
                 // It was away for longer than its session was kept, and must not dial for ever.
                 self.answer(from, &Message::Bye { reason: ByeReason::Forgotten }).await;
             }
@@ -137,7 +137,7 @@ impl Reception {
 
     /// Brings something to the driver of a viewer that has one.
     fn tell(&self, viewer: PeerId, link: Option<LinkId>, event: Event) {
-        if let Some(inside) = self.house.inside(viewer, link) {
+        if let Some(inside) = self.host_state.inside(viewer, link) {
             // Full: the driver is far behind; what it misses is repeated or times out.
             let _ = inside.inbox.try_send(event);
         }
@@ -155,7 +155,7 @@ impl Reception {
         name: Option<Text>,
         usable: &mpsc::Sender<Usable>,
     ) -> Message {
-        let number = match self.house.knock(from, link, name.clone()) {
+        let number = match self.host_state.knock(from, link, name.clone()) {
             Knocked::Welcome => return self.welcome(),
             Knocked::Pending => return Message::Pending,
             Knocked::Bye(reason) => return Message::Bye { reason },
@@ -164,7 +164,7 @@ impl Reception {
                 number
             }
         };
-        let Some(access) = self.house.allowed(from) else {
+        let Some(access) = self.host_state.allowed(from) else {
             return Message::Bye { reason: ByeReason::LinkRevoked };
         };
         match self.approval.clone() {
@@ -177,7 +177,7 @@ impl Reception {
                 let decision = self.decisions.spawn(async move {
                     Decided { peer: from, number, decision: approval.decide(applicant).await }
                 });
-                self.house.asked(from, number, decision);
+                self.host_state.asked(from, number, decision);
                 Message::Pending
             }
         }
@@ -185,14 +185,14 @@ impl Reception {
 
     async fn decided(&mut self, decided: Decided, usable: &mpsc::Sender<Usable>) {
         let Decided { peer, number, decision } = decided;
-        match (decision, self.house.allowed(peer)) {
+        match (decision, self.host_state.allowed(peer)) {
             (_, None) => {}
             (Decision::Admit(at_most), Some(by_link)) => {
                 self.admit(peer, number, at_most.min(by_link), usable);
                 self.answer(peer, &self.welcome()).await;
             }
             (Decision::Refuse, Some(_)) => {
-                if self.house.refuse(peer, number) {
+                if self.host_state.refuse(peer, number) {
                     self.answer(peer, &Message::Bye { reason: ByeReason::Refused }).await;
                 }
             }
@@ -242,7 +242,7 @@ impl Reception {
             config: &self.network,
         });
         let inside = Inside { inbox, core: session.core().clone(), outlook: session.outlook() };
-        if !self.house.arriving(peer, number, access, inside) {
+        if !self.host_state.arriving(peer, number, access, inside) {
             return;
         }
         let (arrived, usable) = (self.arrived.clone(), usable.clone());

@@ -1,17 +1,13 @@
 //! What the host's handles, its reception and every handshake share: the links, the guests, who was removed. Each step
 //! here is complete when it returns; what has to be said to others is queued for the reception.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    fmt,
-    sync::Arc,
-};
+use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use transport_core::{
     PeerId, Text,
-    secure::{Access, Identity, JoinFragment, LinkId, LinkSecret, LinkSecrets},
+    secure::{Access, Identity, JoinFragment, LinkId, LinkSecret},
     signaling::{ByeReason, Message, SignalingError},
 };
 use url::Url;
@@ -21,9 +17,9 @@ use super::{
     guests::{Guests, Inside, Stage},
     links::{LinkInfo, LinkOptions},
     members::Member,
+    remembered::Remembered,
 };
 use crate::{
-    endpoint::Doorkeeper,
     error::ShareError,
     link::JoinLink,
     rendezvous::SessionDocument,
@@ -32,7 +28,7 @@ use crate::{
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct House {
+pub(super) struct HostState {
     address: Url,
     identity: Identity,
     seats: usize,
@@ -76,7 +72,7 @@ pub(super) enum Knocked {
     Bye(ByeReason),
 }
 
-impl House {
+impl HostState {
     pub(super) fn new(address: Url, identity: Identity, seats: usize) -> Self {
         Self {
             address,
@@ -298,6 +294,30 @@ impl House {
 
     // ---- the document ----
 
+    // ---- handshakes and envelopes ----
+
+    /// The secret of a link that lets somebody in.
+    pub(super) fn secret_in_force(&self, link: LinkId) -> Option<LinkSecret> {
+        self.state.lock().book.secret(link)
+    }
+
+    /// The secret of a link in force or not.
+    pub(super) fn secret_remembered(&self, link: LinkId) -> Option<LinkSecret> {
+        self.state.lock().book.any_secret(link)
+    }
+
+    /// Decides about a peer that has proven its key and its link.
+    pub(super) fn admit(&self, peer: PeerId, link: LinkId, asked: Access) -> Result<Access, ByeReason> {
+        let state = self.state.lock();
+        let guest = state.guests.get(peer).filter(|guest| guest.link == link);
+        let inside = guest.and_then(|guest| guest.inside()).ok_or(ByeReason::Refused)?;
+        let allowed = state.allowed(peer).ok_or(ByeReason::LinkRevoked)?;
+        inside.core.asked(asked);
+        Ok(asked.min(allowed))
+    }
+
+    // ---- the document ----
+
     fn changed(&self) -> u64 {
         let mut newest = 0;
         self.revision.send_modify(|revision| {
@@ -372,78 +392,10 @@ impl State {
     }
 }
 
-/// Handshakes open by links in force alone, and only to guests.
-#[derive(Debug)]
-pub(super) struct Door(pub(super) Arc<House>);
-
-impl LinkSecrets for Door {
-    fn secret(&self, link: LinkId) -> Option<LinkSecret> {
-        self.0.state.lock().book.secret(link)
-    }
-}
-
-impl Doorkeeper for Door {
-    fn admit(&self, peer: PeerId, link: LinkId, asked: Access) -> Result<Access, ByeReason> {
-        let state = self.0.state.lock();
-        let guest = state.guests.get(peer).filter(|guest| guest.link == link);
-        let inside = guest.and_then(|guest| guest.inside()).ok_or(ByeReason::Refused)?;
-        let allowed = state.allowed(peer).ok_or(ByeReason::LinkRevoked)?;
-        inside.core.asked(asked);
-        Ok(asked.min(allowed))
-    }
-}
-
-/// Envelopes open by every link that is remembered, so that a holder of a revoked one hears why.
-#[derive(Debug)]
-pub(super) struct Ear(pub(super) Arc<House>);
-
-impl LinkSecrets for Ear {
-    fn secret(&self, link: LinkId) -> Option<LinkSecret> {
-        self.0.state.lock().book.any_secret(link)
-    }
-}
-
-/// Who stays out, the oldest forgotten first.
-#[derive(Default)]
-struct Remembered {
-    peers: BTreeSet<PeerId>,
-    order: VecDeque<PeerId>,
-}
-
-impl Remembered {
-    fn add(&mut self, peer: PeerId) {
-        if !self.peers.insert(peer) {
-            return;
-        }
-        self.order.push_back(peer);
-        if self.order.len() > REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.peers.remove(&oldest);
-        }
-    }
-
-    fn holds(&self, peer: PeerId) -> bool {
-        self.peers.contains(&peer)
-    }
-
-    fn list(&self) -> Vec<PeerId> {
-        self.order.iter().copied().collect()
-    }
-}
-
-impl fmt::Debug for Remembered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Remembered({})", self.order.len())
-    }
-}
-
 /// The wall's clock in Unix seconds.
 pub(crate) fn unix_now() -> u64 {
     wall_clock().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Peers of one kind that are remembered.
-const REMEMBERED: usize = 1_024;
 /// How long a new link may take to become known.
 const PUBLISH: crate::runtime::Duration = crate::runtime::Duration::from_secs(10);
