@@ -22,13 +22,13 @@ use real::{PATIENCE, RELAY, network};
 use tokio::time::{sleep, timeout};
 
 /// A control plane with its relay, a host, and everybody kept to one path.
-struct House {
+struct Service {
     dev: Dev,
     host: Host,
     mode: FallbackMode,
 }
 
-impl House {
+impl Service {
     async fn open(mode: FallbackMode, links: Vec<LinkOptions>) -> Self {
         let dev = Dev::start(DevConfig::default()).await.unwrap();
         let mut config = HostConfig::new(dev.public_url());
@@ -131,19 +131,19 @@ struct Out {
 }
 
 /// Two viewers under load both ways; `show_out` takes the second one's place back.
-async fn shown_out(house: &House, links: [&JoinLink; 2], show_out: impl FnOnce(&Host, &Session)) -> Out {
-    let (stays, hosted) = house.join(links[0]).await.unwrap();
-    let (goes, going) = house.join(links[1]).await.unwrap();
+async fn shown_out(service: &Service, links: [&JoinLink; 2], show_out: impl FnOnce(&Host, &Session)) -> Out {
+    let (stays, hosted) = service.join(links[0]).await.unwrap();
+    let (goes, going) = service.join(links[1]).await.unwrap();
     let kept = [Flow::start(&stays, &hosted), Flow::start(&hosted, &stays)];
     let ended = [Flow::start(&goes, &going), Flow::start(&going, &goes)];
     sleep(Duration::from_millis(1500)).await;
     assert!(ended.iter().all(|flow| flow.last().0 > 50), "under load");
 
     let begun = Instant::now();
-    show_out(&house.host, &going);
+    show_out(&service.host, &going);
     let end = timeout(Duration::from_secs(2), goes.ended()).await.expect("it knows within two seconds");
     let known = begun.elapsed();
-    let members: Vec<_> = house.host.members().iter().map(|member| member.peer).collect();
+    let members: Vec<_> = service.host.members().iter().map(|member| member.peer).collect();
     assert_eq!(members, [hosted.peer()], "nobody else is listed");
     sleep(Duration::from_secs(2)).await;
     let last = [0, 1].map(|way| ended[way].last().1.saturating_duration_since(begun));
@@ -167,45 +167,45 @@ const PATHS: [FallbackMode; 2] = [FallbackMode::RelayOnly, FallbackMode::DirectO
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_link_is_out_within_two_seconds_under_load_and_the_other_viewer_loses_nothing() {
     for mode in PATHS {
-        let house = House::open(mode, vec![LinkOptions::full(), LinkOptions::full()]).await;
-        let link = house.host.links().list()[1].link.clone();
-        let out = shown_out(&house, [house.host.link(), &link], |host, _| {
+        let service = Service::open(mode, vec![LinkOptions::full(), LinkOptions::full()]).await;
+        let link = service.host.links().list()[1].link.clone();
+        let out = shown_out(&service, [service.host.link(), &link], |host, _| {
             assert!(host.links().revoke(link.id()));
         })
         .await;
         println!("{mode:?} revoked: {out:?}");
         assert_eq!(out.end, SessionEnd::LinkRevoked);
         assert!(is_quick(&out), "{out:?}");
-        let error = house.refused(&link).await;
+        let error = service.refused(&link).await;
         assert!(matches!(error, JoinError::LinkRevoked), "{error}");
-        house.close().await;
+        service.close().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_removed_is_out_within_two_seconds_under_load_and_its_link_lives_on() {
     for mode in PATHS {
-        let house = House::open(mode, vec![LinkOptions::full()]).await;
-        let link = house.host.link().clone();
-        let out = shown_out(&house, [&link, &link], |host, going| {
+        let service = Service::open(mode, vec![LinkOptions::full()]).await;
+        let link = service.host.link().clone();
+        let out = shown_out(&service, [&link, &link], |host, going| {
             assert!(host.remove(going.peer()));
         })
         .await;
         println!("{mode:?} removed: {out:?}");
         assert_eq!(out.end, SessionEnd::Removed);
         assert!(is_quick(&out), "{out:?}");
-        house.join(&link).await.unwrap();
-        house.close().await;
+        service.join(&link).await.unwrap();
+        service.close().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_viewer_s_bytes_reach_no_application_on_either_path() {
     for mode in PATHS {
-        let house = House::open(mode, vec![LinkOptions::full(), LinkOptions::read_only()]).await;
-        let watch = house.host.links().list()[1].link.clone();
+        let service = Service::open(mode, vec![LinkOptions::full(), LinkOptions::read_only()]).await;
+        let watch = service.host.links().list()[1].link.clone();
         assert_eq!(watch.access(), Access::ReadOnly);
-        let (viewer, hosted) = house.join(&watch).await.unwrap();
+        let (viewer, hosted) = service.join(&watch).await.unwrap();
         for _ in 0..50 {
             viewer.send(vec![7; 4_000].into()).await.unwrap();
         }
@@ -221,32 +221,32 @@ async fn a_read_only_viewer_s_bytes_reach_no_application_on_either_path() {
         assert_eq!(viewer.recv().await, Ok(Received::Message("output".into())));
         assert!(timeout(Duration::from_millis(300), hosted.recv()).await.is_err(), "nothing passes");
         assert_eq!(hosted.refused_input().messages, 50);
-        house.close().await;
+        service.close().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_made_while_sharing_lets_in_and_one_that_expired_or_is_used_up_does_not() {
-    let house = House::open(FallbackMode::RelayOnly, vec![LinkOptions::full()]).await;
-    let links = house.host.links();
+    let service = Service::open(FallbackMode::RelayOnly, vec![LinkOptions::full()]).await;
+    let links = service.host.links();
     let for_one = links.add(LinkOptions::full().for_uses(1)).await.unwrap();
-    let (viewer, hosted) = house.join(&for_one).await.unwrap();
+    let (viewer, hosted) = service.join(&for_one).await.unwrap();
     assert_eq!(viewer.status().path, Some(RELAY));
     // The host says that it is used up; whoever admits knows a while later, and calls it expired.
     for _ in 0..2 {
-        let error = house.refused(&for_one).await;
+        let error = service.refused(&for_one).await;
         assert!(matches!(error, JoinError::LinkUsedUp | JoinError::LinkExpired), "{error}");
         sleep(Duration::from_millis(500)).await;
     }
     let short = links.add(LinkOptions::full().expiring_in(Duration::from_secs(3))).await.unwrap();
-    let (early, _hosted) = house.join(&short).await.unwrap();
+    let (early, _hosted) = service.join(&short).await.unwrap();
     sleep(Duration::from_secs(4)).await;
     // A viewer whose clock is behind.
-    let error = house.refused(&short.clone().expiring_at(u64::from(u32::MAX))).await;
+    let error = service.refused(&short.clone().expiring_at(u64::from(u32::MAX))).await;
     assert!(matches!(error, JoinError::LinkExpired), "{error}");
     // Who came before stays.
     for session in [&viewer, &hosted, &early] {
         assert_eq!(session.end(), None);
     }
-    house.close().await;
+    service.close().await;
 }
