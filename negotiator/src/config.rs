@@ -114,7 +114,8 @@ pub struct HostConfig {
     pub control_plane: String,
     /// How this side reaches its viewers.
     pub network: NetworkConfig,
-    /// Viewers at one time; further ones are told that the session is full. Default 32.
+    /// Viewers at one time; further ones are told that the session is full. With several links in force one link fills at
+    /// most three quarters. Default 32.
     pub max_viewers: usize,
     /// The links that it begins with, at least one. Default: one for whoever may do everything. More are made and taken
     /// back by [`Host::links`](crate::Host::links).

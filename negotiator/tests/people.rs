@@ -84,6 +84,22 @@ async fn what_a_read_only_viewer_sends_reaches_the_library_and_not_the_applicati
 }
 
 #[tokio::test(start_paused = true)]
+async fn holders_of_one_link_do_not_fill_the_seats_of_another() {
+    let net = Net::new();
+    let mut config = host_config();
+    config.max_viewers = 4;
+    let host = net.host(config, Access::Full).await;
+    let mut inside = Vec::new();
+    for _ in 0..3 {
+        inside.push(join(&net, &host, host.link()).await);
+    }
+    let other = host.links().add(LinkOptions::full()).await.unwrap();
+    assert!(matches!(refused(&net, host.link()).await, JoinError::Full));
+    inside.push(join(&net, &host, &other).await);
+    assert!(matches!(refused(&net, &other).await, JoinError::Full));
+}
+
+#[tokio::test(start_paused = true)]
 async fn access_changes_from_the_next_message_on_and_never_beyond_what_was_asked_for() {
     let net = Net::new();
     let host = net.host(host_config(), Access::Full).await;

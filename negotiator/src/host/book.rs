@@ -133,6 +133,11 @@ impl Book {
         self.links.get(&id).filter(|entry| !entry.revoked).map(|entry| entry.options.access)
     }
 
+    /// How many links let somebody in, or let back in who came by them.
+    pub(super) fn in_force(&self) -> usize {
+        self.links.values().filter(|entry| !entry.revoked).count()
+    }
+
     /// The secret of a link in force.
     pub(super) fn secret(&self, id: LinkId) -> Option<LinkSecret> {
         self.links.get(&id).filter(|entry| !entry.revoked).map(|entry| entry.link.secret().clone())

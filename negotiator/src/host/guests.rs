@@ -95,6 +95,14 @@ impl Guests {
         self.guests.values().filter(|guest| guest.is_seated()).count()
     }
 
+    /// Whether one more holder of `link` finds a seat. With several links in force a quarter of the seats is out of any one
+    /// link's reach: its holders cannot keep those of another out.
+    pub(super) fn has_seat(&self, link: LinkId, seats: usize, links: usize) -> bool {
+        let share = if links > 1 { seats - seats / 4 } else { seats };
+        let of_link = self.guests.values().filter(|guest| guest.is_seated() && guest.link == link).count();
+        self.seated() < seats && of_link < share
+    }
+
     pub(super) fn take(&mut self, peer: PeerId) -> Option<Guest> {
         self.guests.remove(&peer)
     }

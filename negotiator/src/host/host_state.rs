@@ -177,7 +177,7 @@ impl HostState {
         if let Some(why) = state.book.objection(link, peer, unix_now()) {
             return Knocked::Bye(why);
         }
-        if state.guests.seated() >= self.seats {
+        if !state.guests.has_seat(link, self.seats, state.book.in_force()) {
             return Knocked::Bye(ByeReason::Full);
         }
         let (number, pushed_out) = state.guests.knock(peer, link, name, now());
@@ -217,15 +217,12 @@ impl HostState {
     pub(super) fn seat(&self, peer: PeerId, number: u64) -> bool {
         let mut state = self.state.lock();
         let state = &mut *state;
-        let seated = state.guests.seated();
+        let Some(link) = state.guests.get(peer).map(|guest| guest.link) else { return false };
+        let has_seat = state.guests.has_seat(link, self.seats, state.book.in_force());
         let Some(guest) = state.guests.get_mut(peer).filter(|guest| guest.number == number) else {
             return false;
         };
-        let came = if seated >= self.seats {
-            Err(ByeReason::Full)
-        } else {
-            state.book.came(guest.link, peer, unix_now())
-        };
+        let came = if has_seat { state.book.came(link, peer, unix_now()) } else { Err(ByeReason::Full) };
         match came {
             Ok(changed) => {
                 let Some(inside) = guest.inside().cloned() else { return false };
@@ -291,8 +288,6 @@ impl HostState {
             queued.await;
         }
     }
-
-    // ---- the document ----
 
     // ---- handshakes and envelopes ----
 
