@@ -1,6 +1,8 @@
 //! The negotiated session, judged from outside: over the third-party example as a rung of its own, and
 //! through a death of WebRTC beneath ICE. Every history whole.
 
+#[path = "subjects/conversation.rs"]
+mod conversation;
 #[path = "../examples/tcp_transport.rs"]
 #[allow(dead_code, unreachable_pub, reason = "a module here, a program of its own there")]
 mod tcp_transport;
@@ -12,10 +14,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use conformance::history::{Author, Judge, Stream, Verdict};
-use negotiator::{
-    Host, HostConfig, Membership, Negotiator, NetworkConfig, Received, Rendezvous, Role, Session, Way,
-};
+use conformance::history::{Stream, Verdict};
+use conversation::{read, write};
+use negotiator::{Host, HostConfig, Membership, Negotiator, NetworkConfig, Rendezvous, Role, Session, Way};
 use tcp_transport::TcpConnector;
 use tokio::{sync::watch, time::timeout};
 use transport_core::{
@@ -60,36 +61,12 @@ async fn meet(udp: Option<ImpairedUdp>) -> (Host, Session, Session) {
     (host, viewer.expect("a path"), hosted.expect("a viewer"))
 }
 
-/// Writes until told to stop, then says how much it was.
-async fn write(to: Session, stream: Stream, mut stop: watch::Receiver<bool>) -> u64 {
-    let mut author = Author::new(stream);
-    while !*stop.borrow_and_update() {
-        let len = [40, 900, 30_000][author.written() as usize % 3];
-        to.send(author.write(len)).await.expect("a session that lives");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    to.finish();
-    author.written()
-}
-
-/// Reads until the other side is finished.
-async fn read(from: Session, stream: Stream) -> Judge {
-    let mut judge = Judge::new(stream);
-    loop {
-        match from.recv().await.expect("a session that lives") {
-            Received::Message(message) => judge.delivered(&message),
-            Received::Finished => return judge,
-            Received::Datagram(_) => {}
-        }
-    }
-}
-
 /// Lets both sides talk while `during` happens, and judges both directions.
 async fn judged(viewer: &Session, hosted: &Session, during: impl Future<Output = ()>) -> Verdict {
     let stream = |stream| Stream { key: 1, session: 1, stream };
     let (stop, stopped) = watch::channel(false);
-    let up = tokio::spawn(write(viewer.clone(), stream(0), stopped.clone()));
-    let down = tokio::spawn(write(hosted.clone(), stream(1), stopped));
+    let up = tokio::spawn(write(viewer.clone(), stream(0), SIZES, stopped.clone()));
+    let down = tokio::spawn(write(hosted.clone(), stream(1), SIZES, stopped));
     let (above, below) =
         (tokio::spawn(read(hosted.clone(), stream(0))), tokio::spawn(read(viewer.clone(), stream(1))));
     during.await;
@@ -135,3 +112,6 @@ async fn a_session_leaves_a_dead_webrtc_path_for_the_third_party_rung_and_loses_
     println!("webrtc, cut, {}: {verdict}", tcp_transport::ID);
     assert!(verdict.is_whole() && verdict.delivered > 200, "{verdict}");
 }
+
+/// A key, a line, a screen.
+const SIZES: [usize; 3] = [40, 900, 30_000];

@@ -121,18 +121,12 @@ impl Rendezvous for ControlPlaneRendezvous {
                 false
             });
         }
-        match self.control.publish(&signed).await {
-            Ok(_) => Ok(()),
-            Err(ControlError::Refused { refusal, .. })
-                if refusal.reason == protocol::Reason::RevisionStale =>
-            {
-                // A newer one was published meanwhile.
-                Ok(())
-            }
-            Err(ControlError::Refused { refusal, .. }) if !is_passing(refusal.reason) => {
-                Err(SignalingError::refused(refusal.reason.label()))
-            }
-            Err(error) => Err(unreachable(error)),
+        let Err(error) = self.control.publish(&signed).await else { return Ok(()) };
+        match error.reason().filter(|_| !error.is_passing()) {
+            // A newer one was published meanwhile.
+            Some(protocol::Reason::RevisionStale) => Ok(()),
+            Some(reason) => Err(SignalingError::refused(reason.label())),
+            None => Err(unreachable(error)),
         }
     }
 
@@ -271,8 +265,4 @@ fn credentials(membership: &Membership) -> Credentials {
 
 fn unreachable(error: ControlError) -> SignalingError {
     SignalingError::Unreachable { detail: error.to_string(), obstacle: Obstacle::Unknown }
-}
-
-fn is_passing(reason: protocol::Reason) -> bool {
-    matches!(reason.status(), 429 | 500..=599)
 }

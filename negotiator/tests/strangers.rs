@@ -50,6 +50,13 @@ impl Stranger {
         Message::Knock { version: Message::VERSION, transports: vec![PRIMARY, FALLBACK], name: None }
     }
 
+    /// Announces its first dial, and leaves the host time to take part.
+    async fn announce(&self) {
+        let (transport, generation) = (PRIMARY, Generation(1));
+        self.say(&Message::Dial { transport, generation, reason: Reason::FirstConnect }).await;
+        sleep(Duration::from_millis(10)).await;
+    }
+
     async fn say(&self, message: &Message) {
         self.exchange.send(self.fragment.host_peer(), message).await.unwrap();
     }
@@ -135,10 +142,7 @@ async fn a_second_program_with_the_same_link_cannot_touch_another_s_session() {
     // And with a session of its own.
     stranger.say(&Stranger::knock()).await;
     assert!(matches!(stranger.hear().await, Some(Message::Welcome { .. })));
-    let announced =
-        Message::Dial { transport: PRIMARY, generation: Generation(1), reason: Reason::FirstConnect };
-    stranger.say(&announced).await;
-    sleep(Duration::from_millis(10)).await;
+    stranger.announce().await;
     let own = PeerId::of(&stranger.identity.public());
     assert!(stranger.dial(&net, own, 1).await, "its own is its own");
 
@@ -204,10 +208,7 @@ async fn a_handshake_by_another_link_than_the_knock_s_is_refused() {
     let mut stranger = Stranger::enter(&net, &other, None);
     stranger.say(&Stranger::knock()).await;
     assert!(matches!(stranger.hear().await, Some(Message::Welcome { .. })));
-    let announced =
-        Message::Dial { transport: PRIMARY, generation: Generation(1), reason: Reason::FirstConnect };
-    stranger.say(&announced).await;
-    sleep(Duration::from_millis(10)).await;
+    stranger.announce().await;
     stranger.fragment = JoinFragment::parse(host.link().reveal().split_once('#').unwrap().1).unwrap();
     let own = PeerId::of(&stranger.identity.public());
     assert!(!stranger.dial(&net, own, 1).await);

@@ -1,6 +1,8 @@
 //! What a member with a valid link does against everybody else, by a full link and by a read-only one. None of it has an
 //! effect on anybody but itself: two honest members talk through the relay meanwhile, and lose nothing.
 
+#[path = "../subjects/conversation.rs"]
+mod conversation;
 #[path = "../subjects/dev.rs"]
 #[allow(dead_code, reason = "shared with the kit's own suites")]
 mod dev;

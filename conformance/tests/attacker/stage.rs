@@ -2,21 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use conformance::{
-    Result,
-    attacker::Attacker,
-    ensure,
-    history::{Author, Judge, Stream},
-};
+use conformance::{Result, attacker::Attacker, ensure, history::Stream};
 use lifeguard_relay::DevConfig;
 use negotiator::{
-    Access, FallbackMode, Host, HostConfig, JoinLink, LinkOptions, Negotiator, NetworkConfig, Received,
-    Session,
+    Access, FallbackMode, Host, HostConfig, JoinLink, LinkOptions, Negotiator, NetworkConfig, Session,
 };
 use tokio::{sync::watch, time::timeout};
 use uuid::Uuid;
 
-use crate::dev::Services;
+use crate::{
+    conversation::{read, write},
+    dev::Services,
+};
 
 pub(crate) struct Stage {
     /// Ends when it is dropped.
@@ -91,7 +88,7 @@ impl Stage {
             .map(|(session, (viewer, hosted))| {
                 let stream = |stream| Stream { key: 1, session, stream };
                 let talk = |from: &Session, to: &Session, stream| {
-                    let written = tokio::spawn(write(from.clone(), stream, stopped.clone()));
+                    let written = tokio::spawn(write(from.clone(), stream, SIZES, stopped.clone()));
                     (written, tokio::spawn(read(to.clone(), stream)))
                 };
                 [talk(viewer, hosted, stream(0)), talk(hosted, viewer, stream(1))]
@@ -115,27 +112,7 @@ impl Stage {
     }
 }
 
-async fn write(to: Session, stream: Stream, mut stop: watch::Receiver<bool>) -> u64 {
-    let mut author = Author::new(stream);
-    while !*stop.borrow_and_update() {
-        let len = [40, 900, 3_000][author.written() as usize % 3];
-        to.send(author.write(len)).await.expect("a session that lives");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    to.finish();
-    author.written()
-}
-
-async fn read(from: Session, stream: Stream) -> Judge {
-    let mut judge = Judge::new(stream);
-    loop {
-        match from.recv().await.expect("a session that lives") {
-            Received::Message(message) => judge.delivered(&message),
-            Received::Finished => return judge,
-            _ => {}
-        }
-    }
-}
-
 /// How long what is under way may take at the end.
 const ARRIVE: Duration = Duration::from_secs(30);
+/// A key, a line, part of a screen.
+const SIZES: [usize; 3] = [40, 900, 3_000];

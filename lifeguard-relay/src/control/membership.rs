@@ -1,10 +1,7 @@
 //! Who belongs to a session: its host publishes a signed document, and whoever asks for something proves which key
 //! and which link they hold.
 
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use axum::{
     Json,
@@ -13,7 +10,7 @@ use axum::{
 use beach_lifeguard_client::{
     Role,
     api::DEFAULT_COHORT,
-    membership::{FRESHNESS, MembershipProof, Purpose},
+    membership::{FRESHNESS, MembershipProof, Purpose, unix_seconds},
     reason::Reason,
     session::{DocumentLink, SessionDocument, SignedDocument},
 };
@@ -189,8 +186,4 @@ fn may_enter(
         return Err(Reason::AccessDenied);
     }
     Ok(())
-}
-
-fn unix_seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use beach_lifeguard_client::{
     Claims,
+    membership::unix_seconds,
     token::{Capability, FallbackToken, LEEWAY_SECS, TokenError, TokenVerifier},
 };
 use parking_lot::{Mutex, RwLock};
@@ -86,10 +87,6 @@ fn forget_expired(spent: &mut HashMap<Uuid, u64>, now: SystemTime) {
     let now = unix_seconds(now);
     spent.retain(|_, expires| *expires > now);
     spent.shrink_to(spent.len() * 2);
-}
-
-fn unix_seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Expired ones are forgotten at the latest when there are this many.

@@ -210,6 +210,7 @@ pub enum MembershipError {
     Stale,
 }
 
-fn unix_seconds(time: SystemTime) -> u64 {
+/// Tells a moment as proofs, tokens and session documents do.
+pub fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
