@@ -3,8 +3,6 @@
 
 mod control_support;
 
-use std::time::Duration;
-
 use beach_lifeguard_client::{
     Role,
     membership::{LinkSecret, Purpose},
@@ -12,69 +10,18 @@ use beach_lifeguard_client::{
 };
 use bytes::Bytes;
 use control_support::{
+    member::Socket,
     plane::{Person, Plane},
     until,
 };
-use futures::{SinkExt, StreamExt};
+use futures::SinkExt;
 use lifeguard_relay::control::ControlConfig;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::net::TcpStream;
 use tokio_tungstenite::{
-    WebSocketStream, client_async,
+    client_async,
     tungstenite::{Error as WsError, Message, client::IntoClientRequest},
 };
 use uuid::Uuid;
-
-struct Socket(WebSocketStream<TcpStream>);
-
-impl Socket {
-    /// A socket that has said nothing yet.
-    async fn knock(plane: &Plane, session: Uuid) -> Self {
-        let stream = TcpStream::connect(plane.address).await.unwrap();
-        let request = format!("ws://{}/v1/signaling/{session}", plane.address).into_client_request().unwrap();
-        Self(client_async(request, stream).await.unwrap().0)
-    }
-
-    /// Enters, and returns who is there already.
-    async fn enter(plane: &Plane, person: &Person) -> (Self, Vec<RoomPeer>) {
-        let mut socket = Self::knock(plane, person.session).await;
-        socket.say(&ToRoom::Hello { proof: person.proof(Purpose::Signaling) }).await;
-        match socket.hear().await {
-            FromRoom::Welcome { peers } => (socket, peers),
-            other => panic!("instead of a welcome: {other:?}"),
-        }
-    }
-
-    async fn say(&mut self, message: &ToRoom) {
-        self.0.send(Message::text(serde_json::to_string(message).unwrap())).await.unwrap();
-    }
-
-    async fn send(&mut self, to: &Person, data: &[u8]) {
-        self.say(&ToRoom::Send { to: to.peer, data: Bytes::copy_from_slice(data) }).await;
-    }
-
-    async fn hear(&mut self) -> FromRoom {
-        loop {
-            match timeout(Duration::from_secs(10), self.0.next()).await.expect("silence for 10 s") {
-                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                other => panic!("instead of a message: {other:?}"),
-            }
-        }
-    }
-
-    /// Passes everything over until the room closes.
-    async fn closed(&mut self) -> (u16, String) {
-        loop {
-            match timeout(Duration::from_secs(10), self.0.next()).await.expect("silence for 10 s") {
-                Some(Ok(Message::Close(Some(close)))) => {
-                    return (close.code.into(), close.reason.to_string());
-                }
-                Some(Ok(_)) => {}
-                other => panic!("instead of a close: {other:?}"),
-            }
-        }
-    }
-}
 
 async fn plane() -> Plane {
     Plane::start(ControlConfig::development()).await

@@ -56,6 +56,9 @@ impl ControlPlane {
             Ok(Published::Stale) => Err(Reason::RevisionStale),
             Ok(published) => {
                 inner.rooms.apply(&document);
+                if published == Published::Updated {
+                    inner.rooms.changed(document.session_id);
+                }
                 if published == Published::Created {
                     inner.guardrail.count(&cohort, Counted::Session).await;
                 }

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     config::ControlConfig,
     entitlement::Entitlements,
     guardrail::{self, Guardrail},
     keys::TokenKeys,
-    rooms::Rooms,
+    rooms::{self, Rooms},
 };
 use crate::{
     kill_switch::KillSwitch,
@@ -46,14 +46,16 @@ impl ControlPlane {
         kill_switch: KillSwitch,
         stop: CancellationToken,
     ) -> Self {
-        let rooms = Rooms::new(metrics.clone(), stop.clone());
+        let tasks = TaskTracker::new();
+        let (pool, heard) = store.join_pool(&stop, &tasks).unzip();
+        let rooms = Rooms::new(metrics.clone(), tasks, stop.clone(), pool);
         if let Some(patience) = config.auto_pause.unscraped_secs.map(Duration::from_secs) {
             let watch = guardrail::watch_telemetry(kill_switch.clone(), metrics.clone(), patience, stop);
             rooms.tasks().spawn(watch);
         }
         let per_second = config.requests_per_second;
         let rate = Rate { per_second, burst: per_second.saturating_mul(BURST) };
-        Self(Arc::new(Inner {
+        let control = Self(Arc::new(Inner {
             entitlements: Entitlements::new(config.entitlement.clone(), metrics.clone()),
             guardrail: Guardrail::new(&config, store.clone(), metrics.clone(), kill_switch.clone()),
             by_address: ByAddress::new(rate, Loopback::Exempt),
@@ -63,7 +65,11 @@ impl ControlPlane {
             metrics,
             kill_switch,
             rooms,
-        }))
+        }));
+        if let Some(heard) = heard {
+            control.0.rooms.tasks().spawn(rooms::listen(control.clone(), heard));
+        }
+        control
     }
 
     /// Waits until everything it runs has ended, which begins when the token it was made with is

@@ -15,6 +15,7 @@
 pub(crate) mod flaky;
 mod flush;
 mod memory;
+pub mod pool;
 mod redis;
 mod totals;
 
@@ -23,12 +24,14 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use beach_lifeguard_client::session::SessionDocument;
 use time::OffsetDateTime;
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 pub use self::{
     flush::{Flusher, SessionTotals},
     memory::MemoryStore,
-    redis::{RedisStore, UrlError},
+    redis::{Pool, RedisStore, UrlError},
     totals::{SessionFigures, Totals},
 };
 use crate::kill_switch::state::SwitchState;
@@ -59,6 +62,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Sets the kill switch for every node if `state` has the higher revision, and returns what stands.
     async fn set_switch(&self, state: &SwitchState) -> Result<SwitchState, StoreError>;
+
+    /// Makes this process a node of the deployment's pool of control planes, until `stop`. None where there is one node
+    /// only: the store of one process.
+    fn join_pool(
+        &self,
+        _stop: &CancellationToken,
+        _tasks: &TaskTracker,
+    ) -> Option<(Pool, mpsc::Receiver<pool::Heard>)> {
+        None
+    }
 
     /// Adds what one node forwarded. `batch` is fresh for each set of totals and the same when it is sent
     /// again, which counts only once.

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 pub mod idp;
+pub mod member;
 pub mod plane;
 pub mod redis;
 

@@ -1,9 +1,6 @@
 //! One member's socket: hello, then envelopes both ways until somebody leaves.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::time::Duration;
 
 use beach_lifeguard_client::{
     CloseCode, Role as MemberRole,
@@ -165,13 +162,12 @@ async fn admit<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let proven = control.prove(Purpose::Signaling, session, &proof).await;
     let document = proven.map_err(Unwelcome::Refused)?;
-    let entry = ENTRIES.fetch_add(1, Relaxed);
-    let (presence, peers) =
-        control.0.rooms.enter(Entrant::from(&proof), &document, entry).map_err(|no| match no {
-            NoEntry::Full => Unwelcome::Full,
-            NoEntry::LinkFull => Unwelcome::LinkFull,
-            NoEntry::Refused(reason) => Unwelcome::Refused(reason),
-        })?;
+    let entered = control.0.rooms.enter(Entrant::from(&proof), &document).await;
+    let (presence, peers) = entered.map_err(|no| match no {
+        NoEntry::Full => Unwelcome::Full,
+        NoEntry::LinkFull => Unwelcome::LinkFull,
+        NoEntry::Refused(reason) => Unwelcome::Refused(reason),
+    })?;
     // What the host changed between the proof and the entry was for a room without this member.
     match proof.role {
         MemberRole::Host => control.renew(&document).await,
@@ -200,9 +196,10 @@ async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
         tokio::select! {
             () = stop.cancelled() => return (CloseCode::RESTART, "restart"),
             () = end.now.cancelled() => return end.farewell(),
-            // A session lives while its host is here, whatever happens to the store meanwhile.
-            _ = renew.tick(), if role == MemberRole::Host => {
-                if let Some(document) = control.0.rooms.document(session) {
+            _ = renew.tick() => {
+                presence.keep().await;
+                // A session lives while its host is here, whatever happens to the store meanwhile.
+                if role == MemberRole::Host && let Some(document) = control.0.rooms.document(session) {
                     control.renew(&document).await;
                 }
             }
@@ -282,10 +279,8 @@ impl Allowance {
     }
 }
 
-/// Numbers entries, to tell a newer one of the same peer from an older.
-static ENTRIES: AtomicU64 = AtomicU64::new(0);
-
-/// Between two words of a host's that its session is in use: what a Redis that lost its memory costs.
+/// Between two words of a member's that it is here, and of a host's that its session is in use: what a Redis that lost
+/// its memory costs.
 const RENEW: Duration = Duration::from_secs(60);
 /// Time for the whole hello.
 const HELLO: Duration = Duration::from_secs(5);

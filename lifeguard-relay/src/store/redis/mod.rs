@@ -12,41 +12,40 @@
 //! | `fallback:session:{id}:connections_active`, `…:messages_forwarded` | figures, by consent | an hour |
 //! | `fallback:batch:{id}` | 1 | 10 min |
 //!
+//! | `lifeguard:room:{id}` | who sits in a signaling room, and on which node: hash of peer to seat | an hour, renewed each minute |
+//! | `lifeguard:nodes` | nodes by when they were last heard of | a minute, renewed every 2 s |
+//!
+//! Nodes speak to each other on the channels `lifeguard:node:{node}` and `lifeguard:all`.
+//!
 //! Each operation is one command or one script. The scripts name several keys, so this is for one Redis
 //! (or one with replicas), not for a Redis Cluster.
 
 mod breaker;
+mod connection;
+mod pool;
 mod script;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use ::redis::{
-    Client, Cmd, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-    io::tcp::TcpSettings,
-};
+use ::redis::Cmd;
 use async_trait::async_trait;
 use beach_lifeguard_client::session::SessionDocument;
-use parking_lot::RwLock;
-use tokio::time::timeout;
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use self::{breaker::Breaker, script::Scripts};
+use self::{connection::Redis, script::Scripts};
+pub use self::{connection::UrlError, pool::Pool};
 use super::{
-    BUCKET_LIFE, Bucket, Counted, Counts, DEADLINE, MOST_SESSIONS, Published, Store, StoreError, Totals,
+    BUCKET_LIFE, Bucket, Counted, Counts, MOST_SESSIONS, Published, Store, StoreError, Totals, pool::Heard,
     pseudonym,
 };
 use crate::kill_switch::state::SwitchState;
 
 /// See the module.
 pub struct RedisStore {
-    client: Client,
-    /// Replaced when what it leads to is no master any more.
-    connection: RwLock<ConnectionManager>,
+    redis: Arc<Redis>,
     scripts: Scripts,
-    breaker: Breaker,
-    /// Host and port, for logs: the URL has a password in it.
-    address: String,
 }
 
 impl RedisStore {
@@ -57,67 +56,14 @@ impl RedisStore {
     ///
     /// [`UrlError`].
     pub fn open(url: &str) -> Result<Self, UrlError> {
-        let info = url.into_connection_info().map_err(|_| UrlError)?;
-        let address = info.addr().to_string();
-        // Without it one small write waits 40 ms for the acknowledgement of another.
-        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let client = Client::open(info).map_err(|_| UrlError)?;
-        let connection = RwLock::new(connect(&client).map_err(|_| UrlError)?);
-        Ok(Self { client, connection, scripts: Scripts::new(), breaker: Breaker::default(), address })
-    }
-
-    fn connection(&self) -> ConnectionManager {
-        self.connection.read().clone()
-    }
-
-    /// Leaves the connection for a fresh one. After a failover the old one leads to a replica that will never take
-    /// a write, and lives; the address leads to the new master.
-    fn reconnect(&self) {
-        if let Ok(fresh) = connect(&self.client) {
-            *self.connection.write() = fresh;
-        }
-    }
-
-    /// Does one thing within the deadline; fails at once while the store is known to be away.
-    async fn ask<T>(
-        &self,
-        work: impl Future<Output = Result<T, RedisError>> + Send,
-    ) -> Result<T, StoreError> {
-        if self.breaker.is_open() {
-            return Err(StoreError::Unavailable);
-        }
-        let failed = match timeout(DEADLINE, work).await {
-            Ok(Ok(answer)) => {
-                if self.breaker.close() {
-                    tracing::info!(store = self.address, "the store answers again");
-                }
-                return Ok(answer);
-            }
-            Ok(Err(error)) if error.code() == Some("OOM") => return Err(StoreError::Full),
-            // A script that was not there is loaded by the library; this is something we said wrongly.
-            Ok(Err(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) => {
-                tracing::error!(store = self.address, "the store refuses what it was asked");
-                return Err(StoreError::Unavailable);
-            }
-            Ok(Err(error)) => {
-                if is_no_master(&error) {
-                    self.reconnect();
-                }
-                error.category().to_owned()
-            }
-            Err(_) => "no answer in time".to_owned(),
-        };
-        if self.breaker.open() {
-            tracing::warn!(store = self.address, why = failed, "the store does not answer");
-        }
-        Err(StoreError::Unavailable)
+        Ok(Self { redis: Arc::new(Redis::open(url)?), scripts: Scripts::new() })
     }
 
     async fn spend(&self, key: String, life: Duration) -> Result<bool, StoreError> {
-        let mut connection = self.connection();
+        let mut connection = self.redis.connection();
         let mut command = Cmd::new();
         command.arg("SET").arg(key).arg(1).arg("NX").arg("PX").arg(millis(life));
-        let set: Option<String> = self.ask(command.query_async(&mut connection)).await?;
+        let set: Option<String> = self.redis.ask(command.query_async(&mut connection)).await?;
         Ok(set.is_some())
     }
 }
@@ -130,12 +76,12 @@ impl Store for RedisStore {
         life: Duration,
     ) -> Result<Published, StoreError> {
         let json = serde_json::to_string(&**document).map_err(|_| StoreError::Unavailable)?;
-        let mut connection = self.connection();
+        let mut connection = self.redis.connection();
         let mut call = self.scripts.publish.prepare_invoke();
         call.key(session_key(document.session_id)).key(SESSIONS);
         call.arg(format!("{:0REVISION_DIGITS$}{json}", document.revision)).arg(millis(life));
         call.arg(MOST_SESSIONS).arg(document.session_id.to_string());
-        Ok(match self.ask(call.invoke_async(&mut connection)).await? {
+        Ok(match self.redis.ask(call.invoke_async(&mut connection)).await? {
             0 => Published::Created,
             1 => Published::Known,
             2 => Published::Updated,
@@ -145,9 +91,9 @@ impl Store for RedisStore {
     }
 
     async fn session(&self, session: Uuid) -> Result<Option<Arc<SessionDocument>>, StoreError> {
-        let mut connection = self.connection();
+        let mut connection = self.redis.connection();
         let value: Option<Vec<u8>> =
-            self.ask(Cmd::get(session_key(session)).query_async(&mut connection)).await?;
+            self.redis.ask(Cmd::get(session_key(session)).query_async(&mut connection)).await?;
         // Anything that is no document of this session is not ours: the session is unknown.
         let document = value.and_then(|value| serde_json::from_slice(value.get(REVISION_DIGITS..)?).ok());
         Ok(document.filter(|document: &SessionDocument| document.session_id == session).map(Arc::new))
@@ -162,7 +108,7 @@ impl Store for RedisStore {
     }
 
     async fn count(&self, cohort: &str, bucket: &Bucket, what: Counted) -> Result<Counts, StoreError> {
-        let mut connection = self.connection();
+        let mut connection = self.redis.connection();
         let hour = format!("fallback:cohort:{cohort}:{}", bucket.0);
         let mut call = self.scripts.count.prepare_invoke();
         call.key(format!("{hour}:fallback")).key(format!("{hour}:total")).key(format!("{hour}:seen"));
@@ -170,28 +116,36 @@ impl Store for RedisStore {
         if let Counted::Activation(session) = what {
             call.arg(pseudonym(session).as_slice());
         }
-        let (activations, sessions) = self.ask(call.invoke_async(&mut connection)).await?;
+        let (activations, sessions) = self.redis.ask(call.invoke_async(&mut connection)).await?;
         Ok(Counts { activations, sessions })
     }
 
     async fn switch(&self) -> Result<SwitchState, StoreError> {
-        let mut connection = self.connection();
+        let mut connection = self.redis.connection();
         let command = Cmd::get(SWITCH);
-        let json: Option<String> = self.ask(command.query_async(&mut connection)).await?;
+        let json: Option<String> = self.redis.ask(command.query_async(&mut connection)).await?;
         json.map_or_else(|| Ok(SwitchState::default()), |json| parse(&json))
     }
 
     async fn set_switch(&self, state: &SwitchState) -> Result<SwitchState, StoreError> {
         let json = serde_json::to_string(state).map_err(|_| StoreError::Unavailable)?;
-        let mut connection = self.connection();
+        let mut connection = self.redis.connection();
         let mut call = self.scripts.switch.prepare_invoke();
         call.key(SWITCH).arg(json).arg(state.revision);
-        let stands: String = self.ask(call.invoke_async(&mut connection)).await?;
+        let stands: String = self.redis.ask(call.invoke_async(&mut connection)).await?;
         parse(&stands)
     }
 
+    fn join_pool(
+        &self,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Option<(Pool, mpsc::Receiver<Heard>)> {
+        Some(Pool::join(self.redis.clone(), stop, tasks))
+    }
+
     async fn add_totals(&self, batch: Uuid, totals: &Totals) -> Result<(), StoreError> {
-        let mut connection = self.connection();
+        let mut connection = self.redis.connection();
         let mut call = self.scripts.totals.prepare_invoke();
         call.key(format!("fallback:batch:{batch}"));
         call.arg(totals.connections).arg(totals.messages).arg(totals.bytes);
@@ -201,25 +155,8 @@ impl Store for RedisStore {
                 .arg(figures.connections_active)
                 .arg(figures.messages_forwarded);
         }
-        self.ask(call.invoke_async(&mut connection)).await
+        self.redis.ask(call.invoke_async(&mut connection)).await
     }
-}
-
-/// Prepares a connection; it is made by the first command.
-fn connect(client: &Client) -> Result<ConnectionManager, RedisError> {
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(DEADLINE))
-        .set_response_timeout(Some(DEADLINE))
-        .set_number_of_retries(1)
-        .set_max_delay(Duration::from_millis(500));
-    ConnectionManager::new_lazy_with_config(client.clone(), config)
-}
-
-/// Whether the other end answers, and says that it is not the one to ask: demoted, loading, or a replica whose master
-/// is away.
-fn is_no_master(error: &RedisError) -> bool {
-    use ServerErrorKind::{BusyLoading, MasterDown, ReadOnly};
-    matches!(error.kind(), ErrorKind::Server(ReadOnly | BusyLoading | MasterDown))
 }
 
 fn session_key(session: Uuid) -> String {
@@ -241,14 +178,9 @@ fn parse(json: &str) -> Result<SwitchState, StoreError> {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisStore").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("RedisStore").field("redis", &self.redis).finish_non_exhaustive()
     }
 }
-
-/// Not a URL of a Redis. Does not show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a Redis URL: expected redis://[user:password@]host[:port][/db], or rediss:// for TLS")]
-pub struct UrlError;
 
 const SWITCH: &str = "fallback:switch";
 const SESSIONS: &str = "lifeguard:sessions";
@@ -263,7 +195,7 @@ mod tests {
     #[tokio::test]
     async fn a_password_is_never_shown() {
         let store = RedisStore::open("redis://user:s3cret@127.0.0.1:1/0").unwrap();
-        assert_eq!(format!("{store:?}"), r#"RedisStore { address: "127.0.0.1:1", .. }"#);
+        assert_eq!(format!("{store:?}"), r#"RedisStore { redis: Redis { address: "127.0.0.1:1", .. }, .. }"#);
         let error = RedisStore::open("rediz://user:s3cret@host").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("s3cret"));
     }

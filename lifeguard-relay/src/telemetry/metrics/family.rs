@@ -110,12 +110,13 @@ families! {
     SoftBreaches = "beach_fallback_guardrail_soft_breaches", Counter, "Tokens minted while the cohort was over its soft threshold.", [];
     AutoPauses = "beach_fallback_auto_pauses", Counter, "Times minting was paused by itself.", ["cause": &["spike", "telemetry_missing"]];
     Turn = "beach_turn_credentials", Counter, "Requests for TURN credentials.", ["outcome": &["issued", "unentitled", "unconfigured", "membership", "error"]];
+    PoolNodes = "beach_pool_nodes", Gauge, "Control-plane nodes that share a Redis and live, this one too; 0 without Redis.", [];
     SignalingRooms = "beach_signaling_rooms", Gauge, "Signaling rooms with somebody inside.", [];
     SignalingPeers = "beach_signaling_peers", Gauge, "Peers in signaling rooms.", [];
     SignalingEnvelopes = "beach_signaling_envelopes", Counter, "Envelopes, by what became of them.", ["outcome": &["delivered", "undelivered", "rate_limited"]];
     SignalingRefused = "beach_signaling_refused", Counter, "Entries refused.", ["reason": ENTRIES];
     SignalingShownOut = "beach_signaling_shown_out", Counter, "Members whom a host's change put out of its room.", ["reason": &["link_revoked", "peer_removed"]];
-    StoreErrors = "beach_store_errors", Counter, "Operations of the store that failed or timed out.", ["operation": &["session", "nonce", "jti", "guardrail", "switch", "counters", "other"]];
+    StoreErrors = "beach_store_errors", Counter, "Operations of the store that failed or timed out.", ["operation": &["session", "nonce", "jti", "room", "guardrail", "switch", "counters", "other"]];
     StoreBacklog = "beach_store_counter_backlog", Gauge, "Counter updates that wait for the store.", [];
     JwksRefreshes = "beach_entitlement_jwks_refreshes", Counter, "Fetches of the entitlement keys.", ["outcome": &["ok", "error", "stale"]];
 }

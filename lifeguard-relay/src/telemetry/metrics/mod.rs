@@ -263,6 +263,11 @@ impl Metrics {
         self.set(Id::SignalingPeers, &[], peers as u64);
     }
 
+    /// Control-plane nodes of the pool that live, this one too.
+    pub fn pool_nodes(&self, nodes: usize) {
+        self.set(Id::PoolNodes, &[], nodes as u64);
+    }
+
     /// What became of an envelope.
     pub fn signaling_envelope(&self, outcome: &'static str) {
         self.add(Id::SignalingEnvelopes, &[outcome], 1);

@@ -1,13 +1,15 @@
 use beach_lifeguard_client::{
-    Access,
+    Access, CloseCode,
     membership::{Identity, LinkSecret},
     session::DocumentLink,
 };
 
+use bytes::Bytes;
+
 use super::*;
 
 fn rooms() -> Rooms {
-    Rooms::new(Arc::new(Metrics::new()), CancellationToken::new())
+    Rooms::new(Arc::new(Metrics::new()), TaskTracker::new(), CancellationToken::new(), None)
 }
 
 fn link(n: u8) -> LinkId {
@@ -30,24 +32,24 @@ fn viewer(n: u8) -> Entrant {
     Entrant { peer: Uuid::new_v4(), role: Role::Viewer, link: Some(link(n)) }
 }
 
-#[test]
-fn a_session_is_known_as_long_as_its_host_is_here() {
+#[tokio::test]
+async fn a_session_is_known_as_long_as_its_host_is_here() {
     let (rooms, document) = (rooms(), document(1, 1));
     let known = || rooms.document(document.session_id);
-    let _viewer = rooms.enter(viewer(0), &document, 1).unwrap();
+    let _viewer = rooms.enter(viewer(0), &document).await.unwrap();
     assert_eq!(known(), None, "a viewer alone keeps nothing alive");
-    let host = rooms.enter(host(), &document, 2).unwrap();
+    let host = rooms.enter(host(), &document).await.unwrap();
     assert_eq!(known(), Some(document.clone()));
     drop(host);
     assert_eq!(known(), None);
 }
 
-#[test]
-fn members_see_each_other_come_and_go_and_an_empty_room_is_gone() {
+#[tokio::test]
+async fn members_see_each_other_come_and_go_and_an_empty_room_is_gone() {
     let (rooms, document, a, b) = (rooms(), document(1, 1), host(), viewer(0));
-    let (mut host, present) = rooms.enter(a, &document, 1).unwrap();
+    let (mut host, present) = rooms.enter(a, &document).await.unwrap();
     assert!(present.is_empty());
-    let (viewer, present) = rooms.enter(b, &document, 2).unwrap();
+    let (viewer, present) = rooms.enter(b, &document).await.unwrap();
     assert_eq!(present, [RoomPeer { peer_id: a.peer, role: Role::Host }]);
     assert!(viewer.send(a.peer, Bytes::from_static(b"x")));
     assert!(!viewer.send(Uuid::new_v4(), Bytes::from_static(b"x")));
@@ -60,60 +62,63 @@ fn members_see_each_other_come_and_go_and_an_empty_room_is_gone() {
     assert!(rooms.0.rooms.lock().is_empty());
 }
 
-#[test]
-fn the_newest_entry_of_a_peer_wins_and_the_older_one_leaves_nothing() {
+#[tokio::test]
+async fn the_newest_entry_of_a_peer_wins_and_the_older_one_leaves_nothing() {
     let (rooms, document) = (rooms(), document(1, 0));
-    let (older, _) = rooms.enter(host(), &document, 1).unwrap();
-    let (newer, _) = rooms.enter(host(), &document, 2).unwrap();
+    let (older, _) = rooms.enter(host(), &document).await.unwrap();
+    let (newer, _) = rooms.enter(host(), &document).await.unwrap();
     assert!(older.end.now.is_cancelled() && !newer.end.now.is_cancelled());
     assert_eq!(older.end.farewell(), (CloseCode::SUPERSEDED, "superseded"));
     drop(older);
     assert_eq!(rooms.0.rooms.lock()[&document.session_id].members.len(), 1);
 }
 
-#[test]
-fn a_member_that_does_not_read_is_shown_out() {
+#[tokio::test]
+async fn a_member_that_does_not_read_is_shown_out() {
     let (rooms, document, viewer) = (rooms(), document(1, 1), viewer(0));
-    let (host, _) = rooms.enter(host(), &document, 0).unwrap();
+    let (host, _) = rooms.enter(host(), &document).await.unwrap();
     // Each entry is kept: one that left would be news of its own.
     let mut entries = Vec::new();
     for n in 0..=INBOX as u64 {
         assert!(!host.end.now.is_cancelled(), "{n}");
-        entries.push(rooms.enter(viewer, &document, n + 1).unwrap());
+        entries.push(rooms.enter(viewer, &document).await.unwrap());
     }
     assert_eq!(host.end.farewell().0, CloseCode::SLOW_CONSUMER);
 }
 
-#[test]
-fn a_link_has_its_seats_a_room_its_own_and_the_host_always_one() {
+#[tokio::test]
+async fn a_link_has_its_seats_a_room_its_own_and_the_host_always_one() {
     let (rooms, document) = (rooms(), document(1, 5));
     let mut inside = Vec::new();
-    for n in 0..LINK_MEMBERS {
-        inside.push((viewer(0), rooms.enter(viewer(0), &document, n as u64).unwrap()));
+    for _ in 0..LINK_MEMBERS {
+        inside.push((viewer(0), rooms.enter(viewer(0), &document).await.unwrap()));
     }
-    assert_eq!(rooms.enter(viewer(0), &document, 0).err(), Some(NoEntry::LinkFull), "the link is full");
+    assert_eq!(rooms.enter(viewer(0), &document).await.err(), Some(NoEntry::LinkFull), "the link is full");
     let again = Entrant {
         peer: *rooms.0.rooms.lock()[&document.session_id].members.keys().next().unwrap(),
         ..viewer(0)
     };
-    let second = rooms.enter(again, &document, 999).unwrap();
+    let second = rooms.enter(again, &document).await.unwrap();
     for n in 1..4 {
         let most = if n == 3 { LINK_MEMBERS - 1 } else { LINK_MEMBERS };
-        inside.extend((0..most).map(|_| (viewer(n), rooms.enter(viewer(n), &document, 0).unwrap())));
+        for _ in 0..most {
+            inside.push((viewer(n), rooms.enter(viewer(n), &document).await.unwrap()));
+        }
     }
-    assert_eq!(rooms.enter(viewer(4), &document, 0).err(), Some(NoEntry::Full), "the room is full");
-    let host = rooms.enter(host(), &document, 0).unwrap();
+    assert_eq!(rooms.enter(viewer(4), &document).await.err(), Some(NoEntry::Full), "the room is full");
+    let host = rooms.enter(host(), &document).await.unwrap();
     assert_eq!(rooms.0.rooms.lock()[&document.session_id].members.len(), MEMBERS);
     drop((second, host, inside));
 }
 
-#[test]
-fn whoever_a_newer_document_does_not_let_in_goes_at_once_and_an_older_one_changes_nothing() {
+#[tokio::test]
+async fn whoever_a_newer_document_does_not_let_in_goes_at_once_and_an_older_one_changes_nothing() {
     let (rooms, first) = (rooms(), document(1, 3));
     let (kept, revoked, removed) = (viewer(0), viewer(2), viewer(1));
-    let host = rooms.enter(host(), &first, 0).unwrap().0;
-    let [kept_in, revoked_in, removed_in] =
-        [kept, revoked, removed].map(|entrant| rooms.enter(entrant, &first, 1).unwrap().0);
+    let host = rooms.enter(host(), &first).await.unwrap().0;
+    let kept_in = rooms.enter(kept, &first).await.unwrap().0;
+    let revoked_in = rooms.enter(revoked, &first).await.unwrap().0;
+    let removed_in = rooms.enter(removed, &first).await.unwrap().0;
     let mut second = SessionDocument::clone(&document(2, 2));
     second.removed.push(removed.peer);
     let second = Arc::new(second);
@@ -131,8 +136,8 @@ fn whoever_a_newer_document_does_not_let_in_goes_at_once_and_an_older_one_change
         assert_eq!(rooms.0.metrics.read("beach_signaling_shown_out", &[reason]), 1);
     }
     // A proof that was checked against the older document comes too late.
-    assert_eq!(rooms.enter(removed, &first, 2).err(), Some(NoEntry::Refused(Reason::PeerRemoved)));
-    assert_eq!(rooms.enter(revoked, &first, 2).err(), Some(NoEntry::Refused(Reason::LinkRevoked)));
+    assert_eq!(rooms.enter(removed, &first).await.err(), Some(NoEntry::Refused(Reason::PeerRemoved)));
+    assert_eq!(rooms.enter(revoked, &first).await.err(), Some(NoEntry::Refused(Reason::LinkRevoked)));
     rooms.apply(&first);
     assert_eq!(rooms.document(first.session_id), Some(second));
 }
