@@ -17,6 +17,7 @@ impl Settings {
         let mut config = ControlConfig::default();
         config.issuer.clone_from(&self.issuer);
         config.relay_url.clone_from(&self.relay_url);
+        config.region.clone_from(&self.region);
         config.fallback_ws_enabled = self.fallback_enabled;
         config.paused = self.fallback_paused;
         config.token_ttl = self.token_ttl.as_secs();
@@ -79,6 +80,8 @@ impl Settings {
     pub fn relay(&self) -> RelayConfig {
         let mut config = RelayConfig::default();
         config.allowed_origins.clone_from(&self.allowed_origins);
+        config.public_url.clone_from(&self.public_url);
+        config.region.clone_from(&self.region);
         config.v1 = self.v1;
         config.v1_max_message = self.v1_max_message.0;
         config.max_peers = self.max_peers;

@@ -71,6 +71,12 @@ keys! {
     /// Control plane: the name of that key.
     key_id: String = String::new(), "tokens.key_id", ["BEACH_LIFEGUARD_KEY_ID"];
 
+    /// Where this node stands. With a pool, sessions go to relays of the region of the control plane that was asked.
+    region: String = relay().region, "pool.region", ["BEACH_LIFEGUARD_REGION"];
+    /// Relay: where clients reach this node, `wss://…/v2/ws`. With `store.redis_url` it makes this node one of a pool:
+    /// control planes send sessions to it while it lives.
+    public_url: Option<String> = relay().public_url, "pool.relay_url", ["BEACH_LIFEGUARD_PUBLIC_RELAY_URL"];
+
     /// Control plane: the relay named to clients, `wss://…/v2/ws`; empty when clients know it.
     relay_url: Option<String> = control().relay_url, "control.relay_url", ["BEACH_LIFEGUARD_RELAY_URL"];
     /// Control plane: whether the fallback is rolled out at all.
@@ -223,6 +229,9 @@ impl Settings {
         }
         if !self.admin_addr.ip().is_loopback() && self.admin_token.is_none() {
             return conflict("`admin.addr` is not a loopback address: set `admin.token`, or use 127.0.0.1");
+        }
+        if self.public_url.is_some() && self.redis_url.is_none() {
+            return conflict("`pool.relay_url` makes this node one of a pool: set `store.redis_url` too");
         }
         if self.reliable_budget.0 < 65_536 {
             return conflict("`relay.reliable_budget` must be at least 64KiB, the size of one frame");

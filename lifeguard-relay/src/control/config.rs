@@ -20,6 +20,8 @@ pub struct ControlConfig {
     /// The relay named in token responses, `wss://…/v2/ws`. Default: none, the client derives it from the
     /// control plane's address.
     pub relay_url: Option<String>,
+    /// Where this node stands: sessions that are new go to relays of the same region, if there are any. Default empty.
+    pub region: String,
     /// What is allowed for convenience. Default production. `BEACH_LIFEGUARD_MODE`.
     pub mode: Mode,
     /// Whether the fallback is rolled out at all: `fallback_ws_enabled`. Default false; `dev` sets it.
@@ -201,6 +203,7 @@ impl Default for ControlConfig {
         Self {
             issuer: DEFAULT_ISSUER.to_owned(),
             relay_url: None,
+            region: String::new(),
             mode: Mode::Production,
             fallback_ws_enabled: false,
             rollout: RolloutConfig::default(),

@@ -10,6 +10,7 @@ mod limit;
 mod membership;
 mod plane;
 mod refusal;
+mod relays;
 mod rollout;
 mod rooms;
 mod signaling;

@@ -9,6 +9,7 @@ use super::{
     entitlement::Entitlements,
     guardrail::{self, Guardrail},
     keys::TokenKeys,
+    relays::Relays,
     rooms::{self, Rooms},
 };
 use crate::{
@@ -33,6 +34,7 @@ pub(super) struct Inner {
     pub(super) guardrail: Guardrail,
     pub(super) by_address: ByAddress,
     pub(super) rooms: Rooms,
+    pub(super) relays: Relays,
 }
 
 impl ControlPlane {
@@ -49,6 +51,10 @@ impl ControlPlane {
         let tasks = TaskTracker::new();
         let (pool, heard) = store.join_pool(&stop, &tasks).unzip();
         let rooms = Rooms::new(metrics.clone(), tasks, stop.clone(), pool);
+        let relays = Relays::default();
+        if rooms.is_pooled() {
+            rooms.tasks().spawn(relays.clone().follow(store.clone(), stop.clone()));
+        }
         if let Some(patience) = config.auto_pause.unscraped_secs.map(Duration::from_secs) {
             let watch = guardrail::watch_telemetry(kill_switch.clone(), metrics.clone(), patience, stop);
             rooms.tasks().spawn(watch);
@@ -65,6 +71,7 @@ impl ControlPlane {
             metrics,
             kill_switch,
             rooms,
+            relays,
         }));
         if let Some(heard) = heard {
             control.0.rooms.tasks().spawn(rooms::listen(control.clone(), heard));

@@ -32,6 +32,7 @@ struct Minted {
     expires_at: OffsetDateTime,
     hint: GuardrailHint,
     bits: FeatureBits,
+    relay_url: Option<String>,
 }
 
 /// `POST /v1/fallback/token`.
@@ -49,7 +50,7 @@ pub(super) async fn mint(
         guardrail_soft_breach: minted.hint.soft_breach,
         telemetry_enabled: minted.bits.telemetry_enabled,
         fallback_authorized: minted.bits.fallback_authorized,
-        relay_url: control.0.config.relay_url.clone(),
+        relay_url: minted.relay_url,
     }))
 }
 
@@ -183,11 +184,17 @@ impl ControlPlane {
                 (Uuid::new_v4(), Role::Viewer, Access::Full)
             }
         };
+        // Deployed v1 clients know one relay.
+        let owner = match wire {
+            Wire::V1 => None,
+            Wire::V2 => inner.relays.url_for(&*inner.store, session, &inner.config.region).await?,
+        };
+        let relay_url = owner.or_else(|| inner.config.relay_url.clone());
         let counts = inner.guardrail.count(cohort, Counted::Activation(session)).await;
         let hint = inner.guardrail.judge(cohort, counts).await;
         let bits = FeatureBits { telemetry_enabled: request.telemetry_opt_in, fallback_authorized: true };
         let (token, expires_at) = self.sign(session, (peer, role, access), cohort, bits, wire)?;
-        Ok(Minted { cohort: cohort.to_owned(), token, expires_at, hint, bits })
+        Ok(Minted { cohort: cohort.to_owned(), token, expires_at, hint, bits, relay_url })
     }
 
     /// The cohort the request belongs to: its name is worth something only with an account that is entitled to it. In

@@ -34,6 +34,10 @@ impl Admission {
         Self { verifier: RwLock::new(Arc::new(verifier)), store, kill_switch, spent: Mutex::default() }
     }
 
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
     /// Trusts other keys from here on: rotation, with whatever overlap the new set has.
     pub(super) fn trust(&self, verifier: TokenVerifier) {
         *self.verifier.write() = Arc::new(verifier);

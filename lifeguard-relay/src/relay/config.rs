@@ -11,6 +11,11 @@ use crate::limit::Rate;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RelayConfig {
+    /// Where clients reach this node, `wss://…/v2/ws`: makes it a node of the pool that shares its store. Default none:
+    /// one relay, which the control plane names by itself.
+    pub public_url: Option<String>,
+    /// Where this node stands; control planes of the same region prefer it. Default empty.
+    pub region: String,
     /// Origins of pages that may connect, matched exactly. Default none: only programs connect.
     pub allowed_origins: Vec<String>,
     /// Whether the deployed wire, version 1, is served beside version 2. Default yes.
@@ -100,6 +105,8 @@ pub struct DrainConfig {
 impl Default for RelayConfig {
     fn default() -> Self {
         Self {
+            public_url: None,
+            region: String::new(),
             allowed_origins: Vec::new(),
             v1: true,
             v1_max_message: 1 << 20,

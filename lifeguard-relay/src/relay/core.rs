@@ -22,6 +22,7 @@ use super::{
     handle::PeerHandle,
     idle::Patience,
     limits::Meter,
+    ownership::Ownership,
     refusal::{HandshakeRefused, HttpRefused, RecentRefusal},
     registry::Registry,
     session::SessionShared,
@@ -51,6 +52,8 @@ pub(crate) struct Core {
     pub(super) patience: Patience,
     pub(super) registry: Registry<Arc<PeerHandle>, SessionShared>,
     pub(super) admission: Admission,
+    /// Its part in a pool, if there is one.
+    pub(super) ownership: Option<Ownership>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) egress: Meter,
     pub(super) by_address: ByAddress,
@@ -67,10 +70,15 @@ pub(crate) struct Core {
 
 impl Core {
     pub(super) fn new(config: RelayConfig, admission: Admission, metrics: Arc<Metrics>) -> Self {
+        let ownership = config
+            .public_url
+            .clone()
+            .map(|url| Ownership::new(admission.store().clone(), url, config.region.clone()));
         Self {
             patience: config.patience.into(),
             registry: Registry::new(config.max_peers),
             admission,
+            ownership,
             metrics,
             egress: Meter::new(config.limits.egress_bytes),
             by_address: ByAddress::new(config.limits.address_connections, Loopback::Counted),

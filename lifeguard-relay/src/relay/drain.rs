@@ -13,12 +13,14 @@ use super::{
     ending::Order,
     handle::PeerHandle,
     outbound::Outgoing,
+    ownership,
     registry::Wire,
 };
 
 /// Lets everybody go, and waits for their goodbyes. Returns how many had to be closed.
 pub(super) async fn drain(relay: &Arc<Core>, code: CloseCode) -> usize {
     relay.phase.send_replace(Phase::Draining);
+    ownership::release(relay).await;
     let closed = let_go(relay, code, "draining", |_| true).await;
     let deadline = Instant::now() + FAREWELL;
     while relay.sockets_open.load(Relaxed) > 0 && Instant::now() < deadline {

@@ -74,6 +74,11 @@ async fn greet_v2(
     if claims.role != hello.role || (claims.access == Access::ReadOnly && hello.access == Access::Full) {
         return Err(HandshakeRefused::NotGranted);
     }
+    if let Some(ownership) = &relay.ownership
+        && !ownership.is_here(claims.session_id).await
+    {
+        return Err(HandshakeRefused::Moved);
+    }
     let card = Card { peer_id: hello.peer_id, role: hello.role, wire: Wire::V2 };
     let feature_bits = FeatureBits {
         telemetry_enabled: claims.feature_bits.telemetry_enabled && hello.telemetry,

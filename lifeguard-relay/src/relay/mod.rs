@@ -16,6 +16,7 @@ mod inbound;
 mod limits;
 mod notice;
 mod outbound;
+mod ownership;
 mod peer;
 #[cfg(feature = "reference-path")]
 mod reference;
@@ -60,6 +61,9 @@ impl Relay {
         let core = Arc::new(Core::new(config, admission, metrics));
         core.tasks.spawn(sweep::run(core.clone()));
         core.tasks.spawn(drain::obey_kill_switch(core.clone()));
+        if core.ownership.is_some() {
+            core.tasks.spawn(ownership::run(core.clone()));
+        }
         Self { core }
     }
 

@@ -113,6 +113,8 @@ pub(crate) enum HandshakeRefused {
     Hello(HelloError),
     /// The session cannot take the peer.
     Join(JoinRefused),
+    /// The session's peers meet on another node of the pool: a new token names it.
+    Moved,
     /// No hello came.
     NoHello(NoHello),
     /// The kill switch is on, for everybody or for this cohort.
@@ -134,6 +136,7 @@ impl HandshakeRefused {
             Self::Join(JoinRefused::Full) => "session_full",
             Self::Join(JoinRefused::Removed) => "peer_removed",
             Self::Join(JoinRefused::WireMismatch) => "wire_mismatch",
+            Self::Moved => "moved",
             Self::NoHello(NoHello::ClientClosed) => "client_closed",
             Self::NoHello(NoHello::Protocol) => "protocol_error",
             Self::NoHello(NoHello::SocketClosed) => "socket_closed",
@@ -162,7 +165,7 @@ impl HandshakeRefused {
     pub(crate) fn order(self) -> Order {
         let code = match self {
             Self::NotGranted => CloseCode::ROLE,
-            Self::Draining => CloseCode::RESTART,
+            Self::Draining | Self::Moved => CloseCode::RESTART,
             // A slow network is no reason to stay away.
             Self::Evicted | Self::NoHello(NoHello::Timeout) => CloseCode::CONNECTION_LOST,
             Self::Join(JoinRefused::Removed) => CloseCode::REMOVED,

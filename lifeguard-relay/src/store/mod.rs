@@ -17,6 +17,7 @@ mod flush;
 mod memory;
 pub mod pool;
 mod redis;
+pub mod relays;
 mod totals;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -33,6 +34,10 @@ pub use self::{
     memory::MemoryStore,
     redis::{Pool, RedisStore, UrlError},
     totals::{SessionFigures, Totals},
+};
+use self::{
+    pool::NodeId,
+    relays::{OtherOwner, RelayNode},
 };
 use crate::kill_switch::state::SwitchState;
 
@@ -71,6 +76,44 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         _tasks: &TaskTracker,
     ) -> Option<(Pool, mpsc::Receiver<pool::Heard>)> {
         None
+    }
+
+    /// Says that a relay node is there. Does nothing in the store of one process, and nor do the other operations on
+    /// relay nodes.
+    async fn beat_relay(&self, _node: &RelayNode) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// The relay nodes that live.
+    async fn relays(&self) -> Result<Vec<RelayNode>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Returns the owner of a session: the node that has it if it is a candidate, the first candidate if nobody has it, for
+    /// as long as the lease holds. `other` says what becomes of an owner that is no candidate.
+    async fn own_session(
+        &self,
+        _session: Uuid,
+        candidates: &[NodeId],
+        _lease: Duration,
+        _other: OtherOwner,
+    ) -> Result<Option<NodeId>, StoreError> {
+        Ok(candidates.first().copied())
+    }
+
+    /// Renews this node's leases and takes those that nobody has. Returns the owner of each.
+    async fn hold_sessions(
+        &self,
+        node: NodeId,
+        sessions: &[Uuid],
+        _lease: Duration,
+    ) -> Result<Vec<Option<NodeId>>, StoreError> {
+        Ok(vec![Some(node); sessions.len()])
+    }
+
+    /// Gives this node's leases back.
+    async fn release_sessions(&self, _node: NodeId, _sessions: &[Uuid]) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// Adds what one node forwarded. `batch` is fresh for each set of totals and the same when it is sent

@@ -23,6 +23,11 @@ impl NodeId {
     pub(crate) fn random() -> Self {
         Self(rand::random())
     }
+
+    /// Reads what [`Display`](fmt::Display) wrote.
+    pub(crate) fn parse(hex: &str) -> Option<Self> {
+        u64::from_str_radix(hex, 16).ok().map(Self)
+    }
 }
 
 /// As 16 hex digits.

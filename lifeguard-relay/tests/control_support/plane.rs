@@ -43,17 +43,30 @@ impl Plane {
     }
 
     pub async fn with(config: ControlConfig, store: Arc<dyn Store>) -> Self {
+        let keys = TokenKeys::generate(config.issuer.clone()).unwrap();
+        Self::node(config, store, keys, |_, _| {}).await
+    }
+
+    /// One node of several: with keys that others have too, and a relay of its own making.
+    pub async fn node(
+        config: ControlConfig,
+        store: Arc<dyn Store>,
+        keys: TokenKeys,
+        make: impl FnOnce(SocketAddr, &mut RelayConfig),
+    ) -> Self {
         config.check().unwrap();
         // The binary does this once; here every test is its own process.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (metrics, stop) = (Arc::new(Metrics::new()), CancellationToken::new());
         let kill_switch = KillSwitch::new(Some(store.clone()));
         tokio::spawn(kill_switch.clone().follow(metrics.clone(), stop.clone()));
-        let keys = TokenKeys::generate(config.issuer.clone()).unwrap();
+        let listener = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
         let verifier = keys.verifier();
         let mut relay = RelayConfig::default();
         relay.limits.address_connections = Rate::UNLIMITED;
         relay.drain.grace = Duration::from_millis(100);
+        make(address, &mut relay);
         let admission = Admission::new(keys.verifier(), store.clone(), kill_switch.clone());
         let relay = Relay::new(relay, admission, metrics.clone());
         let control = ControlPlane::new(
@@ -66,8 +79,6 @@ impl Plane {
         );
         let ready = app::relay_readiness(&relay);
         let app = app::public(relay.router().merge(control.router()), ready);
-        let listener = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
-        let address = listener.local_addr().unwrap();
         let mut caps = Caps::default();
         caps.strangers = 4_096;
         let serving = listen::serve(

@@ -86,6 +86,11 @@ impl Rooms {
         &self.0.stop
     }
 
+    /// Whether there may be other nodes.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.0.pool.is_some()
+    }
+
     /// What is known of a session while its host is in its room: what the store said once, whatever has become of the
     /// store since.
     pub(super) fn document(&self, session: Uuid) -> Option<Arc<SessionDocument>> {

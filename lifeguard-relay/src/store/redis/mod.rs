@@ -13,6 +13,8 @@
 //! | `fallback:batch:{id}` | 1 | 10 min |
 //!
 //! | `lifeguard:room:{id}` | who sits in a signaling room, and on which node: hash of peer to seat | an hour, renewed each minute |
+//! | `lifeguard:relays` | relay nodes, and what each says of itself | a minute, renewed every second |
+//! | `lifeguard:owner:{{id}}` | the relay node on which a session's peers meet | 90 s, renewed every 30 s |
 //! | `lifeguard:nodes` | nodes by when they were last heard of | a minute, renewed every 2 s |
 //!
 //! Nodes speak to each other on the channels `lifeguard:node:{node}` and `lifeguard:all`.
@@ -23,6 +25,7 @@
 mod breaker;
 mod connection;
 mod pool;
+mod relays;
 mod script;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -34,11 +37,13 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use self::{connection::Redis, script::Scripts};
+use self::{connection::Redis, relays::Relays, script::Scripts};
 pub use self::{connection::UrlError, pool::Pool};
 use super::{
-    BUCKET_LIFE, Bucket, Counted, Counts, MOST_SESSIONS, Published, Store, StoreError, Totals, pool::Heard,
+    BUCKET_LIFE, Bucket, Counted, Counts, MOST_SESSIONS, Published, Store, StoreError, Totals,
+    pool::{Heard, NodeId},
     pseudonym,
+    relays::{OtherOwner, RelayNode},
 };
 use crate::kill_switch::state::SwitchState;
 
@@ -46,6 +51,7 @@ use crate::kill_switch::state::SwitchState;
 pub struct RedisStore {
     redis: Arc<Redis>,
     scripts: Scripts,
+    relays: Relays,
 }
 
 impl RedisStore {
@@ -56,7 +62,7 @@ impl RedisStore {
     ///
     /// [`UrlError`].
     pub fn open(url: &str) -> Result<Self, UrlError> {
-        Ok(Self { redis: Arc::new(Redis::open(url)?), scripts: Scripts::new() })
+        Ok(Self { redis: Arc::new(Redis::open(url)?), scripts: Scripts::new(), relays: Relays::new() })
     }
 
     async fn spend(&self, key: String, life: Duration) -> Result<bool, StoreError> {
@@ -142,6 +148,37 @@ impl Store for RedisStore {
         tasks: &TaskTracker,
     ) -> Option<(Pool, mpsc::Receiver<Heard>)> {
         Some(Pool::join(self.redis.clone(), stop, tasks))
+    }
+
+    async fn beat_relay(&self, node: &RelayNode) -> Result<(), StoreError> {
+        self.relays.beat(&self.redis, node).await
+    }
+
+    async fn relays(&self) -> Result<Vec<RelayNode>, StoreError> {
+        self.relays.living(&self.redis).await
+    }
+
+    async fn own_session(
+        &self,
+        session: Uuid,
+        candidates: &[NodeId],
+        lease: Duration,
+        other: OtherOwner,
+    ) -> Result<Option<NodeId>, StoreError> {
+        self.relays.own(&self.redis, session, candidates, lease, other).await
+    }
+
+    async fn hold_sessions(
+        &self,
+        node: NodeId,
+        sessions: &[Uuid],
+        lease: Duration,
+    ) -> Result<Vec<Option<NodeId>>, StoreError> {
+        self.relays.hold(&self.redis, node, sessions, lease).await
+    }
+
+    async fn release_sessions(&self, node: NodeId, sessions: &[Uuid]) -> Result<(), StoreError> {
+        self.relays.release(&self.redis, node, sessions).await
     }
 
     async fn add_totals(&self, batch: Uuid, totals: &Totals) -> Result<(), StoreError> {

@@ -158,6 +158,7 @@ const HANDSHAKE: &[&str] = &[
     "spent_token",
     "paused",
     "draining",
+    "moved",
     "role_mismatch",
     "peer_mismatch",
     "peer_removed",

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{ALL, Pool, channel_of, seats};
+use super::{ALL, Pool, channel_of};
 use crate::store::{
     DEADLINE, StoreError,
     pool::{Heard, NodeId, Word},
@@ -83,7 +83,7 @@ async fn beat(pool: &Pool, hear: &mpsc::Sender<Heard>) -> Result<(), StoreError>
     let mut connection = inner.redis.connection();
     let call = inner.scripts.beat(inner.node);
     let (known, nodes): (u8, Vec<String>) = inner.redis.ask(call.invoke_async(&mut connection)).await?;
-    let alive: HashSet<NodeId> = nodes.iter().filter_map(|node| seats::node(node)).collect();
+    let alive: HashSet<NodeId> = nodes.iter().filter_map(|node| NodeId::parse(node)).collect();
     let known_before = !inner.nodes.read().is_empty();
     let news = renew(&mut inner.nodes.write(), &alive);
     for news in news {

@@ -18,10 +18,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Inner, channel_of, seats};
+use super::{Inner, channel_of};
 use crate::store::{
     StoreError,
-    pool::{Entry, Heard, Word},
+    pool::{Entry, Heard, NodeId, Word},
 };
 
 /// The near end of the queue.
@@ -143,7 +143,7 @@ async fn rise(
     let nodes: Vec<String> = pool.redis.ask(call.invoke_async(&mut connection)).await?;
     let word = Word::Left { session, peer, entry };
     let Ok(json) = serde_json::to_string(&word) else { return Ok(Vec::new()) };
-    let others = nodes.iter().filter_map(|node| seats::node(node)).filter(|node| *node != pool.node);
+    let others = nodes.iter().filter_map(|node| NodeId::parse(node)).filter(|node| *node != pool.node);
     Ok(others.map(|node| (channel_of(node), json.clone(), word.clone())).collect())
 }
 

@@ -86,16 +86,11 @@ impl Call<'_> {
     }
 }
 
-/// A node's name as the scripts answer it.
-pub(super) fn node(text: &str) -> Option<NodeId> {
-    u64::from_str_radix(text, 16).ok().map(NodeId)
-}
-
 /// `number node entry role link`, as [`SIT`] writes it.
 fn parse(peer: &str, seat: &str) -> Option<(Uuid, Seat)> {
     let mut words = seat.split(' ');
     let number = words.next()?.parse().ok()?;
-    let entry = Entry { node: node(words.next()?)?, id: words.next()?.parse().ok()? };
+    let entry = Entry { node: NodeId::parse(words.next()?)?, id: words.next()?.parse().ok()? };
     let role = match words.next()? {
         "host" => Role::Host,
         "viewer" => Role::Viewer,
