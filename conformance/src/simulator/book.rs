@@ -24,6 +24,8 @@ pub(super) struct Book {
     lingering: Vec<Lingering>,
     missed: bool,
     wrong: bool,
+    /// The link was given up for what samples said of it while it carried data.
+    given_up: u64,
     activated: bool,
     activated_where_it_works: bool,
     reasons: Vec<&'static str>,
@@ -108,6 +110,11 @@ impl Book {
     pub(super) fn transition(&mut self, session: &Session, transition: &Transition) {
         let now = session.now;
         match transition.kind {
+            TransitionKind::Lost if session.passes() => {
+                let judged =
+                    [Reason::HighRtt, Reason::LowGoodput, Reason::PathDead, Reason::PeerReportedLoss];
+                self.given_up += u64::from(judged.contains(&transition.reason));
+            }
             TransitionKind::FallbackActivated if transition.reason != Reason::RelayLost => {
                 self.reasons.push(transition.reason.code());
                 self.activated = true;
@@ -230,6 +237,7 @@ impl Book {
         tally.sessions += 1;
         tally.activated += u64::from(self.activated);
         tally.wrong += u64::from(self.wrong);
+        tally.given_up += self.given_up;
         tally.activated_where_it_works += u64::from(self.activated_where_it_works);
         tally.missed += u64::from(self.missed);
         // A pause or an outage that lasted nearly the whole session excuses its absence.

@@ -19,7 +19,7 @@ pub(super) struct Outcome {
 /// Dials WebRTC at `now`: signaling and gathering, checks until a probe passes (at most 5 s), then
 /// DTLS, SCTP, the channels and the Noise handshake, each flight of which may be lost and repeated.
 pub(super) fn webrtc(now: Duration, weather: &Weather, turn: bool, rng: &mut impl Rng) -> Outcome {
-    let rtt = weather.rtt + if turn { TURN_DETOUR } else { Duration::ZERO };
+    let rtt = weather.round_trip(now) + if turn { TURN_DETOUR } else { Duration::ZERO };
     // The signaling client comes back by itself once there is a network.
     let Some(online) = weather.online_from(now).filter(|at| *at < now + SIGNALING_LIMIT) else {
         let end = Some((now + SIGNALING_LIMIT, Err(ConnectErrorKind::TimedOut)));
@@ -58,7 +58,8 @@ pub(super) fn webrtc(now: Duration, weather: &Weather, turn: bool, rng: &mut imp
 
 /// Dials the relay at `now`: a token unless one is at hand, TCP, TLS, upgrade, hello, Noise.
 pub(super) fn relay(now: Duration, weather: &Weather, token: bool, rng: &mut impl Rng) -> Outcome {
-    let rtt = weather.rtt.min(Duration::from_millis(120)).max(weather.rtt / 2);
+    let queue = weather.round_trip(now) - weather.rtt;
+    let rtt = weather.rtt.min(Duration::from_millis(120)).max(weather.rtt / 2) + queue;
     let mut at = now + Duration::from_secs_f64(rng.random_range(0.01..0.08));
     let fail = |at: Duration, kind| Outcome { answered: None, end: Some((at, Err(kind))) };
     if !weather.access.at(now) {

@@ -15,6 +15,7 @@ pub mod report;
 mod session;
 mod tally;
 mod track;
+mod uplink;
 mod weather;
 
 use std::{

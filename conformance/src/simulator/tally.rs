@@ -67,6 +67,8 @@ pub struct KindTally {
     pub activated: u64,
     /// Of those, sessions that woke it while a primary had been working for 15 s.
     pub wrong: u64,
+    /// Links given up as dead, too slow or too far although they carried data.
+    pub given_up: u64,
     /// Sessions that woke it on a network where WebRTC works, rightly or not.
     pub activated_where_it_works: u64,
     /// Sessions without a path for longer than promised although the fallback was to be had.
@@ -107,6 +109,7 @@ impl KindTally {
         self.sessions += other.sessions;
         self.activated += other.activated;
         self.wrong += other.wrong;
+        self.given_up += other.given_up;
         self.activated_where_it_works += other.activated_where_it_works;
         self.missed += other.missed;
         self.eligible += other.eligible;

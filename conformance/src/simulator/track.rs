@@ -13,6 +13,12 @@ impl<T: Copy + PartialEq> Track<T> {
         Self { changes: vec![(Duration::ZERO, value)] }
     }
 
+    /// Returns since when the value at `at` has held.
+    pub(super) fn since(&self, at: Duration) -> Duration {
+        let before = self.changes.iter().rev().find(|(from, _)| *from <= at);
+        before.map_or(Duration::ZERO, |(from, _)| *from)
+    }
+
     /// Lays `value` over whatever holds from `from` until `until`.
     pub(super) fn overlay(&mut self, from: Duration, until: Duration, value: T) {
         if until <= from {

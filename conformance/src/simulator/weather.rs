@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use super::{calendar::Calendar, population::Kind, track::Track};
+use super::{
+    calendar::Calendar,
+    population::Kind,
+    track::Track,
+    uplink::{Uplink, spells},
+};
 
 /// The paths of one session.
 #[derive(Debug, Clone)]
@@ -19,8 +24,10 @@ pub(super) struct Weather {
     pub(super) relay: Track<bool>,
     /// The token service, for everybody.
     pub(super) minting: Track<bool>,
-    /// Round trip of the direct path.
+    /// Round trip of the direct path, nothing waiting.
     pub(super) rtt: Duration,
+    /// The way out, where it is narrow or crowded.
+    pub(super) uplink: Option<Uplink>,
     /// Share of packets lost on any UDP path.
     pub(super) loss: f64,
 }
@@ -62,9 +69,11 @@ impl Weather {
             relay: calendar.relay.starting_at(begins),
             minting: calendar.minting.starting_at(begins),
             rtt: Duration::from_secs_f64(rtt),
+            uplink: None,
             loss,
         };
         weather.add_mishaps(length, rng);
+        weather.uplink = Uplink::draw(kind, length, rng);
         match kind {
             Kind::Captive => {
                 let signed_in = Duration::from_secs_f64(rng.random_range(10.0..120.0));
@@ -107,6 +116,11 @@ impl Weather {
         self.turn.overlay(from, until, how);
     }
 
+    /// Returns the round trip at a moment, with what others keep in the queue.
+    pub(super) fn round_trip(&self, at: Duration) -> Duration {
+        self.rtt + self.uplink.as_ref().map_or(Duration::ZERO, |uplink| uplink.bloat(at))
+    }
+
     /// Returns the UDP path of a primary.
     pub(super) fn udp(&self, through_turn: bool) -> &Track<Direct> {
         if through_turn { &self.turn } else { &self.direct }
@@ -140,27 +154,8 @@ impl Weather {
     pub(super) fn next_change(&self, at: Duration) -> Option<Duration> {
         let udp = self.direct.next_change(at).into_iter().chain(self.turn.next_change(at));
         let rest = self.access.next_change(at).into_iter().chain(self.relay.next_change(at));
+        let rest = rest.chain(self.uplink.as_ref().and_then(|uplink| uplink.next_change(at)));
         udp.chain(rest).chain(self.minting.next_change(at)).min()
-    }
-}
-
-/// Draws spells with exponential gaps of `every` seconds on average and uniform lengths in seconds.
-fn spells(
-    length: Duration,
-    every: f64,
-    seconds: std::ops::Range<f64>,
-    rng: &mut impl Rng,
-) -> Vec<(Duration, Duration)> {
-    let mut spells = Vec::new();
-    let mut at = 0.0;
-    loop {
-        at += -every * rng.random::<f64>().max(1e-12).ln();
-        if at >= length.as_secs_f64() {
-            return spells;
-        }
-        let until = at + rng.random_range(seconds.clone());
-        spells.push((Duration::from_secs_f64(at), Duration::from_secs_f64(until)));
-        at = until;
     }
 }
 

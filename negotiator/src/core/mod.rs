@@ -50,8 +50,12 @@ pub(crate) struct Traffic {
     pub(crate) datagram_bytes: u64,
     /// Gauge: accepted on the reliable lane and not acknowledged.
     pub(crate) pending_bytes: usize,
+    /// Gauge: of those, handed to the path.
+    pub(crate) under_way: usize,
     /// Age of the oldest segment under way; zero when nothing is.
     pub(crate) oldest_unacked: Duration,
+    /// For how long nothing has come over the link that carries the session.
+    pub(crate) last_heard: Duration,
     /// Measured by the session's own pings.
     pub(crate) rtt: Option<Duration>,
     /// The generation that carries the session.
@@ -266,7 +270,9 @@ impl SessionCore {
             accepted_bytes: state.accepted_bytes,
             datagram_bytes: state.datagram_bytes,
             pending_bytes: stats.pending_bytes,
+            under_way: stats.in_flight,
             oldest_unacked: state.resume.oldest_unacked_age(now).unwrap_or_default(),
+            last_heard: state.resume.silence(now).unwrap_or_default(),
             rtt: stats.rtt,
             current: stats.current,
             heard: state.heard,

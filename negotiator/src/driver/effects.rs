@@ -39,8 +39,8 @@ pub(crate) struct Parts {
 pub(super) struct Effects {
     pub(super) core: Arc<SessionCore>,
     pub(super) dials: Dials,
-    /// Tokens being fetched; each says whether it came.
-    pub(super) prefetches: JoinSet<bool>,
+    /// Tokens being fetched ahead of need.
+    prefetches: JoinSet<()>,
     parts: Parts,
     voice: Voice,
     links: BTreeMap<Generation, Attached>,
@@ -193,12 +193,11 @@ impl Effects {
     fn prefetch(&mut self, transport: &TransportId) {
         let prefetch = self.parts.ways.find(transport).and_then(|way| way.prefetch.clone());
         let Some(prefetch) = prefetch else { return };
+        reap(&mut self.prefetches);
         self.prefetches.spawn(async move {
-            let fetched = prefetch.prefetch().await;
-            if let Err(error) = &fetched {
+            if let Err(error) = prefetch.prefetch().await {
                 tracing::info!(error = error.chain(), "the fallback's token was not prefetched");
             }
-            fetched.is_ok()
         });
     }
 

@@ -118,10 +118,6 @@ impl Driver {
                 mode = changed(Some(&mut self.inputs.mode)) => self.happened(Event::ModeSet(mode.into())),
                 gates = changed(self.inputs.gates.as_mut()) => self.happened(Event::GatesChanged(gates)),
                 report = self.effects.dials.next() => self.dialled(report),
-                Some(fetched) = self.effects.prefetches.join_next() => {
-                    let is_here = fetched.unwrap_or(false);
-                    self.happened(if is_here { Event::PrefetchDone } else { Event::PrefetchFailed });
-                }
                 _ = tick.tick() => {
                     self.happened(Event::Clock { ahead: clocks.compare() });
                     ticks = ticks.wrapping_add(1);

@@ -26,7 +26,9 @@ impl Sampler {
         let rate = |bytes: u64| per_second(bytes, elapsed);
         let reliable = HealthSample {
             pending_bytes: traffic.pending_bytes,
+            under_way: traffic.under_way,
             oldest_unacked: traffic.oldest_unacked,
+            last_heard: traffic.last_heard,
             rtt: traffic.rtt.or(link.rtt),
             loss: link.loss,
             goodput: rate(traffic.acknowledged().saturating_sub(before.acknowledged())),

@@ -84,10 +84,6 @@ pub enum Event {
     },
     /// The peer came to the place of signaling, or came back.
     PeerPresent,
-    /// The fallback's token is here.
-    PrefetchDone,
-    /// The fallback's token was not to be had.
-    PrefetchFailed,
     /// The session begins. The first event.
     Start {
         /// The network this side is on, if there is one.

@@ -13,7 +13,10 @@ use crate::{
     connector::DialRole,
     error::{ConnectErrorKind, Consequence},
     ids::{Generation, TransportId},
-    policy::{Class, HealthSample, Override, Reach, Reason, Rung, Standing, Transition, TransitionKind},
+    policy::{
+        Class, Health, HealthConfig, HealthMonitor, HealthSample, Override, Reach, Reason, Rung, Standing,
+        Transition, TransitionKind,
+    },
     signaling::Message,
     time::{Duration, Instant},
 };
@@ -32,6 +35,8 @@ pub struct FollowConfig {
     pub backoff: BackoffConfig,
     /// How long to take part in one dial. Default 12 s: the leader's budget for an attempt, and a little.
     pub patience: Duration,
+    /// When the link that carries the session looks dead from here. Default: as at the leader.
+    pub health: HealthConfig,
 }
 
 impl FollowConfig {
@@ -43,6 +48,7 @@ impl FollowConfig {
             seed: 0,
             backoff: BackoffConfig::default(),
             patience: Duration::from_secs(12),
+            health: HealthConfig::default(),
         }
     }
 }
@@ -60,9 +66,18 @@ pub(super) struct Follow {
     reasons: VecDeque<(Generation, Reason)>,
     /// Dials to take part in, from the announcement to the success or the deadline.
     dials: BTreeMap<Generation, Dial>,
-    /// The link the last complaint was about, and when it was made.
-    complained: Option<(Generation, Instant)>,
+    /// What the samples of the carrying link say.
+    watched: Option<Watched>,
     standing: Standing,
+}
+
+/// The link that carries the session, as it looks from here.
+#[derive(Debug, Clone)]
+struct Watched {
+    generation: Generation,
+    monitor: HealthMonitor,
+    /// When the leader was last told that it is dead.
+    complained: Option<Instant>,
 }
 
 #[derive(Debug, Clone)]
@@ -84,7 +99,7 @@ impl Follow {
             newest: Generation::default(),
             reasons: VecDeque::new(),
             dials: BTreeMap::new(),
-            complained: None,
+            watched: None,
             standing: Standing::Connecting,
         }
     }
@@ -187,20 +202,21 @@ impl Follow {
         self.dials.values().filter_map(|dial| dial.again).min()
     }
 
-    /// Says whether to tell the leader that the carrying link looks dead: data is pending and the oldest has waited too
-    /// long. Repeated, because signaling may lose a message.
+    /// Says whether to tell the leader that the carrying link is dead, by the leader's own rule. Repeated, because
+    /// signaling may lose a message.
     pub(super) fn observe(
         &mut self,
         now: Instant,
         generation: Generation,
         sample: &HealthSample,
     ) -> Option<Action> {
-        let again = match self.complained {
-            Some((of, at)) if of == generation => now.saturating_duration_since(at) >= COMPLAIN_AGAIN,
-            _ => true,
-        };
-        (sample.oldest_unacked >= DEAD && again).then(|| {
-            self.complained = Some((generation, now));
+        let fresh = || Watched { generation, monitor: HealthMonitor::default(), complained: None };
+        let watched = self.watched.take().filter(|watched| watched.generation == generation);
+        let watched = self.watched.insert(watched.unwrap_or_else(fresh));
+        let health = watched.monitor.observe(now, sample, &self.config.health);
+        let recent = |at: Instant| now.saturating_duration_since(at) < COMPLAIN_AGAIN;
+        (health == Health::Failing(Reason::PathDead) && !watched.complained.is_some_and(recent)).then(|| {
+            watched.complained = Some(now);
             Action::Say(Message::Lost { generation, reason: Reason::PathDead })
         })
     }
@@ -327,9 +343,6 @@ fn on(class: Option<Class>, transport: TransportId, generation: Generation) -> S
         _ => Standing::Primary { transport, generation },
     }
 }
-
-/// Between the leader's own quorum (5.5 s at the latest) and a stall that heals by itself.
-const DEAD: Duration = Duration::from_secs(4);
 
 /// Pause between two complaints about the same link.
 const COMPLAIN_AGAIN: Duration = Duration::from_secs(2);

@@ -149,8 +149,6 @@ impl Judge {
                 }
             }
             Event::PeerPresent => self.peer_present(now),
-            Event::PrefetchDone => self.tell_policy(now, policy::Event::PrefetchDone),
-            Event::PrefetchFailed => self.tell_policy(now, policy::Event::PrefetchFailed),
             Event::Start { network } => {
                 self.surroundings.set(network);
                 let network = self.surroundings.network();

@@ -64,7 +64,7 @@ impl Active {
 
     /// Its path was repaired: samples from before say nothing.
     pub(super) fn forget_samples(&mut self) {
-        self.monitor = HealthMonitor::default();
+        self.monitor.forget();
     }
 
     /// The device slept or changed its network: good samples are counted from here.

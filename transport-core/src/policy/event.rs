@@ -77,10 +77,6 @@ pub enum Event {
         /// Which link.
         generation: Generation,
     },
-    /// The fallback's token is here.
-    PrefetchDone,
-    /// The fallback's token was not to be had.
-    PrefetchFailed,
     /// The session begins. The first event; later ones of its kind are ignored.
     Start {
         /// The network the device is on.

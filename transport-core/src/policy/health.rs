@@ -1,9 +1,11 @@
-//! "Up but dead": judges a live link by quorum of samples, lane by lane. Idle is never dead.
+//! "Up but dead": judges a live link by quorum of samples, lane by lane. Idle is never dead, and slow is not dead: while
+//! anything comes back, the age of what waits says only how long the queue is.
 
 use std::collections::VecDeque;
 
 use crate::{
     lane::Lane,
+    resume::SEGMENT,
     time::{Duration, Instant},
 };
 
@@ -19,9 +21,14 @@ pub struct HealthSample {
     pub lane: Lane,
     /// Bytes sent or accepted that the peer has not acknowledged.
     pub pending_bytes: usize,
-    /// Age of the oldest of them; zero when nothing is pending.
+    /// Those of them that were handed to the path.
+    pub under_way: usize,
+    /// For how long the oldest of those has waited: the length of the queue. Zero when nothing is under way.
     pub oldest_unacked: Duration,
-    /// Smoothed round trip, where one is measured.
+    /// How long ago anything came from the peer over this link: an acknowledgement, the answer to a ping, data. Zero
+    /// where that is not known.
+    pub last_heard: Duration,
+    /// Smoothed round trip, where one is measured. It includes the queue of both sides.
     pub rtt: Option<Duration>,
     /// Share of packets lost, 0 to 1, where it is measured.
     pub loss: Option<f32>,
@@ -37,12 +44,19 @@ impl HealthSample {
         Self {
             lane,
             pending_bytes: 0,
+            under_way: 0,
             oldest_unacked: Duration::ZERO,
+            last_heard: Duration::ZERO,
             rtt: None,
             loss: None,
             goodput: 0,
             demand: 0,
         }
+    }
+
+    /// Returns for how long nothing has come back although something should: zero while nothing is under way.
+    pub fn silence(&self) -> Duration {
+        self.oldest_unacked.min(self.last_heard)
     }
 
     fn is_idle(&self) -> bool {
@@ -54,14 +68,15 @@ impl HealthSample {
 ///
 /// # Defaults
 ///
-/// Dead: three samples with data unacknowledged for 2.5 s, at least 1 s apart from first to last.
+/// Dead: three samples of 2.5 s without any progress, at least 1 s apart from first to last.
 /// With samples every second that is 5.5 s after the path died; a detector at 1.5 s is known to
 /// throw healthy sessions off. Unsustainable: eight of ten busy samples bad, over at least 5 s.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct HealthConfig {
-    /// Data unacknowledged for this long makes a sample bad. Default 2.5 s: twice the first
-    /// retransmission of SCTP. Lower mistakes one lost packet for death.
+    /// Nothing heard for this long although data is under way makes a sample bad, beyond the time that the
+    /// next segment needs on a narrow path. Default 2.5 s: twice the first retransmission of SCTP. Lower mistakes
+    /// one lost packet for death.
     pub dead_age: Duration,
     /// Bad samples in a row that make a link dead. Default 3.
     pub dead_quorum: u32,
@@ -70,12 +85,13 @@ pub struct HealthConfig {
     /// Loss that makes a sample bad, 0 to 1. Default 0.2: reliable data channels are unusable at
     /// 0.3 in every stack measured, and fine at 0.1.
     pub loss_ceiling: f32,
-    /// Round trip that makes a sample bad. Default 2.5 s: typing is hopeless, satellite is 0.8 s.
+    /// Round trip that makes a sample bad, if the link never had a shorter one: what a queue adds is no fault of
+    /// the path. Default 2.5 s: typing is hopeless, satellite is 0.8 s.
     pub rtt_ceiling: Duration,
     /// Demand below which goodput says nothing, bytes/s. Default 2,048.
     pub demand_floor: u64,
-    /// Goodput at or above which a link is never too slow, bytes/s. Default 16,384: a full
-    /// terminal redraw in half a second.
+    /// Goodput at or above which a link is never too slow, bytes/s, and which a link is trusted to have before it
+    /// has shown more. Default 4,096: half of 64 kbit/s, which is slow and works.
     pub goodput_floor: u64,
     /// Share of the demand a slow link must carry, 0 to 1. Default 0.2.
     pub goodput_share: f64,
@@ -97,7 +113,7 @@ impl Default for HealthConfig {
             loss_ceiling: 0.2,
             rtt_ceiling: Duration::from_millis(2_500),
             demand_floor: 2_048,
-            goodput_floor: 16_384,
+            goodput_floor: 4_096,
             goodput_share: 0.2,
             sustain_quorum: 8,
             sustain_span: Duration::from_secs(5),
@@ -111,19 +127,20 @@ impl HealthConfig {
         ensure(!self.dead_age.is_zero(), "health.dead_age", "is longer than nothing")?;
         ensure((1..=64).contains(&self.dead_quorum), "health.dead_quorum", "is 1 to 64")?;
         ensure((0.0..=1.0).contains(&self.loss_ceiling), "health.loss_ceiling", "is 0 to 1")?;
+        ensure(self.goodput_floor > 0, "health.goodput_floor", "is more than nothing")?;
         ensure((0.0..=1.0).contains(&self.goodput_share), "health.goodput_share", "is 0 to 1")?;
         ensure((1..=64).contains(&self.sustain_quorum), "health.sustain_quorum", "is 1 to 64")?;
         let fits = self.sustain_span < self.sustain_window;
         ensure(fits, "health.sustain_span", "is shorter than health.sustain_window")
     }
 
-    /// Judges one sample by itself; `None` when nothing is wrong with it.
-    fn fault(&self, sample: &HealthSample) -> Option<Reason> {
-        if sample.pending_bytes > 0 && sample.oldest_unacked >= self.dead_age {
+    /// Judges one sample of a link that has `shown` so much before; `None` when nothing is wrong with it.
+    fn fault(&self, sample: &HealthSample, shown: Shown) -> Option<Reason> {
+        if sample.silence() >= self.dead_age + self.carriage(sample, shown) {
             Some(Reason::PathDead)
         } else if sample.loss.is_some_and(|loss| loss >= self.loss_ceiling) {
             Some(Reason::HeavyLoss)
-        } else if sample.rtt.is_some_and(|rtt| rtt >= self.rtt_ceiling) {
+        } else if shown.rtt.is_some_and(|rtt| rtt >= self.rtt_ceiling) {
             Some(Reason::HighRtt)
         } else if sample.pending_bytes > 0
             && sample.demand >= self.demand_floor
@@ -136,15 +153,31 @@ impl HealthConfig {
         }
     }
 
+    /// Returns how long the next acknowledgement may take because what it is for has to arrive whole: at most one
+    /// segment, at the rate this link has shown.
+    fn carriage(&self, sample: &HealthSample, shown: Shown) -> Duration {
+        let bytes = sample.under_way.min(SEGMENT).saturating_sub(PACKET) as f64;
+        Duration::from_secs_f64(bytes / shown.goodput.max(self.goodput_floor) as f64)
+    }
+
     /// Judges a link nobody uses yet, which therefore may be idle: its pings must come back.
     pub(super) fn approves_standby(&self, sample: &HealthSample) -> bool {
-        self.fault(sample).is_none()
+        self.fault(sample, Shown { rtt: sample.rtt, goodput: 0 }).is_none()
     }
+}
+
+/// What a link has shown so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Shown {
+    /// The shortest round trip: the path without anybody's queue.
+    rtt: Option<Duration>,
+    /// Acknowledged payload inside the window, bytes per second.
+    goodput: u64,
 }
 
 /// What the samples so far say about a lane, or about a link: the worst of its lanes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Health {
+pub(crate) enum Health {
     /// No traffic, no evidence.
     #[default]
     Idle,
@@ -158,7 +191,7 @@ pub(super) enum Health {
 
 /// The samples of one link.
 #[derive(Debug, Clone, Default)]
-pub(super) struct HealthMonitor {
+pub(crate) struct HealthMonitor {
     lanes: [(LaneMonitor, Health); 2],
 }
 
@@ -166,13 +199,23 @@ pub(super) struct HealthMonitor {
 struct LaneMonitor {
     /// When the current row of dead samples began, and its length.
     dead: Option<(Instant, u32)>,
-    /// Busy samples inside the window: when, and what was wrong.
-    busy: VecDeque<(Instant, Option<Reason>)>,
+    /// Busy samples inside the window.
+    busy: VecDeque<Busy>,
+    /// The shortest round trip of any sample.
+    shortest: Option<Duration>,
+}
+
+/// What is kept of a busy sample.
+#[derive(Debug, Clone, Copy)]
+struct Busy {
+    at: Instant,
+    fault: Option<Reason>,
+    goodput: u64,
 }
 
 impl HealthMonitor {
     /// Takes one sample of one lane and judges the link: an idle lane is no evidence for another.
-    pub(super) fn observe(&mut self, now: Instant, sample: &HealthSample, config: &HealthConfig) -> Health {
+    pub(crate) fn observe(&mut self, now: Instant, sample: &HealthSample, config: &HealthConfig) -> Health {
         let (lane, health) = match sample.lane {
             Lane::Datagram => &mut self.lanes[0],
             Lane::Reliable => &mut self.lanes[1],
@@ -180,17 +223,28 @@ impl HealthMonitor {
         *health = lane.observe(now, sample, config);
         self.lanes[0].1.max(self.lanes[1].1)
     }
+
+    /// The path was repaired: what samples said before is forgotten, what the link has shown is not.
+    pub(super) fn forget(&mut self) {
+        for (lane, health) in &mut self.lanes {
+            *lane = LaneMonitor { shortest: lane.shortest, ..LaneMonitor::default() };
+            *health = Health::Idle;
+        }
+    }
 }
 
 impl LaneMonitor {
     fn observe(&mut self, now: Instant, sample: &HealthSample, config: &HealthConfig) -> Health {
-        self.busy.retain(|(at, _)| now.saturating_duration_since(*at) < config.sustain_window);
+        self.busy.retain(|busy| now.saturating_duration_since(busy.at) < config.sustain_window);
+        // Behind a queue of ours a round trip says nothing of the path.
+        let rtt = sample.rtt.filter(|_| sample.under_way <= PACKET);
+        self.shortest = self.shortest.into_iter().chain(rtt).min();
         if sample.is_idle() {
             // Everything that was pending is acknowledged: the path lives.
             self.dead = None;
             return Health::Idle;
         }
-        let fault = config.fault(sample);
+        let fault = config.fault(sample, self.shown());
         if fault == Some(Reason::PathDead) {
             let (since, row) = self.dead.unwrap_or((now, 0));
             self.dead = Some((since, row.saturating_add(1)));
@@ -200,12 +254,21 @@ impl LaneMonitor {
         if self.busy.len() == MOST_SAMPLES {
             self.busy.pop_front();
         }
-        self.busy.push_back((now, fault));
+        self.busy.push_back(Busy { at: now, fault, goodput: sample.goodput });
         match (self.failing(now, config), fault) {
             (Some(why), _) => Health::Failing(why),
             (None, Some(_)) => Health::Suspect,
             (None, None) => Health::Good,
         }
+    }
+
+    fn shown(&self) -> Shown {
+        // Up to the last progress: silence must not make the link look slower than it was.
+        let progress = self.busy.iter().rposition(|busy| busy.goodput > 0);
+        let carried = self.busy.iter().take(progress.map_or(0, |last| last + 1));
+        let (sum, samples) = carried
+            .fold((0_u64, 0_u64), |(sum, samples), busy| (sum.saturating_add(busy.goodput), samples + 1));
+        Shown { rtt: self.shortest, goodput: sum / samples.max(1) }
     }
 
     fn failing(&self, now: Instant, config: &HealthConfig) -> Option<Reason> {
@@ -216,14 +279,17 @@ impl LaneMonitor {
             return Some(Reason::PathDead);
         }
         // Death has its own, faster rule; here count only what a living path does badly.
-        let bad = || self.busy.iter().filter_map(|(at, fault)| fault.map(|why| (*at, why)));
+        let bad = || self.busy.iter().filter_map(|busy| busy.fault.map(|why| (busy.at, why)));
         let (first, _) = bad().next()?;
         let (last, why) = bad().rfind(|(_, why)| *why != Reason::PathDead)?;
-        let (bad, good) = (bad().count(), self.busy.iter().filter(|(_, fault)| fault.is_none()).count());
+        let (bad, good) = (bad().count(), self.busy.iter().filter(|busy| busy.fault.is_none()).count());
         let enough = bad >= config.sustain_quorum as usize && good * 4 <= bad;
         (enough && last.saturating_duration_since(first) >= config.sustain_span).then_some(why)
     }
 }
+
+/// What makes no queue and needs no time to arrive whole, in bytes: one packet of typing.
+const PACKET: usize = 1_200;
 
 /// Samples kept for one lane: the window at the fastest documented pace, twice over.
 const MOST_SAMPLES: usize = 64;

@@ -37,6 +37,55 @@ fn age_is_bad_at_the_threshold_and_not_just_below() {
 }
 
 #[test]
+fn a_long_queue_is_not_death_while_anything_comes_back() {
+    let mut link = Probe::new();
+    for tick in 0..1_200 {
+        // 128 KiB ahead of 64 kbit/s: the oldest byte has waited for 16 s.
+        let sample = bulk(16.0, 0.4, 8_000);
+        assert_eq!(link.at(f64::from(tick) * 0.5, sample), Health::Good, "{tick}");
+    }
+    // Nothing comes any more: what is under way needs no more than four seconds, then it is dead as ever.
+    let dead = (1..40).map(|tick| f64::from(tick) * 0.5).find(|gap| {
+        link.at(600.0 + gap, bulk(16.0 + gap, 0.4 + gap, 0)) == Health::Failing(Reason::PathDead)
+    });
+    assert!(dead.is_some_and(|gap| (6.0..9.0).contains(&gap)), "{dead:?}");
+}
+
+#[test]
+fn a_whole_segment_may_take_its_time_on_a_narrow_path_and_a_key_may_not() {
+    // A segment is acknowledged when it has arrived whole: 3.8 s apart at 64 kbit/s, on a link that has shown nothing.
+    let mut link = Probe::new();
+    for tick in 0..240 {
+        let gap = f64::from(tick % 8) * 0.5;
+        let goodput = if tick > 0 && tick % 8 == 0 { 60_000 } else { 0 };
+        assert_eq!(link.at(f64::from(tick) * 0.5, bulk(16.0, gap, goodput)), Health::Good, "{tick}");
+    }
+    // On a path that has just carried a megabyte a second the same silence says more.
+    let mut link = Probe::new();
+    for tick in 0..20 {
+        link.at(f64::from(tick) * 0.5, bulk(0.1, 0.1, 1_000_000));
+    }
+    assert_eq!(link.at(13.0, bulk(3.0, 3.0, 0)), Health::Suspect);
+    assert_eq!(link.at(13.5, bulk(3.5, 3.5, 0)), Health::Suspect);
+    assert_eq!(link.at(14.0, bulk(4.0, 4.0, 0)), Health::Failing(Reason::PathDead));
+}
+
+#[test]
+fn a_round_trip_through_a_queue_is_no_fault_of_the_path() {
+    let rtt = |seconds: f64| busy(None, Some(Duration::from_secs_f64(seconds)));
+    let mut link = Probe::new();
+    assert_eq!(link.at(0.0, rtt(0.05)), Health::Good);
+    for second in 1..600 {
+        assert_eq!(link.at(f64::from(second), rtt(16.0)), Health::Good);
+    }
+}
+
+#[test]
+fn sixty_four_kilobits_are_slow_and_work() {
+    assert_eq!(Probe::new().verdict_after(60, trickle(6_500, 90_000)), Health::Good);
+}
+
+#[test]
 fn a_burst_of_bad_samples_is_one_look_until_the_span_is_over() {
     let mut link = Probe::new();
     for tick in 0..10 {
@@ -111,7 +160,8 @@ fn a_trickle_under_demand_is_seen_and_a_small_demand_is_not_a_trickle() {
 
 #[test]
 fn each_threshold_holds_at_its_value_and_not_just_beside_it() {
-    let fault = |sample: HealthSample| HealthConfig::default().fault(&sample);
+    let fault =
+        |sample: HealthSample| HealthConfig::default().fault(&sample, Shown { rtt: sample.rtt, goodput: 0 });
     let second = Duration::from_secs(1);
     for (bad, good, why) in [
         (busy(Some(0.2), None), busy(Some(0.199), None), Reason::HeavyLoss),
@@ -119,7 +169,7 @@ fn each_threshold_holds_at_its_value_and_not_just_beside_it() {
         // The least demand that says anything, and nearly none of it carried.
         (trickle(0, 2_048), trickle(0, 2_047), Reason::LowGoodput),
         // Below the floor of goodput, and a share of the demand that is large.
-        (trickle(16_383, 1_000_000), trickle(16_384, 1_000_000), Reason::LowGoodput),
+        (trickle(4_095, 1_000_000), trickle(4_096, 1_000_000), Reason::LowGoodput),
         // A fifth of the demand.
         (trickle(1_999, 10_000), trickle(2_000, 10_000), Reason::LowGoodput),
     ] {
@@ -130,7 +180,7 @@ fn each_threshold_holds_at_its_value_and_not_just_beside_it() {
 #[test]
 fn with_nothing_pending_neither_age_nor_goodput_says_anything() {
     for sample in [
-        HealthSample { pending_bytes: 0, ..stalled(9.0) },
+        HealthSample { pending_bytes: 0, oldest_unacked: Duration::ZERO, ..stalled(9.0) },
         HealthSample { pending_bytes: 0, ..trickle(0, 90_000) },
     ] {
         assert_eq!(Probe::new().verdict_after(60, sample), Health::Good);
@@ -210,8 +260,27 @@ impl Probe {
 }
 
 fn stalled(age: f64) -> HealthSample {
-    let oldest_unacked = Duration::from_secs_f64(age);
-    HealthSample { pending_bytes: 100, oldest_unacked, demand: 100, ..HealthSample::idle(Lane::Reliable) }
+    let age = Duration::from_secs_f64(age);
+    HealthSample {
+        pending_bytes: 100,
+        oldest_unacked: age,
+        last_heard: age,
+        demand: 100,
+        ..HealthSample::idle(Lane::Reliable)
+    }
+}
+
+/// Output that fills the path, the oldest byte that old, the last answer so long ago.
+fn bulk(oldest: f64, heard: f64, goodput: u64) -> HealthSample {
+    HealthSample {
+        pending_bytes: 128 * 1024,
+        under_way: 128 * 1024,
+        oldest_unacked: Duration::from_secs_f64(oldest),
+        last_heard: Duration::from_secs_f64(heard),
+        goodput,
+        demand: goodput,
+        ..HealthSample::idle(Lane::Reliable)
+    }
 }
 
 fn trickle(goodput: u64, demand: u64) -> HealthSample {

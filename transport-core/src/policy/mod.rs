@@ -89,6 +89,7 @@ use rand_chacha::ChaCha8Rng;
 pub use crate::backoff::BackoffConfig;
 use crate::time::Instant;
 
+pub(crate) use self::health::{Health, HealthMonitor};
 pub use self::{
     config::{DialConfig, PolicyConfig},
     event::{Action, Event, LossCause, Standing, Transition, TransitionKind},
@@ -176,8 +177,6 @@ impl FallbackPolicy {
             Event::Override(mode) => self.set_mode(now, mode),
             Event::PeerPresent => self.peer_present(now),
             Event::PeerReportsLost { generation } => self.peer_reports_lost(now, generation),
-            // The dial that needs the token finds it, or fetches one itself.
-            Event::PrefetchDone | Event::PrefetchFailed => {}
             Event::Start { network } => self.start(now, network),
             Event::Woke => self.wake(now),
         }

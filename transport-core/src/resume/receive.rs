@@ -169,6 +169,8 @@ impl Resume {
         let attachment =
             self.attachments.get_mut(&generation).ok_or(ProtocolError::NotAttached(generation))?;
         let Some((segment, ends_message)) = attachment.join(data)? else {
+            // A sender that hears nothing until a segment is whole takes a narrow path for a dead one.
+            self.acks.due.get_or_insert(now + self.config.ack_delay);
             return Ok(());
         };
         self.owe_ack(now, generation, weight(segment.len()));

@@ -1,7 +1,7 @@
 //! One session: the judges of both sides between a person, a driver and the weather.
 //!
 //! The events and actions are those of [`transport_core::judge`], as in the negotiator's driver: what that driver tells
-//! its judge (dials, links, samples, words of the peer, gates, a fetched token) is told here, at the times the models
+//! its judge (dials, links, samples, words of the peer, gates) is told here, at the times the models
 //! give. The leader is the viewer, in whose weather everything happens; the follower hears the leader's words, sees the
 //! same links, and complains to it. Words travel while the network lets signaling through.
 
@@ -234,7 +234,6 @@ impl Session {
             Plan::Sleep(index) => self.sleep(index),
             Plan::TokenHere(minted) => {
                 self.token_until = minted.then_some(self.now + TOKEN_LIFE);
-                self.tell(if minted { Event::PrefetchDone } else { Event::PrefetchFailed });
             }
         }
     }

@@ -29,22 +29,45 @@ impl Session {
     }
 
     pub(super) fn measure(&mut self, way: Way) -> HealthSample {
-        let idle = HealthSample { rtt: Some(self.weather.rtt), ..HealthSample::idle(Lane::Reliable) };
+        let rtt = Some(self.weather.round_trip(self.now));
+        let idle = HealthSample { rtt, ..HealthSample::idle(Lane::Reliable) };
         let busy = self.busy.at(self.now);
+        let piece = if way == Way::Relay { RELAY_PIECE } else { PIECE };
+        let flow = self.weather.uplink.as_ref().filter(|_| busy).and_then(|up| up.flow(self.now, piece));
         if !self.passes() {
             let Some(since) = self.stuck else { return idle };
-            let oldest_unacked = self.now - since;
-            return HealthSample { pending_bytes: 2_000, oldest_unacked, demand: 1_000, ..idle };
+            let waited = self.now - since;
+            let under_way = flow.map_or(2_000, |flow| flow.under_way);
+            let sample = HealthSample { pending_bytes: under_way, under_way, demand: 1_000, ..idle };
+            return HealthSample { oldest_unacked: waited, last_heard: waited, ..sample };
         }
         if !busy {
             return idle;
         }
         let loss = self.loss_on(way);
+        if let Some(flow) = flow {
+            return HealthSample {
+                pending_bytes: flow.under_way,
+                under_way: flow.under_way,
+                oldest_unacked: flow.oldest,
+                last_heard: flow.last_heard,
+                rtt: Some(self.weather.round_trip(self.now) + flow.oldest),
+                loss,
+                goodput: flow.goodput,
+                demand: flow.goodput,
+                ..idle
+            };
+        }
         // Retransmission waits a second and more; the lossier, the likelier a sample falls into a wait.
         let waiting = way != Way::Relay && self.rng.random_bool(self.weather.loss);
-        let oldest_unacked =
+        let waited =
             if waiting { Duration::from_secs_f64(self.rng.random_range(0.5..3.5)) } else { self.weather.rtt };
-        HealthSample { pending_bytes: 400, oldest_unacked, loss, goodput: 1_000, demand: 1_000, ..idle }
+        // The first key into a queue that has just grown waits for all of it; later ones have answers before them.
+        let growing = self.weather.uplink.as_ref().and_then(|uplink| uplink.growing(self.now));
+        let last_heard = growing.map_or(waited, |growing| growing.max(waited));
+        let oldest_unacked = last_heard.max(waited + self.weather.round_trip(self.now) - self.weather.rtt);
+        let sample = HealthSample { oldest_unacked, last_heard, loss, ..idle };
+        HealthSample { pending_bytes: 400, under_way: 400, goodput: 1_000, demand: 1_000, ..sample }
     }
 
     pub(super) fn loss_on(&mut self, way: Way) -> Option<f32> {
@@ -61,7 +84,9 @@ impl Session {
             self.watchful_until = self.watchful_until.max(self.now + WATCHFUL);
         }
         let noisy = self.weather.loss >= 0.02 && self.links.values().any(|way| *way != Way::Relay);
+        let loaded = self.weather.uplink.as_ref().is_some_and(|uplink| uplink.is_loaded(self.now));
         let matters = noisy
+            || loaded
             || self.links.len() > 1
             || self.now < self.watchful_until
             || self.sampling == Sampling::Always;
@@ -75,3 +100,6 @@ impl Session {
 
 /// Between two samples, as in the driver.
 const SAMPLE: Duration = Duration::from_millis(500);
+/// What arrives at a time, and is acknowledged: a data channel's message, and a relay's frame.
+const PIECE: usize = 16 * 1024;
+const RELAY_PIECE: usize = 30 * 1024;

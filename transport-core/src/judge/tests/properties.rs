@@ -58,6 +58,7 @@ fn event() -> impl Strategy<Value = Event> {
     let sample = (0..9_000u64, 0.0..0.5f32).prop_map(|(age, loss)| HealthSample {
         pending_bytes: 1,
         oldest_unacked: Duration::from_millis(age),
+        last_heard: Duration::from_millis(age),
         loss: Some(loss),
         ..HealthSample::idle(Lane::Reliable)
     });
@@ -79,7 +80,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => network().prop_map(|network| Event::NetworkSeen { network }),
         1 => (0..30u64).prop_map(|seconds| Event::Clock { ahead: Duration::from_secs(seconds) }),
         2 => proptest::sample::select(vec![
-            Event::PeerPresent, Event::PrefetchDone, Event::PrefetchFailed, Event::Woke, Event::HandlesDropped,
+            Event::PeerPresent, Event::Woke, Event::HandlesDropped,
         ]),
         1 => network().prop_map(|network| Event::Start { network }),
     ]

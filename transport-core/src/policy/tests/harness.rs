@@ -239,10 +239,17 @@ fn concerns(event: &Event, number: Generation) -> bool {
     }
 }
 
-/// Data pending that old.
+/// Data pending that old, and nothing heard since.
 pub(super) fn stalled(age: f64) -> HealthSample {
-    let oldest_unacked = Duration::from_secs_f64(age);
-    HealthSample { pending_bytes: 100, oldest_unacked, demand: 100, ..HealthSample::idle(Lane::Reliable) }
+    let age = Duration::from_secs_f64(age);
+    HealthSample {
+        pending_bytes: 100,
+        under_way: 100,
+        oldest_unacked: age,
+        last_heard: age,
+        demand: 100,
+        ..HealthSample::idle(Lane::Reliable)
+    }
 }
 
 /// Data flowing, with loss.

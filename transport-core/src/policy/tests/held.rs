@@ -1,7 +1,7 @@
 //! Gates, refusals and overrides: the fallback is wanted and not to be had.
 
 use super::harness::*;
-use crate::{error::ConnectErrorKind, policy::*};
+use crate::{error::ConnectErrorKind, ids::Generation, policy::*};
 
 #[test]
 fn each_closed_gate_holds_the_session_names_itself_and_lets_go_when_it_opens() {
@@ -211,7 +211,7 @@ fn a_relay_that_refused_is_left_alone_for_half_a_minute_though_nobody_wanted_it_
     // The next attempt takes so long that the failure before it is forgotten meanwhile.
     drive.fate(WEBRTC, Fate::Fails(8.0, ConnectErrorKind::Unreachable)).until(12.0);
     assert_eq!(drive.snapshot().rungs[0].failures, 0);
-    drive.event(Event::PrefetchDone).until(30.199);
+    drive.event(Event::DialProgressed { generation: Generation(99) }).until(30.199);
     assert_eq!(drive.dials(&RELAY), [0.1]);
     drive.until(60.0);
     assert_eq!(drive.dials(&RELAY).len(), 2);

@@ -278,10 +278,12 @@ fn the_token_is_fetched_again_when_the_last_one_has_aged_and_not_before() {
     let prefetches = |drive: &Drive| drive.count(|action| matches!(action, Action::PrefetchToken { .. }));
     drive.start().until(100.0);
     let generation = drive.generation();
-    drive.event(Event::Health { generation, sample: stalled(2.6) }).event(Event::PrefetchDone);
-    drive.until(144.999).event(Event::PrefetchDone);
+    drive
+        .event(Event::Health { generation, sample: stalled(2.6) })
+        .event(Event::DialProgressed { generation: Generation(99) });
+    drive.until(144.999).event(Event::DialProgressed { generation: Generation(99) });
     assert_eq!(prefetches(&drive), 1);
-    drive.until(145.0).event(Event::PrefetchDone);
+    drive.until(145.0).event(Event::DialProgressed { generation: Generation(99) });
     assert_eq!(prefetches(&drive), 2);
 }
 
@@ -318,7 +320,12 @@ fn a_rung_that_has_its_quorum_does_not_outrun_one_that_has_not() {
 #[test]
 fn any_event_that_comes_hours_late_is_a_wake_as_well() {
     let mut drive = Drive::new();
-    drive.fate(WEBRTC, Fate::Silent).start().until(2.0).jump(28_800.0).event(Event::PrefetchDone);
+    drive
+        .fate(WEBRTC, Fate::Silent)
+        .start()
+        .until(2.0)
+        .jump(28_800.0)
+        .event(Event::DialProgressed { generation: Generation(99) });
     assert_eq!(drive.snapshot().rungs[0].failures, 0);
     assert_eq!(drive.dials(&WEBRTC).last(), Some(&drive.seconds()));
 }
