@@ -80,6 +80,7 @@ impl Settings {
         let mut config = RelayConfig::default();
         config.allowed_origins.clone_from(&self.allowed_origins);
         config.v1 = self.v1;
+        config.http_carrier = self.http_carrier;
         config.v1_max_message = self.v1_max_message.0;
         config.max_peers = self.max_peers;
         config.hello_deadline = self.hello_timeout;

@@ -25,6 +25,7 @@ use super::{
     refusal::{HandshakeRefused, HttpRefused, RecentRefusal},
     registry::Registry,
     session::SessionShared,
+    stream::Streams,
 };
 use crate::{
     limit::{ByAddress, Loopback},
@@ -50,6 +51,7 @@ pub(crate) struct Core {
     pub(super) config: RelayConfig,
     pub(super) patience: Patience,
     pub(super) registry: Registry<Arc<PeerHandle>, SessionShared>,
+    pub(super) streams: Arc<Streams>,
     pub(super) admission: Admission,
     pub(super) metrics: Arc<Metrics>,
     pub(super) egress: Meter,
@@ -70,6 +72,7 @@ impl Core {
         Self {
             patience: config.patience.into(),
             registry: Registry::new(config.max_peers),
+            streams: Arc::default(),
             admission,
             metrics,
             egress: Meter::new(config.limits.egress_bytes),
