@@ -83,6 +83,7 @@ impl Settings {
         config.public_url.clone_from(&self.public_url);
         config.region.clone_from(&self.region);
         config.v1 = self.v1;
+        config.http_carrier = self.http_carrier;
         config.v1_max_message = self.v1_max_message.0;
         config.max_peers = self.max_peers;
         config.hello_deadline = self.hello_timeout;

@@ -150,6 +150,8 @@ keys! {
     allowed_origins: Vec<String> = relay().allowed_origins, "relay.allowed_origins", ["BEACH_LIFEGUARD_ALLOWED_ORIGINS"];
     /// Serve the deployed clients of protocol version 1 on /ws.
     v1: bool = relay().v1, "relay.v1", ["BEACH_LIFEGUARD_V1"];
+    /// Serve clients whose network lets no WebSocket through on /v2/stream.
+    http_carrier: bool = relay().http_carrier, "relay.http_carrier", ["BEACH_LIFEGUARD_HTTP_CARRIER"];
     /// Largest message of a v1 client.
     v1_max_message: Bytes = Bytes(relay().v1_max_message), "relay.v1_max_message", ["BEACH_LIFEGUARD_V1_MAX_MESSAGE"];
     /// Peers in one session.

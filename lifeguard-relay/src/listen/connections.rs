@@ -4,7 +4,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -144,7 +147,8 @@ impl Connections {
                     count.strangers += 1;
                 }
                 let open = OpenConnection { all: self.clone(), address };
-                Ok((open, Stranger { all: self.clone(), address, id, evict }))
+                let proven = AtomicBool::new(false);
+                Ok((open, Stranger { all: self.clone(), address, id, evict, proven }))
             }
         }
     }
@@ -220,9 +224,23 @@ pub(crate) struct Stranger {
     address: IpAddr,
     id: u64,
     evict: Arc<Notify>,
+    proven: AtomicBool,
 }
 
 impl Stranger {
+    /// It has proven who it is: its place is another's from here on.
+    pub(crate) fn prove(&self) {
+        if !self.proven.swap(true, Relaxed) {
+            let forget = |state: &mut State| drop(state.strangers.remove(&self.id));
+            self.all.leave(self.address, |count| count.strangers -= 1, forget);
+        }
+    }
+
+    /// Whether it has.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proven.load(Relaxed)
+    }
+
     /// Waits until this stranger must make room for others.
     ///
     /// # Cancel safety
@@ -237,8 +255,7 @@ impl Stranger {
 
 impl Drop for Stranger {
     fn drop(&mut self) {
-        let forget = |state: &mut State| drop(state.strangers.remove(&self.id));
-        self.all.leave(self.address, |count| count.strangers -= 1, forget);
+        self.prove();
     }
 }
 

@@ -1,19 +1,22 @@
-//! A stream that stays inside `hyper`, because nobody knows its type.
+//! A stream that only its owner knows: inside `hyper`, or one that is no connection at all.
 
 use std::{
-    io,
+    fmt, io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Any stream of bytes.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin> Duplex for S {}
 
 /// Such a stream cannot say that it has become writable; it can only be asked to write. So when it takes nothing
 /// it is owed a few bytes, and whoever waits for it writes those.
 #[derive(Debug)]
-pub(super) struct Foreign<S = TokioIo<Upgraded>> {
+pub(super) struct Foreign<S = Box<dyn Duplex>> {
     stream: S,
     /// Accepted, and not yet taken by the stream.
     owed: Vec<u8>,

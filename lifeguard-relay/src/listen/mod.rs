@@ -15,13 +15,20 @@ use std::{
     convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
+    pin::Pin,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::Router;
 use http::{HeaderValue, StatusCode, header::CONNECTION};
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Request,
+    body::Incoming,
+    rt::{Sleep, Timer},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -163,6 +170,7 @@ async fn speak_http(
     client: Client,
     stop: CancellationToken,
 ) {
+    let stranger = client.stranger.clone();
     let trusted = config.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         let mut client = client.clone();
@@ -181,7 +189,7 @@ async fn speak_http(
         }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(HeadTimer(stranger))
         .header_read_timeout(config.header_timeout)
         .max_buf_size(config.max_header_bytes)
         .serve_connection(TokioIo::new(socket), service)
@@ -194,6 +202,30 @@ async fn speak_http(
             connection.as_mut().graceful_shutdown();
             let _ = tokio::time::timeout(config.header_timeout, connection).await;
         }
+    }
+}
+
+/// Times the wait for a request's head, which `hyper` begins anew behind each answer. A stranger has the configured time.
+/// Whoever has proven who it is keeps its connection for the next upload: another TLS handshake would hold a keystroke.
+struct HeadTimer(Arc<Stranger>);
+
+impl HeadTimer {
+    fn later(&self) -> Duration {
+        if self.0.is_proven() { KEEP_ALIVE } else { Duration::ZERO }
+    }
+}
+
+impl Timer for HeadTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        TokioTimer::new().sleep(duration + self.later())
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        TokioTimer::new().sleep_until(deadline + self.later())
+    }
+
+    fn reset(&self, sleep: &mut Pin<Box<dyn Sleep>>, deadline: Instant) {
+        TokioTimer::new().reset(sleep, deadline + self.later());
     }
 }
 
@@ -221,6 +253,8 @@ async fn pause_after(error: &io::Error) {
 const INHERITED: bool = cfg!(target_os = "linux");
 /// The kernel caps it at `net.core.somaxconn`, 4,096 by default.
 const BACKLOG: u32 = 4_096;
+/// As long as the proxies of this world keep theirs.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -16,7 +16,10 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{connections::OpenConnection, foreign::Foreign};
+use super::{
+    connections::OpenConnection,
+    foreign::{Duplex, Foreign},
+};
 
 /// A stream, with or without TLS, of our listener or of another's. One type for all, so that an upgraded
 /// connection can be taken back out of `hyper` by its type; it stays counted, whoever upgrades it.
@@ -50,7 +53,12 @@ impl Socket {
 
     /// A stream of any type, which stays inside `hyper`.
     pub(crate) fn through_hyper(upgraded: Upgraded) -> Self {
-        Self { stream: Stream::Foreign(Box::new(Foreign::new(TokioIo::new(upgraded)))), _open: None }
+        Self::of_another_carrier(TokioIo::new(upgraded))
+    }
+
+    /// A stream of bytes that is no connection: whoever carries them counts its connections.
+    pub(crate) fn of_another_carrier(stream: impl Duplex + 'static) -> Self {
+        Self { stream: Stream::Foreign(Box::new(Foreign::new(Box::new(stream)))), _open: None }
     }
 
     /// Reads at most `bytes`; 0 is the end.

@@ -20,6 +20,8 @@ pub struct RelayConfig {
     pub allowed_origins: Vec<String>,
     /// Whether the deployed wire, version 1, is served beside version 2. Default yes.
     pub v1: bool,
+    /// Whether `/v2/stream` carries what `/v2/ws` does for networks that let no WebSocket through. Default yes.
+    pub http_carrier: bool,
     /// Largest v1 message in bytes. Default 1 MiB: deployed clients send whole snapshots.
     pub v1_max_message: usize,
     /// Largest v2 frame in bytes, header included. Default 64 KiB, as in `docs/wire.md`.
@@ -109,6 +111,7 @@ impl Default for RelayConfig {
             region: String::new(),
             allowed_origins: Vec::new(),
             v1: true,
+            http_carrier: true,
             v1_max_message: 1 << 20,
             max_frame: MAX_FRAME_BYTES,
             max_peers: 1_024,

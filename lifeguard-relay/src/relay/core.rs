@@ -26,6 +26,7 @@ use super::{
     refusal::{HandshakeRefused, HttpRefused, RecentRefusal},
     registry::Registry,
     session::SessionShared,
+    stream::Streams,
 };
 use crate::{
     limit::{ByAddress, Loopback},
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     pub(super) config: RelayConfig,
     pub(super) patience: Patience,
     pub(super) registry: Registry<Arc<PeerHandle>, SessionShared>,
+    pub(super) streams: Arc<Streams>,
     pub(super) admission: Admission,
     /// Its part in a pool, if there is one.
     pub(super) ownership: Option<Ownership>,
@@ -77,6 +79,7 @@ impl Core {
         Self {
             patience: config.patience.into(),
             registry: Registry::new(config.max_peers),
+            streams: Arc::default(),
             admission,
             ownership,
             metrics,

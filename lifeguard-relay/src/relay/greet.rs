@@ -12,6 +12,7 @@ use beach_lifeguard_client::{
     token::{Capability, TokenError},
     v1,
 };
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{
@@ -28,26 +29,46 @@ use super::{
     registry::{Card, Joined, Roster, Wire},
     session::SessionShared,
 };
-use crate::{listen::Client, upgrade::Upgrade};
+use crate::{
+    listen::{Client, Socket},
+    telemetry::metrics::Carrier,
+    upgrade::Upgrade,
+};
 
 /// Takes the socket over.
 async fn open(
     relay: &Core,
-    upgrade: Upgrade,
+    socket: Socket,
+    leftover: Bytes,
     max_message: usize,
-) -> Option<(WebSocket, Arc<Activity>, Option<Client>)> {
-    let (socket, leftover, client) = upgrade.socket().await?;
+) -> (WebSocket, Arc<Activity>) {
     let activity = Activity::new(relay.clock);
     let ws = WebSocket::open(relay, socket, leftover, activity.clone(), max_message).await;
-    Some((ws, activity, client))
+    (ws, activity)
 }
 
 /// Greets a client of version 2: token in the hello.
 pub(super) async fn v2(relay: Arc<Core>, upgrade: Upgrade) {
     let started = Instant::now();
+    let Some((socket, leftover, client)) = upgrade.socket().await else { return };
+    meet_v2(relay, socket, leftover, (client, Carrier::WebSocket), started).await;
+}
+
+/// Greets a client of version 2 whose network lets no WebSocket through.
+pub(super) async fn v2_over_http(relay: Arc<Core>, socket: Socket, client: Option<Client>) {
+    meet_v2(relay, socket, Bytes::new(), (client, Carrier::Http), Instant::now()).await;
+}
+
+async fn meet_v2(
+    relay: Arc<Core>,
+    socket: Socket,
+    leftover: Bytes,
+    (client, carrier): (Option<Client>, Carrier),
+    started: Instant,
+) {
     let max_message = relay.config.max_frame;
-    let Some((mut ws, activity, client)) = open(&relay, upgrade, max_message).await else { return };
-    let open = OpenSocket::new(relay.clone());
+    let (mut ws, activity) = open(&relay, socket, leftover, max_message).await;
+    let open = OpenSocket::new(relay.clone(), carrier);
     match greet_v2(&relay, &mut ws, &activity, client.as_ref()).await {
         Err(refused) => refuse(&relay, ws, refused).await,
         Ok(greeted) => serve(relay, ws, greeted, client, open, started),
@@ -108,8 +129,9 @@ async fn greet_v2(
 pub(super) async fn v1(relay: Arc<Core>, upgrade: Upgrade, claims: Claims) {
     let started = Instant::now();
     let max_message = relay.config.v1_max_message;
-    let Some((mut ws, activity, client)) = open(&relay, upgrade, max_message).await else { return };
-    let open = OpenSocket::new(relay.clone());
+    let Some((socket, leftover, client)) = upgrade.socket().await else { return };
+    let (mut ws, activity) = open(&relay, socket, leftover, max_message).await;
+    let open = OpenSocket::new(relay.clone(), Carrier::WebSocket);
     match greet_v1(&relay, &mut ws, &activity, client.as_ref(), &claims).await {
         Err(refused) => refuse(&relay, ws, refused).await,
         Ok(greeted) => serve(relay, ws, greeted, client, open, started),
@@ -211,8 +233,10 @@ fn serve(
     if !telemetry {
         joined.session.shared.opted_out.store(true, Relaxed);
     }
-    // A stranger no more.
-    drop(client);
+    // A stranger no more: an HTTP connection may hold its own handle for as long as it lives.
+    if let Some(client) = client {
+        client.stranger.prove();
+    }
     relay.metrics.handshake_succeeded(joined.handle.wire.version(), started.elapsed(), telemetry);
     let guard = PeerGuard::new(relay.clone(), &joined, open);
     let inbound = Inbound::new(relay.clone(), joined.session, joined.handle, (role, access));

@@ -15,22 +15,26 @@ use super::{
     registry::{Joined, Session},
     session::SessionShared,
 };
+use crate::telemetry::metrics::Carrier;
 
-/// One upgraded socket, counted.
+/// One socket, counted.
 #[derive(Debug)]
-pub(super) struct OpenSocket(Arc<Core>);
+pub(super) struct OpenSocket {
+    relay: Arc<Core>,
+    carrier: Carrier,
+}
 
 impl OpenSocket {
-    pub(super) fn new(relay: Arc<Core>) -> Self {
+    pub(super) fn new(relay: Arc<Core>, carrier: Carrier) -> Self {
         relay.sockets_open.fetch_add(1, Relaxed);
         relay.sockets_total.fetch_add(1, Relaxed);
-        Self(relay)
+        Self { relay, carrier }
     }
 }
 
 impl Drop for OpenSocket {
     fn drop(&mut self) {
-        self.0.sockets_open.fetch_sub(1, Relaxed);
+        self.relay.sockets_open.fetch_sub(1, Relaxed);
     }
 }
 
@@ -43,7 +47,7 @@ pub(super) struct PeerGuard {
     since: Instant,
     /// A task that panics never says how it ended.
     code: CloseCode,
-    _open: OpenSocket,
+    open: OpenSocket,
 }
 
 impl PeerGuard {
@@ -52,7 +56,7 @@ impl PeerGuard {
         joined: &Joined<Arc<PeerHandle>, SessionShared>,
         open: OpenSocket,
     ) -> Self {
-        relay.metrics.connection_opened();
+        relay.metrics.connection_opened(open.carrier);
         if joined.opened {
             relay.metrics.session_opened();
         }
@@ -62,7 +66,7 @@ impl PeerGuard {
             address: joined.address,
             since: Instant::now(),
             code: CloseCode::INTERNAL,
-            _open: open,
+            open,
         }
     }
 
@@ -78,6 +82,6 @@ impl Drop for PeerGuard {
         if emptied {
             self.relay.metrics.session_emptied();
         }
-        self.relay.metrics.connection_closed(self.code, self.since.elapsed());
+        self.relay.metrics.connection_closed(self.open.carrier, self.code, self.since.elapsed());
     }
 }

@@ -26,6 +26,7 @@ mod routes;
 mod run;
 mod session;
 mod snapshot;
+mod stream;
 mod sweep;
 mod throttle;
 mod writer;
@@ -33,8 +34,11 @@ mod ws;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use axum::{Router, routing::get};
-use beach_lifeguard_client::{CloseCode, token::TokenVerifier};
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use beach_lifeguard_client::{CloseCode, stream::STREAM_PATH, token::TokenVerifier};
 
 #[cfg(feature = "reference-path")]
 pub use self::config::DataPath;
@@ -67,11 +71,13 @@ impl Relay {
         Self { core }
     }
 
-    /// The routes of the relay plane, `/v2/ws` and `/ws`, to be mounted by this service or by another. Limits
+    /// The routes of the relay plane, `/v2/ws`, `/v2/stream` and `/ws`, to be mounted by this service or by another. Limits
     /// and caps by address need [`crate::listen::serve`]; another listener brings its own.
     pub fn router(&self) -> Router {
         Router::new()
             .route(beach_lifeguard_client::RELAY_PATH, get(routes::v2))
+            .route(STREAM_PATH, post(stream::open))
+            .route(&format!("{STREAM_PATH}/{{id}}/{{number}}"), post(stream::upload))
             .route(beach_lifeguard_client::v1::RELAY_PATH, get(routes::v1))
             .with_state(self.core.clone())
     }

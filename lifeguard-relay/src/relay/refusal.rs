@@ -6,7 +6,7 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use beach_lifeguard_client::{CloseCode, hello::HelloError, token::TokenError};
+use beach_lifeguard_client::{CloseCode, hello::HelloError, stream::reason, token::TokenError};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
@@ -28,6 +28,10 @@ pub struct RecentRefusal {
 /// Refused before the upgrade, by an HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HttpRefused {
+    /// The body did not come in time.
+    BodyLate,
+    /// The body is larger than any hello.
+    BodyTooLarge,
     /// The relay is about to go: another one is to be asked.
     Draining,
     /// Not a WebSocket upgrade of version 13.
@@ -38,6 +42,8 @@ pub(crate) enum HttpRefused {
     Paused,
     /// Too many connections from that address.
     RateLimited,
+    /// The HTTP carrier is switched off here.
+    StreamOff,
     /// The client does not offer our subprotocol.
     Subprotocol,
     /// v1: the token in the URL is not accepted, and why.
@@ -49,11 +55,14 @@ pub(crate) enum HttpRefused {
 impl HttpRefused {
     pub(crate) fn label(self) -> &'static str {
         match self {
+            Self::BodyLate => "timeout",
+            Self::BodyTooLarge => reason::TOO_LARGE,
             Self::Draining => "draining",
             Self::NotWebSocket => "not_websocket",
             Self::Origin => "origin",
             Self::Paused => "fallback_paused",
             Self::RateLimited => "rate_limited",
+            Self::StreamOff => reason::OFF,
             Self::Subprotocol => "subprotocol",
             Self::Token(label) => label,
             Self::V1Off => "v1_off",
@@ -63,6 +72,7 @@ impl HttpRefused {
     /// The label under which the failed handshake is counted, the same as after the upgrade.
     pub(crate) fn counted_as(self) -> &'static str {
         match self {
+            Self::BodyTooLarge => "invalid_payload",
             Self::Paused => "paused",
             Self::Token(_) => "bad_token",
             _ => self.label(),
@@ -71,6 +81,8 @@ impl HttpRefused {
 
     fn status(self) -> (StatusCode, &'static str) {
         match self {
+            Self::BodyLate => (StatusCode::REQUEST_TIMEOUT, "the hello did not come in time"),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "no hello is as large"),
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "this relay is draining; ask another one"),
             Self::NotWebSocket => (StatusCode::UPGRADE_REQUIRED, "this address speaks WebSocket version 13"),
             Self::Origin => (StatusCode::FORBIDDEN, "pages of this origin may not connect"),
@@ -78,6 +90,7 @@ impl HttpRefused {
             Self::RateLimited => {
                 (StatusCode::TOO_MANY_REQUESTS, "too many connections from this address; try again later")
             }
+            Self::StreamOff => (StatusCode::GONE, "this relay speaks WebSocket only"),
             Self::Subprotocol => (StatusCode::BAD_REQUEST, "offer the subprotocol beach-lifeguard.v2"),
             Self::Token(_) => (StatusCode::UNAUTHORIZED, "the token is not accepted; fetch a new one"),
             Self::V1Off => (StatusCode::GONE, "protocol version 1 is switched off on this relay"),

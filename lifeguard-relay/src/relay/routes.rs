@@ -18,7 +18,10 @@ use super::{
     greet,
     refusal::{HandshakeRefused, HttpRefused},
 };
-use crate::upgrade::{Upgrade, offers};
+use crate::{
+    listen::Client,
+    upgrade::{Upgrade, offers},
+};
 
 /// `GET /v2/ws`: the token comes with the hello, not with the URL.
 pub(super) async fn v2(State(relay): State<Arc<Core>>, mut request: Request) -> Response {
@@ -72,17 +75,27 @@ pub(super) async fn v1(
 /// Checks everything that does not depend on the wire.
 fn prepare(relay: &Core, request: &mut Request) -> Result<Upgrade, HttpRefused> {
     let upgrade = Upgrade::from_request(request).ok_or(HttpRefused::NotWebSocket)?;
-    if !origin_allowed(request.headers(), &relay.config.allowed_origins) {
+    may_connect(relay, request.headers(), upgrade.client.as_ref())?;
+    Ok(upgrade)
+}
+
+/// Checks everything that does not depend on what carries the bytes.
+pub(super) fn may_connect(
+    relay: &Core,
+    headers: &HeaderMap,
+    client: Option<&Client>,
+) -> Result<(), HttpRefused> {
+    if !origin_allowed(headers, &relay.config.allowed_origins) {
         return Err(HttpRefused::Origin);
     }
     // Without a listener of ours nobody knows the address, and the limit is that service's business.
-    if upgrade.client.as_ref().is_some_and(|client| !relay.by_address.admits(client.address)) {
+    if client.is_some_and(|client| !relay.by_address.admits(client.address)) {
         return Err(HttpRefused::RateLimited);
     }
     if relay.is_draining() {
         return Err(HttpRefused::Draining);
     }
-    Ok(upgrade)
+    Ok(())
 }
 
 /// Browsers always send `Origin`, and cannot forge it; nobody else needs to. Exact matches only.

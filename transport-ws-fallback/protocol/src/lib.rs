@@ -3,7 +3,8 @@
 //! [`hello`] opens a relay socket, [`frame`] and [`control`] are what it carries, [`close`] says how
 //! it ends; [`token`] is what admits an endpoint, [`session`] what the host says of its session and
 //! [`membership`] what proves that an endpoint belongs to it; [`api`] and [`signaling`] are the control plane's HTTP and WebSocket messages; [`v1`] is
-//! the wire of clients already deployed; [`websocket`] is what lies below all of it. `docs/wire.md` has the tables.
+//! the wire of clients already deployed; [`websocket`] is what lies below all of it, and [`stream`] how it travels
+//! where no WebSocket gets through. `docs/wire.md` has the tables.
 //!
 //! What it is not: a client, a server, a guardrail, a router. It opens no socket, reads no clock and
 //! draws no random number, so both sides and other languages can be tested against the same vectors.
@@ -31,6 +32,7 @@ pub mod membership;
 pub mod reason;
 pub mod session;
 pub mod signaling;
+pub mod stream;
 pub mod token;
 pub mod v1;
 pub mod websocket;

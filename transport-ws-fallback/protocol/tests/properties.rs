@@ -9,6 +9,7 @@ use beach_lifeguard_client::{
     frame::{HEADER_BYTES, Window, set_peer},
     membership::Signature,
     signaling::{FromRoom, ToRoom},
+    stream::{CarrierId, Opened, Sequence, Turn},
     token::{Capability, KeyId, PublicKey, TokenVerifier},
     v1,
 };
@@ -82,6 +83,29 @@ proptest! {
         let verifier = TokenVerifier::new("issuer", [key]);
         let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         prop_assert!(verifier.verify(&FallbackToken::new(text), Capability::V2, now).is_err());
+    }
+
+    #[test]
+    fn a_first_record_reads_back(id in any::<[u8; 16]>(), upload_bytes in 1..u32::MAX, junk in vec(any::<u8>(), 0..80)) {
+        let opened = Opened { carrier: CarrierId::from_bytes(id), upload_bytes };
+        prop_assert_eq!(Opened::decode(opened.encode().as_bytes()), Ok(opened));
+        let path = opened.carrier.upload_path(1);
+        let [number, id] = [0, 1].map(|at| path.rsplit('/').nth(at).unwrap());
+        prop_assert_eq!((id.parse(), number), (Ok(opened.carrier), "1"));
+        let _ = Opened::decode(&junk);
+        let _ = String::from_utf8_lossy(&junk).parse::<CarrierId>();
+    }
+
+    #[test]
+    fn uploads_are_taken_in_order_and_once_however_they_come(numbers in vec(0..20u64, 0..200)) {
+        let (mut sequence, mut taken) = (Sequence::default(), Vec::new());
+        for number in numbers {
+            if sequence.judge(number) == Turn::Next {
+                taken.push(number);
+                sequence.advance();
+            }
+        }
+        prop_assert_eq!(&taken, &(1..=taken.len() as u64).collect::<Vec<_>>());
     }
 
     #[test]

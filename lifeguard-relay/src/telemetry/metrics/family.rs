@@ -79,6 +79,7 @@ macro_rules! families {
 
 families! {
     ConnectionsActive = "beach_lifeguard_connections_active", Gauge, "Sockets that said hello and are served.", [];
+    CarriersActive = "beach_lifeguard_carriers_active", Gauge, "Sockets that are served, by what carries them.", ["carrier": &["http", "websocket"]];
     SessionsActive = "beach_lifeguard_sessions_active", Gauge, "Sessions with at least one peer.", [];
     ConnectionsRefused = "beach_lifeguard_connections_refused", Counter, "Connections turned away before any byte was read, by the cap they met.", ["cap": &["address", "connections", "strangers"]];
     ConnectionsTotal = "beach_lifeguard_connections", Counter, "Sockets admitted.", [];
@@ -91,6 +92,7 @@ families! {
     FrameUndeliverable = "beach_lifeguard_frames_undeliverable", Counter, "Frames to a peer that has left.", [];
     RateLimited = "beach_lifeguard_rate_limited", Counter, "Peers told that they send too much.", [];
     PeersEvicted = "beach_lifeguard_peers_evicted", Counter, "Peers that a host put out of its session.", [];
+    StreamUploads = "beach_lifeguard_stream_uploads", Counter, "Requests of HTTP carriers, by what became of them.", ["outcome": UPLOADS];
     IdlePruned = "beach_lifeguard_idle_pruned", Counter, "Peers recycled after no activity at all.", [];
     SessionsOpened = "beach_lifeguard_sessions", Counter, "Sessions that got their first peer.", [];
     SessionsEmptied = "beach_lifeguard_sessions_emptied", Counter, "Sessions whose last peer left.", [];
@@ -168,8 +170,21 @@ const HANDSHAKE: &[&str] = &[
     "evicted",
     "not_websocket",
     "origin",
+    "stream_off",
     "subprotocol",
     "v1_off",
+    "other",
+];
+
+const UPLOADS: &[&str] = &[
+    "taken",
+    "repeated",
+    "out_of_order",
+    "unknown_stream",
+    "rate_limited",
+    "timeout",
+    "too_large",
+    "too_many_uploads",
     "other",
 ];
 

@@ -40,6 +40,24 @@ pub struct Metrics {
     _provider: SdkMeterProvider,
 }
 
+/// What carries a socket's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    /// A streaming answer and numbered requests.
+    Http,
+    /// An upgraded connection.
+    WebSocket,
+}
+
+impl Carrier {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
 /// One atomic for each series.
 struct Cells(Vec<Vec<AtomicU64>>);
 
@@ -119,9 +137,9 @@ impl Metrics {
         self.cells.at(id, labels).fetch_add(by, Relaxed);
     }
 
-    fn lower(&self, id: Id) {
+    fn lower(&self, id: Id, labels: &[&str]) {
         // A gauge that was never raised stays at 0.
-        let _ = self.cells.at(id, &[]).fetch_update(Relaxed, Relaxed, |value| value.checked_sub(1));
+        let _ = self.cells.at(id, labels).fetch_update(Relaxed, Relaxed, |value| value.checked_sub(1));
     }
 
     fn set(&self, id: Id, labels: &[&str], value: u64) {
@@ -178,14 +196,16 @@ impl Metrics {
     }
 
     /// A socket is served.
-    pub fn connection_opened(&self) {
+    pub fn connection_opened(&self, carrier: Carrier) {
         self.add(Id::ConnectionsTotal, &[], 1);
         self.add(Id::ConnectionsActive, &[], 1);
+        self.add(Id::CarriersActive, &[carrier.label()], 1);
     }
 
     /// A socket ended.
-    pub fn connection_closed(&self, code: CloseCode, lived: Duration) {
-        self.lower(Id::ConnectionsActive);
+    pub fn connection_closed(&self, carrier: Carrier, code: CloseCode, lived: Duration) {
+        self.lower(Id::ConnectionsActive, &[]);
+        self.lower(Id::CarriersActive, &[carrier.label()]);
         self.add(Id::ConnectionsClosed, &[code.label()], 1);
         self.add(Id::SlowConsumers, &[], u64::from(code == CloseCode::SLOW_CONSUMER));
         self.lived.observe(lived.as_secs_f64());
@@ -199,7 +219,7 @@ impl Metrics {
 
     /// A session lost its last peer.
     pub fn session_emptied(&self) {
-        self.lower(Id::SessionsActive);
+        self.lower(Id::SessionsActive, &[]);
         self.add(Id::SessionsEmptied, &[], 1);
     }
 
@@ -211,6 +231,11 @@ impl Metrics {
     /// A connection met a cap.
     pub fn connection_refused(&self, cap: &'static str) {
         self.add(Id::ConnectionsRefused, &[cap], 1);
+    }
+
+    /// What became of an upload of an HTTP carrier.
+    pub fn stream_upload(&self, outcome: &'static str) {
+        self.add(Id::StreamUploads, &[outcome], 1);
     }
 
     /// A peer was put out by its host.

@@ -74,8 +74,8 @@ fn every_reason_the_crates_know_has_a_series_of_its_own() {
         );
     }
     for code in CloseCode::ALL {
-        metrics.connection_opened();
-        metrics.connection_closed(*code, Duration::ZERO);
+        metrics.connection_opened(Carrier::WebSocket);
+        metrics.connection_closed(Carrier::WebSocket, *code, Duration::ZERO);
         assert_eq!(metrics.read("beach_lifeguard_connections_closed", &[code.label()]), 1, "{code}");
     }
     assert_eq!(metrics.read("beach_lifeguard_token_validation_failure", &["other"]), 0);
