@@ -10,7 +10,7 @@ mod output;
 mod run;
 mod token;
 
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -54,6 +54,18 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads the command line; ends the program when it cannot be read or asks for help. What was pasted there and is
+    /// quoted steers no terminal.
+    pub fn from_command_line() -> Self {
+        Self::try_parse().unwrap_or_else(|refused| {
+            if !refused.use_stderr() {
+                refused.exit();
+            }
+            output::note(refused.render().to_string().trim_end());
+            process::exit(refused.exit_code())
+        })
+    }
+
     /// Does what was asked, and says in one line why it could not.
     pub async fn run(self) -> ExitCode {
         let (done, exporting) = match log::start() {

@@ -9,10 +9,9 @@ use beach_link::{
     exit::{Failure, report},
     link, run,
 };
-use clap::Parser;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::from_command_line();
     link::hide(&cli);
     // The process holds keys: neither a core dump nor another process of the same user may have them.
     #[cfg(target_os = "linux")]

@@ -4,7 +4,7 @@ mod help;
 mod network;
 mod pipe;
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, process, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -13,7 +13,12 @@ pub use self::{
     network::{MeetingArgs, NetworkArgs},
     pipe::{PipeCommand, PipeHostArgs, PipeJoinArgs, StreamArgs},
 };
-use crate::{exit, link::LinkArgs, viewer::keys::EscapeKey};
+use crate::{
+    exit,
+    link::LinkArgs,
+    ui::{Lines, To},
+    viewer::keys::EscapeKey,
+};
 
 /// Shares a terminal, or any stream of bytes, over a session that survives its transport: directly between the
 /// two machines while that works, through a relay that can read nothing while it does not.
@@ -36,6 +41,20 @@ pub struct Cli {
         help_heading = "Diagnostics"
     )]
     pub log: String,
+}
+
+impl Cli {
+    /// Reads the command line; ends the program when it cannot be read or asks for help. What was pasted there and is
+    /// quoted steers no terminal.
+    pub fn from_command_line() -> Self {
+        Self::try_parse().unwrap_or_else(|refused| {
+            if !refused.use_stderr() {
+                refused.exit();
+            }
+            Lines::new(To::Stderr).say(refused.render().to_string().trim_end());
+            process::exit(refused.exit_code())
+        })
+    }
 }
 
 /// The subcommands.
