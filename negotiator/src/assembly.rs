@@ -50,6 +50,7 @@ pub(crate) fn assemble(assembly: Assembly<'_>) -> Assembled {
     let Assembly { judge, attach, gates, endpoint, ways, missing, peer, exchange, config } = assembly;
     let mut settings = ResumeConfig::default();
     settings.resume_window = config.resume_window;
+    settings.ack_delay = config.ack_delay;
     let resume = Resume::new(settings, rand::random(), rand::random());
     let core = Arc::new(SessionCore::new(resume, endpoint.is_host()));
     let (inbox, signaling) = mpsc::channel(INBOX);

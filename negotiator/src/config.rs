@@ -66,6 +66,9 @@ pub struct NetworkConfig {
     /// How long a session lives without any path. Each side has its own, and the shorter one ends it: a host
     /// that lets its viewers sleep through a night sets ten hours, at up to 2 MiB for each. Default 120 s.
     pub resume_window: Duration,
+    /// The longest an acknowledgement waits for a message to ride on. A peer that paces what it sends by how long
+    /// they take needs them soon; each costs a small frame. Default 200 ms.
+    pub ack_delay: Duration,
     /// Whether a session notices by itself that the machine moved to another network. Default: yes. A program
     /// that is told by its system says [`Session::network_changed`](crate::Session::network_changed).
     pub watch_network: bool,
@@ -94,6 +97,7 @@ impl Default for NetworkConfig {
             tune_policy: None,
             gate: None,
             resume_window: ResumeConfig::default().resume_window,
+            ack_delay: ResumeConfig::default().ack_delay,
             watch_network: true,
             extra_ways: Vec::new(),
             #[cfg(feature = "webrtc")]

@@ -190,6 +190,40 @@ impl Session {
         }
     }
 
+    /// Returns how many bytes of messages were accepted so far: a mark for [`acknowledged`](Self::acknowledged).
+    pub fn accepted_bytes(&self) -> u64 {
+        self.0.core.traffic().accepted_bytes
+    }
+
+    /// Returns how many bytes of messages the peer acknowledged so far.
+    pub fn acknowledged_bytes(&self) -> u64 {
+        self.0.core.traffic().acknowledged()
+    }
+
+    /// Waits until the peer acknowledged so many bytes of messages, counted as
+    /// [`accepted_bytes`](Self::accepted_bytes) counts them: everything accepted up to that mark.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionEnd`] when the session ended before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn acknowledged(&self, bytes: u64) -> Result<(), SessionEnd> {
+        let mut ended = self.0.core.ended();
+        loop {
+            let room = self.0.core.room();
+            if self.acknowledged_bytes() >= bytes {
+                return Ok(());
+            }
+            if let Some(end) = ended.borrow_and_update().clone() {
+                return Err(end);
+            }
+            room.await;
+        }
+    }
+
     /// Closes the session once everything sent was acknowledged, or after 5 s of trying, tells the peer, and waits as
     /// [`closed`](Self::closed) does. A program may exit right after this.
     pub async fn close(&self) {

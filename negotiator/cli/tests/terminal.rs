@@ -76,7 +76,7 @@ impl Viewer {
         while !self.screen.text().contains(text) {
             match next(&self.session).await {
                 Message::Snapshot { size, bytes } => self.screen = Screen::restore(size, &bytes),
-                Message::Output(bytes) => self.screen.feed(&bytes),
+                Message::Change(bytes) => self.screen.feed(&bytes),
                 Message::Notice(text) => self.notices.push(text),
                 Message::Exit(status) => return Some(status),
                 _ => {}

@@ -177,6 +177,23 @@ fn the_end_of_the_command_and_signals_put_the_terminal_back() {
 }
 
 #[test]
+fn the_commands_last_words_are_seen_and_stay() {
+    let last = "read go; echo first; printf '\\033[32mthe very last words\\033[m'";
+    let stage = Stage::new(&["--", "sh", "-c", last]);
+    let mut terminals =
+        [USUAL, Size { columns: 50, rows: 12 }].map(|size| Terminal::join(&stage.link, size, &[]));
+    for terminal in &terminals {
+        terminal.sees("2 viewers");
+    }
+    terminals[0].type_text("\r");
+    for terminal in &mut terminals {
+        terminal.ends_with(0);
+        terminal.sees("first\nthe very last words\nthe command ended with status 0");
+    }
+    assert_eq!(stage.sharing.end().code, 0);
+}
+
+#[test]
 fn a_read_only_viewer_watches_and_is_told() {
     let stage = Stage::new(&["--read-only", "--", "sh", "-c", "echo look; sleep 60"]);
     let mut terminal = Terminal::join(&stage.link, USUAL, &[]);

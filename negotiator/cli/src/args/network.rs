@@ -40,6 +40,10 @@ pub struct NetworkArgs {
     /// How long to look for a path before giving up. Without any direct path the relay takes about 5 s.
     #[arg(long, value_name = "SECONDS", default_value = "45", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub connect_timeout: u64,
+    /// How long a session lives while no path is found; of the two ends' the shorter counts [default: a day for share and
+    /// join, else what the library waits].
+    #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
+    pub resume_window: Option<Duration>,
     /// The cohort this client belongs to.
     #[arg(long, value_name = "NAME", env = "BEACH_FALLBACK_COHORT", default_value = "public")]
     pub fallback_cohort: String,
@@ -73,6 +77,9 @@ impl NetworkArgs {
         let mut config = NetworkConfig::default();
         config.mode = self.mode();
         config.connect_timeout = Duration::from_secs(self.connect_timeout);
+        if let Some(window) = self.resume_window {
+            config.resume_window = window;
+        }
         config.cohort.clone_from(&self.fallback_cohort);
         config.entitlement_proof.clone_from(&self.fallback_entitlement_proof);
         config.telemetry_opt_in = self.fallback_telemetry_opt_in;
@@ -87,6 +94,17 @@ impl NetworkArgs {
         Ok(config)
     }
 
+    /// As [`config`](Self::config), for a terminal: a lid may be closed until the next day.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Usage`] naming what cannot be.
+    pub fn terminal(&self) -> Result<NetworkConfig, Failure> {
+        let mut config = self.config()?;
+        config.resume_window = self.resume_window.unwrap_or(DAY);
+        Ok(config)
+    }
+
     fn mode(&self) -> FallbackMode {
         match self {
             Self { direct_only: true, .. } => FallbackMode::DirectOnly,
@@ -96,6 +114,9 @@ impl NetworkArgs {
         }
     }
 }
+
+/// How long a shared terminal waits for a path.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// As generous as the environment names that other clients read.
 fn boolean(text: &str) -> Result<bool, String> {
@@ -119,6 +140,17 @@ mod tests {
             Command::Join(join) => Ok(join.network),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_terminal_waits_a_day_for_a_path_unless_told_otherwise() {
+        let windows = |arguments: &[&str]| {
+            let network = network(arguments).unwrap();
+            [network.config(), network.terminal()].map(|config| config.unwrap().resume_window)
+        };
+        assert_eq!(windows(&[]), [NetworkConfig::default().resume_window, DAY]);
+        assert_eq!(windows(&["--resume-window", "600"]), [Duration::from_secs(600); 2]);
+        assert!(network(&["--resume-window", "0"]).is_err());
     }
 
     #[test]

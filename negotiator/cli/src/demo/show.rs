@@ -9,8 +9,8 @@ use negotiator::{Received, Session};
 use parking_lot::Mutex;
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 
-use super::{bulk::Ledger, story::Story, typist::Typist};
-use crate::{exit::Failure, viewer::status, wire::Message};
+use super::{bulk::Ledger, stage::SIZE, story::Story, typist::Typist};
+use crate::{exit::Failure, screen::Screen, viewer::status, wire::Message};
 
 /// What the viewer's tasks know together.
 #[derive(Debug)]
@@ -103,6 +103,7 @@ async fn listen(session: Session, notes: Arc<Mutex<Notes>>) {
 }
 
 async fn receive(session: Session, notes: Arc<Mutex<Notes>>) {
+    let mut screen = Screen::new(SIZE);
     let end = loop {
         let bytes = match session.recv().await {
             Ok(Received::Message(bytes)) => bytes,
@@ -126,7 +127,14 @@ async fn receive(session: Session, notes: Arc<Mutex<Notes>>) {
                 }
             }
             Message::End(sum) => notes.ledger.end(sum),
-            Message::Output(bytes) => notes.typist.read(now, &bytes),
+            Message::Snapshot { size, bytes } => {
+                screen = Screen::restore(size, &bytes);
+                notes.typist.read(now, &screen.text());
+            }
+            Message::Change(bytes) => {
+                screen.feed(&bytes);
+                notes.typist.read(now, &screen.text());
+            }
             _ => {}
         }
     };

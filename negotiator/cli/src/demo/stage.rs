@@ -18,6 +18,7 @@ use crate::{
         pty::{Program, Pty},
         serve::{Shared, serve},
     },
+    viewer::join::ACK_DELAY,
     wire::{Message, Size},
 };
 
@@ -93,6 +94,7 @@ impl Stage {
 pub fn network() -> NetworkConfig {
     let mut network = NetworkConfig::default();
     network.webrtc.loopback = true;
+    network.ack_delay = ACK_DELAY;
     network.tune_policy = Some(hurry);
     network
 }
@@ -150,4 +152,5 @@ pub const CADENCE: Duration = Duration::from_secs(2);
 /// How long the way back must be healthy; 5 s outside the demo.
 pub const DWELL: Duration = Duration::from_secs(2);
 
-const SIZE: Size = Size { columns: 80, rows: 24 };
+/// The shared terminal.
+pub const SIZE: Size = Size { columns: 80, rows: 24 };

@@ -1,24 +1,27 @@
-//! One screen, many viewers: who is present, what each is sent, how large the terminal is.
+//! One screen, many viewers: who is present, what each has and lacks, how large the terminal is.
+//!
+//! A viewer is sent states, not a stream: the newest picture as a difference to the one it was sent before. Pictures in
+//! between are never made, so nothing of the screen queues and no viewer holds the command back. Messages arrive once
+//! and in order, so the picture sent last is the one the next will be drawn over.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use super::mailbox::Mailbox;
 use crate::{
-    screen::Screen,
+    screen::{Picture, Screen},
     wire::{Message, Size},
 };
 
-/// The viewers of one terminal. Everything under one lock, so that a snapshot and the output after it fit
-/// together exactly.
+/// The viewers of one terminal.
 #[derive(Debug)]
 pub struct Hub {
     state: Mutex<State>,
-    /// A viewer came or went, or took something out of its mailbox.
-    moved: Notify,
     present: watch::Sender<usize>,
 }
 
@@ -26,29 +29,74 @@ pub struct Hub {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ViewerId(u64);
 
+/// What there is to send to a viewer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// This message.
+    Message(Message),
+    /// Nothing at the moment.
+    Nothing,
+    /// A newer [`picture`](Hub::picture).
+    Picture {
+        /// It answers a key of this viewer's, or is the last: it should not wait for others to go with it.
+        at_once: bool,
+    },
+}
+
 #[derive(Debug)]
 struct State {
     screen: Screen,
+    /// How often the screen changed.
+    number: u64,
+    /// The screen as it is, once somebody wanted it.
+    newest: Option<Arc<Version>>,
+    /// What leads to the newest, and from where: viewers that stand at the same picture are sent the same.
+    changes: Vec<(Option<u64>, Message)>,
     viewers: BTreeMap<ViewerId, Viewer>,
     next: u64,
     ended: Option<u8>,
 }
 
+#[derive(Debug)]
+struct Version {
+    number: u64,
+    picture: Picture,
+}
+
 #[derive(Debug, Default)]
 struct Viewer {
-    mailbox: Mailbox,
+    /// What is not a picture: rare, small, never skipped.
+    messages: VecDeque<Message>,
+    /// The picture it was sent last; `None` when the next must be drawn from nothing.
+    has: Option<Arc<Version>>,
+    /// The screen changed since.
+    behind: bool,
+    /// It typed, and the command has printed nothing since.
+    typed: bool,
+    at_once: bool,
+    told_the_end: bool,
+    /// Nothing was heard of it for a while: it counts neither for the size nor among those present.
+    silent: bool,
     size: Option<Size>,
-    filled: Arc<Notify>,
+    wake: Arc<Notify>,
 }
 
 impl Hub {
     /// Makes the hub of a terminal without viewers.
     pub fn new(size: Size) -> Self {
-        let state = State { screen: Screen::new(size), viewers: BTreeMap::new(), next: 0, ended: None };
-        Self { state: Mutex::new(state), moved: Notify::new(), present: watch::Sender::new(0) }
+        let state = State {
+            screen: Screen::new(size),
+            number: 0,
+            newest: None,
+            changes: Vec::new(),
+            viewers: BTreeMap::new(),
+            next: 0,
+            ended: None,
+        };
+        Self { state: Mutex::new(state), present: watch::Sender::new(0) }
     }
 
-    /// Adds a viewer; the first thing in its mailbox is the screen. `None` when no more fit.
+    /// Adds a viewer, to which the whole screen is to be sent. `None` when no more fit.
     pub fn enter(&self) -> Option<ViewerId> {
         let mut state = self.state.lock();
         if state.viewers.len() >= MAX_VIEWERS {
@@ -56,12 +104,7 @@ impl Hub {
         }
         let id = ViewerId(state.next);
         state.next += 1;
-        let mut viewer = Viewer::default();
-        viewer.mailbox.push(state.snapshot());
-        if let Some(status) = state.ended {
-            viewer.mailbox.push(Message::Exit(status));
-        }
-        state.viewers.insert(id, viewer);
+        state.viewers.insert(id, Viewer { behind: true, ..Viewer::default() });
         self.announce(&mut state);
         Some(id)
     }
@@ -69,7 +112,19 @@ impl Hub {
     /// Removes a viewer. Returns the terminal's new size when that changes it.
     pub fn leave(&self, id: ViewerId) -> Option<Size> {
         let mut state = self.state.lock();
-        state.viewers.remove(&id);
+        if let Some(viewer) = state.viewers.remove(&id) {
+            viewer.wake.notify_one();
+        }
+        self.announce(&mut state);
+        state.fit()
+    }
+
+    /// Notes whether a viewer fell silent. Returns the terminal's new size when that changes it.
+    pub fn silent(&self, id: ViewerId, silent: bool) -> Option<Size> {
+        let mut state = self.state.lock();
+        if std::mem::replace(&mut state.viewers.get_mut(&id)?.silent, silent) == silent {
+            return None;
+        }
         self.announce(&mut state);
         state.fit()
     }
@@ -86,84 +141,87 @@ impl Hub {
     pub fn print(&self, bytes: &Bytes) -> Bytes {
         let mut state = self.state.lock();
         state.screen.feed(bytes);
-        for viewer in state.viewers.values_mut() {
-            if viewer.mailbox.is_full() {
-                viewer.mailbox.skip_output(bytes);
-            } else {
-                viewer.mailbox.push_output(bytes.clone());
-            }
-            viewer.filled.notify_one();
-        }
+        state.changed();
         state.screen.take_answers()
     }
 
-    /// Waits until at least one viewer can follow, or nobody watches: a lone viewer holds the command back,
-    /// as a slow terminal does, but only for so long, and never for the others.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    pub async fn room(&self) {
-        let any = async {
-            loop {
-                let moved = self.moved.notified();
-                tokio::pin!(moved);
-                moved.as_mut().enable();
-                if !self.state.lock().is_held_up() {
-                    return;
-                }
-                moved.await;
-            }
-        };
-        let _ = tokio::time::timeout(PATIENCE, any).await;
-    }
-
-    /// Sends every viewer something.
-    pub fn tell(&self, message: &Message) {
-        let mut state = self.state.lock();
-        state.tell(message);
+    /// Notes that a viewer typed: what the command prints next is shown to it at once.
+    pub fn typed(&self, id: ViewerId) {
+        if let Some(viewer) = self.state.lock().viewers.get_mut(&id) {
+            viewer.typed = true;
+        }
     }
 
     /// Sends one viewer a text, unless the same text still waits for it.
     pub fn notify(&self, id: ViewerId, text: &str) {
-        let mut state = self.state.lock();
-        if let Some(viewer) = state.viewers.get_mut(&id) {
-            viewer.mailbox.push(Message::Notice(text.to_owned()));
-            viewer.filled.notify_one();
+        if let Some(viewer) = self.state.lock().viewers.get_mut(&id) {
+            let notice = Message::Notice(text.to_owned());
+            if !viewer.messages.contains(&notice) {
+                viewer.tell(notice);
+            }
         }
     }
 
-    /// Sends one viewer the whole screen.
+    /// Lets one viewer be sent the whole screen.
     pub fn resync(&self, id: ViewerId) {
-        let mut state = self.state.lock();
-        let snapshot = state.snapshot();
-        if let Some(viewer) = state.viewers.get_mut(&id) {
-            viewer.mailbox.push(snapshot);
-            viewer.filled.notify_one();
+        if let Some(viewer) = self.state.lock().viewers.get_mut(&id) {
+            viewer.has = None;
+            viewer.behind = true;
+            viewer.wake.notify_one();
         }
     }
 
-    /// Tells every viewer, and whoever still comes, that the command ended.
+    /// Tells every viewer, and whoever still comes, that the command ended. Each is sent the last picture before.
     pub fn end(&self, status: u8) {
         let mut state = self.state.lock();
         state.ended = Some(status);
-        state.tell(&Message::Exit(status));
+        for viewer in state.viewers.values() {
+            viewer.wake.notify_one();
+        }
     }
 
-    /// Waits for the next message to a viewer; `None` when the viewer is not here any more.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    pub async fn next(&self, id: ViewerId) -> Option<Message> {
-        loop {
-            let filled = self.state.lock().viewers.get(&id)?.filled.clone();
-            if let Some(message) = self.take(id) {
-                self.moved.notify_waiters();
-                return Some(message);
-            }
-            filled.notified().await;
+    /// Returns what wakes when [`next`](Self::next) of a viewer may be something else; `None` when it is not here.
+    pub fn wake(&self, id: ViewerId) -> Option<Arc<Notify>> {
+        self.state.lock().viewers.get(&id).map(|viewer| viewer.wake.clone())
+    }
+
+    /// Returns what to send to a viewer next. A message counts as sent. `None` when the viewer is not here any more.
+    pub fn next(&self, id: ViewerId) -> Option<Next> {
+        let mut state = self.state.lock();
+        let ended = state.ended;
+        let viewer = state.viewers.get_mut(&id)?;
+        if let Some(message) = viewer.messages.pop_front() {
+            return Some(Next::Message(message));
         }
+        if viewer.behind {
+            return Some(Next::Picture { at_once: viewer.at_once || ended.is_some() });
+        }
+        match ended {
+            Some(status) if !std::mem::replace(&mut viewer.told_the_end, true) => {
+                Some(Next::Message(Message::Exit(status)))
+            }
+            _ => Some(Next::Nothing),
+        }
+    }
+
+    /// Returns what turns a viewer's picture into the newest, which counts as sent; `None` when it has that.
+    pub fn picture(&self, id: ViewerId) -> Option<Message> {
+        let mut state = self.state.lock();
+        let newest = state.newest();
+        let viewer = state.viewers.get_mut(&id)?;
+        (viewer.behind, viewer.at_once) = (false, false);
+        let had = viewer.has.replace(newest.clone());
+        if had.as_ref().is_some_and(|had| had.number == newest.number) {
+            return None;
+        }
+        let message = state.change(had.as_deref(), &newest);
+        state.forget_old();
+        message
+    }
+
+    /// Returns the rows of the screen, drawable one by one, none after the last that shows something.
+    pub fn lines(&self, columns: u16) -> Vec<String> {
+        self.state.lock().screen.lines(columns)
     }
 
     /// Returns how many viewers are present, and their number whenever it changes.
@@ -171,118 +229,173 @@ impl Hub {
         self.present.subscribe()
     }
 
-    /// Returns how many bytes of output a viewer was not sent, because a snapshot replaced them.
-    pub fn skipped(&self, id: ViewerId) -> u64 {
-        self.state.lock().viewers.get(&id).map_or(0, |viewer| viewer.mailbox.skipped())
-    }
-
     /// Returns the terminal's size.
     pub fn size(&self) -> Size {
         self.state.lock().screen.size()
     }
 
-    fn take(&self, id: ViewerId) -> Option<Message> {
-        let mut state = self.state.lock();
-        let snapshot = state.snapshot_if_due(id);
-        let mailbox = &mut state.viewers.get_mut(&id)?.mailbox;
-        if let Some((skipped, snapshot)) = snapshot {
-            let text = format!("{} KiB of output skipped: this is the screen as it is", skipped / 1024 + 1);
-            mailbox.push(Message::Notice(text));
-            mailbox.push(snapshot);
-        }
-        mailbox.pop()
-    }
-
     fn announce(&self, state: &mut State) {
-        let count = state.viewers.len();
-        state.tell(&Message::Viewers(u16::try_from(count).unwrap_or(u16::MAX)));
+        let count = state.viewers.values().filter(|viewer| !viewer.silent).count();
+        let present = Message::Viewers(u16::try_from(count).unwrap_or(u16::MAX));
+        for viewer in state.viewers.values_mut() {
+            viewer.messages.retain(|message| !matches!(message, Message::Viewers(_)));
+            viewer.tell(present.clone());
+        }
         self.present.send_replace(count);
-        self.moved.notify_waiters();
+    }
+}
+
+impl Viewer {
+    fn tell(&mut self, message: Message) {
+        self.messages.push_back(message);
+        self.wake.notify_one();
     }
 }
 
 impl State {
-    /// Somebody watches, and nobody who does can follow.
-    fn is_held_up(&self) -> bool {
-        !self.viewers.is_empty() && self.viewers.values().all(|viewer| viewer.mailbox.is_full())
-    }
-
-    fn snapshot(&self) -> Message {
-        Message::Snapshot { size: self.screen.size(), bytes: self.screen.snapshot() }
-    }
-
-    fn snapshot_if_due(&mut self, id: ViewerId) -> Option<(u64, Message)> {
-        let skipped = self.viewers.get_mut(&id)?.mailbox.take_skipped();
-        (skipped > 0).then(|| (skipped, self.snapshot()))
-    }
-
-    fn tell(&mut self, message: &Message) {
+    fn changed(&mut self) {
+        self.number += 1;
+        self.newest = None;
+        self.changes.clear();
         for viewer in self.viewers.values_mut() {
-            viewer.mailbox.push(message.clone());
-            viewer.filled.notify_one();
+            let typed = std::mem::take(&mut viewer.typed);
+            // A flood wakes nobody who knows already.
+            let wake = !viewer.behind || (typed && !viewer.at_once);
+            viewer.behind = true;
+            viewer.at_once |= typed;
+            if wake {
+                viewer.wake.notify_one();
+            }
+        }
+    }
+
+    fn newest(&mut self) -> Arc<Version> {
+        let (screen, number) = (&self.screen, self.number);
+        self.newest.get_or_insert_with(|| Arc::new(Version { number, picture: screen.picture() })).clone()
+    }
+
+    fn change(&mut self, had: Option<&Version>, newest: &Version) -> Option<Message> {
+        let size = newest.picture.size();
+        let had = had.filter(|had| had.picture.size() == size);
+        let from = had.map(|had| had.number);
+        if let Some((_, message)) = self.changes.iter().find(|(known, _)| *known == from) {
+            return Some(message.clone());
+        }
+        let message = match had {
+            None => Message::Snapshot { size, bytes: newest.picture.whole() },
+            Some(had) => Message::Change(newest.picture.since(&had.picture)),
+        };
+        if matches!(&message, Message::Change(bytes) if bytes.is_empty()) {
+            return None;
+        }
+        if self.changes.len() < MAX_HELD {
+            self.changes.push((from, message.clone()));
+        }
+        Some(message)
+    }
+
+    /// Keeps the pictures of viewers that are behind bounded: the ones furthest behind get the next from nothing.
+    fn forget_old(&mut self) {
+        let numbers: BTreeSet<u64> =
+            self.viewers.values().filter_map(|viewer| viewer.has.as_ref().map(|has| has.number)).collect();
+        let most = held(self.screen.size());
+        let Some(oldest_kept) = numbers.iter().rev().nth(most - 1) else { return };
+        for viewer in self.viewers.values_mut() {
+            viewer.has.take_if(|has| has.number < *oldest_kept);
         }
     }
 
     /// Gives the terminal the largest size that every viewer can show. Without viewers it stays.
     fn fit(&mut self) -> Option<Size> {
-        let sizes = self.viewers.values().filter_map(|viewer| viewer.size);
+        let sizes = self.viewers.values().filter(|viewer| !viewer.silent).filter_map(|viewer| viewer.size);
         let size = sizes.reduce(Size::fit)?;
         if size == self.screen.size() {
             return None;
         }
         self.screen.resize(size);
-        let snapshot = self.snapshot();
-        self.tell(&snapshot);
+        self.changed();
         Some(size)
     }
 }
 
-/// Viewers of one terminal. Each costs a mailbox and a session, about 2 MiB when it is behind.
+/// How many pictures of a terminal this large are kept for viewers that are behind: in all at most [`HELD_CELLS`].
+fn held(size: Size) -> usize {
+    let cells = usize::from(size.columns) * usize::from(size.rows);
+    (HELD_CELLS / cells).clamp(2, MAX_HELD)
+}
+
+/// Viewers of one terminal. Each costs a session.
 const MAX_VIEWERS: usize = 64;
 
-/// How long viewers that all are behind may hold the command back before output is skipped.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Pictures kept for viewers that are behind, and changes kept for viewers that stand at the same.
+const MAX_HELD: usize = 8;
+
+/// Cells of the pictures kept, at 32 bytes each and as much again behind a second screen: 64 MiB, two of the largest.
+const HELD_CELLS: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::mailbox::LIMIT;
 
     const SIZE: Size = Size { columns: 20, rows: 4 };
 
-    async fn drain(hub: &Hub, id: ViewerId) -> Vec<Message> {
-        let mut messages = Vec::new();
-        while let Some(message) = hub.take(id) {
-            messages.push(message);
-        }
-        hub.moved.notify_waiters();
-        messages
+    /// A viewer that takes what there is.
+    struct Seat<'a> {
+        hub: &'a Hub,
+        id: ViewerId,
+        screen: Screen,
+        messages: Vec<Message>,
     }
 
-    /// What a viewer that got these messages sees.
-    fn screen(messages: &[Message]) -> String {
-        let mut screen = Screen::new(SIZE);
-        for message in messages {
-            match message {
-                Message::Snapshot { size, bytes } => screen = Screen::restore(*size, bytes),
-                Message::Output(bytes) => screen.feed(bytes),
-                _ => {}
+    impl<'a> Seat<'a> {
+        fn take(hub: &'a Hub) -> Self {
+            Self { hub, id: hub.enter().unwrap(), screen: Screen::new(SIZE), messages: Vec::new() }
+        }
+
+        fn catch_up(&mut self) -> usize {
+            let mut bytes = 0;
+            loop {
+                let message = match self.hub.next(self.id).unwrap() {
+                    Next::Nothing => return bytes,
+                    Next::Message(message) => message,
+                    Next::Picture { .. } => match self.hub.picture(self.id) {
+                        Some(message) => message,
+                        None => continue,
+                    },
+                };
+                bytes += message.encode().len();
+                match &message {
+                    Message::Snapshot { size, bytes } => self.screen = Screen::restore(*size, bytes),
+                    Message::Change(bytes) => self.screen.feed(bytes),
+                    _ => {}
+                }
+                self.messages.push(message);
             }
         }
-        screen.text()
+
+        fn has_a_picture(&self) -> bool {
+            self.hub.state.lock().viewers[&self.id].has.is_some()
+        }
     }
 
-    #[tokio::test]
-    async fn a_late_viewer_gets_the_screen_and_then_the_rest() {
+    fn print(hub: &Hub, text: &str) {
+        let _ = hub.print(&text.to_owned().into());
+    }
+
+    #[test]
+    fn a_late_viewer_gets_the_screen_and_then_the_rest() {
         let hub = Hub::new(SIZE);
-        let _ = hub.print(&"one\r\n".into());
-        let id = hub.enter().unwrap();
-        let _ = hub.print(&"two".into());
-        assert_eq!(screen(&drain(&hub, id).await), "one\ntwo");
+        print(&hub, "one\r\n");
+        let mut seat = Seat::take(&hub);
+        seat.catch_up();
+        print(&hub, "two");
+        seat.catch_up();
+        assert_eq!(seat.screen.text(), "one\ntwo");
+        assert!(matches!(seat.messages.last(), Some(Message::Change(_))));
     }
 
-    #[tokio::test]
-    async fn the_terminal_has_the_size_of_the_smallest_viewer() {
+    #[test]
+    fn the_terminal_has_the_size_of_the_smallest_viewer() {
         let hub = Hub::new(SIZE);
         let (a, b) = (hub.enter().unwrap(), hub.enter().unwrap());
         assert_eq!(hub.resize(a, Size { columns: 100, rows: 40 }), Some(Size { columns: 100, rows: 40 }));
@@ -292,43 +405,115 @@ mod tests {
         assert_eq!(hub.leave(a), None);
     }
 
-    #[tokio::test]
-    async fn a_viewer_that_is_behind_skips_to_the_current_screen_and_is_told() {
+    #[test]
+    fn who_fell_silent_counts_for_nothing_until_it_is_heard_again() {
         let hub = Hub::new(SIZE);
-        let id = hub.enter().unwrap();
-        for _ in 0..3 {
-            let _ = hub.print(&vec![b'x'; LIMIT].into());
+        let (small, large) = (hub.enter().unwrap(), hub.enter().unwrap());
+        let (narrow, wide) = (Size { columns: 30, rows: 9 }, Size { columns: 120, rows: 30 });
+        assert_eq!(hub.resize(small, narrow), Some(narrow));
+        assert_eq!(hub.resize(large, wide), None);
+        assert_eq!((hub.silent(small, true), *hub.present().borrow()), (Some(wide), 1));
+        assert_eq!(
+            (hub.silent(small, true), hub.silent(large, true), *hub.present().borrow()),
+            (None, None, 0)
+        );
+        assert_eq!((hub.silent(small, false), *hub.present().borrow()), (Some(narrow), 1));
+    }
+
+    #[test]
+    fn a_viewer_that_takes_nothing_costs_nothing_and_gets_the_newest_picture_alone() {
+        let hub = Hub::new(SIZE);
+        let mut seat = Seat::take(&hub);
+        seat.catch_up();
+        for n in 0..100_000 {
+            print(&hub, &format!("line {n}\r\n"));
         }
-        let _ = hub.print(&"\x1b[2J\x1b[Hend".into());
-        let messages = drain(&hub, id).await;
-        assert_eq!(screen(&messages), "end");
-        assert!(messages.iter().any(|message| matches!(message, Message::Notice(_))), "{messages:?}");
-        assert_eq!(hub.skipped(id), 3 * LIMIT as u64 + 10);
+        print(&hub, "\x1b[2J\x1b[Hend");
+        assert!(seat.catch_up() < 200);
+        assert_eq!(seat.screen.text(), "end");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn only_viewers_that_are_all_behind_hold_the_command_back_and_not_for_long() {
+    #[test]
+    fn viewers_that_stand_at_the_same_picture_share_what_is_made() {
         let hub = Hub::new(SIZE);
-        let start = tokio::time::Instant::now();
-        hub.room().await;
-        let (slow, fast) = (hub.enter().unwrap(), hub.enter().unwrap());
-        let _ = hub.print(&vec![b'x'; LIMIT].into());
-        drain(&hub, fast).await;
-        hub.room().await;
-        assert_eq!(start.elapsed(), Duration::ZERO);
-        hub.leave(fast);
-        hub.room().await;
-        assert_eq!(start.elapsed(), PATIENCE);
-        drain(&hub, slow).await;
-        hub.room().await;
-        assert_eq!(start.elapsed(), PATIENCE);
+        let mut seats: Vec<_> = (0..MAX_VIEWERS).map(|_| Seat::take(&hub)).collect();
+        assert_eq!(hub.enter(), None);
+        for seat in &mut seats {
+            seat.catch_up();
+        }
+        print(&hub, "all");
+        let made: Vec<_> = seats.iter().map(|seat| hub.picture(seat.id).unwrap()).collect();
+        assert_eq!(hub.state.lock().changes.len(), 1);
+        assert!(made.iter().all(|message| *message == made[0]));
     }
 
-    #[tokio::test]
-    async fn whoever_comes_after_the_end_is_told_the_status() {
+    #[test]
+    fn pictures_that_are_kept_for_the_slow_are_few() {
         let hub = Hub::new(SIZE);
+        let mut seats: Vec<_> = (0..20).map(|_| Seat::take(&hub)).collect();
+        for (nth, seat) in seats.iter_mut().enumerate() {
+            print(&hub, &format!("{nth} "));
+            seat.catch_up();
+        }
+        assert_eq!(seats.iter().filter(|seat| seat.has_a_picture()).count(), MAX_HELD);
+        print(&hub, "end");
+        let seen: BTreeSet<_> = seats
+            .iter_mut()
+            .map(|seat| {
+                seat.catch_up();
+                seat.screen.text()
+            })
+            .collect();
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        assert_eq!(held(Size::LARGEST), 2);
+    }
+
+    #[test]
+    fn the_answer_to_a_key_is_to_be_shown_at_once_and_only_to_who_typed() {
+        let hub = Hub::new(SIZE);
+        let (mut typist, mut other) = (Seat::take(&hub), Seat::take(&hub));
+        typist.catch_up();
+        other.catch_up();
+        hub.typed(typist.id);
+        assert_eq!(hub.next(typist.id), Some(Next::Nothing));
+        print(&hub, "x");
+        assert_eq!(hub.next(typist.id), Some(Next::Picture { at_once: true }));
+        assert_eq!(hub.next(other.id), Some(Next::Picture { at_once: false }));
+        typist.catch_up();
+        print(&hub, "y");
+        assert_eq!(hub.next(typist.id), Some(Next::Picture { at_once: false }));
+    }
+
+    #[test]
+    fn another_size_and_a_request_draw_everything_anew() {
+        let hub = Hub::new(SIZE);
+        let mut seat = Seat::take(&hub);
+        print(&hub, "text");
+        seat.catch_up();
+        hub.resize(seat.id, Size { columns: 30, rows: 6 });
+        seat.catch_up();
+        assert_eq!(
+            (seat.screen.size(), seat.screen.text().as_str()),
+            (Size { columns: 30, rows: 6 }, "text")
+        );
+        seat.messages.clear();
+        hub.resync(seat.id);
+        seat.catch_up();
+        assert!(matches!(seat.messages[..], [Message::Snapshot { .. }]), "{:?}", seat.messages);
+    }
+
+    #[test]
+    fn the_last_picture_goes_before_the_status_and_whoever_comes_later_gets_both() {
+        let hub = Hub::new(SIZE);
+        let mut seat = Seat::take(&hub);
+        seat.catch_up();
+        print(&hub, "last words");
         hub.end(3);
-        let id = hub.enter().unwrap();
-        assert!(drain(&hub, id).await.contains(&Message::Exit(3)));
+        let mut late = Seat::take(&hub);
+        for seat in [&mut seat, &mut late] {
+            seat.catch_up();
+            assert_eq!(seat.messages.last(), Some(&Message::Exit(3)));
+            assert_eq!(seat.screen.text(), "last words");
+        }
     }
 }

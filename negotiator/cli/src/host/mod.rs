@@ -1,7 +1,7 @@
 //! The sharing side of a terminal.
 
 pub mod hub;
-pub mod mailbox;
+mod pace;
 pub mod pty;
 mod resizes;
 pub mod serve;

@@ -9,8 +9,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use parking_lot::Mutex;
-use portable_pty::{ChildKiller, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 use tokio::sync::{mpsc, watch};
 
 use crate::wire::{CHUNK, Size};
@@ -18,7 +22,8 @@ use crate::wire::{CHUNK, Size};
 /// A running command. Dropping it hangs the command up.
 pub struct Pty {
     master: Mutex<Box<dyn MasterPty + Send>>,
-    killer: Mutex<Box<dyn ChildKiller + Send + Sync>>,
+    /// The command's process, and the group of everything it started that did not leave it.
+    process: Option<Pid>,
     input: mpsc::Sender<Bytes>,
     status: watch::Receiver<Option<u8>>,
 }
@@ -75,7 +80,7 @@ impl Pty {
         drop(pair.slave);
         let reader = pair.master.try_clone_reader().map_err(PtyError::open)?;
         let writer = pair.master.take_writer().map_err(PtyError::open)?;
-        let killer = child.clone_killer();
+        let process = child.process_id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
 
         let (sender, chunks) = mpsc::channel(CHUNKS);
         let (input, typed) = mpsc::channel(CHUNKS);
@@ -86,12 +91,7 @@ impl Pty {
         thread("pty status", move || {
             ended.send_replace(Some(exit_code(child)));
         })?;
-        let pty = Self {
-            master: Mutex::new(pair.master),
-            killer: Mutex::new(killer),
-            input,
-            status: status.clone(),
-        };
+        let pty = Self { master: Mutex::new(pair.master), process, input, status: status.clone() };
         Ok((pty, Output { chunks, status }))
     }
 
@@ -119,24 +119,32 @@ impl Pty {
         *self.status.borrow()
     }
 
-    /// Hangs the command up, and kills it if that does not end it soon.
+    /// Hangs the command up, asks it to end if it does not, and kills it if it ignores both.
     pub async fn stop(&self) {
-        let mut killer = self.killer.lock().clone_killer();
-        // Waits up to a quarter of a second between the two signals.
-        let _ = tokio::task::spawn_blocking(move || killer.kill()).await;
-        let mut status = self.status.clone();
-        let _ = tokio::time::timeout(STOP, status.wait_for(Option::is_some)).await;
+        for (signal, patience) in
+            [(Signal::SIGHUP, HANG_UP), (Signal::SIGTERM, HANG_UP), (Signal::SIGKILL, STOP)]
+        {
+            self.signal(signal);
+            let mut status = self.status.clone();
+            if tokio::time::timeout(patience, status.wait_for(Option::is_some)).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Signals the command and what runs with it, unless it has ended.
+    fn signal(&self, signal: Signal) {
+        if let Some(process) = self.process.filter(|_| self.status().is_none())
+            && let Err(error) = killpg(process, signal)
+        {
+            tracing::debug!(%error, %signal, "the command could not be signalled");
+        }
     }
 }
 
 impl Drop for Pty {
     fn drop(&mut self) {
-        if self.status().is_none() {
-            let mut killer = self.killer.lock().clone_killer();
-            let _ = thread("pty kill", move || {
-                let _ = killer.kill();
-            });
-        }
+        self.signal(Signal::SIGHUP);
     }
 }
 
@@ -274,7 +282,10 @@ const CHUNKS: usize = 16;
 /// How long output is awaited after the command ended while something else holds its terminal open.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// How long a command that was hung up is awaited.
+/// How long a command that was hung up, or asked to end, is awaited.
+const HANG_UP: Duration = Duration::from_millis(500);
+
+/// How long the status of a command that has ended, or was killed, is awaited.
 const STOP: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
@@ -325,6 +336,16 @@ mod tests {
                 .unwrap();
         pty.stop().await;
         assert_eq!(pty.status(), Some(129));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_ignores_every_request_is_killed() {
+        let stubborn = "trap '' HUP TERM; echo ready; while :; do sleep 0.1; done";
+        let program = Program::find(&argv(&["sh", "-c", stubborn])).unwrap();
+        let (pty, mut output) = Pty::start(program, Size { columns: 9, rows: 9 }).unwrap();
+        assert_eq!(output.next().await.unwrap(), "ready\r\n");
+        pty.stop().await;
+        assert_eq!(pty.status(), Some(137));
     }
 
     #[test]

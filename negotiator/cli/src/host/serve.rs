@@ -5,11 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use negotiator::{Access, Received, Session, SessionEnd, TransitionKind};
-use tokio::time::timeout;
+use negotiator::{Access, Received, SendError, Session, SessionEnd, TransitionKind};
+use tokio::time::{sleep_until, timeout};
 
 use super::{
-    hub::{Hub, ViewerId},
+    hub::{Hub, Next, ViewerId},
+    pace::{Due, Pace},
     pty::{Output, Pty},
     resizes::Resizes,
 };
@@ -39,7 +40,6 @@ impl Shared {
     /// Not cancel safe: the viewers are not told the end then.
     pub async fn print_all(&self, mut output: Output) -> u8 {
         let status = loop {
-            self.hub.room().await;
             match output.next().await {
                 Ok(bytes) => self.pty.answer(self.hub.print(&bytes)),
                 Err(status) => break status,
@@ -65,6 +65,9 @@ pub enum Left {
     /// It said nothing in time.
     #[error("said nothing")]
     Mute,
+    /// There was something to say to it that no message holds.
+    #[error("could not be sent a message of {0} bytes")]
+    Oversized(usize),
     /// Its session ended.
     #[error("{0}")]
     Gone(SessionEnd),
@@ -180,25 +183,95 @@ async fn attend(session: &Session, shared: &Shared, id: ViewerId) -> Left {
         left = send_all(session, &shared.hub, id) => left,
         left = receive_all(session, shared, id) => left,
         never = remind(session, &shared.hub, id) => match never {},
+        never = listen(session, shared, id) => match never {},
         // Typing may wait for a command that does not read; the end of the session must not.
         end = session.ended() => Left::Gone(end),
     }
 }
 
+/// Sends a viewer every message, and of the pictures as many as its path carries.
 async fn send_all(session: &Session, hub: &Hub, id: ViewerId) -> Left {
-    while let Some(message) = hub.next(id).await {
-        let last = matches!(message, Message::Exit(_));
-        for piece in message.pieces() {
-            if session.send(piece.encode()).await.is_err() {
-                // A piece always fits, so the session is over.
-                return Left::Gone(session.ended().await);
-            }
+    let Some(wake) = hub.wake(id) else { return Left::Quit };
+    let mut pace = Pace::new();
+    let mut path = None;
+    loop {
+        let now = Instant::now();
+        pace.acknowledged(now, session.acknowledged_bytes());
+        // Asked for before it is looked at: no change is missed.
+        let changed = session.changed();
+        let status = session.status();
+        if status.path.is_some() && status.path != path {
+            pace.moved(now);
+            path.clone_from(&status.path);
         }
-        if last {
-            return Left::CommandEnded;
+        if let Some(rtt) = status.rtt.filter(|_| pace.awaited().is_none()) {
+            pace.round_trip(now, rtt);
+        }
+        let due = match hub.next(id) {
+            None => return Left::Quit,
+            Some(Next::Message(message)) => {
+                let last = matches!(message, Message::Exit(_));
+                if let Err(left) = deliver(session, message).await {
+                    return left;
+                }
+                if last {
+                    return Left::CommandEnded;
+                }
+                continue;
+            }
+            // Without a path it would be an old one by the time it arrived.
+            Some(Next::Picture { .. }) if status.path.is_none() => None,
+            Some(Next::Picture { at_once }) => match pace.due(now, at_once) {
+                Due::Now => {
+                    if let Err(left) = draw(session, hub, id, &mut pace).await {
+                        return left;
+                    }
+                    continue;
+                }
+                Due::At(moment) => Some(moment),
+                Due::Arrival => None,
+            },
+            Some(Next::Nothing) => None,
+        };
+        let awaited = pace.awaited();
+        tokio::select! {
+            () = wake.notified() => {}
+            () = changed, if status.path.is_none() => {}
+            // Its time is the measure, so it is noted when it comes. The end of the session is told by `attend`.
+            _ = session.acknowledged(awaited.unwrap_or_default()), if awaited.is_some() => {}
+            () = sleep_until(due.unwrap_or(now).into()), if due.is_some() => {}
         }
     }
-    Left::Quit
+}
+
+async fn draw(session: &Session, hub: &Hub, id: ViewerId, pace: &mut Pace) -> Result<(), Left> {
+    let Some(picture) = hub.picture(id) else {
+        pace.unchanged(Instant::now());
+        return Ok(());
+    };
+    for piece in picture.pieces() {
+        let (handed_over, before) = (Instant::now(), session.accepted_bytes());
+        deliver(session, piece).await?;
+        let mark = session.accepted_bytes();
+        pace.sent(handed_over, usize::try_from(mark - before).unwrap_or(usize::MAX), mark);
+    }
+    Ok(())
+}
+
+/// Sends one message, in pieces where it is large.
+///
+/// # Errors
+///
+/// [`Left`]: a refused message is not always the end of the session.
+async fn deliver(session: &Session, message: Message) -> Result<(), Left> {
+    for piece in message.pieces() {
+        match session.send(piece.encode()).await {
+            Ok(()) => {}
+            Err(SendError::Size { payload }) => return Err(Left::Oversized(payload.len())),
+            Err(_) => return Err(Left::Gone(session.ended().await)),
+        }
+    }
+    Ok(())
 }
 
 /// Tells a viewer that types although it may only watch that nobody reads it.
@@ -211,6 +284,18 @@ async fn remind(session: &Session, hub: &Hub, id: ViewerId) -> std::convert::Inf
         hub.notify(id, READ_ONLY);
     }
     std::future::pending().await
+}
+
+/// Notes when a viewer falls silent and when it is heard again: a terminal that was closed with its session alive must
+/// not keep everybody's small.
+async fn listen(session: &Session, shared: &Shared, id: ViewerId) -> std::convert::Infallible {
+    loop {
+        tokio::time::sleep(LISTEN).await;
+        let silent = session.status().last_heard.is_some_and(|silence| silence >= SILENT);
+        if let Some(size) = shared.hub.silent(id, silent) {
+            shared.pty.resize(size);
+        }
+    }
 }
 
 async fn receive_all(session: &Session, shared: &Shared, id: ViewerId) -> Left {
@@ -226,7 +311,10 @@ async fn receive_all(session: &Session, shared: &Shared, id: ViewerId) -> Left {
         };
         match received {
             // Of who only watches none of this arrives: it does not type, and has no say in everybody's size.
-            Ok(Message::Input(bytes)) => shared.pty.input(bytes).await,
+            Ok(Message::Input(bytes)) => {
+                shared.hub.typed(id);
+                shared.pty.input(bytes).await;
+            }
             Ok(Message::Resize(size)) => {
                 resizes.ask(size);
                 shared.resize(id, resizes.take(Instant::now()));
@@ -245,5 +333,12 @@ async fn receive_all(session: &Session, shared: &Shared, id: ViewerId) -> Left {
 
 /// How long whoever joined may take to say what for.
 const HELLO: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether a viewer was heard.
+const LISTEN: Duration = Duration::from_secs(1);
+
+/// Silence after which a viewer does not count: longer than a healthy idle session is silent, which pings every 8 to
+/// 12 s.
+const SILENT: Duration = Duration::from_secs(15);
 
 const READ_ONLY: &str = "this terminal is shared read-only: what you type goes nowhere";

@@ -30,7 +30,7 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     let mut interrupts = Interrupts::listen()?;
     let program = Program::find(&args.command)?;
     let mut config = HostConfig::new(&args.meeting.control_plane);
-    config.network = args.network.config()?;
+    config.network = args.network.terminal()?;
     // The library keeps to it, whatever a viewer's program does.
     let access = if args.read_only { Access::ReadOnly } else { Access::Full };
     config.links = links(&args, access);
@@ -59,7 +59,7 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
         shared.pty.stop().await;
     }
     host.close().await;
-    board.close(&outcome);
+    board.close(&outcome, &shared)?;
     outcome
 }
 
@@ -214,7 +214,14 @@ impl Board {
         self.lines.show(&lines);
     }
 
-    fn close(&mut self, outcome: &Result<u8, Failure>) {
+    fn close(&mut self, outcome: &Result<u8, Failure>, shared: &Shared) -> Result<(), Failure> {
+        if self.format == Format::Text && self.lines.is_live() {
+            // What the command said last stays here as it does at its viewers.
+            self.lines.clear();
+            let columns = terminal::size().map_or(80, |size| size.columns);
+            let screen: String = shared.hub.lines(columns).into_iter().map(|line| line + "\n").collect();
+            terminal::print(&screen)?;
+        }
         let status = outcome.as_ref().ok();
         match self.format {
             Format::Json => self.json(&json!({ "type": "ended", "status": status })),
@@ -224,6 +231,7 @@ impl Board {
                 }
             }
         }
+        Ok(())
     }
 
     fn json(&mut self, value: &serde_json::Value) {

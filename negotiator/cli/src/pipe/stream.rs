@@ -2,12 +2,13 @@
 //! confirmed by whoever wrote the last byte.
 
 use std::{
+    io,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
-use negotiator::{Received, Session};
+use negotiator::{Received, SendError, Session};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -102,6 +103,8 @@ async fn send(session: &Session, mut input: impl AsyncRead + Unpin, meter: &Mete
 async fn deliver(session: &Session, message: Message) -> Result<(), Failure> {
     match session.send(message.encode()).await {
         Ok(()) => Ok(()),
+        // Refused, but the session lives: its end would be waited for in vain.
+        Err(SendError::Size { .. }) => Err(Failure::io("a message")(io::ErrorKind::InvalidInput.into())),
         Err(_) => Err(Failure::SessionLost(session.ended().await)),
     }
 }

@@ -1,7 +1,9 @@
-//! A model of a terminal's screen: what a late viewer is shown, and what a viewer's terminal is painted from.
+//! A model of a terminal's screen: what pictures for viewers are made of, and what a viewer's terminal is painted from.
 
+mod glyph;
 mod paint;
-mod scanner;
+mod picture;
+mod scroll;
 
 use std::{
     fmt,
@@ -15,7 +17,7 @@ use transport_core::Text;
 use crate::wire::Size;
 
 pub use paint::{Frame, Painter};
-use scanner::Scanner;
+pub use picture::Picture;
 
 /// A screen that terminal output was printed on. No IO.
 ///
@@ -25,45 +27,48 @@ use scanner::Scanner;
 /// let size = Size::new(80, 24).unwrap();
 /// let mut screen = Screen::new(size);
 /// screen.feed(b"hello\r\n\x1b[1mwor");
-/// let mut late = Screen::restore(size, &screen.snapshot());
-/// late.feed(b"ld");
-/// assert_eq!(late.text(), "hello\nworld");
+/// let first = screen.picture();
+/// let mut viewer = Screen::restore(size, &first.whole());
+/// screen.feed(b"ld");
+/// viewer.feed(&screen.picture().since(&first));
+/// assert_eq!(viewer.text(), "hello\nworld");
 /// ```
 pub struct Screen {
     parser: vt100::Parser<Bells>,
-    scanner: Scanner,
 }
 
 /// What the model does not draw but passes on.
 #[derive(Debug, Default)]
 struct Bells {
-    rung: bool,
+    /// How often the bell rang.
+    rung: u64,
+    /// How often it had when it was last asked.
+    told: u64,
     title: Option<String>,
+    /// The title was set since it was last asked.
+    titled: bool,
     answers: Vec<u8>,
 }
 
 impl Screen {
     /// Makes an empty screen.
     pub fn new(size: Size) -> Self {
-        Self { parser: parser(size), scanner: Scanner::default() }
+        Self { parser: parser(size, Bells::default()) }
     }
 
-    /// Makes the screen that `snapshot` describes.
-    pub fn restore(size: Size, snapshot: &[u8]) -> Self {
+    /// Makes the screen that [`Picture::whole`] drew.
+    pub fn restore(size: Size, bytes: &[u8]) -> Self {
         let mut screen = Self::new(size);
-        screen.feed(snapshot);
+        screen.feed(bytes);
         screen
     }
 
     /// Prints bytes on it. They may end inside a sequence or a character.
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.scanner.feed(bytes);
         // The model is third-party code fed with whatever a program prints. Should it ever panic, a
         // blank screen that the program redraws is better than a dead session.
-        let size = self.size();
         if catch_unwind(AssertUnwindSafe(|| self.parser.process(bytes))).is_err() {
-            self.parser = parser(size);
-            tracing::error!("the screen model failed and was reset");
+            self.reset(self.size());
         }
     }
 
@@ -71,10 +76,14 @@ impl Screen {
     pub fn resize(&mut self, size: Size) {
         let (rows, columns) = sides(size);
         if catch_unwind(AssertUnwindSafe(|| self.parser.screen_mut().set_size(rows, columns))).is_err() {
-            self.parser = parser(size);
-            tracing::error!("the screen model failed and was reset");
+            self.reset(size);
         }
-        self.scanner.reset_region();
+    }
+
+    fn reset(&mut self, size: Size) {
+        let bells = std::mem::take(self.parser.callbacks_mut());
+        self.parser = parser(size, bells);
+        tracing::error!("the screen model failed and was reset");
     }
 
     /// Returns its size.
@@ -83,27 +92,27 @@ impl Screen {
         Size { columns: columns.get(), rows: rows.get() }
     }
 
-    /// Returns bytes that draw it on an empty screen of its size, such that whatever is fed to both
-    /// afterwards gives the same picture.
-    pub fn snapshot(&self) -> Bytes {
-        let screen = self.parser.screen();
-        let mut bytes = Vec::new();
-        if screen.alternate_screen() {
-            bytes.extend_from_slice(b"\x1b[?1049h");
-        }
-        bytes.extend_from_slice(screen.state_formatted().as_bytes());
-        if let Some((top, bottom)) = self.scanner.region() {
-            let (row, column) = screen.cursor_position();
-            let (row, column) = (row + 1, column + 1);
-            bytes.extend_from_slice(format!("\x1b[{top};{bottom}r\x1b[{row};{column}H").as_bytes());
-        }
-        bytes.extend_from_slice(self.scanner.unfinished());
-        bytes.into()
+    /// Returns what it shows now.
+    pub fn picture(&self) -> Picture {
+        let bells = self.parser.callbacks();
+        Picture::new(self.parser.screen().clone(), bells.title.clone(), bells.rung)
     }
 
     /// Returns the text on it, without colours and trailing blanks.
     pub fn text(&self) -> String {
         self.parser.screen().contents().trim_end().to_owned()
+    }
+
+    /// Returns its rows with their colours, each drawable from its first column and not wider than `columns`; none
+    /// after the last that shows something.
+    pub fn lines(&self, columns: u16) -> Vec<String> {
+        let screen = self.parser.screen();
+        let shown = screen.rows(0, columns).map(|row| !row.trim_end().is_empty());
+        let count = shown.enumerate().filter(|(_, shown)| *shown).last().map_or(0, |(index, _)| index + 1);
+        let width = columns.min(self.size().columns);
+        // A width beyond the screen keeps rows from continuing the row before.
+        let whole = if width == self.size().columns { u16::MAX } else { width };
+        screen.rows_formatted(0, whole).take(count).map(|row| format!("{row}\x1b[m")).collect()
     }
 
     /// Returns what a terminal answers to the questions that were printed on it: who it is, whether it is well,
@@ -114,12 +123,14 @@ impl Screen {
 
     /// Says whether the bell rang since it was last asked.
     pub fn take_bell(&mut self) -> bool {
-        std::mem::take(&mut self.parser.callbacks_mut().rung)
+        let bells = self.parser.callbacks_mut();
+        std::mem::replace(&mut bells.told, bells.rung) != bells.rung
     }
 
     /// Returns the window title if it was set since it was last asked. Free of characters that are not shown.
     pub fn take_title(&mut self) -> Option<String> {
-        self.parser.callbacks_mut().title.take()
+        let bells = self.parser.callbacks_mut();
+        if std::mem::take(&mut bells.titled) { bells.title.clone() } else { None }
     }
 }
 
@@ -131,12 +142,13 @@ impl fmt::Debug for Screen {
 
 impl vt100::Callbacks for Bells {
     fn audible_bell(&mut self, _: &mut vt100::Screen) {
-        self.rung = true;
+        self.rung += 1;
     }
 
     fn set_window_title(&mut self, _: &mut vt100::Screen, title: &[u8]) {
         let title = String::from_utf8_lossy(&title[..title.len().min(MAX_TITLE)]);
         self.title = Some(title.chars().filter(|&c| Text::shows(c)).collect());
+        self.titled = true;
     }
 
     fn unhandled_csi(
@@ -165,9 +177,9 @@ impl vt100::Callbacks for Bells {
     }
 }
 
-fn parser(size: Size) -> vt100::Parser<Bells> {
+fn parser(size: Size, bells: Bells) -> vt100::Parser<Bells> {
     let (rows, columns) = sides(size);
-    vt100::Parser::new_with_callbacks(rows, columns, 0, Bells::default())
+    vt100::Parser::new_with_callbacks(rows, columns, 0, bells)
 }
 
 fn sides(size: Size) -> (NonZeroU16, NonZeroU16) {
@@ -192,28 +204,6 @@ mod tests {
     }
 
     #[test]
-    fn a_late_viewer_sees_what_the_others_see() {
-        let mut screen = Screen::new(size(20, 5));
-        screen.feed(b"one\r\n\x1b[31mtwo\x1b[m\r\n\x1b[?1049h\x1b[2Jalternate\x1b[?25l");
-        let late = Screen::restore(screen.size(), &screen.snapshot());
-        assert_eq!(late.text(), "alternate");
-        assert_eq!(late.parser.screen().state_formatted(), screen.parser.screen().state_formatted());
-        assert!(late.parser.screen().alternate_screen());
-    }
-
-    #[test]
-    fn a_snapshot_keeps_the_scroll_region() {
-        let mut screen = Screen::new(size(10, 4));
-        screen.feed(b"top\x1b[4;1Hbottom\x1b[2;3r\x1b[3;1Hmid");
-        let mut late = Screen::restore(screen.size(), &screen.snapshot());
-        for screen in [&mut screen, &mut late] {
-            screen.feed(b"\nnew");
-        }
-        assert_eq!(screen.text(), "top\nmid\n   new\nbottom");
-        assert_eq!(late.text(), screen.text());
-    }
-
-    #[test]
     fn the_title_and_the_bell_are_passed_on_once() {
         let mut screen = Screen::new(size(10, 4));
         screen.feed(b"\x1b]2;vim\x07\x07");
@@ -229,6 +219,58 @@ mod tests {
         assert_eq!(screen.take_answers(), "");
     }
 
+    /// Everything a person could see of a screen: rows, cursor, what the terminal does with keys and mouse, the title.
+    fn seen(screen: &Screen) -> (Vec<String>, (u16, u16), bool, String, Option<String>) {
+        let model = screen.parser.screen();
+        let rows = (0..model.size().0.get()).map(|index| format!("{:?}", glyph::row(model, index)));
+        let (row, column) = model.cursor_position();
+        let cursor = (row, column.min(model.size().1.get() - 1));
+        let title = screen.parser.callbacks().title.clone();
+        (rows.collect(), cursor, model.hide_cursor(), model.input_mode_formatted(), title)
+    }
+
+    #[test]
+    fn a_line_at_the_bottom_costs_its_own_bytes_and_not_the_screens() {
+        let mut screen = Screen::new(size(80, 24));
+        for n in 0..24 {
+            screen
+                .feed(format!("\r\n{n} some sixty characters of text that fill most of the row").as_bytes());
+        }
+        let before = screen.picture();
+        screen.feed(b"\r\n$ ");
+        let change = screen.picture().since(&before);
+        assert!(change.len() < 40, "{} bytes: {change:?}", change.len());
+        screen.feed(b"x");
+        let typed = screen.picture();
+        screen.feed(b"y");
+        let key = screen.picture().since(&typed);
+        assert!(key.len() < 20, "{key:?}");
+    }
+
+    #[test]
+    fn the_bell_rings_once_and_not_for_who_comes_later() {
+        let mut screen = Screen::new(size(10, 4));
+        let before = screen.picture();
+        let mut viewer = Screen::restore(screen.size(), &before.whole());
+        screen.feed(b"\x07\x07\x1b]2;vim\x07");
+        let after = screen.picture();
+        viewer.feed(&after.since(&before));
+        assert_eq!(
+            (viewer.take_bell(), viewer.take_bell(), viewer.take_title().as_deref()),
+            (true, false, Some("vim"))
+        );
+        let mut late = Screen::restore(screen.size(), &after.whole());
+        assert_eq!((late.take_bell(), late.take_title().as_deref()), (false, Some("vim")));
+    }
+
+    #[test]
+    fn the_last_screen_can_be_left_behind_row_by_row() {
+        let mut screen = Screen::new(size(10, 4));
+        screen.feed(b"one\r\n\r\n\x1b[31mthree");
+        let lines = screen.lines(10);
+        assert_eq!(lines, ["one\x1b[m", "\x1b[m", "\x1b[31mthree\x1b[m"]);
+    }
+
     /// Pieces that a terminal program is made of, and some noise.
     fn output() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
@@ -239,7 +281,12 @@ mod tests {
             2 => (0u16..110).prop_map(|n| format!("\x1b[{n}m").into_bytes()),
             1 => (0u16..3).prop_map(|n| format!("\x1b[{n}J").into_bytes()),
             1 => (1u16..9, 1u16..9).prop_map(|(a, b)| format!("\x1b[{a};{b}r").into_bytes()),
-            1 => prop_oneof![Just("\x1b[?1049h"), Just("\x1b[?1049l"), Just("\x1bM"), Just("\x1b[3L"), Just("\x1b[2P")]
+            2 => proptest::sample::select(vec![
+                "\x1b[?1049h", "\x1b[?1049l", "\x1bM", "\x1b[3L", "\x1b[2P", "\x1b[3@", "\x1b[4X", "\x1b[K", "\x1b[2S",
+                "\x1b[T", "\x1b[?6h", "\x1b[?6l", "\x1b7", "\x1b8", "\x1bc", "\x1b[?25l", "\x1b[?25h", "\x1b[?1h",
+                "\x1b[?1000h", "\x1b[?1003l", "\x1b[?1006h", "\x1b[?2004h", "\x1b[5 q", "\x07", "\x1b[38;2;1;2;3m",
+                "\x1b[48;5;200m", "\u{2764}\u{fe0f}", "\u{301}", "\u{fe0f}", "\u{1f469}\u{200d}\u{1f4bb}", "\x08",
+            ])
                 .prop_map(|text| text.as_bytes().to_vec()),
             1 => Just(b"\x1b]2;title\x07".to_vec()),
             1 => proptest::collection::vec(any::<u8>(), 1..6),
@@ -256,7 +303,29 @@ mod tests {
                 screen.resize(size(columns, rows));
                 screen.feed(&more);
                 prop_assert_eq!(screen.size(), size(columns, rows));
-                let _ = Screen::restore(screen.size(), &screen.snapshot());
+                let _ = Screen::restore(screen.size(), &screen.picture().whole());
+            }
+        }
+
+        #[test]
+        fn a_viewer_that_is_sent_only_some_pictures_shows_each_of_these(
+            steps in proptest::collection::vec((output(), any::<bool>()), 1..8),
+            columns in 2u16..24,
+            rows in 1u16..9,
+        ) {
+            let size = size(columns, rows);
+            let mut screen = Screen::new(size);
+            let mut shown = screen.picture();
+            let mut viewer = Screen::restore(size, &shown.whole());
+            for (bytes, sent) in steps {
+                screen.feed(&bytes);
+                if sent {
+                    let picture = screen.picture();
+                    viewer.feed(&picture.since(&shown));
+                    prop_assert_eq!(seen(&viewer), seen(&screen));
+                    prop_assert_eq!(seen(&Screen::restore(size, &picture.whole())), seen(&screen));
+                    shown = picture;
+                }
             }
         }
 

@@ -10,7 +10,7 @@ use tokio::{
 use transport_core::Initiator;
 
 use super::{
-    terminal::{self, Keyboard, RawTerminal},
+    terminal::{self, Keyboard, RawTerminal, print},
     view::{Do, View},
 };
 use crate::{
@@ -37,7 +37,9 @@ pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
     }
     let work = async {
         let mut lines = Lines::new(To::Stderr);
-        let session = connect(&link, args.network.config()?, &mut lines).await?;
+        let mut config = args.network.terminal()?;
+        config.ack_delay = ACK_DELAY;
+        let session = connect(&link, config, &mut lines).await?;
         let access = ask(&session, Service::Terminal).await?;
         Ok::<_, Failure>((session, access))
     };
@@ -132,22 +134,36 @@ async fn watch(
         run(session, &terminal, keyboard(args), View::new(size, access, args.escape), interrupts).await;
     drop(terminal);
     match outcome {
-        Ok(farewell) => {
-            Lines::new(To::Stdout).say(&farewell);
+        Ok(Farewell { screen, line }) => {
+            print(&screen)?;
+            Lines::new(To::Stdout).say(&line);
             Ok(0)
         }
         Err(failure) => Err(failure),
     }
 }
 
-/// Moves bytes between the session and the terminal. Returns the last line to print.
+/// What stays in the terminal.
+struct Farewell {
+    /// The last screen, when the command ended: its last output would be gone with the second screen.
+    screen: String,
+    line: String,
+}
+
+impl Farewell {
+    fn line(line: &str) -> Self {
+        Self { screen: String::new(), line: line.to_owned() }
+    }
+}
+
+/// Moves bytes between the session and the terminal.
 async fn run(
     session: &Session,
     terminal: &RawTerminal,
     keyboard: Keyboard,
     mut view: View,
     interrupts: &mut Interrupts,
-) -> Result<String, Failure> {
+) -> Result<Farewell, Failure> {
     let mut typed = keyboard.read()?;
     let mut resized = signal(SignalKind::window_change()).map_err(Failure::io("signals"))?;
     let mut tick = tokio::time::interval(TICK);
@@ -172,7 +188,7 @@ async fn run(
                     todo.extend(view.handle_message(Instant::now(), message));
                 }
                 Ok(_) => {}
-                Err(end) => return ended(end).map(|()| "the host ended the session".to_owned()),
+                Err(end) => return ended(end).map(|()| Farewell::line("the host ended the session")),
             },
             bytes = typed.recv(), if outbox.has_room() => match bytes {
                 Some(bytes) => todo = view.handle_typed(Instant::now(), &bytes),
@@ -188,10 +204,14 @@ async fn run(
         due = due.or(Some(painted + FRAME));
         for action in todo {
             match action {
-                Do::End(status) => return Ok(format!("the command ended with status {status}")),
+                Do::End(status) => {
+                    terminal.write(&view.paint(Instant::now(), &session.status(), || session.explain()))?;
+                    let line = format!("the command ended with status {status}");
+                    return Ok(Farewell { screen: view.last_screen(), line });
+                }
                 Do::Quit => {
                     outbox.flush().await;
-                    return Ok("left; the session goes on".to_owned());
+                    return Ok(Farewell::line("left; the session goes on"));
                 }
                 Do::Send(message) => outbox.push(message),
             }
@@ -240,6 +260,9 @@ impl<'a> Outbox<'a> {
         }
     }
 }
+
+/// How soon a picture is acknowledged: the host sends the next by it. Pieces of one are acknowledged together.
+pub const ACK_DELAY: Duration = Duration::from_millis(5);
 
 /// How soon a host is back at a control plane that restarted.
 const COMEBACK: Duration = Duration::from_secs(3);

@@ -49,10 +49,10 @@ pub async fn watch(session: &Session, interrupts: &mut Interrupts) -> Result<u8,
     }
 }
 
-/// Output is counted, not printed: whoever wants the terminal joins with one.
+/// What is drawn is counted, not printed: whoever wants the terminal joins with one.
 fn describe(bytes: Bytes, received_bytes: &mut u64) -> Result<Option<serde_json::Value>, Failure> {
     Ok(match Message::decode(bytes).map_err(Failure::Unintelligible)? {
-        Message::Output(bytes) => {
+        Message::Change(bytes) => {
             *received_bytes += bytes.len() as u64;
             None
         }

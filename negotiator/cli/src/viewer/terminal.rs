@@ -68,8 +68,7 @@ impl RawTerminal {
     ///
     /// [`Failure::Io`].
     pub fn write(&self, text: &str) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Failure::io("the terminal"))
+        print(text)
     }
 }
 
@@ -77,6 +76,16 @@ impl Drop for RawTerminal {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// Writes escape sequences and text to standard output.
+///
+/// # Errors
+///
+/// [`Failure::Io`].
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Failure::io("the terminal"))
 }
 
 /// Returns the terminal's size, unless it has none.

@@ -69,12 +69,11 @@ impl View {
     /// Takes a message of the host.
     pub fn handle_message(&mut self, now: Instant, message: Message) -> Option<Do> {
         match message {
-            Message::Snapshot { size, bytes } => self.screen = Screen::restore(size, &bytes),
-            Message::Output(bytes) => {
-                self.screen.feed(&bytes);
-                self.ring |= self.screen.take_bell();
-                self.title = self.screen.take_title().or(self.title.take());
+            Message::Snapshot { size, bytes } => {
+                self.screen = Screen::new(size);
+                self.draw(&bytes);
             }
+            Message::Change(bytes) => self.draw(&bytes),
             Message::Viewers(count) => self.viewers = count,
             Message::Notice(text) => self.notice = Some((text, now)),
             Message::Exit(status) => return Some(Do::End(status)),
@@ -143,6 +142,17 @@ impl View {
             out.push('\x07');
         }
         out
+    }
+
+    /// Returns what the shared screen shows, row by row: what stays in the person's terminal after the end.
+    pub fn last_screen(&self) -> String {
+        self.screen.lines(self.terminal.columns).into_iter().map(|line| line + "\r\n").collect()
+    }
+
+    fn draw(&mut self, bytes: &[u8]) {
+        self.screen.feed(bytes);
+        self.ring |= self.screen.take_bell();
+        self.title = self.screen.take_title().or(self.title.take());
     }
 
     fn toggle(&mut self, overlay: Overlay) {
@@ -259,6 +269,20 @@ mod tests {
         let mut view = view(Access::ReadOnly);
         assert_eq!(view.opening(), None);
         assert_eq!(view.handle_resize(Size { columns: 30, rows: 9 }), None);
+    }
+
+    #[test]
+    fn what_was_printed_last_is_painted_and_can_be_left_behind() {
+        let mut view = view(Access::Full);
+        let now = Instant::now();
+        let size = Size { columns: 40, rows: 9 };
+        let mut screen = Screen::new(size);
+        let before = screen.picture();
+        view.handle_message(now, Message::Snapshot { size, bytes: before.whole() });
+        screen.feed(b"$ make\r\n\x1b[32mall done\x1b[m\r\n");
+        view.handle_message(now, Message::Change(screen.picture().since(&before)));
+        assert_eq!(view.handle_message(now, Message::Exit(0)), Some(Do::End(0)));
+        assert_eq!(view.last_screen(), "$ make\x1b[m\r\n\x1b[32mall done\x1b[m\r\n");
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Message {
             }
             4 => Self::Resize(size(kind, &mut bytes)?),
             5 => Self::Snapshot { size: size(kind, &mut bytes)?, bytes: std::mem::take(&mut bytes) },
-            6 => Self::Output(body(kind, &mut bytes)?),
+            6 => Self::Change(body(kind, &mut bytes)?),
             7 => Self::Input(body(kind, &mut bytes)?),
             8 => Self::Resync,
             9 => Self::Viewers(bytes.try_get_u16().map_err(short)?),
@@ -97,7 +97,7 @@ impl Message {
             Self::Refused { .. } => 3,
             Self::Resize(_) => 4,
             Self::Snapshot { .. } => 5,
-            Self::Output(_) => 6,
+            Self::Change(_) => 6,
             Self::Input(_) => 7,
             Self::Resync => 8,
             Self::Viewers(_) => 9,
@@ -115,7 +115,7 @@ impl Message {
     fn tail(&self) -> &[u8] {
         match self {
             Self::Refused { text, .. } | Self::Notice(text) | Self::Failed(text) => text.as_bytes(),
-            Self::Snapshot { bytes, .. } | Self::Output(bytes) | Self::Input(bytes) | Self::Data(bytes) => {
+            Self::Snapshot { bytes, .. } | Self::Change(bytes) | Self::Input(bytes) | Self::Data(bytes) => {
                 bytes
             }
             Self::Record { body, .. } => body,

@@ -9,7 +9,7 @@
 //! | 3 | refused | host | `u8` why, UTF-8 text |
 //! | 4 | resize | viewer | `u16` columns, `u16` rows, within 20×4 and 1000×500 |
 //! | 5 | snapshot | host | `u16` columns, `u16` rows, within the same, bytes that draw the screen from nothing |
-//! | 6 | output | host | 1 or more bytes of the terminal |
+//! | 6 | change | host | 1 or more bytes that turn the screen as it was sent last into the present one |
 //! | 7 | input | viewer | 1 or more bytes that were typed |
 //! | 8 | resync | viewer | nothing: asks for a snapshot |
 //! | 9 | viewers | host | `u16` viewers present |
@@ -32,9 +32,9 @@ pub use bad_message::BadMessage;
 pub use size::Size;
 
 /// The version of this table. Both ends must speak the same one.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
-/// Bytes of output, input or data in one message: four segments of the session layer.
+/// Bytes of a change, of input or data in one message: four segments of the session layer.
 pub const CHUNK: usize = 60 * 1024;
 
 /// One message.
@@ -65,8 +65,8 @@ pub enum Message {
         /// Draws it on an empty screen of that size.
         bytes: Bytes,
     },
-    /// The terminal printed this.
-    Output(Bytes),
+    /// Turns the screen as it was sent last into the present one.
+    Change(Bytes),
     /// The viewer typed this.
     Input(Bytes),
     /// The viewer wants a snapshot.
@@ -124,19 +124,23 @@ pub struct Sum {
 }
 
 impl Message {
-    /// Splits a snapshot that may be larger than a message of the session: output that follows at once draws the
-    /// rest. Anything else is its own only piece.
+    /// Splits a snapshot or a change that may be larger than a message of the session: changes that follow at once draw
+    /// the rest. Anything else is its own only piece.
     pub fn pieces(self) -> impl Iterator<Item = Self> {
         let (first, mut rest) = match self {
             Self::Snapshot { size, mut bytes } => {
                 let rest = bytes.split_off(bytes.len().min(CHUNK));
                 (Self::Snapshot { size, bytes }, rest)
             }
+            Self::Change(mut bytes) => {
+                let rest = bytes.split_off(bytes.len().min(CHUNK));
+                (Self::Change(bytes), rest)
+            }
             other => (other, Bytes::new()),
         };
         let rest = std::iter::from_fn(move || {
             let next = rest.split_to(rest.len().min(CHUNK));
-            (!next.is_empty()).then_some(Self::Output(next))
+            (!next.is_empty()).then_some(Self::Change(next))
         });
         std::iter::once(first).chain(rest)
     }

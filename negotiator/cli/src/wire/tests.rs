@@ -6,13 +6,13 @@ use super::*;
 fn examples() -> Vec<(Message, &'static str)> {
     let size = Size::new(80, 24).unwrap();
     vec![
-        (Message::Hello { version: 1, service: Service::Terminal }, "010101"),
-        (Message::Hello { version: 1, service: Service::Pipe }, "010102"),
+        (Message::Hello { version: 2, service: Service::Terminal }, "010201"),
+        (Message::Hello { version: 2, service: Service::Pipe }, "010202"),
         (Message::Welcome(Access::ReadOnly), "0201"),
         (Message::Refused { why: Refusal::Full, text: "full".into() }, "030366756c6c"),
         (Message::Resize(size), "0400500018"),
         (Message::Snapshot { size, bytes: "x".into() }, "050050001878"),
-        (Message::Output("hi".into()), "066869"),
+        (Message::Change("hi".into()), "066869"),
         (Message::Input("\r".into()), "070d"),
         (Message::Resync, "08"),
         (Message::Viewers(3), "090003"),
@@ -50,17 +50,21 @@ fn every_shortened_message_is_an_error_or_another_message() {
 }
 
 #[test]
-fn a_large_snapshot_goes_in_pieces_that_draw_the_same() {
+fn a_large_picture_goes_in_pieces_that_draw_the_same() {
     let size = Size { columns: 430, rows: 110 };
     let bytes: Bytes = (0..1_800_000_u32).map(|n| n as u8).collect::<Vec<_>>().into();
-    let mut drawn = Vec::new();
-    for (nth, piece) in (Message::Snapshot { size, bytes: bytes.clone() }).pieces().enumerate() {
-        let (Message::Snapshot { bytes, .. } | Message::Output(bytes)) = &piece else { panic!() };
-        assert_eq!(nth == 0, matches!(piece, Message::Snapshot { .. }));
-        assert!(bytes.len() <= CHUNK);
-        drawn.extend_from_slice(bytes);
+    for (whole, changes) in
+        [(Message::Snapshot { size, bytes: bytes.clone() }, false), (Message::Change(bytes.clone()), true)]
+    {
+        let mut drawn = Vec::new();
+        for (nth, piece) in whole.pieces().enumerate() {
+            let (Message::Snapshot { bytes, .. } | Message::Change(bytes)) = &piece else { panic!() };
+            assert_eq!(nth > 0 || changes, matches!(piece, Message::Change(_)));
+            assert!(bytes.len() <= CHUNK);
+            drawn.extend_from_slice(bytes);
+        }
+        assert_eq!(drawn, bytes);
     }
-    assert_eq!(drawn, bytes);
     for (message, _) in examples() {
         assert_eq!(message.clone().pieces().collect::<Vec<_>>(), [message]);
     }
