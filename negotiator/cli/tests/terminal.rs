@@ -56,13 +56,15 @@ impl Stage {
         let Message::Welcome(access) = next(&session).await else { panic!("not welcome") };
         assert_eq!(access == Access::Full, session.access() == Some(Access::Full));
         send(&session, Message::Resize(SIZE)).await;
-        (Viewer { session, screen: Screen::new(SIZE), notices: Vec::new() }, serving)
+        (Viewer { session, screen: Screen::new(SIZE), drawn: 0, notices: Vec::new() }, serving)
     }
 }
 
 struct Viewer {
     session: Session,
     screen: Screen,
+    /// How often it was drawn.
+    drawn: usize,
     notices: Vec<String>,
 }
 
@@ -74,13 +76,35 @@ impl Viewer {
     /// Reads until the screen holds `text`; returns the command's status if it ended before.
     async fn sees(&mut self, text: &str) -> Option<u8> {
         while !self.screen.text().contains(text) {
-            match next(&self.session).await {
-                Message::Snapshot { size, bytes } => self.screen = Screen::restore(size, &bytes),
-                Message::Change(bytes) => self.screen.feed(&bytes),
-                Message::Notice(text) => self.notices.push(text),
-                Message::Exit(status) => return Some(status),
-                _ => {}
+            if let Some(status) = self.reads().await {
+                return Some(status);
             }
+        }
+        None
+    }
+
+    /// Reads until the screen was drawn once more.
+    async fn draws(&mut self) {
+        let before = self.drawn;
+        while self.drawn == before {
+            assert_eq!(self.reads().await, None);
+        }
+    }
+
+    /// Reads one message; returns the command's status if it is that.
+    async fn reads(&mut self) -> Option<u8> {
+        match next(&self.session).await {
+            Message::Snapshot { size, bytes } => {
+                self.screen = Screen::restore(size, &bytes);
+                self.drawn += 1;
+            }
+            Message::Change(bytes) => {
+                self.screen.feed(&bytes);
+                self.drawn += 1;
+            }
+            Message::Notice(text) => self.notices.push(text),
+            Message::Exit(status) => return Some(status),
+            _ => {}
         }
         None
     }
@@ -223,6 +247,53 @@ async fn a_flood_reaches_a_viewer_that_reads_and_ends_on_the_right_screen() {
     viewer.sees("the end").await;
     assert!(viewer.screen.text().contains("200000"));
     stage.shared.pty.stop().await;
+}
+
+#[tokio::test]
+async fn a_viewer_that_leaves_amid_a_flood_is_gone_at_once_and_the_others_go_on() {
+    let flood =
+        "(while :; do seq 1 40; sleep 0.01; done) & read line; kill $!; clear; echo read $line; sleep 60";
+    let stage = Stage::new(&["sh", "-c", flood], Access::Full).await;
+    let (mut stays, _) = stage.join().await;
+    stays.sees("40").await;
+    for _ in 0..5 {
+        let (mut leaves, serving) = stage.join().await;
+        leaves.sees("40").await;
+        leaves.session.abort("gone");
+        let left = timeout(Duration::from_secs(5), serving).await.expect("it was noticed").unwrap();
+        assert!(matches!(left, Left::Gone(_) | Left::Quit), "{left}");
+    }
+    stays.type_text("on\r").await;
+    stays.sees("read on").await;
+    stage.shared.pty.stop().await;
+}
+
+#[tokio::test]
+async fn a_viewer_without_a_path_gets_the_newest_screen_and_none_from_before() {
+    let count = "n=0; while :; do n=$((n+1)); printf '\\033[2J\\033[Hat %s' $n; sleep 0.01; done";
+    let stage = Stage::new(&["sh", "-c", count], Access::Full).await;
+    let (mut viewer, _) = stage.join().await;
+    viewer.sees("at ").await;
+    for road in [&stage.net.primary, &stage.net.fallback] {
+        road.block();
+        road.cut();
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    stage.net.primary.heal();
+    stage.net.fallback.heal();
+    let mut drawn = 0;
+    let before = at(&viewer);
+    while at(&viewer) < before + 30 {
+        viewer.draws().await;
+        drawn += 1;
+    }
+    assert!(drawn <= 10, "{drawn} pictures for thirty that were missed");
+    stage.shared.pty.stop().await;
+}
+
+/// The number on the screen.
+fn at(viewer: &Viewer) -> u32 {
+    viewer.screen.text().trim_start_matches("at ").parse().unwrap_or_default()
 }
 
 #[tokio::test]

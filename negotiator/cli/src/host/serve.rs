@@ -237,8 +237,12 @@ async fn send_all(session: &Session, hub: &Hub, id: ViewerId) -> Left {
         tokio::select! {
             () = wake.notified() => {}
             () = changed, if status.path.is_none() => {}
-            // Its time is the measure, so it is noted when it comes. The end of the session is told by `attend`.
-            _ = session.acknowledged(awaited.unwrap_or_default()), if awaited.is_some() => {}
+            // The time it took is the measure, so it is noted as it comes.
+            arrived = session.acknowledged(awaited.unwrap_or_default()), if awaited.is_some() => {
+                if let Err(end) = arrived {
+                    return Left::Gone(end);
+                }
+            }
             () = sleep_until(due.unwrap_or(now).into()), if due.is_some() => {}
         }
     }
