@@ -135,7 +135,11 @@ impl State {
             told.arrived |= received.is_some();
             self.inbox.extend(received);
         }
-        self.send_limit.follow(now, &mut self.resume, self.accepted_bytes);
+        if let Some(bytes) = self.send_limit.follow(now, &mut self.resume, self.accepted_bytes)
+            && let Some(link) = self.resume.current().and_then(|current| self.links.get(&current))
+        {
+            link.set_ahead(bytes);
+        }
         told
     }
 

@@ -116,19 +116,21 @@ impl SendLimit {
     }
 
     /// Looks at what `resume` learnt from what arrived, and tells it how much may be under way. `accepted`: payload
-    /// accepted in all.
-    pub(crate) fn follow(&mut self, now: Instant, resume: &mut Resume, accepted: u64) {
+    /// accepted in all. Returns what the path carries, when that was measured anew.
+    pub(crate) fn follow(&mut self, now: Instant, resume: &mut Resume, accepted: u64) -> Option<usize> {
         let pending = resume.pending_bytes();
         let acknowledged = accepted - pending as u64;
         let round_trip = resume.take_round_trip();
         if acknowledged == self.acknowledged && self.pause == Pause::No {
-            return;
+            return None;
         }
+        let before = self.limit;
         let (in_flight, held) = (resume.stats().in_flight, resume.is_held());
         if self.progress(now, Progress { acknowledged, pending, in_flight, round_trip, held }) {
             resume.ask();
         }
         resume.set_ahead(self.ahead());
+        (self.limit != before && !self.searching).then_some(self.limit)
     }
 
     /// Notes that a sender waits for room.
@@ -150,7 +152,12 @@ impl SendLimit {
 
     /// Returns what may be under way.
     pub(crate) fn ahead(&self) -> Ahead {
-        let ahead = Ahead::of(self.limit);
+        let mut ahead = Ahead::of(self.limit);
+        if self.fastest > 0.0 {
+            // Many cost more than waiting for the end of one.
+            let lasting = (self.fastest * SEGMENT_LASTS.as_secs_f64()) as usize;
+            ahead = ahead.in_segments(lasting.min(self.limit / 4));
+        }
         if self.pause == Pause::No { ahead } else { Ahead { bytes: 0, ..ahead } }
     }
 
@@ -270,6 +277,8 @@ const SEARCH_GAIN: f64 = 2.0;
 /// Factor on the fastest speed with each slower window. A relay lets a burst through far above the speed it keeps up;
 /// remembered for long, the burst would make the queue in the relay as much longer.
 const FADE: f64 = 0.5;
+/// How long a segment takes on the path, unless that is less than a packet.
+const SEGMENT_LASTS: Duration = Duration::from_millis(8);
 /// The shortest window: some acknowledgements on a fast path.
 const WINDOW: Duration = Duration::from_millis(10);
 /// A window of this many bytes is long enough in any case.

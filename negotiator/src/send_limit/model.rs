@@ -116,7 +116,7 @@ impl Model {
         let mut party = Party::new(self.now + after, message);
         let lane = LaneProfile::native(size(65_000), size(65_536));
         let profile = Profile::new(TransportId::from_static("model"), "model", lane.clone(), lane)
-            .holding(size(393_216));
+            .holding(size(1 << 20));
         for end in [&mut party.sender, &mut party.receiver] {
             end.attach(self.now, Generation(1), &profile).unwrap();
         }

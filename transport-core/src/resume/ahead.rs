@@ -17,14 +17,19 @@ impl Ahead {
     /// No limit but the transport's own.
     pub const UNLIMITED: Self = Self { bytes: usize::MAX, small: usize::MAX, segment: SEGMENT };
 
-    /// Lets `bytes` be under way: small segments exceed it by a half at most, and a segment is an eighth of it, in steps of
-    /// [`UNIT`].
+    /// Lets `bytes` be under way: small segments exceed it by a half at most, and a segment is an eighth of it.
     pub const fn of(bytes: usize) -> Self {
         let half = bytes / 2;
         let small = bytes.saturating_add(if half < SMALL_AHEAD { half } else { SMALL_AHEAD });
-        let segment = bytes / 8 / UNIT * UNIT;
-        let segment = if segment < UNIT { UNIT } else { segment };
-        Self { bytes, small, segment: if segment < SEGMENT { segment } else { SEGMENT } }
+        Self { bytes, small, segment: SEGMENT }.in_segments(bytes / 8)
+    }
+
+    /// Sets the length of segments, rounded to what fills whole packets: between [`UNIT`] and [`SEGMENT`].
+    #[must_use]
+    pub const fn in_segments(self, length: usize) -> Self {
+        let whole = length / UNIT * UNIT;
+        let segment = if whole < UNIT { UNIT } else { whole };
+        Self { segment: if segment < SEGMENT { segment } else { SEGMENT }, ..self }
     }
 
     /// The same on a path that holds `in_flight`.
