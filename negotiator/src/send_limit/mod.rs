@@ -122,6 +122,8 @@ impl SendLimit {
         let acknowledged = accepted - pending as u64;
         let round_trip = resume.take_round_trip();
         if acknowledged == self.acknowledged && self.pause == Pause::No {
+            // A pause may have just ended.
+            resume.set_ahead(self.ahead());
             return None;
         }
         let before = self.limit;
