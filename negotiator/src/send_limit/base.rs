@@ -11,7 +11,8 @@ use crate::runtime::{Duration, Instant};
 #[derive(Debug, Default)]
 pub(super) struct Base {
     shortest: Option<Duration>,
-    /// When a round trip as short as that was last seen.
+    /// When it was last measured without a queue. That a busy path shows it again proves nothing: the queue of others may be
+    /// part of it.
     seen: Option<Instant>,
     jitter: Duration,
 }
@@ -45,11 +46,7 @@ impl Base {
 
     /// Takes for how long a segment was under way.
     pub(super) fn acknowledged(&mut self, now: Instant, sample: Duration) {
-        let shortest = self.shortest.unwrap_or(sample);
-        if sample <= shortest + shortest / 8 {
-            self.seen = Some(now);
-        }
-        self.shortest = Some(shortest.min(sample));
+        self.shortest = Some(self.shortest.map_or(sample, |shortest| shortest.min(sample)));
         self.seen.get_or_insert(now);
     }
 
@@ -64,7 +61,7 @@ impl Base {
     pub(super) fn is_old(&self, now: Instant) -> bool {
         let lasting = if self.shortest() > LONG { LASTING * 4 } else { LASTING };
         let turn = |at: Instant| at.saturating_duration_since(*START).as_millis() / lasting.as_millis();
-        self.seen.is_some_and(|seen| turn(now) > turn(seen) && now >= seen + lasting / 2)
+        self.seen.is_some_and(|seen| turn(now) > turn(seen))
     }
 
     /// Lets it count as long again: it cannot be measured now.
@@ -77,7 +74,7 @@ impl Base {
 const LASTING: Duration = Duration::from_secs(8);
 
 /// A long way.
-const LONG: Duration = Duration::from_millis(250);
+const LONG: Duration = Duration::from_millis(100);
 
 /// What all sessions of a process count from.
 static START: LazyLock<Instant> = LazyLock::new(crate::runtime::now);

@@ -255,7 +255,9 @@ impl SendLimit {
         } else {
             let gain = if self.searching { SEARCH_GAIN } else { GAIN };
             let acks = (self.fastest * ACK_EVERY.as_secs_f64()).min(ACK_AT as f64);
-            acks + self.fastest * ((base + AHEAD).as_secs_f64() * gain + self.base.jitter().as_secs_f64())
+            let even = EVEN * self.fastest / (self.fastest + HALF_EVEN);
+            acks + even
+                + self.fastest * ((base + AHEAD).as_secs_f64() * gain + self.base.jitter().as_secs_f64())
         };
         self.limit = (LEAST + ahead as usize).min(MOST);
     }
@@ -265,9 +267,13 @@ impl SendLimit {
 const START: usize = 8 * 1024;
 /// What a sender may have under way without a window measured: 6 ms at 20 MB/s.
 const UNMEASURED: usize = 128 * 1024;
-/// The least: one segment on the way and one behind it. Every sender's is the same, which is what makes the shares of
-/// several on one narrow path even.
+/// The least: one segment on the way and one behind it.
 const LEAST: usize = 2 * (UNIT + SEGMENT_OVERHEAD as usize);
+/// Bytes beside the path's own that grow with the speed up to this. As [`LEAST`] they are nearly the same for all senders, so
+/// that of several on one path the slower ones gain; they are half as much …
+const EVEN: f64 = 4.0 * 1024.0;
+/// … at this speed.
+const HALF_EVEN: f64 = 200_000.0;
 /// The highest limit: what a session holds.
 const MOST: usize = 1024 * 1024;
 /// Added to a round trip: a sender's task may run this late.

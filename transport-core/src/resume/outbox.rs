@@ -222,7 +222,9 @@ impl Outbox {
         let ends_message = waiting.payload.is_empty();
         if ends_message {
             self.waiting.pop_front();
-            self.waiting.shrink_to(16);
+            if self.waiting.is_empty() {
+                self.waiting.shrink_to(16);
+            }
         } else {
             self.waiting_weight += waiting.weight();
         }
