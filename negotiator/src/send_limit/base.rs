@@ -77,7 +77,7 @@ const LASTING: Duration = Duration::from_secs(8);
 const LONG: Duration = Duration::from_millis(100);
 
 /// What all sessions of a process count from.
-static START: LazyLock<Instant> = LazyLock::new(crate::runtime::now);
+pub(super) static START: LazyLock<Instant> = LazyLock::new(crate::runtime::now);
 
 /// The most that is taken for ordinary.
 const JITTER_AT_MOST: Duration = Duration::from_millis(25);
