@@ -38,6 +38,8 @@ pub(crate) struct SendLimit {
     acknowledged: u64,
     window: Option<Window>,
     pause: Pause,
+    /// A ping is to be sent.
+    asks: bool,
 }
 
 /// A measurement under way. The path is busy for as long as it lasts, and it begins and ends with an acknowledgement.
@@ -58,9 +60,11 @@ enum Pause {
     Emptying {
         since: Instant,
     },
-    /// Until the ping that was sent then is answered.
+    /// Until the ping that was sent then is answered. The first answer may have met what others sent before they paused
+    /// too, so there is a second.
     Asked {
         at: Instant,
+        first: Option<Duration>,
     },
 }
 
@@ -91,6 +95,7 @@ impl SendLimit {
             acknowledged: 0,
             window: None,
             pause: Pause::No,
+            asks: false,
         }
     }
 
@@ -104,12 +109,18 @@ impl SendLimit {
 
     /// Takes a round trip that a ping measured.
     pub(crate) fn round_trip(&mut self, now: Instant, sample: Duration) {
-        if let Pause::Asked { at } = self.pause
-            && at + sample <= now
-        {
-            self.base.seen_empty(now, sample);
-            self.pause = Pause::No;
-            return;
+        match self.pause {
+            Pause::Asked { at, first: Some(first) } if at + sample <= now => {
+                self.base.seen_empty(now, sample.min(first));
+                self.pause = Pause::No;
+                return;
+            }
+            Pause::Asked { at, first: None } if at + sample <= now => {
+                self.pause = Pause::Asked { at: now, first: Some(sample) };
+                self.asks = true;
+                return;
+            }
+            _ => {}
         }
         let queued = self.held_at.is_some_and(|held| held + sample >= now);
         self.base.ping(now, sample, queued);
@@ -128,7 +139,8 @@ impl SendLimit {
         }
         let before = self.limit;
         let (in_flight, held) = (resume.stats().in_flight, resume.is_held());
-        if self.progress(now, Progress { acknowledged, pending, in_flight, round_trip, held }) {
+        self.progress(now, Progress { acknowledged, pending, in_flight, round_trip, held });
+        if std::mem::take(&mut self.asks) {
             resume.ask();
         }
         resume.set_ahead(self.ahead());
@@ -163,8 +175,8 @@ impl SendLimit {
         if self.pause == Pause::No { ahead } else { Ahead { bytes: 0, ..ahead } }
     }
 
-    /// Learns from an acknowledgement. Returns whether the peer is to be pinged.
-    fn progress(&mut self, now: Instant, seen: Progress) -> bool {
+    /// Learns from an acknowledgement.
+    fn progress(&mut self, now: Instant, seen: Progress) {
         let bytes = seen.acknowledged.saturating_sub(self.acknowledged);
         self.acknowledged = seen.acknowledged;
         if let Some(sample) = seen.round_trip {
@@ -174,7 +186,7 @@ impl SendLimit {
             return self.paused(now, seen.in_flight);
         }
         if bytes == 0 {
-            return false;
+            return;
         }
         let held = std::mem::take(&mut self.held) || seen.held;
         if held {
@@ -188,7 +200,7 @@ impl SendLimit {
                     self.measured(window, seen.acknowledged, elapsed);
                 }
             }
-            return false;
+            return;
         }
         if self.base.is_old(now) {
             self.window = None;
@@ -212,7 +224,6 @@ impl SendLimit {
                 self.measured(window, seen.acknowledged, elapsed);
             }
         }
-        false
     }
 
     /// Lets more out at once for what the path just carried, until a queue shows.
@@ -224,20 +235,17 @@ impl SendLimit {
         }
     }
 
-    /// Goes on with a pause. Returns whether the peer is to be pinged.
-    fn paused(&mut self, now: Instant, in_flight: usize) -> bool {
-        let (Pause::Emptying { since } | Pause::Asked { at: since }) = self.pause else { return false };
+    /// Goes on with a pause.
+    fn paused(&mut self, now: Instant, in_flight: usize) {
+        let (Pause::Emptying { since } | Pause::Asked { at: since, .. }) = self.pause else { return };
         if now >= since + self.base.shortest() * 4 + PATIENCE {
             // Keys keep it busy, or it stands still: nothing can be learnt now.
             self.pause = Pause::No;
             self.base.keep(now);
-            return false;
+        } else if in_flight == 0 && matches!(self.pause, Pause::Emptying { .. }) {
+            self.pause = Pause::Asked { at: now, first: None };
+            self.asks = true;
         }
-        let empty = in_flight == 0 && matches!(self.pause, Pause::Emptying { .. });
-        if empty {
-            self.pause = Pause::Asked { at: now };
-        }
-        empty
     }
 
     fn measured(&mut self, window: Window, acknowledged: u64, elapsed: Duration) {

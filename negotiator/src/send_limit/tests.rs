@@ -170,7 +170,7 @@ fn what_the_application_does_not_send_says_nothing_about_the_path() {
             round_trip: Some(ms(5)),
             held: false,
         };
-        assert!(!limit.progress(start + ms(20) * n as u32, seen));
+        limit.progress(start + ms(20) * n as u32, seen);
     }
     assert_eq!((limit.limit, limit.fastest), (START, 0.0));
 }
