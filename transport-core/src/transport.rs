@@ -84,6 +84,13 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 
     /// Returns counters and gauges. Never blocks.
     fn stats(&self) -> Stats;
+
+    /// Tells how many bytes the whole path carries at a time, as the session above has measured. It keeps to it on the
+    /// reliable lane; a transport that buffers datagrams below its own queue, where the oldest can be evicted, lets no more
+    /// of them down. A hint: doing nothing breaks no promise.
+    fn set_ahead(&self, bytes: usize) {
+        let _ = bytes;
+    }
 }
 
 /// Conveniences over every [`Transport`].
@@ -142,6 +149,10 @@ impl Transport for Box<dyn Transport> {
 
     fn stats(&self) -> Stats {
         (**self).stats()
+    }
+
+    fn set_ahead(&self, bytes: usize) {
+        (**self).set_ahead(bytes);
     }
 }
 

@@ -1,6 +1,12 @@
 //! One data channel: its parameters, the gate on what is buffered, whole frames in and out.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{sync::Notify, time::timeout};
 use transport_core::Lane;
@@ -29,7 +35,7 @@ pub(crate) fn parameters(lane: Lane) -> RTCDataChannelInit {
 pub(crate) struct Channel {
     raw: Arc<DataChannel>,
     low: Arc<Notify>,
-    limit: usize,
+    limit: AtomicUsize,
 }
 
 /// Why nothing more comes from a channel, or goes into it.
@@ -53,7 +59,7 @@ impl Channel {
             let wake = wake.clone();
             Box::pin(async move { wake.notify_waiters() })
         }));
-        Self { raw, low, limit }
+        Self { raw, low, limit: AtomicUsize::new(limit) }
     }
 
     /// Says whether the peer made the channel as `lane` needs it.
@@ -71,6 +77,13 @@ impl Channel {
     /// Returns the bytes handed over and not yet acknowledged by the peer's stack.
     pub(crate) fn buffered(&self) -> usize {
         self.raw.buffered_amount()
+    }
+
+    /// Pauses senders at another limit from now on.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        if self.limit.swap(limit, Ordering::Relaxed) != limit {
+            self.raw.set_buffered_amount_low_threshold(limit / 2);
+        }
     }
 
     /// Waits until less than the limit is unacknowledged. Cancel safe.
@@ -112,7 +125,7 @@ impl Channel {
     }
 
     fn has_room(&self) -> bool {
-        self.buffered() < self.limit
+        self.buffered() < self.limit.load(Ordering::Relaxed)
     }
 }
 

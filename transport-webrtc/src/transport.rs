@@ -5,7 +5,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Instant,
 };
@@ -34,6 +34,9 @@ pub(crate) struct Shared {
     /// One queue for each lane, so that a full reliable lane does not hold datagrams back.
     outbound: [LaneQueue; 2],
     meter: Mutex<RttMeter>,
+    /// Bytes of datagrams that may be in their channel unacknowledged.
+    datagrams_ahead: AtomicUsize,
+    send_buffer: usize,
     /// Whether the peer was heard on the channel of each lane.
     heard: watch::Sender<[bool; 2]>,
     abandoned: AtomicBool,
@@ -50,6 +53,8 @@ impl Shared {
             inbound,
             outbound: Lane::ALL.map(|_| LaneQueue::new(&own)),
             meter: Mutex::default(),
+            datagrams_ahead: AtomicUsize::new(config.send_buffer.get()),
+            send_buffer: config.send_buffer.get(),
             heard: watch::Sender::new([false; 2]),
             abandoned: AtomicBool::new(false),
             left: watch::Sender::new(false),
@@ -148,6 +153,9 @@ pub(crate) async fn read_channel(shared: Arc<Shared>, channel: Arc<Channel>, lan
 /// Sends what the application queued on `lane` until the queue ends.
 pub(crate) async fn send_lane(shared: Arc<Shared>, channel: Arc<Channel>, lane: Lane, own_channel: bool) {
     loop {
+        if lane == Lane::Datagram && own_channel {
+            channel.set_limit(shared.datagrams_ahead.load(Ordering::Relaxed));
+        }
         // Room first: while there is none, messages wait where the oldest datagram can be evicted.
         channel.room().await;
         let Ok(Inbound { payload, .. }) = shared.outbound(lane).pop().await else { return };
@@ -224,6 +232,11 @@ impl Transport for WebRtcTransport {
         let meter = self.shared.meter.lock();
         Stats::new(lane(Lane::Datagram), lane(Lane::Reliable)).with_rtt(meter.rtt()).with_loss(meter.loss())
     }
+
+    fn set_ahead(&self, bytes: usize) {
+        let bytes = bytes.max(LEAST_AHEAD).min(self.shared.send_buffer);
+        self.shared.datagrams_ahead.store(bytes, Ordering::Relaxed);
+    }
 }
 
 impl fmt::Debug for WebRtcTransport {
@@ -248,6 +261,10 @@ fn profile(config: &WebRtcConfig, max_message: usize, datagrams: Carriage, path:
     Profile::new(config.id(), path, datagram, reliable)
         .holding(config.send_buffer.saturating_add(config.reliable_queue.get()))
 }
+
+/// What the datagram lane may have under way on the narrowest path: what was measured may be old when there are only
+/// datagrams.
+const LEAST_AHEAD: usize = 16 * 1024;
 
 /// The place of a lane in a pair.
 pub(crate) const fn index(lane: Lane) -> usize {

@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, futures::Notified, watch};
 use transport_core::{
     CloseCode, Closed, Generation, Inbound, Refusal, Refused, Transport,
-    resume::{Expiry, Resume, StaleGeneration},
+    resume::{Expiry, Resume, SEGMENT, StaleGeneration},
     secure::Access,
     signaling::ByeReason,
 };
@@ -119,13 +119,18 @@ impl SessionCore {
     /// [`room`](Self::room).
     pub(crate) fn try_send_paced(&self, payload: Bytes) -> Result<(), SendError> {
         let mut state = self.state.lock();
-        let limit = state.send_limit.limit(payload.len());
-        if state.resume.stats().current.is_some() && state.resume.pending_bytes() >= limit {
-            let acknowledged = state.acknowledged();
-            state.send_limit.held_back(now(), acknowledged);
+        let admitted = state.send_limit.admits(state.resume.pending_bytes(), payload.len());
+        if state.resume.current().is_some() && !admitted {
+            state.send_limit.held_back(now());
             return Err(SendError::Full { payload });
         }
         self.accept(state, payload)
+    }
+
+    /// What bulk is best cut into on the path of this moment.
+    pub(crate) fn bulk_length(&self) -> usize {
+        let state = self.state.lock();
+        if state.resume.current().is_some() { state.send_limit.ahead().segment } else { SEGMENT }
     }
 
     fn accept(&self, mut state: MutexGuard<'_, State>, payload: Bytes) -> Result<(), SendError> {

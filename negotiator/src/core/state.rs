@@ -63,11 +63,6 @@ impl State {
         }
     }
 
-    /// Payload of the reliable lane that the peer acknowledged.
-    pub(super) fn acknowledged(&self) -> u64 {
-        self.accepted_bytes - self.resume.pending_bytes() as u64
-    }
-
     /// What pumps wait for: the next deadline, and so many links to be writable.
     pub(super) fn waits(&self) -> (Option<Instant>, usize) {
         (self.resume.poll_timeout(), self.resume.blocked().count())
@@ -112,7 +107,7 @@ impl State {
                 },
                 Event::PeerFin => Some(Received::Finished),
                 Event::Attached { generation, resent_segments } => {
-                    self.send_limit.moved();
+                    self.send_limit.moved(&mut self.resume);
                     self.report(Report::Attached(generation, resent_segments), &mut told);
                     None
                 }
@@ -140,9 +135,10 @@ impl State {
             told.arrived |= received.is_some();
             self.inbox.extend(received);
         }
-        if self.resume.pending_bytes() == 0 {
-            let acknowledged = self.acknowledged();
-            self.send_limit.drained(now, acknowledged);
+        if let Some(bytes) = self.send_limit.follow(now, &mut self.resume, self.accepted_bytes)
+            && let Some(link) = self.resume.current().and_then(|current| self.links.get(&current))
+        {
+            link.set_ahead(bytes);
         }
         told
     }

@@ -33,6 +33,8 @@ pub(super) struct Attachment {
     pub(super) returned: VecDeque<Transmit>,
     /// The transport is full; nothing is handed out until it has room.
     pub(super) blocked: bool,
+    /// Weight of the segments that came on it.
+    pub(super) arrived: u64,
     /// The number the next segment on this generation must have.
     recv_next: Option<u64>,
     /// Pieces of a segment that has not ended.
@@ -97,6 +99,7 @@ impl Attachment {
             pong: None,
             returned: VecDeque::new(),
             blocked: false,
+            arrived: 0,
             recv_next: None,
             partial: BytesMut::new(),
         }

@@ -52,6 +52,11 @@ impl Heartbeat {
         self.last_heard = Some(self.last_heard.map_or(now, |last| last.max(now)));
     }
 
+    /// Makes the next ping due at once.
+    pub(super) fn ask(&mut self) {
+        self.last_ping = None;
+    }
+
     /// Returns when the next ping is due; `None` for at once.
     pub(super) fn due(&self, busy: bool) -> Option<Instant> {
         let idle = self.idle.mul_f64(self.jitter);

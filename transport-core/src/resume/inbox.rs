@@ -142,7 +142,7 @@ impl Inbox {
 }
 
 /// The weight of the longest message, and of a fin behind it.
-const MIN_WINDOW: u64 = {
+pub(super) const MIN_WINDOW: u64 = {
     let segments = MAX_MESSAGE.get().div_ceil(SEGMENT);
     MAX_MESSAGE.get() as u64 + segments as u64 * weight(0) + weight(0)
 };

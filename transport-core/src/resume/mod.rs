@@ -17,6 +17,7 @@
 //!    [`poll_event`](Resume::poll_event) reports. Hand refused frames back with
 //!    [`unsend`](Resume::unsend), and say [`unblocked`](Resume::unblocked) once the transport has room.
 
+mod ahead;
 mod attachment;
 mod config;
 mod datagrams;
@@ -41,14 +42,15 @@ use crate::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use self::{
-    attachment::Attachment, datagrams::Datagrams, heartbeat::Heartbeat, inbox::Inbox, outbox::Outbox,
-};
 pub use self::{
+    ahead::{Ahead, SMALL, UNIT},
     config::ResumeConfig,
     error::{ProtocolError, StaleGeneration},
     event::{Event, Expiry, ResumeStats, Transmit},
-    receive::ACK_AT,
+    receive::{ACK_AT, ACK_EVERY},
+};
+use self::{
+    attachment::Attachment, datagrams::Datagrams, heartbeat::Heartbeat, inbox::Inbox, outbox::Outbox,
 };
 use crate::{
     close::{CloseCode, Closed},
@@ -68,6 +70,10 @@ pub struct Resume {
     inbox: Inbox,
     /// The weight the peer grants in all.
     credit: u64,
+    /// What the owner lets be under way.
+    ahead: Ahead,
+    /// What the last ack told about the path, until it is taken.
+    round_trip: Option<Duration>,
     acks: Acks,
     heartbeat: Heartbeat,
     attachments: BTreeMap<Generation, Attachment>,
@@ -93,6 +99,8 @@ struct Acks {
     owed: u64,
     /// The last credit told.
     told_credit: u64,
+    /// When the last ack went.
+    told_at: Option<Instant>,
     /// When an ack goes out by itself.
     due: Option<Instant>,
     now: bool,
@@ -110,6 +118,8 @@ impl Resume {
             outbox: Outbox::new(config.outbox_bytes),
             inbox: Inbox::new(config.window_bytes),
             credit: 0,
+            ahead: Ahead::UNLIMITED,
+            round_trip: None,
             acks: Acks::default(),
             heartbeat: Heartbeat::new(config.ping_busy, config.ping_idle, seed),
             attachments: BTreeMap::new(),
@@ -224,6 +234,29 @@ impl Resume {
         if self.inbox.ack().credit >= self.acks.told_credit + self.inbox.credit_step() {
             self.acks.now = true;
         }
+    }
+
+    /// Sets how much may be under way, which the owner has measured, and how long segments are. What the transport's
+    /// profile says it holds is the limit beyond it.
+    pub fn set_ahead(&mut self, ahead: Ahead) {
+        self.ahead = ahead;
+    }
+
+    /// Says whether something that was accepted waits to be handed out although the peer grants it. After everything that
+    /// [`poll_transmit`](Self::poll_transmit) gave was sent, that is because the path is busy.
+    pub fn is_held(&self) -> bool {
+        self.current.is_some() && self.outbox.is_held(self.credit)
+    }
+
+    /// Takes for how long the newest segment that was acknowledged had been under way, if any was since the last call. It
+    /// includes what the peer waited with its ack, at most [`ACK_EVERY`] unless there was little to acknowledge.
+    pub fn take_round_trip(&mut self) -> Option<Duration> {
+        self.round_trip.take()
+    }
+
+    /// Sends a ping as soon as something can be sent: [`Event::RttSample`] is what comes of it.
+    pub fn ask(&mut self) {
+        self.heartbeat.ask();
     }
 
     /// Advances the clock: acks and pings that are due, incomplete datagrams, the resume window.
@@ -355,7 +388,7 @@ pub const MAX_MESSAGE: NonZeroUsize = NonZeroUsize::new(1024 * 1024).expect("not
 /// The longest datagram, in bytes: 64 KiB. Of a longer one some fragment would be lost too often.
 pub const MAX_DATAGRAM: NonZeroUsize = NonZeroUsize::new(64 * 1024).expect("not 0");
 
-/// Payload bytes of a segment: two messages of the 16 KiB that every data channel takes, with
+/// Payload bytes of the longest segment: two messages of the 16 KiB that every data channel takes, with
 /// headers and seal, and one frame of a relay (ADR 0008).
 pub const SEGMENT: usize = 30 * 1024;
 

@@ -1,20 +1,25 @@
 //! What was accepted from the application and is not yet acknowledged.
+//!
+//! A message is cut into segments as they are handed out, each as long as the path of that moment deserves: what is
+//! under way stands before everything that is accepted later, and only whole segments are acknowledged. Once handed out
+//! a segment stays as it is, for the next generation too.
 
 use std::{collections::VecDeque, num::NonZeroUsize};
 
 use bytes::Bytes;
 
-use super::{MAX_MESSAGE, SEGMENT, frame::End, weight};
+use super::{Ahead, MAX_MESSAGE, SEGMENT, SEGMENT_OVERHEAD, UNIT, frame::End, inbox::MIN_WINDOW, weight};
 use crate::{
     error::{Refusal, Refused},
     time::Instant,
 };
 
-/// Unacknowledged segments in order of their numbers, and the place up to which they were handed
-/// to the present generation.
+/// Unacknowledged segments in order of their numbers, the place up to which they were handed to the
+/// present generation, and the messages that are still to be cut.
 #[derive(Debug)]
 pub(super) struct Outbox {
     segments: VecDeque<Segment>,
+    waiting: VecDeque<Waiting>,
     /// Number of the first segment in the box: everything below is acknowledged.
     base: u64,
     /// Number of the next segment to hand out on the present generation.
@@ -23,10 +28,14 @@ pub(super) struct Outbox {
     piece: usize,
     /// Everything below was handed out at least once.
     sent: u64,
+    /// Everything below was handed out on an older generation too: when it went says nothing about the present path.
+    again: u64,
     /// Weight of all segments below `base`.
     base_total: u64,
-    /// Weight of all segments ever accepted.
-    end_total: u64,
+    /// Weight of all segments ever cut.
+    cut_total: u64,
+    /// Weight of what waits, cut as long as may be.
+    waiting_weight: u64,
     payload_bytes: usize,
     bound: usize,
 }
@@ -42,6 +51,16 @@ struct Segment {
     sent_at: Option<Instant>,
 }
 
+/// A message that is not cut, or what is left of it.
+#[derive(Debug)]
+struct Waiting {
+    /// Empty for the fin.
+    payload: Bytes,
+    /// The least a segment of it may hold, but for its last one: the overhead of all of them must fit the smallest window
+    /// a peer grants.
+    least: usize,
+}
+
 /// What goes into the next data frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece {
@@ -54,18 +73,21 @@ impl Outbox {
     pub(super) fn new(bound: NonZeroUsize) -> Self {
         Self {
             segments: VecDeque::new(),
+            waiting: VecDeque::new(),
             base: 0,
             cursor: 0,
             piece: 0,
             sent: 0,
+            again: 0,
             base_total: 0,
-            end_total: 0,
+            cut_total: 0,
+            waiting_weight: 0,
             payload_bytes: 0,
             bound: bound.get(),
         }
     }
 
-    /// Accepts a message, cut into segments that share its memory, or hands it back.
+    /// Accepts a message, or hands it back.
     pub(super) fn try_push(&mut self, payload: Bytes) -> Result<(), Refused> {
         let why = if payload.is_empty() {
             Refusal::Empty
@@ -74,11 +96,7 @@ impl Outbox {
         } else if !self.has_room() {
             Refusal::Full
         } else {
-            let mut rest = payload;
-            while !rest.is_empty() {
-                let segment = rest.split_to(SEGMENT.min(rest.len()));
-                self.append(segment, rest.is_empty());
-            }
+            self.append(payload);
             return Ok(());
         };
         Err(Refused::new(payload, why))
@@ -86,7 +104,7 @@ impl Outbox {
 
     /// Appends the fin.
     pub(super) fn finish(&mut self) {
-        self.append(Bytes::new(), true);
+        self.append(Bytes::new());
     }
 
     /// Takes back to `next` where the next generation starts, at the lowest to what is still
@@ -94,6 +112,7 @@ impl Outbox {
     pub(super) fn rewind(&mut self, next: u64) -> u64 {
         self.cursor = next.clamp(self.base, self.sent);
         self.piece = 0;
+        self.again = self.sent;
         let keep = usize::try_from(self.cursor - self.base).unwrap_or(usize::MAX);
         for segment in self.segments.iter_mut().skip(keep) {
             segment.sent_at = None;
@@ -101,18 +120,21 @@ impl Outbox {
         self.sent - self.cursor
     }
 
-    /// Forgets everything below `received`.
+    /// Forgets everything below `received`. Returns when the last of it was handed out, unless it had been handed out on
+    /// an older generation too.
     ///
     /// # Errors
     ///
     /// The number up to which something was handed out, when `received` lies beyond it.
-    pub(super) fn acknowledge(&mut self, received: u64) -> Result<(), u64> {
+    pub(super) fn acknowledge(&mut self, received: u64) -> Result<Option<Instant>, u64> {
         if received > self.sent {
             return Err(self.sent);
         }
+        let mut handed_out = None;
         while self.base < received {
             // `base < received <= sent` are all held: `sent` never passes the end of the box.
             let Some(segment) = self.segments.pop_front() else { break };
+            handed_out = segment.sent_at.filter(|_| self.base >= self.again);
             self.base += 1;
             self.base_total = segment.end_total;
             self.payload_bytes -= segment.payload.len();
@@ -125,27 +147,29 @@ impl Outbox {
             // An idle session must not keep the memory of its busiest moment.
             self.segments.shrink_to(16);
         }
-        Ok(())
+        Ok(handed_out)
     }
 
     /// Takes the next piece of at most `limit` bytes, if flow control lets it go: no more than
-    /// `in_flight` of weight on the wire (but always one segment), none beyond `credit`.
+    /// `ahead` of weight on the wire (but always one segment), none beyond `credit`.
     pub(super) fn next(
         &mut self,
         now: Instant,
         limit: NonZeroUsize,
-        in_flight: usize,
+        ahead: Ahead,
         credit: u64,
     ) -> Option<Piece> {
-        let (seq, from, on_wire) = (self.cursor, self.piece, self.in_flight());
-        let base_total = self.base_total;
-        let segment = self.at_cursor()?;
-        let beyond = on_wire > 0 && segment.end_total - base_total > in_flight as u64;
-        if from == 0 && (segment.end_total > credit || beyond) {
+        let from = self.piece;
+        if from == 0 && !self.may_go(ahead, credit) {
             return None;
         }
+        let at = usize::try_from(self.cursor - self.base).ok()?;
+        if at == self.segments.len() {
+            self.cut(ahead.segment);
+        }
+        let segment = self.segments.get_mut(at)?;
         segment.sent_at.get_or_insert(now);
-        let (payload, ends_message) = (segment.payload.clone(), segment.ends_message);
+        let (seq, payload, ends_message) = (self.cursor, segment.payload.clone(), segment.ends_message);
         let to = payload.len().min(from + limit.get());
         let whole = to == payload.len();
         if whole {
@@ -166,16 +190,61 @@ impl Outbox {
         Some(Piece::Data { seq, end, payload: payload.slice(from..to) })
     }
 
+    /// Says whether something waits to be handed out that the peer grants.
+    pub(super) fn is_held(&self, credit: u64) -> bool {
+        self.piece > 0 || self.next_segment(UNIT).is_some_and(|(_, total)| total <= credit)
+    }
+
+    /// Says whether the segment at the cursor may begin.
+    fn may_go(&self, ahead: Ahead, credit: u64) -> bool {
+        self.next_segment(ahead.segment).is_some_and(|(payload, end_total)| {
+            let beyond =
+                self.in_flight() > 0 && end_total - self.base_total > ahead.bytes_for(payload) as u64;
+            end_total <= credit && !beyond
+        })
+    }
+
+    /// Returns the payload's length of the segment at the cursor, cut or as it would be, and the weight up to its end.
+    fn next_segment(&self, length: usize) -> Option<(usize, u64)> {
+        let at = usize::try_from(self.cursor - self.base).ok()?;
+        if let Some(segment) = self.segments.get(at) {
+            return Some((segment.payload.len(), segment.end_total));
+        }
+        let cut = self.waiting.front()?.cut(length);
+        Some((cut, self.cut_total + weight(cut)))
+    }
+
+    /// Cuts the next segment off what waits.
+    fn cut(&mut self, length: usize) {
+        let Some(waiting) = self.waiting.front_mut() else { return };
+        self.waiting_weight -= waiting.weight();
+        let payload = waiting.payload.split_to(waiting.cut(length));
+        let ends_message = waiting.payload.is_empty();
+        if ends_message {
+            self.waiting.pop_front();
+            if self.waiting.is_empty() {
+                self.waiting.shrink_to(16);
+            }
+        } else {
+            self.waiting_weight += waiting.weight();
+        }
+        self.cut_total += weight(payload.len());
+        let end_total = self.cut_total;
+        self.segments.push_back(Segment { payload, ends_message, end_total, sent_at: None });
+    }
+
     /// Forgets everything: the session is over.
     pub(super) fn clear(&mut self) {
-        self.segments = VecDeque::new();
+        (self.segments, self.waiting) = (VecDeque::new(), VecDeque::new());
         self.payload_bytes = 0;
+        self.waiting_weight = 0;
         (self.base, self.sent) = (self.cursor, self.cursor);
-        self.base_total = self.end_total;
+        self.piece = 0;
+        self.base_total = self.cut_total;
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.end_total - self.base_total < self.bound as u64
+        self.cut_total - self.base_total + self.waiting_weight < self.bound as u64
     }
 
     /// Returns the first number that was never handed out.
@@ -190,7 +259,7 @@ impl Outbox {
 
     /// Says whether anything, the fin included, waits for its acknowledgement.
     pub(super) fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+        self.segments.is_empty() && self.waiting.is_empty()
     }
 
     /// Returns the weight of what was handed to the present generation and is not acknowledged.
@@ -206,15 +275,31 @@ impl Outbox {
         self.segments.front()?.sent_at
     }
 
-    fn append(&mut self, payload: Bytes, ends_message: bool) {
-        self.end_total += weight(payload.len());
+    fn append(&mut self, payload: Bytes) {
         self.payload_bytes += payload.len();
-        let end_total = self.end_total;
-        self.segments.push_back(Segment { payload, ends_message, end_total, sent_at: None });
+        let least = least(payload.len());
+        let waiting = Waiting { payload, least };
+        self.waiting_weight += waiting.weight();
+        self.waiting.push_back(waiting);
+    }
+}
+
+impl Waiting {
+    /// Returns the length of the next segment, where segments of `length` are wanted.
+    fn cut(&self, length: usize) -> usize {
+        let (length, rest) = (length.max(self.least).min(SEGMENT), self.payload.len());
+        // A little more goes along: as a segment of its own it would cost another round of headers.
+        if rest <= (length + length / 4).min(SEGMENT) { rest } else { length }
     }
 
-    fn at_cursor(&mut self) -> Option<&mut Segment> {
-        let at = usize::try_from(self.cursor - self.base).ok()?;
-        self.segments.get_mut(at)
+    fn weight(&self) -> u64 {
+        let segments = self.payload.len().div_ceil(SEGMENT).max(1) as u64;
+        self.payload.len() as u64 + segments * SEGMENT_OVERHEAD
     }
+}
+
+/// The least a segment of a message of this length may hold.
+fn least(message: usize) -> usize {
+    let room = MIN_WINDOW - SEGMENT_OVERHEAD - message as u64;
+    message.div_ceil(usize::try_from(room / SEGMENT_OVERHEAD).unwrap_or(usize::MAX))
 }

@@ -3,14 +3,19 @@
 use bytes::Bytes;
 
 use super::{
-    Resume,
+    Resume, SMALL,
     error::ProtocolError,
     event::{Event, Expiry},
     frame::{Ack, Attach, Data, Frame, VERSION},
     inbox::Accepted,
     weight,
 };
-use crate::{close::Closed, ids::Generation, lane::Lane, time::Instant};
+use crate::{
+    close::Closed,
+    ids::Generation,
+    lane::Lane,
+    time::{Duration, Instant},
+};
 
 impl Resume {
     /// Handles a frame that arrived on the transport of `generation`. After the end of the session
@@ -66,7 +71,7 @@ impl Resume {
             }
             Frame::Datagram(fragment) => self.handle_fragment(now, fragment)?,
             _ if !attachment.introduced => return Err(ProtocolError::BeforeAttach),
-            Frame::Ack(ack) => self.handle_ack(ack)?,
+            Frame::Ack(ack) => self.handle_ack(now, generation, ack)?,
             Frame::Data(data) => self.handle_data(now, generation, data)?,
             Frame::Fin { seq } => self.handle_fin(now, generation, seq)?,
             Frame::Ping(id) => attachment.pong = Some(id),
@@ -116,7 +121,7 @@ impl Resume {
         // A number below what was acknowledged is old news, not a loss: the attach frame was
         // overtaken by acks on an older generation. Should the peer really have lost them, the
         // first segment here jumps past what it expects, and it says `Gap` itself.
-        self.handle_ack(attach.ack)?;
+        self.handle_ack(now, generation, attach.ack)?;
         // Never back to a generation that a newer one took over from, even if that one has died
         // since: the peer was told, or is about to be, that nothing more comes there.
         let superseded = self.attachments.get(&generation).is_some_and(|a| a.superseded);
@@ -150,17 +155,21 @@ impl Resume {
         self.events.push_back(Event::Attached { generation, resent_segments });
     }
 
-    fn handle_ack(&mut self, ack: Ack) -> Result<(), ProtocolError> {
-        self.outbox
+    fn handle_ack(&mut self, now: Instant, generation: Generation, ack: Ack) -> Result<(), ProtocolError> {
+        let handed_out = self
+            .outbox
             .acknowledge(ack.received)
             .map_err(|sent| ProtocolError::AckBeyondSent { received: ack.received, sent })?;
+        if let Some(at) = handed_out.filter(|_| self.current == Some(generation)) {
+            self.round_trip = Some(now.saturating_duration_since(at));
+        }
         self.credit = self.credit.max(ack.credit);
         Ok(())
     }
 
     fn handle_data(&mut self, now: Instant, generation: Generation, data: Data) -> Result<(), ProtocolError> {
         if let Some(ack) = data.ack {
-            self.handle_ack(ack)?;
+            self.handle_ack(now, generation, ack)?;
         }
         let seq = data.seq;
         if !self.check_order(generation, seq)? {
@@ -222,16 +231,25 @@ impl Resume {
         Ok(true)
     }
 
-    fn owe_ack(&mut self, now: Instant, generation: Generation, weight: u64) {
-        self.acks.owed += weight;
-        let in_flight = self.attachments.get(&generation).map_or(0, |a| a.limits.in_flight as u64);
-        if self.acks.owed >= ACK_AT.min(in_flight / 4) {
-            self.acks.now = true;
-        }
-        self.acks.due.get_or_insert(now + self.config.ack_delay);
+    fn owe_ack(&mut self, now: Instant, generation: Generation, arrived: u64) {
+        let Some(attachment) = self.attachments.get_mut(&generation) else { return };
+        attachment.arrived += arrived;
+        let enough = ACK_AT.min(attachment.limits.in_flight as u64 / 4).min(attachment.arrived / 4);
+        self.acks.owed += arrived;
+        // Keys and echoes: something goes the other way soon that an ack can ride on.
+        let few = self.acks.owed <= weight(SMALL);
+        let rested = self.acks.told_at.is_none_or(|told| now >= told + ACK_EVERY);
+        self.acks.now |= !few && (self.acks.owed >= enough || rested);
+        let due = now + if few { self.config.ack_delay } else { self.config.ack_delay.min(ACK_EVERY) };
+        self.acks.due = Some(self.acks.due.map_or(due, |earlier| earlier.min(due)));
     }
 }
 
-/// Weight received at which an ack goes out by itself, in bytes; a quarter of what the path holds if that is less. A
-/// sender that keeps its path busy has this much more under way than the path itself holds, which a key's echo waits for.
+/// Weight received at which an ack goes out by itself, in bytes; a quarter of what the path holds if that is less, and of
+/// all that came on this generation so far, so that a sender which starts with little learns soon that the path carries
+/// more. A sender that keeps its path busy has this much more under way than the path itself holds, which a key's echo
+/// waits for.
 pub const ACK_AT: u64 = 16 * 1024;
+
+/// The same in time: on a path slower than [`ACK_AT`] in this time there is an ack as often as this, or for each segment.
+pub const ACK_EVERY: Duration = Duration::from_millis(25);

@@ -111,15 +111,16 @@ impl Resume {
         if let Some(id) = self.heartbeat.ping(now, busy) {
             return Some(Frame::Ping(id));
         }
-        if self.acks.now { Some(Frame::Ack(self.take_ack())) } else { None }
+        if self.acks.now { Some(Frame::Ack(self.take_ack(now))) } else { None }
     }
 
     fn next_data(&mut self, now: Instant, generation: Generation) -> Option<Transmit> {
         let limits = self.attachments.get(&generation)?.limits;
-        let frame = match self.outbox.next(now, limits.piece, limits.in_flight, self.credit)? {
+        let ahead = self.ahead.within(limits.in_flight);
+        let frame = match self.outbox.next(now, limits.piece, ahead, self.credit)? {
             Piece::Fin { seq } => Frame::Fin { seq },
             Piece::Data { seq, end, payload } => {
-                let ack = (self.acks.owed > 0).then(|| self.take_ack());
+                let ack = (self.acks.owed > 0).then(|| self.take_ack(now));
                 Frame::Data(Data { seq, end, ack, payload })
             }
         };
@@ -132,9 +133,9 @@ impl Resume {
         Some(Transmit { generation, lane: Lane::Datagram, payload })
     }
 
-    fn take_ack(&mut self) -> Ack {
+    fn take_ack(&mut self, now: Instant) -> Ack {
         let ack = self.inbox.ack();
-        self.acks = Acks { told_credit: ack.credit, ..Acks::default() };
+        self.acks = Acks { told_credit: ack.credit, told_at: Some(now), ..Acks::default() };
         ack
     }
 }

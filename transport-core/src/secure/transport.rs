@@ -286,6 +286,10 @@ impl<T: Transport> Transport for Secure<T> {
         }
         stats
     }
+
+    fn set_ahead(&self, bytes: usize) {
+        self.inner.set_ahead(bytes);
+    }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Secure<T> {

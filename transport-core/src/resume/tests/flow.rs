@@ -52,6 +52,66 @@ fn no_more_is_on_the_wire_than_the_path_holds() {
 }
 
 #[test]
+fn segments_are_as_long_as_the_path_deserves_and_the_next_generation_gets_the_same_ones() {
+    let now = Instant::now();
+    let mut resume = attached(now);
+    transmits(&mut resume, now);
+    resume.set_ahead(Ahead::of(8_192));
+    resume.try_send(bytes(20_000)).unwrap();
+    let lengths = |frames: Vec<(u32, Frame)>| -> Vec<(u64, usize)> {
+        let data = |(_, frame)| {
+            if let Frame::Data(data) = frame { Some((data.seq, data.payload.len())) } else { None }
+        };
+        frames.into_iter().filter_map(data).collect()
+    };
+    let first = lengths(frames(&mut resume, now));
+    assert_eq!(first, (0..6).map(|seq| (seq, UNIT)).collect::<Vec<_>>(), "6 × 1,188 and no seventh");
+    assert!(resume.is_held());
+    resume.try_send(bytes(100)).unwrap();
+    assert_eq!(frames(&mut resume, now), [], "what was accepted later stays behind");
+    // A faster path gets the same segments again, and longer ones of the rest.
+    introduce(&mut resume, now, 2, 2);
+    resume.set_ahead(Ahead::UNLIMITED);
+    let second = lengths(frames(&mut resume, now));
+    assert_eq!(second[..4], first[2..]);
+    assert_eq!(second[4..], [(6, 20_000 - 6 * UNIT), (7, 100)]);
+    assert!(!resume.is_held());
+    receive(&mut resume, now + ms(9), 2, &Frame::Ack(Ack { received: 6, credit: 1 << 21 })).unwrap();
+    assert_eq!(resume.take_round_trip(), None, "it may have come on the older one");
+    receive(&mut resume, now + ms(9), 2, &Frame::Ack(Ack { received: 8, credit: 1 << 21 })).unwrap();
+    assert_eq!(resume.take_round_trip(), Some(ms(9)));
+    assert_eq!((resume.pending_bytes(), resume.is_flushed()), (0, true));
+}
+
+#[test]
+fn the_longest_messages_fit_the_smallest_window_however_short_segments_are() {
+    let now = Instant::now();
+    let config = ResumeConfig { window_bytes: std::num::NonZeroUsize::MIN, ..ResumeConfig::default() };
+    for length in [MAX_MESSAGE.get(), MAX_MESSAGE.get() - 1, 1_040_000, 1_000_000, 600_000] {
+        let (mut sender, mut receiver) = (resume(), Resume::new(config.clone(), 1, 1));
+        sender.attach(now, Generation(1), &memory::profile(4 << 20, 65_000)).unwrap();
+        receive(&mut sender, now, 1, &attach(Generation(1), 0)).unwrap();
+        introduce(&mut receiver, now, 1, 0);
+        transmits(&mut receiver, now);
+        let window = receiver.inbox.ack().credit;
+        sender.credit = window;
+        sender.set_ahead(Ahead { segment: 1, ..Ahead::UNLIMITED });
+        sender.try_send(bytes(length)).unwrap();
+        sender.finish();
+        for (_, frame) in frames(&mut sender, now) {
+            if matches!(frame, Frame::Data(_) | Frame::Fin { .. }) {
+                receive(&mut receiver, now, 1, &frame).unwrap();
+            }
+        }
+        let arrived = events(&mut receiver);
+        assert!(
+            arrived.contains(&Event::Message(bytes(length))) && arrived.contains(&Event::PeerFin),
+            "{length}"
+        );
+    }
+}
+
+#[test]
 fn a_transport_that_refuses_every_other_frame_loses_none() {
     let mut pair = Pair::new(1);
     pair.room = 1;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use self::pipes::{Pair, Side};
 use super::{
-    Event, MAX_MESSAGE, Resume, ResumeConfig, SEGMENT, Transmit,
+    Ahead, Event, MAX_MESSAGE, Resume, ResumeConfig, SEGMENT, Transmit, UNIT,
     frame::{Ack, Attach, Data, End, Frame, VERSION},
 };
 use crate::{

@@ -24,6 +24,27 @@ fn an_ack_waits_two_hundred_milliseconds_and_no_longer() {
 }
 
 #[test]
+fn more_than_a_key_is_acknowledged_at_once_when_the_last_ack_is_old_and_after_25_ms_at_the_latest() {
+    let start = Instant::now();
+    let mut resume = attached(start);
+    transmits(&mut resume, start);
+    let bulk = |seq| Frame::Data(Data { seq, end: End::Message, ack: None, payload: bytes(600) });
+    for seq in 0..100 {
+        receive(&mut resume, start, 1, &bulk(seq)).unwrap();
+    }
+    assert_eq!(acks(&frames(&mut resume, start))[0].received, 100);
+    receive(&mut resume, start + ms(5), 1, &bulk(100)).unwrap();
+    assert_eq!(frames(&mut resume, start + ms(5)), []);
+    assert_eq!(resume.poll_timeout(), Some(start + ms(30)));
+    resume.handle_timeout(start + ms(30));
+    assert_eq!(acks(&frames(&mut resume, start + ms(30)))[0].received, 101);
+    receive(&mut resume, start + ms(54), 1, &data(101, "a key")).unwrap();
+    assert_eq!(resume.poll_timeout(), Some(start + ms(254)));
+    receive(&mut resume, start + ms(55), 1, &bulk(102)).unwrap();
+    assert_eq!(acks(&frames(&mut resume, start + ms(55)))[0].received, 103);
+}
+
+#[test]
 fn an_ack_rides_on_data_that_goes_the_same_way() {
     let now = Instant::now();
     let mut resume = attached(now);
@@ -48,6 +69,13 @@ fn sixteen_kibibytes_are_acknowledged_at_once_and_a_quarter_of_a_narrow_path_too
         receive(&mut resume, now, 1, &attach(Generation(1), 0)).unwrap();
         transmits(&mut resume, now);
         let (mut weight, mut seq) = (0, 0);
+        // Of what comes first a quarter is acknowledged, however little that is.
+        while seq < 70 {
+            let segment = Data { seq, end: End::Message, ack: None, payload: bytes(1_000) };
+            receive(&mut resume, now, 1, &Frame::Data(segment)).unwrap();
+            seq += 1;
+        }
+        assert_eq!(acks(&frames(&mut resume, now))[0].received, 70);
         while weight + 1_048 < at {
             let segment = Data { seq, end: End::Message, ack: None, payload: bytes(1_000) };
             receive(&mut resume, now, 1, &Frame::Data(segment)).unwrap();
