@@ -153,9 +153,7 @@ impl WsFallbackConnector {
     /// Reaches the relay by the carrier that comes first, or by the other one when something is in its way.
     async fn reach(&self, whom: TokenFor, target: &Target) -> Result<Reached, ConnectError> {
         let mut before: Option<(Carrier, ConnectError)> = None;
-        let first = self.lend(whom).await?;
-        let url = self.relay_url(first.relay_url())?;
-        let mut lent = Some(first);
+        let (mut lent, url) = self.lend(whom).await?;
         let host = url.host_str().unwrap_or_default();
         let WsConfig { outbound, deadlines, .. } = &self.config;
         let way = Way { url: &url, outbound, deadlines, progress: &target.progress };
@@ -164,7 +162,7 @@ impl WsFallbackConnector {
             let grant = match lent.take() {
                 Some(lent) => lent,
                 // The one before was spent on a hello that nobody answered.
-                None => self.lend(whom).await?,
+                None => self.lend(whom).await?.0.take().ok_or_else(|| failed(stage::TOKEN, Kind::Misuse))?,
             };
             let mut unspent = Some(grant);
             let hello = || unspent.take().map(|grant| self.hello(whom, grant.spend()));
@@ -198,12 +196,14 @@ impl WsFallbackConnector {
     }
 
     /// Takes a token that was fetched ahead, or a fresh one.
-    async fn lend(&self, whom: TokenFor) -> Result<Lent<'_>, ConnectError> {
+    async fn lend(&self, whom: TokenFor) -> Result<(Option<Lent<'_>>, Url), ConnectError> {
         let grant = match self.prefetched.take(whom, now()) {
             Some(grant) => grant,
             None => self.fetch(whom).await?,
         };
-        Ok(self.prefetched.lend(whom, grant))
+        let lent = self.prefetched.lend(whom, grant);
+        let url = self.relay_url(lent.relay_url())?;
+        Ok((Some(lent), url))
     }
 
     async fn fetch(&self, whom: TokenFor) -> Result<Grant, ConnectError> {
