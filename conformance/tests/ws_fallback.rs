@@ -1,4 +1,4 @@
-//! Certifies the WebSocket fallback through a real relay, bare and sealed.
+//! Certifies the fallback through a real relay, over either carrier, bare and sealed.
 
 #[path = "subjects/dev.rs"]
 mod dev;
@@ -9,10 +9,15 @@ mod ws;
 
 use std::{process::ExitCode, sync::Arc};
 
-use conformance::suite::certify_all;
+use conformance::{Subject, suite::certify_all};
 use secured::Secured;
+use transport_ws_fallback::CarrierChoice;
 use ws::WsFallback;
 
 fn main() -> ExitCode {
-    certify_all(vec![Arc::new(WsFallback), Arc::new(Secured(Arc::new(WsFallback)))])
+    let carriers = [CarrierChoice::WebSocketOnly, CarrierChoice::HttpOnly].map(WsFallback);
+    let subjects = carriers.into_iter().flat_map(|subject| -> [Arc<dyn Subject>; 2] {
+        [Arc::new(subject), Arc::new(Secured(Arc::new(subject)))]
+    });
+    certify_all(subjects.collect())
 }

@@ -6,6 +6,8 @@ use beach_lifeguard_client::{RELAY_PATH, api::DEFAULT_COHORT, membership::Creden
 use beach_outbound::Outbound;
 use url::{Host, Url};
 
+use crate::carrier::CarrierChoice;
+
 /// How the fallback reaches the control plane and the relay, and on whose behalf.
 ///
 /// # Defaults
@@ -18,6 +20,7 @@ use url::{Host, Url};
 /// | `reliable_bytes` | 512 KiB | the relay holds as much for the other side (`docs/defaults.md`) |
 /// | `datagram_bytes` | 64 KiB | the same |
 /// | `outbound` | [`Outbound::default`] | as the machine is set up |
+/// | `carriers` | either | a WebSocket, and HTTP where none gets through |
 /// | `deadlines` | 5 s each, 10 s for token and peer | one attempt fits the 10 s budget of a rung |
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -44,6 +47,8 @@ pub struct WsConfig {
     pub reliable_bytes: NonZeroUsize,
     /// Datagram bytes of one link that may wait before the oldest is dropped.
     pub datagram_bytes: NonZeroUsize,
+    /// What may carry the relay's bytes.
+    pub carriers: CarrierChoice,
     /// How long each stage of a dial may take.
     pub deadlines: Deadlines,
 }
@@ -63,6 +68,7 @@ impl WsConfig {
             heartbeat: None,
             reliable_bytes: NonZeroUsize::new(512 << 10).expect("not zero"),
             datagram_bytes: NonZeroUsize::new(64 << 10).expect("not zero"),
+            carriers: CarrierChoice::default(),
             deadlines: Deadlines::default(),
         }
     }
@@ -122,9 +128,9 @@ impl fmt::Debug for EntitlementProof {
 pub struct Deadlines {
     /// The control plane's answer, with the connection to it: a slow resolver alone may take 6 s. 10 s.
     pub token: Duration,
-    /// The WebSocket upgrade. 5 s.
+    /// The WebSocket upgrade; over HTTP, the head of the answer. 5 s.
     pub upgrade: Duration,
-    /// The relay's hello; as long as the relay waits for ours. 5 s.
+    /// The relay's hello, as long as the relay waits for ours; over HTTP, its first record too. 5 s.
     pub hello: Duration,
     /// The other peer's arrival at the relay: it has to dial too. 10 s.
     pub peer: Duration,

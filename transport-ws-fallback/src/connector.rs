@@ -17,12 +17,13 @@ use url::Url;
 
 use crate::{
     ID,
+    carrier::{Carrier, Carriers},
     config::{ConfigError, WsConfig, check_relay_url},
-    dial,
+    dial::{self, Failed, RelayStream, Way, neither},
     error::{because, closed_at, failed, stage},
     heartbeat::Heartbeat,
     links::Links,
-    prefetch::Prefetched,
+    prefetch::{Lent, Prefetched},
     runtime::{Duration, now, timeout, wall_clock},
     socket::{DialGuard, OpenSocket, Socket},
     token::{Grant, TokenFailure, TokenFor, TokenProvider, uuid},
@@ -39,6 +40,7 @@ pub struct WsFallbackConnector {
     /// Held while the socket is being opened, so that links dialled at once share it.
     current: Mutex<Option<Current>>,
     open: watch::Sender<usize>,
+    carriers: Carriers,
 }
 
 #[derive(Debug)]
@@ -56,7 +58,9 @@ impl WsFallbackConnector {
     pub fn new(config: WsConfig, tokens: Arc<dyn TokenProvider>) -> Result<Self, ConfigError> {
         config.check()?;
         let (open, _) = watch::channel(0);
-        Ok(Self { config, tokens, prefetched: Prefetched::default(), current: Mutex::default(), open })
+        let carriers = Carriers::new(config.carriers);
+        let (prefetched, current) = Default::default();
+        Ok(Self { config, tokens, prefetched, current, open, carriers })
     }
 
     /// Fetches a token ahead, while quorum is one failure away. Opens no relay socket; does nothing
@@ -115,6 +119,9 @@ impl WsFallbackConnector {
                 }
                 None => socket.leave_if_draining(),
             }
+            if let Some((closed, at)) = socket.ended() {
+                self.carriers.ended(&closed, at);
+            }
             if let Some(closed) = told_to_stay_away(socket) {
                 return Err(closed_at(stage::DIAL, closed));
             }
@@ -129,18 +136,9 @@ impl WsFallbackConnector {
         whom: TokenFor,
         target: &Target,
     ) -> Result<(Arc<Socket>, DialGuard), ConnectError> {
-        let grant = match self.prefetched.take(whom, now()) {
-            Some(grant) => grant,
-            None => self.fetch(whom).await?,
-        };
-        let lent = self.prefetched.lend(whom, grant);
-        let url = self.relay_url(lent.relay_url())?;
         let open = OpenSocket::new(&self.open);
-        let deadlines = &self.config.deadlines;
-        let mut stream = dial::open(&url, &self.config.outbound, deadlines, &target.progress).await?;
-        let hello = self.hello(whom, lent.spend());
-        let answer = dial::greet(&mut stream, &hello, deadlines.hello).await?;
-        let profile = self.profile(&url, &answer)?;
+        let Reached { url, carrier, stream, answer } = self.reach(whom, target).await?;
+        let profile = self.profile(&url, carrier, &answer)?;
         let jitter = rand::random();
         let interval = self.config.heartbeat.unwrap_or(answer.heartbeat).max(MIN_HEARTBEAT);
         let heartbeat = Heartbeat::new(interval, jitter, now());
@@ -150,6 +148,62 @@ impl WsFallbackConnector {
         }
         tracing::debug!("relay socket open");
         Ok(Socket::start(links, stream, open))
+    }
+
+    /// Reaches the relay by the carrier that comes first, or by the other one when something is in its way.
+    async fn reach(&self, whom: TokenFor, target: &Target) -> Result<Reached, ConnectError> {
+        let mut before: Option<(Carrier, ConnectError)> = None;
+        let (mut lent, url) = self.lend(whom).await?;
+        let host = url.host_str().unwrap_or_default();
+        let WsConfig { outbound, deadlines, .. } = &self.config;
+        let way = Way { url: &url, outbound, deadlines, progress: &target.progress };
+        let order = self.carriers.order(host, now());
+        for carrier in order.into_iter().filter(|carrier| carrier.is_at(&url)) {
+            let grant = match lent.take() {
+                Some(lent) => lent,
+                // The one before was spent on a hello that nobody answered.
+                None => self.lend(whom).await?.0.take().ok_or_else(|| failed(stage::TOKEN, Kind::Misuse))?,
+            };
+            let mut unspent = Some(grant);
+            let hello = || unspent.take().map(|grant| self.hello(whom, grant.spend()));
+            let reached = dial::reach(&way, carrier, hello).await;
+            lent = unspent;
+            match reached {
+                Ok((stream, answer)) => {
+                    self.carriers.worked(host, carrier, now());
+                    return Ok(Reached { url, carrier, stream, answer });
+                }
+                Err(Failed { error, elsewhere }) => {
+                    if elsewhere {
+                        self.carriers.failed(host, carrier, now());
+                        tracing::debug!(
+                            carrier = carrier.name(),
+                            error = error.chain(),
+                            "no way to the relay"
+                        );
+                    }
+                    match before {
+                        Some((other, earlier)) if elsewhere => {
+                            return Err(neither((other, earlier), (carrier, error)));
+                        }
+                        None if elsewhere => before = Some((carrier, error)),
+                        _ => return Err(error),
+                    }
+                }
+            }
+        }
+        Err(before.map_or_else(|| failed(stage::DIAL, Kind::Misuse), |(_, error)| error))
+    }
+
+    /// Takes a token that was fetched ahead, or a fresh one.
+    async fn lend(&self, whom: TokenFor) -> Result<(Option<Lent<'_>>, Url), ConnectError> {
+        let grant = match self.prefetched.take(whom, now()) {
+            Some(grant) => grant,
+            None => self.fetch(whom).await?,
+        };
+        let lent = self.prefetched.lend(whom, grant);
+        let url = self.relay_url(lent.relay_url())?;
+        Ok((Some(lent), url))
     }
 
     async fn fetch(&self, whom: TokenFor) -> Result<Grant, ConnectError> {
@@ -193,17 +247,25 @@ impl WsFallbackConnector {
         }
     }
 
-    fn profile(&self, url: &Url, answer: &ServerHello) -> Result<Profile, ConnectError> {
+    fn profile(&self, url: &Url, carrier: Carrier, answer: &ServerHello) -> Result<Profile, ConnectError> {
         let frame = (answer.limits.frame_bytes as usize).min(MAX_FRAME_BYTES);
         let max_message = NonZeroUsize::new(frame.saturating_sub(HEADER_BYTES))
             .filter(|max| max.get() >= MIN_RELIABLE_MESSAGE)
             .ok_or_else(|| because(stage::HELLO, Kind::Incompatible, "the relay's frames are too small"))?;
         let in_flight = NonZeroUsize::new(answer.limits.in_flight_bytes as usize).unwrap_or(max_message);
-        let path = format!("websocket through the relay at {}", url.host_str().unwrap_or("?"));
+        let path = format!("{} through the relay at {}", carrier.name(), url.host_str().unwrap_or("?"));
         let datagram = LaneProfile::emulated(max_message, self.config.datagram_bytes);
         let reliable = LaneProfile::native(max_message, self.config.reliable_bytes);
         Ok(Profile::new(ID, path, datagram, reliable).holding(in_flight.max(max_message)))
     }
+}
+
+/// A relay that has answered the hello.
+struct Reached {
+    url: Url,
+    carrier: Carrier,
+    stream: RelayStream,
+    answer: ServerHello,
 }
 
 #[async_trait]

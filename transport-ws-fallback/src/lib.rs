@@ -5,6 +5,9 @@
 //! the fallback sleeps. When the first link is dialled the socket opens, when the last one ends it
 //! closes.
 //!
+//! Where a network lets no WebSocket through, the same bytes travel over plain HTTP: one answer without an end comes
+//! down, numbered requests go up. The socket, its links and everything above do not notice ([`CarrierChoice`]).
+//!
 //! What is emulated, and how: the reliable lane is the WebSocket's own order and completeness. The
 //! datagram lane is *emulated*: nothing is lost or reordered once it left, it is held up by whatever
 //! is before it, and it is bounded by dropping the oldest unsent message here and in the relay. Its
@@ -30,6 +33,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod carrier;
 mod config;
 mod connector;
 mod dial;
@@ -47,9 +51,10 @@ mod token;
 mod transport;
 mod ws;
 
+pub use carrier::CarrierChoice;
 pub use config::{ConfigError, Deadlines, EntitlementProof, WsConfig};
 pub use connector::WsFallbackConnector;
-pub use error::{CloseAtHandshake, UpgradeRefused};
+pub use error::{CloseAtHandshake, NeitherCarrier, StreamFailed, UpgradeRefused};
 pub use token::{Grant, TokenFailure, TokenFor, TokenProvider, TokenRefused};
 pub use transport::WsTransport;
 // It stands in `WsConfig`.

@@ -1,4 +1,5 @@
-//! Two peers of a real relay and control plane on loopback, each with a WebSocket through a proxy that can be cut.
+//! Two peers of a real relay and control plane on loopback, each with a WebSocket, or HTTP in its place, through a proxy
+//! that can be cut.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,19 +11,23 @@ use conformance::{
 };
 use negotiator::RelayTokens;
 use transport_core::{Connector, DialRole, Generation, PeerId, SessionId, Target};
-use transport_ws_fallback::{WsConfig, WsFallbackConnector};
+use transport_ws_fallback::{CarrierChoice, WsConfig, WsFallbackConnector};
 
 use crate::dev::Services;
 
-#[derive(Debug)]
-pub(crate) struct WsFallback;
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WsFallback(pub(crate) CarrierChoice);
 
 #[async_trait::async_trait]
 impl Subject for WsFallback {
     fn card(&self) -> Card {
         let faults =
             Faults { lose: Support::No("TCP below re-sends: nothing is ever lost"), ..Faults::all() };
-        Card::new("ws-fallback").faults(faults).settle(Duration::from_millis(100))
+        let name = match self.0 {
+            CarrierChoice::HttpOnly => "ws-fallback-http",
+            _ => "ws-fallback",
+        };
+        Card::new(name).faults(faults).settle(Duration::from_millis(100))
     }
 
     async fn pair(&self) -> Result<Pair, SetupError> {
@@ -37,6 +42,7 @@ impl Subject for WsFallback {
             let mut config = WsConfig::new(control_plane.parse()?, member);
             config.relay_url = Some(format!("ws://{}/v2/ws", proxy.addr()).parse()?);
             config.heartbeat = Some(Duration::from_secs(1));
+            config.carriers = self.0;
             let tokens = Arc::new(RelayTokens::new(config.clone()));
             Ok::<_, SetupError>((WsFallbackConnector::new(config, tokens)?, id))
         };

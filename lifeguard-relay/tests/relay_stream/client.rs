@@ -17,31 +17,31 @@ use crate::relay_support::{Heard, Rig};
 const MASK: [u8; 4] = [1, 2, 3, 4];
 
 /// A frame as a client writes it.
-pub fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     let mut masked = payload.to_vec();
     apply_mask(&mut masked, MASK);
     [HeadBytes::client(opcode, payload.len(), MASK).as_bytes(), &masked].concat()
 }
 
 /// A data frame to `to`, as a client writes it.
-pub fn data(to: PeerAddr, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn data(to: PeerAddr, payload: &[u8]) -> Vec<u8> {
     frame(Opcode::Binary, &Header::data(Lane::Reliable, to, LinkId(1)).frame(payload))
 }
 
-pub struct Stream {
+pub(crate) struct Stream {
     http: reqwest::Client,
     base: String,
     answer: Response,
     read: BytesMut,
-    pub id: CarrierId,
+    pub(crate) id: CarrierId,
     /// The number of the next upload.
-    pub number: u64,
-    pub welcome: Option<ServerHello>,
+    pub(crate) number: u64,
+    pub(crate) welcome: Option<ServerHello>,
 }
 
 impl Stream {
     /// Opens a carrier whose first bytes are `first`.
-    pub async fn open(rig: &Rig, first: Vec<u8>) -> Result<Self, (StatusCode, String)> {
+    pub(crate) async fn open(rig: &Rig, first: Vec<u8>) -> Result<Self, (StatusCode, String)> {
         let (http, base) = (reqwest::Client::new(), format!("http://{}", rig.address));
         let answer = http.post(format!("{base}{STREAM_PATH}")).body(first).send().await.unwrap();
         if answer.status() != StatusCode::OK {
@@ -59,7 +59,7 @@ impl Stream {
     }
 
     /// Opens a carrier, says hello and expects to be let in.
-    pub async fn join(rig: &Rig, hello: &beach_lifeguard_client::ClientHello) -> Self {
+    pub(crate) async fn join(rig: &Rig, hello: &beach_lifeguard_client::ClientHello) -> Self {
         let mut stream = Self::open(rig, frame(Opcode::Text, hello.encode().as_bytes())).await.unwrap();
         match stream.hear().await {
             Heard::Text(json) => stream.welcome = Some(ServerHello::decode(json.as_bytes()).unwrap()),
@@ -68,28 +68,28 @@ impl Stream {
         stream
     }
 
-    pub fn address(&self) -> PeerAddr {
+    pub(crate) fn address(&self) -> PeerAddr {
         self.welcome.as_ref().unwrap().peer
     }
 
     /// Sends the next upload, and expects it to be taken.
-    pub async fn say(&mut self, bytes: Vec<u8>) {
+    pub(crate) async fn say(&mut self, bytes: Vec<u8>) {
         let number = self.number;
         self.number += 1;
         assert_eq!(self.upload(number, bytes).await, StatusCode::NO_CONTENT);
     }
 
-    pub async fn upload(&self, number: u64, bytes: Vec<u8>) -> StatusCode {
+    pub(crate) async fn upload(&self, number: u64, bytes: Vec<u8>) -> StatusCode {
         self.upload_to(self.id, number, bytes).await
     }
 
-    pub async fn upload_to(&self, id: CarrierId, number: u64, bytes: Vec<u8>) -> StatusCode {
+    pub(crate) async fn upload_to(&self, id: CarrierId, number: u64, bytes: Vec<u8>) -> StatusCode {
         let url = format!("{}{}", self.base, id.upload_path(number));
         self.http.post(url).body(bytes).send().await.unwrap().status()
     }
 
     /// The next record; `None` at the end of the answer.
-    pub async fn record(&mut self) -> Option<(Opcode, Bytes)> {
+    pub(crate) async fn record(&mut self) -> Option<(Opcode, Bytes)> {
         loop {
             if let Some(head) = Head::read(&self.read, Sender::Server).unwrap()
                 && self.read.len() >= head.header + head.payload
@@ -104,7 +104,7 @@ impl Stream {
     }
 
     /// The next thing; pings are answered and passed over.
-    pub async fn hear(&mut self) -> Heard {
+    pub(crate) async fn hear(&mut self) -> Heard {
         loop {
             let Some((opcode, payload)) = self.record().await else { return Heard::Ended };
             return match opcode {
@@ -129,7 +129,7 @@ impl Stream {
     }
 
     /// The next data frame; notices are passed over.
-    pub async fn data(&mut self) -> (PeerAddr, Bytes) {
+    pub(crate) async fn data(&mut self) -> (PeerAddr, Bytes) {
         loop {
             match self.hear().await {
                 Heard::Frame(header, payload) => return (header.peer, payload),
@@ -140,7 +140,7 @@ impl Stream {
     }
 
     /// Passes everything over until the relay closes, and expects the answer to end behind it.
-    pub async fn closed(&mut self) -> (u16, String) {
+    pub(crate) async fn closed(&mut self) -> (u16, String) {
         loop {
             match self.hear().await {
                 Heard::Closed(code, reason) => {

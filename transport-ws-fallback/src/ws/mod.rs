@@ -11,13 +11,13 @@ mod writer;
 use std::io;
 
 use beach_lifeguard_client::websocket::{Opcode, Violation, close_payload};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 
 use self::{reader::Reader, writer::Writer};
 pub(crate) use self::{
     reader::{Goodbye, Item},
-    upgrade::{BadUpgrade, upgrade},
+    upgrade::{BadUpgrade, refusal_reason, upgrade},
 };
 use crate::runtime::{Instant, now};
 
@@ -49,6 +49,29 @@ pub(crate) enum Lost {
     Io(#[from] io::Error),
     #[error("the relay sent {0}")]
     Violation(#[from] Violation),
+}
+
+/// A message as a client sends it.
+pub(crate) fn written(opcode: Opcode, message: &[u8]) -> Bytes {
+    let mut writer = Writer::default();
+    writer.put(opcode, &[message], rand::random());
+    Bytes::copy_from_slice(writer.pending())
+}
+
+/// Reads the first item, of up to `max` bytes; what came behind it is handed back.
+pub(crate) async fn read_first(
+    from: &mut (impl AsyncRead + Unpin),
+    max: usize,
+) -> Result<(Item, BytesMut), Lost> {
+    let mut reader = Reader::new(BytesMut::new(), max);
+    loop {
+        if let Some(item) = reader.next()? {
+            return Ok((item, reader.into_ahead()));
+        }
+        if from.read_buf(reader.room()).await? == 0 {
+            return Err(Lost::HungUp);
+        }
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {

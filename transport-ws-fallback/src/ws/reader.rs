@@ -38,6 +38,11 @@ impl Reader {
         Self { max, buffer: ahead, message: None }
     }
 
+    /// What was read behind the items that were taken.
+    pub(crate) fn into_ahead(self) -> BytesMut {
+        self.buffer
+    }
+
     /// Where the next read goes: at least as much room as the frame lacks that has begun.
     pub(crate) fn room(&mut self) -> &mut BytesMut {
         let frame = self.head().ok().flatten().map_or(0, |head| head.header + head.payload);

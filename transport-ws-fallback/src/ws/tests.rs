@@ -179,7 +179,7 @@ async fn other_answers_are_no_relay() {
         [("HTTP/1.1 403 No\r\n\r\n", 403), ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx", 200)]
     {
         let error = upgraded(answer).await.err();
-        assert!(matches!(&error, Some(BadUpgrade::Status(got)) if got.as_u16() == status), "{error:?}");
+        assert!(matches!(&error, Some(BadUpgrade::Status(got)) if got.status == status), "{error:?}");
     }
     let is_parse =
         |error: Option<BadUpgrade>| matches!(error, Some(BadUpgrade::Http(error)) if error.is_parse());

@@ -4,8 +4,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use beach_lifeguard_client::{SUBPROTOCOL, hello::MAX_SERVER_HELLO_BYTES};
 use beach_outbound::{OutboundError, login_page};
 use bytes::BytesMut;
+use http_body_util::{BodyExt, Limited};
 use hyper::{
     HeaderMap, Request, StatusCode,
+    body::Incoming,
     client::conn::http1,
     header::{
         CONNECTION, HOST, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
@@ -15,9 +17,11 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncWrite};
+use transport_core::Text;
 use url::{Position, Url};
 
 use super::WebSocket;
+use crate::error::UpgradeRefused;
 
 /// No WebSocket came of it.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +36,8 @@ pub(crate) enum BadUpgrade {
     #[error(transparent)]
     Login(OutboundError),
     /// Another status than 101.
-    #[error("the answer to the upgrade is HTTP {0}")]
-    Status(StatusCode),
+    #[error(transparent)]
+    Status(UpgradeRefused),
     /// A URL that fits into no request.
     #[error(transparent)]
     Url(#[from] hyper::http::Error),
@@ -61,7 +65,9 @@ where
             return Err(BadUpgrade::Login(login));
         }
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(BadUpgrade::Status(answer.status()));
+            let status = answer.status().as_u16();
+            let reason = refusal_reason(answer.into_body()).await;
+            return Err(BadUpgrade::Status(UpgradeRefused { status, reason }));
         }
         check(answer.headers(), &key)?;
         Ok(hyper::upgrade::on(answer).await?)
@@ -74,6 +80,20 @@ where
     }?;
     let parts = upgraded.downcast::<TokioIo<S>>().expect("what was put into the connection");
     Ok(WebSocket::new(parts.io.into_inner(), BytesMut::from(parts.read_buf), MAX_SERVER_HELLO_BYTES))
+}
+
+/// The reason in a refusal of the relay's; `None` when somebody else answers.
+pub(crate) async fn refusal_reason(body: Incoming) -> Option<Text> {
+    let body = Limited::new(body, MAX_REFUSAL).collect().await.ok()?;
+    let refusal: Refusal = serde_json::from_slice(&body.to_bytes()).ok()?;
+    (!refusal.success).then(|| Text::new(refusal.reason))
+}
+
+/// What the relay says no with (`docs/wire.md` §1.7).
+#[derive(serde::Deserialize)]
+struct Refusal {
+    success: bool,
+    reason: String,
 }
 
 fn check(headers: &HeaderMap, key: &str) -> Result<(), BadUpgrade> {
@@ -101,6 +121,9 @@ fn accept_of(key: &str) -> String {
 
 /// Proves that the answer was made for WebSocket: the number of RFC 6455 §1.3.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Bytes of a refusal at most.
+const MAX_REFUSAL: usize = 4 << 10;
 
 /// Bytes of the answer's head at most.
 const MAX_ANSWER: usize = 16 << 10;

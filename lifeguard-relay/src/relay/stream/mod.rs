@@ -13,11 +13,13 @@ mod uploads;
 use std::sync::Arc;
 
 use beach_lifeguard_client::stream::CarrierId;
+use bytes::Bytes;
 use dashmap::DashMap;
 use tokio::io::DuplexStream;
 
 pub(super) use self::{open::open, upload::upload};
 use self::{pipe::Pipe, uploads::Uploads};
+use crate::listen::Stranger;
 
 /// The carriers that are open. Each removes itself when its socket is dropped, however it ends.
 #[derive(Debug, Default)]
@@ -26,9 +28,14 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// Opens a carrier whose client has sent `first` already. Returns its socket, and what its answer is read from.
-    fn start(self: &Arc<Self>, first: bytes::Bytes) -> (CarrierId, Pipe, DuplexStream) {
-        let (id, uploads) = (CarrierId::from_bytes(rand::random()), Arc::new(Uploads::new(first)));
+    /// Opens a carrier whose client has sent `first` already, over the connection of `opener`. Returns its socket, and what
+    /// its answer is read from.
+    fn start(
+        self: &Arc<Self>,
+        first: Bytes,
+        opener: Option<Arc<Stranger>>,
+    ) -> (CarrierId, Pipe, DuplexStream) {
+        let (id, uploads) = (CarrierId::from_bytes(rand::random()), Arc::new(Uploads::new(first, opener)));
         self.open.insert(id, uploads.clone());
         let (down, answer) = tokio::io::duplex(DOWN_BYTES);
         (id, Pipe::new(uploads, down, (self.clone(), id)), answer)

@@ -1,6 +1,6 @@
 //! `POST /v2/stream`: opens a carrier. The body begins with the client's hello.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, to_bytes},
@@ -24,7 +24,8 @@ pub(in crate::relay) async fn open(State(relay): State<Arc<Core>>, mut request: 
         Ok(first) => first,
         Err(refused) => return relay.refuse(refused),
     };
-    let (carrier, pipe, down) = relay.streams.start(first);
+    let opener = client.as_ref().map(|client| client.stranger.clone());
+    let (carrier, pipe, down) = relay.streams.start(first, opener);
     relay.tasks.spawn(greet::v2_over_http(relay.clone(), Socket::of_another_carrier(pipe), client));
     answer(&Opened { carrier, upload_bytes: MAX_UPLOAD_BYTES as u32 }, down)
 }
@@ -34,12 +35,12 @@ async fn first_bytes(relay: &Core, request: Request, client: Option<&Client>) ->
         return Err(HttpRefused::StreamOff);
     }
     may_connect(relay, request.headers(), client)?;
-    whole_body(relay, request.into_body()).await
+    whole_body(request.into_body(), relay.config.hello_deadline).await
 }
 
-/// Reads a body, which is as small as an upload and comes as soon as a hello.
-pub(super) async fn whole_body(relay: &Core, body: Body) -> Result<Bytes, HttpRefused> {
-    match timeout(relay.config.hello_deadline, to_bytes(body, MAX_UPLOAD_BYTES)).await {
+/// Reads a body as small as an upload.
+pub(super) async fn whole_body(body: Body, deadline: Duration) -> Result<Bytes, HttpRefused> {
+    match timeout(deadline, to_bytes(body, MAX_UPLOAD_BYTES)).await {
         Err(_) => Err(HttpRefused::BodyLate),
         // Too large, or cut short; then nobody reads the answer.
         Ok(Err(_)) => Err(HttpRefused::BodyTooLarge),

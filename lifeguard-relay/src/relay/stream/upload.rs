@@ -1,6 +1,6 @@
 //! `POST /v2/stream/ID/NUMBER`: what a carrier's client sends.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -42,12 +42,12 @@ async fn take(
         let admitted = client.is_none_or(|client| relay.by_address.admits(client.address));
         return if admitted { Outcome::Unknown } else { Outcome::RateLimited };
     };
-    if let Some(client) = client {
-        // Only the client of an admitted or waiting carrier knows its id.
+    if let Some(client) = client.filter(|_| uploads.is_admitted()) {
+        // Only the carrier's own client knows its id.
         client.stranger.prove();
     }
     let Some(_place) = uploads.enter() else { return Outcome::TooMany };
-    match whole_body(relay, request.into_body()).await {
+    match whole_body(request.into_body(), DEADLINE).await {
         Err(HttpRefused::BodyLate) => Outcome::Late,
         Err(_) => Outcome::TooLarge,
         Ok(body) => match uploads.take(number, body).await {
@@ -58,6 +58,9 @@ async fn take(
         },
     }
 }
+
+/// For a body: a narrow link needs seconds for the least that a client sends at once.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What became of a request, in metrics and in its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

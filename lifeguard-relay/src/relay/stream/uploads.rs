@@ -1,6 +1,9 @@
 //! What a carrier's client sent: each upload once, in order, one at a time.
 
-use std::task::{Context, Poll, Waker};
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
 use beach_lifeguard_client::stream::{Sequence, Turn};
 use bytes::{Buf, Bytes};
@@ -10,6 +13,8 @@ use tokio::{
     sync::{Notify, Semaphore, SemaphorePermit},
 };
 
+use crate::listen::Stranger;
+
 /// The way from a client's requests to its socket.
 #[derive(Debug)]
 pub(super) struct Uploads {
@@ -18,6 +23,8 @@ pub(super) struct Uploads {
     room: Notify,
     /// Requests of this carrier that may be under way.
     places: Semaphore,
+    /// Whoever opened it; no stranger any more once its hello was accepted.
+    opener: Option<Arc<Stranger>>,
 }
 
 #[derive(Debug)]
@@ -43,9 +50,14 @@ pub(super) enum Uploaded {
 }
 
 impl Uploads {
-    pub(super) fn new(first: Bytes) -> Self {
+    pub(super) fn new(first: Bytes, opener: Option<Arc<Stranger>>) -> Self {
         let state = State { sequence: Sequence::default(), waiting: first, reader: None, ended: false };
-        Self { state: Mutex::new(state), room: Notify::new(), places: Semaphore::new(PLACES) }
+        Self { state: Mutex::new(state), room: Notify::new(), places: Semaphore::new(PLACES), opener }
+    }
+
+    /// Whether its client has proven who it is, as far as our listener knows.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.opener.as_ref().is_none_or(|opener| opener.is_proven())
     }
 
     /// Lets one request in, before its body is read.
@@ -128,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_upload_that_is_repeated_is_read_once() {
-        let uploads = Uploads::new(Bytes::new());
+        let uploads = Uploads::new(Bytes::new(), None);
         assert_eq!(uploads.take(2, "no".into()).await, Uploaded::Early);
         assert_eq!(uploads.take(1, "one".into()).await, Uploaded::Taken);
         assert_eq!(uploads.take(1, "one".into()).await, Uploaded::Repeated);
@@ -142,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_next_one_waits_until_the_former_is_read_and_a_request_that_is_given_up_was_not_taken() {
-        let uploads = Uploads::new("hello".into());
+        let uploads = Uploads::new("hello".into(), None);
         let soon = Duration::from_millis(20);
         assert!(timeout(soon, uploads.take(1, "one".into())).await.is_err(), "the hello was not read");
         assert_eq!((read(&uploads).await, read(&uploads).await), (b"hell".to_vec(), b"o".to_vec()));
@@ -152,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn two_requests_are_let_in_at_a_time() {
-        let uploads = Uploads::new(Bytes::new());
+        let uploads = Uploads::new(Bytes::new(), None);
         let places = [uploads.enter(), uploads.enter()];
         assert!(places.iter().all(Option::is_some) && uploads.enter().is_none());
         drop(places);
