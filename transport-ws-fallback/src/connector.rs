@@ -23,6 +23,7 @@ use crate::{
     heartbeat::Heartbeat,
     links::Links,
     prefetch::Prefetched,
+    rhythm::Rhythm,
     runtime::{Duration, now, timeout, wall_clock},
     socket::{DialGuard, OpenSocket, Socket},
     token::{Grant, TokenFailure, TokenFor, TokenProvider, uuid},
@@ -39,6 +40,7 @@ pub struct WsFallbackConnector {
     /// Held while the socket is being opened, so that links dialled at once share it.
     current: Mutex<Option<Current>>,
     open: watch::Sender<usize>,
+    rhythm: parking_lot::Mutex<Rhythm>,
 }
 
 #[derive(Debug)]
@@ -56,7 +58,8 @@ impl WsFallbackConnector {
     pub fn new(config: WsConfig, tokens: Arc<dyn TokenProvider>) -> Result<Self, ConfigError> {
         config.check()?;
         let (open, _) = watch::channel(0);
-        Ok(Self { config, tokens, prefetched: Prefetched::default(), current: Mutex::default(), open })
+        let (prefetched, current, rhythm) = Default::default();
+        Ok(Self { config, tokens, prefetched, current, open, rhythm })
     }
 
     /// Fetches a token ahead, while quorum is one failure away. Opens no relay socket; does nothing
@@ -107,6 +110,8 @@ impl WsFallbackConnector {
         let whom = TokenFor { session: target.session, peer: target.local };
         let mut current = self.current.lock().await;
         if let Some(Current { whom: user, socket }) = &*current {
+            // A socket that may be dead would cost every dial its deadline.
+            socket.settled().await;
             match socket.hold() {
                 Some(hold) if *user == whom => return Ok(hold),
                 Some(_) => {
@@ -118,6 +123,9 @@ impl WsFallbackConnector {
             if let Some(closed) = told_to_stay_away(socket) {
                 return Err(closed_at(stage::DIAL, closed));
             }
+        }
+        if let Some(life) = current.take().and_then(|old| old.socket.life()) {
+            self.rhythm.lock().learn(life);
         }
         let (socket, hold) = self.open_socket(whom, target).await?;
         *current = Some(Current { whom, socket });
@@ -142,7 +150,8 @@ impl WsFallbackConnector {
         let answer = dial::greet(&mut stream, &hello, deadlines.hello).await?;
         let profile = self.profile(&url, &answer)?;
         let jitter = rand::random();
-        let interval = self.config.heartbeat.unwrap_or(answer.heartbeat).max(MIN_HEARTBEAT);
+        let agreed = self.config.heartbeat.unwrap_or(answer.heartbeat).max(MIN_HEARTBEAT);
+        let interval = self.rhythm.lock().interval(agreed);
         let heartbeat = Heartbeat::new(interval, jitter, now());
         let mut links = Links::new(profile, heartbeat, jitter);
         for presence in answer.peers {
@@ -210,6 +219,16 @@ impl WsFallbackConnector {
 impl Connector for WsFallbackConnector {
     fn id(&self) -> TransportId {
         ID
+    }
+
+    /// Pings the socket: it is replaced by the next dial unless it answers within 1.5 s.
+    fn doubt(&self) {
+        // While a dial holds it, it is being asked or opened.
+        if let Ok(current) = self.current.try_lock()
+            && let Some(Current { socket, .. }) = &*current
+        {
+            socket.doubt();
+        }
     }
 
     /// Ends when both sides have opened the link. The handshake above proves who the peer is.
