@@ -35,6 +35,10 @@ pub trait Connector: fmt::Debug + Send + Sync + 'static {
     ///
     /// Dropping the future abandons the attempt and frees everything it opened.
     async fn connect(&self, target: &Target) -> Result<Box<dyn Transport>, ConnectError>;
+
+    /// Tells that whatever its transports share may be dead: this machine moved to another network, slept, or lost a
+    /// link. A connector whose links share nothing has nothing to do.
+    fn doubt(&self) {}
 }
 
 /// Whom to reach, as which side, and what goes with this one dial.

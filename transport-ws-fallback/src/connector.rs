@@ -24,6 +24,7 @@ use crate::{
     heartbeat::Heartbeat,
     links::Links,
     prefetch::{Lent, Prefetched},
+    rhythm::Rhythm,
     runtime::{Duration, now, timeout, wall_clock},
     socket::{DialGuard, OpenSocket, Socket},
     token::{Grant, TokenFailure, TokenFor, TokenProvider, uuid},
@@ -41,6 +42,7 @@ pub struct WsFallbackConnector {
     current: Mutex<Option<Current>>,
     open: watch::Sender<usize>,
     carriers: Carriers,
+    rhythm: parking_lot::Mutex<Rhythm>,
 }
 
 #[derive(Debug)]
@@ -59,8 +61,8 @@ impl WsFallbackConnector {
         config.check()?;
         let (open, _) = watch::channel(0);
         let carriers = Carriers::new(config.carriers);
-        let (prefetched, current) = Default::default();
-        Ok(Self { config, tokens, prefetched, current, open, carriers })
+        let (prefetched, current, rhythm) = Default::default();
+        Ok(Self { config, tokens, prefetched, current, open, carriers, rhythm })
     }
 
     /// Fetches a token ahead, while quorum is one failure away. Opens no relay socket; does nothing
@@ -111,6 +113,8 @@ impl WsFallbackConnector {
         let whom = TokenFor { session: target.session, peer: target.local };
         let mut current = self.current.lock().await;
         if let Some(Current { whom: user, socket }) = &*current {
+            // A socket that may be dead would cost every dial its deadline.
+            socket.settled().await;
             match socket.hold() {
                 Some(hold) if *user == whom => return Ok(hold),
                 Some(_) => {
@@ -126,6 +130,9 @@ impl WsFallbackConnector {
                 return Err(closed_at(stage::DIAL, closed));
             }
         }
+        if let Some(life) = current.take().and_then(|old| old.socket.life()) {
+            self.rhythm.lock().learn(life);
+        }
         let (socket, hold) = self.open_socket(whom, target).await?;
         *current = Some(Current { whom, socket });
         Ok(hold)
@@ -140,7 +147,8 @@ impl WsFallbackConnector {
         let Reached { url, carrier, stream, answer } = self.reach(whom, target).await?;
         let profile = self.profile(&url, carrier, &answer)?;
         let jitter = rand::random();
-        let interval = self.config.heartbeat.unwrap_or(answer.heartbeat).max(MIN_HEARTBEAT);
+        let agreed = self.config.heartbeat.unwrap_or(answer.heartbeat).max(MIN_HEARTBEAT);
+        let interval = self.rhythm.lock().interval(agreed);
         let heartbeat = Heartbeat::new(interval, jitter, now());
         let mut links = Links::new(profile, heartbeat, jitter);
         for presence in answer.peers {
@@ -272,6 +280,16 @@ struct Reached {
 impl Connector for WsFallbackConnector {
     fn id(&self) -> TransportId {
         ID
+    }
+
+    /// Pings the socket: it is replaced by the next dial unless it answers within 1.5 s.
+    fn doubt(&self) {
+        // While a dial holds it, it is being asked or opened.
+        if let Ok(current) = self.current.try_lock()
+            && let Some(Current { socket, .. }) = &*current
+        {
+            socket.doubt();
+        }
     }
 
     /// Ends when both sides have opened the link. The handshake above proves who the peer is.

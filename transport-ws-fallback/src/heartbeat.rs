@@ -1,6 +1,9 @@
-//! When to show life, and when to give up waiting for it. Sans-IO.
+//! When to show life, when to ask for it, and when to give up waiting. Sans-IO.
 
-use crate::runtime::{Duration, Instant};
+use crate::{
+    question::{Answer, Question},
+    runtime::{Duration, Instant},
+};
 
 /// Keeps one socket's heart. Everything that moves counts: frames, pings, pongs, either way.
 #[derive(Debug)]
@@ -12,13 +15,17 @@ pub(crate) struct Heartbeat {
     sent: Instant,
     /// When the last heartbeat left that nothing has answered.
     asked: Option<Instant>,
+    question: Question,
+    born: Instant,
 }
 
 /// What the heart asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Beat {
-    /// Nothing came for three intervals: the path is gone.
-    Dead,
+    /// Nothing came for so long: the path is gone.
+    Dead(Duration),
+    /// Send a ping: the socket is in doubt.
+    Ask,
     /// Send a heartbeat frame.
     Send,
     /// Nothing before this time.
@@ -28,17 +35,60 @@ pub(crate) enum Beat {
 impl Heartbeat {
     /// Starts at `now`; `jitter` is a random number in 0..1.
     pub(crate) fn new(interval: Duration, jitter: f64, now: Instant) -> Self {
-        Self { interval, phase: 0.9 + 0.2 * jitter, received: now, sent: now, asked: None }
+        let question = Question::default();
+        Self {
+            interval,
+            phase: 0.9 + 0.2 * jitter,
+            received: now,
+            sent: now,
+            asked: None,
+            question,
+            born: now,
+        }
     }
 
-    /// Notes that anything arrived.
-    pub(crate) fn on_received(&mut self, now: Instant) {
+    /// When it started.
+    pub(crate) fn born(&self) -> Instant {
+        self.born
+    }
+
+    /// Notes that anything arrived. Returns whether that ended a doubt.
+    pub(crate) fn on_received(&mut self, now: Instant) -> bool {
         self.received = now;
+        self.question.heard(now)
     }
 
     /// Notes that frames left.
     pub(crate) fn on_sent(&mut self, now: Instant) {
         self.sent = now;
+    }
+
+    /// Notes that messages of links left, which something should answer.
+    pub(crate) fn on_said(&mut self, now: Instant) {
+        self.question.said(now);
+    }
+
+    /// Doubts the socket for a reason from outside. Returns whether a ping must be sent.
+    pub(crate) fn doubt(&mut self, now: Instant) -> bool {
+        self.question.ask(now)
+    }
+
+    /// Doubts the socket if nothing was heard lately, for whoever wants to use it. Returns whether a ping must be sent.
+    pub(crate) fn doubt_silence(&mut self, now: Instant) -> bool {
+        now.saturating_duration_since(self.received) > SILENCE && self.question.ask(now)
+    }
+
+    /// Whether a ping waits for its answer.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.question.is_open()
+    }
+
+    /// For how long nothing had moved when the socket ended at `now`, or when what was never answered left.
+    pub(crate) fn idle(&self, now: Instant) -> Duration {
+        match self.question.opened_at() {
+            Some(opened) => opened.saturating_duration_since(self.received),
+            None => now.saturating_duration_since(self.received.max(self.sent)),
+        }
     }
 
     /// Notes a heartbeat frame; says whether it wants an answer. The answer to our own question is
@@ -47,11 +97,17 @@ impl Heartbeat {
         self.asked.take().is_none()
     }
 
-    /// Decides. [`Beat::Send`] is said once for each beat.
+    /// Decides. [`Beat::Send`] is said once for each beat, [`Beat::Ask`] once for each doubt.
     pub(crate) fn poll(&mut self, now: Instant) -> Beat {
         let dead = self.received + self.interval * MISSED;
+        let look = match self.question.poll(now) {
+            Answer::Missing => return Beat::Dead(now.saturating_duration_since(self.received)),
+            Answer::Wanted => return Beat::Ask,
+            Answer::Due(at) => dead.min(at),
+            Answer::NoQuestion => dead,
+        };
         if now >= dead {
-            return Beat::Dead;
+            return Beat::Dead(self.interval * MISSED);
         }
         // One quiet direction is enough to ask: a client that only sends learns nothing otherwise.
         let quiet_since =
@@ -61,17 +117,15 @@ impl Heartbeat {
             self.asked = Some(now);
             return Beat::Send;
         }
-        Beat::Wait(due.min(dead))
-    }
-
-    /// How long the silence may last.
-    pub(crate) fn patience(&self) -> Duration {
-        self.interval * MISSED
+        Beat::Wait(due.min(look))
     }
 }
 
 /// Heartbeats that may go missing (`docs/defaults.md`).
 const MISSED: u32 = 3;
+
+/// So long a silence is worth a question before the socket is used again.
+pub(crate) const SILENCE: Duration = Duration::from_millis(1_500);
 
 #[cfg(test)]
 mod tests {
@@ -95,7 +149,7 @@ mod tests {
         assert_eq!(heart.poll(at(start, 30.0)), Beat::Send);
         heart.on_sent(at(start, 30.0));
         assert_eq!(heart.poll(at(start, 44.9)), Beat::Wait(at(start, 45.0)));
-        assert_eq!(heart.poll(at(start, 45.0)), Beat::Dead);
+        assert_eq!(heart.poll(at(start, 45.0)), Beat::Dead(3 * INTERVAL));
     }
 
     #[test]

@@ -45,6 +45,8 @@ mod link;
 mod links;
 mod outcome;
 mod prefetch;
+mod question;
+mod rhythm;
 mod runtime;
 mod socket;
 mod token;

@@ -24,6 +24,8 @@ pub(crate) enum Outgoing {
     Data(Header, Bytes),
     /// Any other frame, whole.
     Frame(Bytes),
+    /// A WebSocket ping: the socket is in doubt.
+    Ping,
     /// The answer to a WebSocket ping.
     Pong(Bytes),
 }
@@ -39,6 +41,7 @@ impl Outgoing {
         match self {
             Self::Data(_, payload) => HEADER_BYTES + payload.len(),
             Self::Frame(bytes) | Self::Pong(bytes) => bytes.len(),
+            Self::Ping => 0,
         }
     }
 }

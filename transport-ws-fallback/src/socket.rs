@@ -21,6 +21,7 @@ use crate::{
     link::Link,
     links::{CLOSING, Links, key},
     outcome::{Batch, Outgoing, Tick},
+    rhythm::Life,
     runtime::{Duration, Instant, now, sleep, sleep_until, spawn, timeout},
     token::uuid,
     transport::WsTransport,
@@ -68,6 +69,33 @@ impl Socket {
         let held = self.links.lock().hold().then(|| DialGuard(self.clone()));
         self.changed.notify_waiters();
         held
+    }
+
+    /// Asks whether the socket is alive, whatever it does at the moment.
+    pub(crate) fn doubt(&self) {
+        self.links.lock().doubt(now());
+        self.wake_all();
+    }
+
+    /// Returns once it is known whether the socket is alive: at once when something came lately, else when it has
+    /// answered a ping or ended for want of an answer.
+    pub(crate) async fn settled(&self) {
+        self.links.lock().doubt_silence(now());
+        self.wake_all();
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if !self.links.lock().is_in_doubt() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// How it lived, once it has ended.
+    pub(crate) fn life(&self) -> Option<Life> {
+        self.links.lock().life()
     }
 
     /// Ends a draining socket, so that the next one does not have to supersede it.
@@ -216,6 +244,7 @@ impl Socket {
                 match frame {
                     Outgoing::Data(head, payload) => sink.put(Opcode::Binary, &[&head.encode(), &payload]),
                     Outgoing::Frame(frame) => sink.put(Opcode::Binary, &[&frame]),
+                    Outgoing::Ping => sink.put(Opcode::Ping, &[]),
                     Outgoing::Pong(payload) => sink.put(Opcode::Pong, &[&payload]),
                 }
             }

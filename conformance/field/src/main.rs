@@ -6,7 +6,7 @@ use beach_field::{
     chapter,
     program::Programs,
     report::{Outcome, Report},
-    row::{Row, State},
+    row::{Run, State},
     topology::{Lab, sweep},
     trouble::Trouble,
 };
@@ -56,39 +56,43 @@ fn list() -> bool {
     for row in chapter::rows() {
         match row.state {
             State::Due(_) => println!("{}: {} → {}", row.path(), row.what, row.due),
+            State::Nightly(_) => println!("{}: {} → nightly: {}", row.path(), row.what, row.due),
+            State::NotYet(_) => println!("{}: {} → not promised yet: {}", row.path(), row.what, row.due),
             State::Later(why) => println!("{}: {} → later: {why}", row.path(), row.what),
         }
     }
     true
 }
 
-/// Tries rows one after the other; says whether all that are due met their due.
+/// Tries rows one after the other; says whether all that are promised met their due.
 fn run(filter: Option<&str>, runs: u8) -> Result<bool, Trouble> {
     sweep::on_interrupt();
     sweep::leftovers();
     Lab::allowed()?;
     let programs = Programs::find()?;
     let mut report = Report::load();
-    let (mut tried, mut met) = (0, 0);
+    let (mut tried, mut met, mut waiting) = (0, 0, 0);
     for row in chapter::rows().into_iter().filter(|row| row.matches(filter)) {
-        let State::Due(_) = row.state else { continue };
-        let outcome = attempts(&row, &programs, runs);
-        println!("{}: {}", row.path(), outcome.line());
-        tried += 1;
-        met += usize::from(outcome.is_met());
+        let Some(run) = row.state.run() else { continue };
+        let outcome = attempts(run, &programs, runs);
+        println!("{}: {}", row.path(), outcome.line(&row));
+        if row.state.is_promised() {
+            tried += 1;
+            met += usize::from(outcome.is_met());
+        } else {
+            waiting += usize::from(!outcome.is_met());
+        }
         report.put(&row, outcome);
         report.save()?;
     }
-    println!("{met} of {tried} rows met their due");
+    println!("{met} of {tried} rows met their due; {waiting} more are not met yet and not promised");
     // Nothing tried is nothing proven.
     Ok(tried > 0 && met == tried)
 }
 
-fn attempts(row: &Row, programs: &Programs, runs: u8) -> Outcome {
+fn attempts(run: Run, programs: &Programs, runs: u8) -> Outcome {
     let mut outcome = Outcome::default();
-    if let State::Due(run) = row.state {
-        (0..runs).for_each(|_| outcome.add(&run(programs)));
-    }
+    (0..runs).for_each(|_| outcome.add(&run(programs)));
     outcome
 }
 

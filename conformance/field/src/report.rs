@@ -50,10 +50,11 @@ impl Outcome {
     }
 
     /// Median and worst, or why it was missed.
-    pub fn line(&self) -> String {
+    pub fn line(&self, row: &Row) -> String {
         if let Some(why) = self.missed.first() {
             let (missed, all) = (self.missed.len(), self.missed.len() + self.took.len());
-            return format!("**missed** {missed} of {all}: {}", cut(why));
+            let verdict = if row.state.is_promised() { "missed" } else { "not met yet" };
+            return format!("**{verdict}** {missed} of {all}: {}", cut(why));
         }
         match self.took.len() {
             0 => "not tried".to_owned(),
@@ -114,8 +115,8 @@ impl Report {
                 let _ = write!(text, "\n## {}\n\n{COLUMNS}", title(chapter));
             }
             let found = match row.state {
-                State::Due(_) => self.rows.get(&row.path()).map_or("not tried".to_owned(), Outcome::line),
                 State::Later(why) => format!("not due yet: {why}"),
+                _ => self.rows.get(&row.path()).map_or("not tried".to_owned(), |outcome| outcome.line(row)),
             };
             let cells = [row.name, row.what, row.seen, row.due, &found].map(|cell| cell.replace('|', "\\|"));
             let _ = writeln!(text, "| {} |", cells.join(" | "));
@@ -132,6 +133,9 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 fn title(chapter: &str) -> &str {
     match chapter {
         "reaching" => "Reaching the service",
+        "path" => "The path dies or changes",
+        "narrow" => "Loss and narrow links",
+        "nat" => "Behind NAT",
         other => other,
     }
 }
@@ -168,6 +172,12 @@ cargo run -p beach-field -- table
 mod tests {
     use super::*;
 
+    fn row(state: State) -> Row {
+        Row { chapter: "c", name: "n", what: "", seen: "", due: "", state }
+    }
+
+    const RUN: crate::row::Run = |_| Ok(Figure::of(Duration::ZERO));
+
     #[test]
     fn a_row_that_was_missed_once_is_not_met() {
         let mut outcome = Outcome::default();
@@ -176,7 +186,8 @@ mod tests {
         assert!(outcome.is_met());
         outcome.add(&Err(Miss::Due("nothing came".to_owned())));
         assert!(!outcome.is_met());
-        assert_eq!(outcome.line(), "**missed** 1 of 2: nothing came");
+        assert_eq!(outcome.line(&row(State::Due(RUN))), "**missed** 1 of 2: nothing came");
+        assert_eq!(outcome.line(&row(State::NotYet(RUN))), "**not met yet** 1 of 2: nothing came");
     }
 
     #[test]
@@ -185,6 +196,6 @@ mod tests {
         for second in [5, 1, 4, 2, 3] {
             outcome.add(&Ok(Figure::of(Duration::from_secs(second))));
         }
-        assert_eq!(outcome.line(), "median 3.00 s, worst 5.00 s of 5; last: 3.00 s");
+        assert_eq!(outcome.line(&row(State::Nightly(RUN))), "median 3.00 s, worst 5.00 s of 5; last: 3.00 s");
     }
 }

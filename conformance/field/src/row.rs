@@ -24,9 +24,13 @@ pub struct Row {
 /// Whether a row can be tried.
 #[derive(Clone, Copy)]
 pub enum State {
-    /// It is tried and must meet its due.
+    /// It is tried and must meet its due, in the short half too.
     Due(Run),
-    /// It is not promised yet, for this reason. It never counts as passed.
+    /// It is tried and must meet its due, and takes too long for the short half.
+    Nightly(Run),
+    /// It is tried to see how far it is. It is not promised yet, and never counts as passed.
+    NotYet(Run),
+    /// It cannot be tried, for this reason. It never counts as passed.
     Later(&'static str),
 }
 
@@ -52,6 +56,21 @@ pub enum Miss {
     /// The laboratory failed: nothing is known about the product.
     #[error("the laboratory: {0}")]
     Lab(#[from] Trouble),
+}
+
+impl State {
+    /// How it is tried, if it can be.
+    pub fn run(self) -> Option<Run> {
+        match self {
+            Self::Due(run) | Self::Nightly(run) | Self::NotYet(run) => Some(run),
+            Self::Later(_) => None,
+        }
+    }
+
+    /// Whether it is promised: a run that misses its due is a fault.
+    pub fn is_promised(self) -> bool {
+        matches!(self, Self::Due(_) | Self::Nightly(_))
+    }
 }
 
 impl Row {
@@ -97,6 +116,8 @@ impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Due(_) => f.write_str("Due"),
+            Self::Nightly(_) => f.write_str("Nightly"),
+            Self::NotYet(_) => f.write_str("NotYet"),
             Self::Later(why) => f.debug_tuple("Later").field(why).finish(),
         }
     }

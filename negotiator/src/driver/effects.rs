@@ -85,7 +85,11 @@ impl Effects {
                     self.dials.start(way, target.with_signaling(channel), deadline);
                 }
             }
-            Action::DoubtSignaling => self.parts.exchange.doubt(),
+            Action::DoubtSignaling => {
+                self.parts.exchange.doubt();
+                // What a connector's links share is as doubtful as the room.
+                self.parts.ways.0.iter().for_each(|way| way.connector.doubt());
+            }
             Action::End(ending) => self.end(ending),
             Action::PrefetchToken { transport } => self.prefetch(&transport),
             Action::Remember { transport, closed } => {

@@ -24,6 +24,7 @@ mod exchange;
 mod outbound;
 mod proxy;
 mod race;
+mod recall;
 mod request;
 mod stream;
 mod tls;

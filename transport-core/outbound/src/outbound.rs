@@ -13,6 +13,7 @@ use crate::{
     exchange::exchange,
     proxy::{self, Kind, Proxies, Proxy},
     race::reach,
+    recall::Recall,
     request::{Request, Response},
     stream::{Layers, Stream},
     tls::{Next, Tls},
@@ -30,6 +31,7 @@ pub struct Outbound {
 struct Inner {
     deadlines: Deadlines,
     proxies: Proxies,
+    recall: Recall,
     /// For the target.
     tls: Tls,
     /// For a proxy that speaks TLS itself: a pinned certificate is the target's, not the proxy's.
@@ -76,6 +78,7 @@ impl Outbound {
         let inner = Inner {
             deadlines,
             proxies: Proxies::new(proxy, lookup),
+            recall: Recall::default(),
             proxy_tls: Tls::new(Trust { pinned: None, ..trust.clone() }),
             tls: Tls::new(trust),
         };
@@ -146,11 +149,12 @@ impl Outbound {
         tls: Option<Next>,
     ) -> Result<Stream, OutboundError> {
         let failed = |stage, cause| OutboundError::new(stage, &target.host, cause);
-        let Inner { deadlines, proxies, .. } = &*self.inner;
+        let Inner { deadlines, proxies, recall, .. } = &*self.inner;
         let proxy = proxies.of(target, kind).map_err(|cause| failed(Stage::Proxy, cause))?;
         let way = match proxy {
             None => {
-                Way::Direct(reach(target, deadlines).await.map_err(|(stage, cause)| failed(stage, cause))?)
+                let reached = reach(target, deadlines, recall).await;
+                Way::Direct(reached.map_err(|(stage, cause)| failed(stage, cause))?)
             }
             Some(proxy) => {
                 self.tunnel(proxy, target).await.map_err(|fault| failed(Stage::Proxy, proxy.fault(fault)))?
@@ -164,9 +168,9 @@ impl Outbound {
     }
 
     async fn tunnel(&self, proxy: &Proxy, target: &Address) -> Result<Way, ProxyFault> {
-        let Inner { deadlines, proxy_tls, .. } = &*self.inner;
+        let Inner { deadlines, proxy_tls, recall, .. } = &*self.inner;
         let address = &proxy.url.address;
-        let mut stream = reach(address, deadlines).await.map_err(|_| ProxyFault::NoAnswer)?;
+        let mut stream = reach(address, deadlines, recall).await.map_err(|_| ProxyFault::NoAnswer)?;
         if !proxy.url.tls {
             proxy::open(&mut stream, proxy, target, deadlines).await?;
             return Ok(Way::Direct(stream));

@@ -15,22 +15,36 @@ use crate::{
     address::Address,
     config::Deadlines,
     error::{Cause, Stage},
+    recall::Recall,
 };
 
-/// Reaches `address` directly.
-pub(crate) async fn reach(address: &Address, deadlines: &Deadlines) -> Result<TcpStream, (Stage, Cause)> {
+/// Reaches `address` directly; where its name does not resolve, at the address in `recall` that worked last.
+pub(crate) async fn reach(
+    address: &Address,
+    deadlines: &Deadlines,
+    recall: &Recall,
+) -> Result<TcpStream, (Stage, Cause)> {
     let lookup = async { Ok(lookup_host((address.host.as_str(), address.port)).await?.collect()) };
-    reach_found(lookup, deadlines).await
+    let stream = reach_found(lookup, recall.of(address), deadlines).await?;
+    if let Ok(worked) = stream.peer_addr() {
+        recall.note(address, worked);
+    }
+    Ok(stream)
 }
 
 async fn reach_found(
     lookup: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+    last: Option<SocketAddr>,
     deadlines: &Deadlines,
 ) -> Result<TcpStream, (Stage, Cause)> {
-    let found = within(deadlines.resolve, lookup).await.map_err(|cause| (Stage::Resolve, cause))?;
-    if found.is_empty() {
-        return Err((Stage::Resolve, Cause::NoAddress));
-    }
+    // With an address at hand a name server that says nothing is not waited for to the end.
+    let limit = last.map_or(deadlines.resolve, |_| deadlines.resolve.min(LOOKUP));
+    let found = match (within(limit, lookup).await, last) {
+        (Ok(found), _) if !found.is_empty() => found,
+        (_, Some(last)) => vec![last],
+        (Ok(_), None) => return Err((Stage::Resolve, Cause::NoAddress)),
+        (Err(cause), None) => return Err((Stage::Resolve, cause)),
+    };
     let connected = async {
         let stream = race(found).await?;
         // Keystrokes do not wait for company.
@@ -86,6 +100,9 @@ fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         turns.extend(pair.into_iter().flatten());
     }
 }
+
+/// How long a lookup may take before the address that worked last is used instead (`docs/defaults.md`).
+const LOOKUP: Duration = Duration::from_millis(1_500);
 
 /// Between two attempts of a race (RFC 8305 §5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -151,21 +168,46 @@ mod tests {
             sleep(Duration::from_millis(400)).await;
             Ok(vec![address])
         };
-        let stream = reach_found(slow, &deadlines(4_000, 300)).await.unwrap();
+        let stream = reach_found(slow, None, &deadlines(4_000, 300)).await.unwrap();
         assert!(stream.nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn where_a_name_does_not_resolve_the_last_good_address_is_used() {
+        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let last = Some(good.local_addr().unwrap());
+        let refused = async { Err(io::Error::other("no such name")) };
+        reach_found(refused, last, &deadlines(5_000, 5_000)).await.unwrap();
+        reach_found(async { Ok(Vec::new()) }, last, &deadlines(5_000, 5_000)).await.unwrap();
+        let started = Instant::now();
+        reach_found(std::future::pending(), last, &deadlines(10_000, 5_000)).await.unwrap();
+        let took = started.elapsed();
+        assert!(took >= LOOKUP && took < LOOKUP * 2, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn where_a_name_resolves_the_last_good_address_is_not_asked() {
+        let (old, new) = (
+            TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap(),
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        );
+        let address = new.local_addr().unwrap();
+        let found = async { Ok(vec![address]) };
+        let stream = reach_found(found, Some(old), &deadlines(5_000, 5_000)).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
     }
 
     #[tokio::test]
     async fn each_stage_has_its_deadline_and_says_so() {
         let silent = std::future::pending();
-        let (stage, cause) = reach_found(silent, &deadlines(50, 5_000)).await.unwrap_err();
+        let (stage, cause) = reach_found(silent, None, &deadlines(50, 5_000)).await.unwrap_err();
         assert_eq!((stage, cause.to_string()), (Stage::Resolve, "no answer within 50ms".to_owned()));
         let (dark, _kept) = black_hole().await;
         let found = async { Ok(vec![dark]) };
-        let (stage, cause) = reach_found(found, &deadlines(5_000, 300)).await.unwrap_err();
+        let (stage, cause) = reach_found(found, None, &deadlines(5_000, 300)).await.unwrap_err();
         assert_eq!((stage, cause.to_string()), (Stage::Connect, "no answer within 300ms".to_owned()));
         let nothing = async { Ok(Vec::new()) };
-        let (stage, cause) = reach_found(nothing, &deadlines(5_000, 5_000)).await.unwrap_err();
+        let (stage, cause) = reach_found(nothing, None, &deadlines(5_000, 5_000)).await.unwrap_err();
         assert_eq!((stage, cause.to_string()), (Stage::Resolve, "the name has no address".to_owned()));
     }
 }

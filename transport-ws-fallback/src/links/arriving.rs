@@ -19,18 +19,21 @@ impl Links {
     ///
     /// The end of the socket, when the relay speaks what nobody understands.
     pub(crate) fn on_frame(&mut self, frame: Bytes, now: Instant) -> Result<Arrival, Closed> {
-        self.heartbeat.on_received(now);
+        let settled = self.heartbeat.on_received(now);
         let broken = || Closed::local(CloseCode::BAD_FRAME, "the relay sent an unreadable frame");
         let window = Window::read(&frame).map_err(|_| broken())?;
         let (header, payload) = Header::split(frame).map_err(|_| broken())?;
         let key = Key { peer: header.peer, link: header.link };
-        let mut arrival = Arrival::default();
+        let mut arrival = Arrival { deliver: None, changed: settled };
         match (header.kind, window) {
             (Kind::Data, Some(window)) => {
                 self.on_window(key, window, now);
                 arrival.changed = true;
             }
-            (Kind::Data, None) => arrival = self.on_data(key, header.lane, payload),
+            (Kind::Data, None) => {
+                let Arrival { deliver, changed } = self.on_data(key, header.lane, payload);
+                arrival = Arrival { deliver, changed: changed || settled };
+            }
             (Kind::Close, _) => {
                 let close = CloseFrame::decode(&payload).map_err(|_| broken())?;
                 self.on_close(key, close, now);
@@ -60,8 +63,7 @@ impl Links {
 
     /// Takes a WebSocket pong: a sign of life.
     pub(crate) fn on_pong(&mut self, now: Instant) -> Arrival {
-        self.heartbeat.on_received(now);
-        Arrival::default()
+        Arrival { deliver: None, changed: self.heartbeat.on_received(now) }
     }
 
     pub(super) fn on_data(&mut self, key: Key, lane: Lane, payload: Bytes) -> Arrival {

@@ -1,6 +1,6 @@
 //! What the clock leads to, and how the socket ends.
 
-use transport_core::{CloseCode, Closed};
+use transport_core::{CloseCode, Closed, Initiator};
 
 use super::Links;
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
     heartbeat::Beat,
     link::Key,
     outcome::{Outgoing, Tick},
+    rhythm::Life,
     runtime::{Duration, Instant},
 };
 
@@ -37,14 +38,17 @@ impl Links {
         for key in self.early.expire(now) {
             self.abandon(key, "nobody here opened this link");
         }
-        let mut beat = self.heartbeat.poll(now);
-        if beat == Beat::Send {
-            self.urge(Outgoing::heartbeat());
-            beat = self.heartbeat.poll(now);
-        }
-        let Beat::Wait(beat) = beat else {
-            let silent = self.heartbeat.patience().as_secs_f32();
-            return Tick::End(Closed::network(format!("no sign of life from the relay for {silent} s")));
+        let beat = loop {
+            match self.heartbeat.poll(now) {
+                Beat::Ask => self.urge(Outgoing::Ping),
+                Beat::Send => self.urge(Outgoing::heartbeat()),
+                Beat::Wait(until) => break until,
+                Beat::Dead(silence) => {
+                    let silent = silence.as_secs_f32();
+                    let why = format!("no sign of life from the relay for {silent:.1} s");
+                    return Tick::End(Closed::network(why));
+                }
+            }
         };
         let flush = self.open.values().filter_map(Entry::flush_until).filter(|at| now < *at).min();
         let others = [self.leave_at, self.early.next_expiry(), overdue, flush];
@@ -68,6 +72,34 @@ impl Links {
     /// How and when the socket ended, if it has.
     pub(crate) fn ended(&self) -> Option<&(Closed, Instant)> {
         self.end.as_ref()
+    }
+
+    /// Asks whether the socket is alive: something happened that may have cost it.
+    pub(crate) fn doubt(&mut self, now: Instant) {
+        if self.end.is_none() && self.heartbeat.doubt(now) {
+            self.urge(Outgoing::Ping);
+        }
+    }
+
+    /// Asks whether a silent socket is alive, before it is used again.
+    pub(crate) fn doubt_silence(&mut self, now: Instant) {
+        if self.end.is_none() && self.heartbeat.doubt_silence(now) {
+            self.urge(Outgoing::Ping);
+        }
+    }
+
+    /// Whether it was asked and has neither answered nor ended.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.end.is_none() && self.heartbeat.is_in_doubt()
+    }
+
+    /// How the socket ended, for the next one's heartbeat.
+    pub(crate) fn life(&self) -> Option<Life> {
+        self.end.as_ref().map(|(closed, at)| Life {
+            cut: closed.initiator == Initiator::Network,
+            idle: self.heartbeat.idle(*at),
+            lived: at.saturating_duration_since(self.born),
+        })
     }
 
     /// Leaves a draining relay now instead of at the drawn moment: a new dial must not wait.

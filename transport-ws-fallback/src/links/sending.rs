@@ -20,6 +20,7 @@ impl Links {
         while held.is_none() && bytes < BATCH_BYTES {
             let Some(frame) = self.next_frame(now, &mut leaving) else { break };
             bytes += frame.len();
+            self.heartbeat.on_said(now);
             frames.push(frame);
         }
         if !frames.is_empty() {

@@ -8,6 +8,7 @@ use transport_core::{Initiator, Lane, memory};
 
 use super::{arriving::MAX_HOLD, *};
 use crate::{
+    heartbeat::SILENCE,
     outcome::{Arrival, Tick},
     runtime::now,
 };
@@ -43,12 +44,13 @@ fn wire(message: Outgoing) -> Bytes {
     match message {
         Outgoing::Data(header, payload) => header.frame(&payload),
         Outgoing::Frame(frame) => frame,
-        Outgoing::Pong(_) => panic!("no frame: {message:?}"),
+        Outgoing::Ping | Outgoing::Pong(_) => panic!("no frame: {message:?}"),
     }
 }
 
 fn wired(links: &mut Links, now: Instant) -> impl Iterator<Item = Bytes> {
-    links.next_batch(now).frames.into_iter().map(wire)
+    let frames = links.next_batch(now).frames.into_iter();
+    frames.filter(|frame| *frame != Outgoing::Ping).map(wire)
 }
 
 /// The frames of the next batch that are no window updates.
@@ -324,6 +326,25 @@ fn a_ping_is_answered_once_and_is_a_sign_of_life_as_a_pong_is() {
     assert!(!links.on_pong(now + 3 * INTERVAL).changed);
     assert!(matches!(links.tick(now + 5 * INTERVAL), Tick::Wait { .. }));
     assert!(matches!(links.tick(now + 6 * INTERVAL), Tick::End(_)));
+}
+
+#[test]
+fn what_was_said_into_silence_is_asked_after_and_an_answer_keeps_the_socket() {
+    let now = now();
+    let mut links = links(now);
+    let link = met(&mut links, PEER, 1, now);
+    send(&mut links, &link, b"key");
+    assert_eq!(batch(&mut links, now).len(), 1);
+    let [silent, dead] = [SILENCE, 2 * SILENCE].map(|after| now + after);
+    assert!(matches!(links.tick(now), Tick::Wait { until, .. } if until == silent));
+    assert!(matches!(links.tick(silent), Tick::Wait { until, write: true } if until == dead));
+    assert_eq!(links.next_batch(silent).frames, [Outgoing::Ping]);
+    assert!(links.is_in_doubt() && links.on_pong(silent).changed && !links.is_in_doubt());
+    assert!(matches!(links.tick(dead), Tick::Wait { .. }));
+    links.doubt(dead);
+    links.doubt(dead);
+    assert_eq!(links.next_batch(dead).frames, [Outgoing::Ping]);
+    assert!(matches!(links.tick(dead + SILENCE), Tick::End(_)));
 }
 
 #[test]

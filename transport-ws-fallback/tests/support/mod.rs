@@ -173,6 +173,11 @@ impl Endpoint {
         Self::new(self.session, self.peer, self.config.clone(), self.tokens.clone())
     }
 
+    /// The same endpoint with what its configuration says now.
+    pub fn renewed(self) -> Self {
+        Self::new(self.session, self.peer, self.config, self.tokens)
+    }
+
     pub fn target(&self, other: &Endpoint, generation: u32) -> Target {
         Target::new(self.session, self.peer, other.peer, DialRole::Offerer, Generation(generation))
     }
@@ -211,6 +216,8 @@ pub async fn end(link: &dyn Transport) -> Closed {
 pub struct Wire {
     pub address: SocketAddr,
     stalled: watch::Sender<bool>,
+    /// Connections older than this are stalled for ever.
+    lost: watch::Sender<usize>,
     task: JoinHandle<()>,
 }
 
@@ -219,17 +226,30 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stalled, flow) = watch::channel(false);
+        let (lost, losing) = watch::channel(0);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                let flow = flow.clone();
+                let (flow, mut losing) = (flow.clone(), losing.clone());
+                let born = *losing.borrow();
                 connections.spawn(async move {
                     let relay = TcpStream::connect(relay).await.unwrap();
-                    forward(client, relay, flow).await;
+                    // Both sockets stay open: neither side is told.
+                    let mut sockets = (client, relay);
+                    tokio::select! {
+                        () = forward(&mut sockets, flow) => return,
+                        _ = losing.wait_for(|lost| *lost > born) => {}
+                    }
+                    std::future::pending::<()>().await;
                 });
             }
         });
-        Self { address, stalled, task }
+        Self { address, stalled, lost, task }
+    }
+
+    /// Forgets the connections there are, as a NAT does: what they carry vanishes, and fresh ones work.
+    pub fn lose_what_is_open(&self) {
+        self.lost.send_modify(|lost| *lost += 1);
     }
 
     pub fn stall(&self) {
@@ -247,7 +267,7 @@ impl Drop for Wire {
     }
 }
 
-async fn forward(mut client: TcpStream, mut relay: TcpStream, mut flow: watch::Receiver<bool>) {
+async fn forward((client, relay): &mut (TcpStream, TcpStream), mut flow: watch::Receiver<bool>) {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_relay, mut to_relay) = relay.split();
     let both =

@@ -1,5 +1,9 @@
 //! The rows, chapter by chapter.
 
+pub mod home;
+mod narrow;
+mod nat;
+mod path;
 mod reaching;
 pub mod world;
 
@@ -7,7 +11,7 @@ use crate::row::Row;
 
 /// All rows, in the table's order.
 pub fn rows() -> Vec<Row> {
-    reaching::ROWS.to_vec()
+    [reaching::ROWS, path::ROWS, narrow::ROWS, nat::ROWS].concat()
 }
 
 #[cfg(test)]

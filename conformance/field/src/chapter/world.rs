@@ -37,7 +37,8 @@ pub struct World {
     pub wall: Firewall,
     /// Files and names of all of it.
     pub lab: Lab,
-    programs: Programs,
+    /// What runs in it.
+    pub programs: Programs,
 }
 
 impl World {

@@ -1,6 +1,6 @@
 //! An HTTP proxy that opens tunnels with CONNECT: Debian's tinyproxy.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use crate::{
     program::Process,
@@ -22,9 +22,22 @@ impl ConnectProxy {
     ///
     /// [`Trouble`] when it does not become ready.
     pub fn start(lab: &Lab, space: &Space, account: Option<(&str, &str)>) -> Result<Self, Trouble> {
-        let (config, log) = (lab.folder().join("tinyproxy.conf"), lab.folder().join("tinyproxy.log"));
         let account = account.map(|(name, word)| format!("BasicAuth {name} {word}\n")).unwrap_or_default();
-        let text = format!("Port {PORT}\nLogFile \"{}\"\nLogLevel Connect\n{account}", log.display());
+        Self::with(lab, space, &account)
+    }
+
+    /// The same, and it cuts what was idle for so long.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn impatient(lab: &Lab, space: &Space, idle: Duration) -> Result<Self, Trouble> {
+        Self::with(lab, space, &format!("Timeout {}\n", idle.as_secs()))
+    }
+
+    fn with(lab: &Lab, space: &Space, more: &str) -> Result<Self, Trouble> {
+        let (config, log) = (lab.folder().join("tinyproxy.conf"), lab.folder().join("tinyproxy.log"));
+        let text = format!("Port {PORT}\nLogFile \"{}\"\nLogLevel Connect\n{more}", log.display());
         fs::write(&config, text).map_err(Trouble::io("tinyproxy's configuration"))?;
         let mut command = space.command("tinyproxy");
         let mut process = Process::start("tinyproxy", command.args(["-d", "-c"]).arg(&config))?;

@@ -1,6 +1,7 @@
 //! The programs that run in namespaces: the service, who shares, who joins.
 
 mod authority;
+mod pipe;
 mod process;
 mod programs;
 mod service;
@@ -9,9 +10,13 @@ mod share;
 mod terminal;
 
 pub use authority::{AUTHORITY, Authority, Identity};
+pub use pipe::Pipe;
 pub use process::Process;
 pub use programs::Programs;
 pub use service::{CONTROL, RELAY, RELAY_PORT, Service};
 pub use setting::Setting;
 pub use share::Share;
 pub use terminal::Terminal;
+
+/// A Perl program that prints so many KiB a second without end and repeats what is typed in its first row.
+pub const PRINTER: &str = include_str!("printer.pl");

@@ -8,6 +8,7 @@ pub struct Setting {
     pub(super) environment: Vec<(String, String)>,
     pub(super) arguments: Vec<String>,
     pub(super) clock: Option<String>,
+    pub(super) command: Vec<String>,
 }
 
 impl Setting {
@@ -22,6 +23,13 @@ impl Setting {
     #[must_use]
     pub fn arg(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Shares this command in place of `cat`.
+    #[must_use]
+    pub fn command(mut self, words: &[&str]) -> Self {
+        self.command = words.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 

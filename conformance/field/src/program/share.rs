@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Process, Programs, Service, Setting};
 use crate::{topology::Space, trouble::Trouble};
 
-/// A shared terminal in which `cat` repeats what is typed. Dropping it ends it.
+/// A shared terminal in which `cat` repeats what is typed, or another command runs. Dropping it ends it.
 #[derive(Debug)]
 pub struct Share {
     process: Process,
@@ -21,7 +21,11 @@ impl Share {
         let words = setting.prefix(&programs.link);
         let mut command = space.command(&words[0]);
         command.args(&words[1..]).args(["share", "--output", "json", "--control-plane"]);
-        command.arg(Service::control_plane()).args(&setting.arguments).args(["--", "cat"]);
+        command.arg(Service::control_plane()).args(&setting.arguments).arg("--");
+        match setting.command.is_empty() {
+            true => command.arg("cat"),
+            false => command.args(&setting.command),
+        };
         command.envs(setting.environment.iter().map(|(name, value)| (name, value)));
         Ok(Self { process: Process::start("beach-link share", &mut command)? })
     }

@@ -55,6 +55,23 @@ impl Firewall {
         }
     }
 
+    /// Bytes that its counting rules have seen, `… counter`, IP headers included.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Command`].
+    pub fn counted(&self, chain: Chain) -> Result<u64, Trouble> {
+        let rules = self.rules(chain)?;
+        let mut words = rules.split_whitespace();
+        let mut bytes = 0;
+        while let Some(word) = words.next() {
+            if word == "bytes" {
+                bytes += words.next().and_then(|count| count.parse::<u64>().ok()).unwrap_or_default();
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Removes all rules of a chain.
     ///
     /// # Errors

@@ -29,13 +29,15 @@ impl<'a> Shaper<'a> {
     ///
     /// [`Trouble::Command`].
     pub fn narrow(space: &'a Space, device: &'a str, kilobits: u32, queue: Queue) -> Result<Self, Trouble> {
-        let rate = format!("{kilobits}kbit");
-        let (bound, size) = match queue {
-            Queue::Long(time) => ("latency", format!("{}ms", time.as_millis())),
-            Queue::None => ("limit", BURST.to_owned()),
+        let waiting = match queue {
+            // Bits a millisecond by milliseconds. A router's queue holds a few packets however narrow its link is.
+            Queue::Long(time) => (u128::from(kilobits) * time.as_millis() / 8).max(FEW_PACKETS),
+            Queue::None => 0,
         };
-        let shape = ["qdisc", "replace", "dev", device, "root", "tbf", "rate", &rate, "burst", BURST];
-        space.run("tc", &[&shape[..], &[bound, &size]].concat())?;
+        let (rate, burst) = (format!("{kilobits}kbit"), BURST.to_string());
+        let limit = (BURST + waiting).to_string();
+        let shape = ["qdisc", "replace", "dev", device, "root", "tbf", "rate", &rate];
+        space.run("tc", &[&shape[..], &["burst", &burst, "limit", &limit]].concat())?;
         Ok(Self { space, device })
     }
 
@@ -50,4 +52,7 @@ impl<'a> Shaper<'a> {
 }
 
 /// One full-sized frame and a little: less and `tbf` passes none.
-const BURST: &str = "1600";
+const BURST: u128 = 1_600;
+
+/// Three full-sized frames.
+const FEW_PACKETS: u128 = 4_542;

@@ -88,6 +88,25 @@ impl Space {
         write().map_err(Trouble::io(path.display().to_string()))
     }
 
+    /// The processes inside.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Command`].
+    pub fn pids(&self) -> Result<Vec<String>, Trouble> {
+        let pids = output(Command::new("ip").args(["netns", "pids", &self.name]))?;
+        Ok(pids.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Sends a signal to processes that [`pids`](Self::pids) named.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Command`].
+    pub fn signal(&self, signal: &str, pids: &[String]) -> Result<(), Trouble> {
+        output(Command::new("kill").arg(format!("-{signal}")).args(pids)).map(drop)
+    }
+
     /// Adds a default route.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! CONNECT proxies: the only way out, or named and dead.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use super::super::world::{World, first_key};
 use crate::{
@@ -83,6 +83,25 @@ pub(super) fn none(programs: &Programs) -> Result<Figure, Miss> {
     world.session(&link, &setting)?.figure().within(DUE)
 }
 
+pub(super) fn idle_timeout(programs: &Programs) -> Result<Figure, Miss> {
+    let world = World::build(programs)?;
+    world.enclose("to-viewer")?;
+    let _names = world.names(Zone::new(), Duration::ZERO)?;
+    let proxy = ConnectProxy::impatient(&world.lab, &world.router, IDLE)?;
+    let (_share, link) = world.share(&world.usual())?;
+    let mut terminal = world.join(&link, &world.usual().env("HTTPS_PROXY", PROXY))?;
+    first_key(&mut terminal)?;
+    thread::sleep(2 * IDLE);
+    let before = proxy.tunnels();
+    thread::sleep(4 * IDLE);
+    let cut = proxy.tunnels() - before;
+    let Some(echo) = terminal.key(COMPLAINT) else {
+        return Err(Miss::Due(format!("no echo within 15 s; {cut} fresh tunnels in 40 s")));
+    };
+    let figure = Figure::of(echo).and(format!("{cut} fresh tunnels in the last 40 s"));
+    if cut > 1 { Err(Miss::Due(figure.words)) } else { figure.within(Duration::from_secs(1)) }
+}
+
 /// Sharing and joining name the dead proxy alike.
 fn complains_both(world: &World) -> Result<Figure, Miss> {
     let _names = world.usual_names()?;
@@ -111,6 +130,9 @@ const ACCOUNT: (&str, &str) = ("ada", "sesame");
 const DEAD: &str = "the proxy 10.0.0.1:3128 (from HTTPS_PROXY) does not answer";
 const RELAY_PATH: &str = "ws-fallback";
 const DUE: Duration = Duration::from_secs(5);
+
+/// What a proxy cuts after.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Within this time an error is due.
 const COMPLAINT: Duration = Duration::from_secs(15);

@@ -1,0 +1,90 @@
+//! A session that stands, on the path a row is about; and how long it is silent.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    super::world::{PATIENCE, World, first_key},
+    seconds,
+};
+use crate::{
+    middlebox::NameServer,
+    program::{Programs, Setting, Share, Terminal},
+    row::{Figure, Miss},
+    topology::Chain,
+};
+
+/// A session in a world. Fields are dropped in this order.
+pub(super) struct Live {
+    pub(super) terminal: Terminal,
+    pub(super) _share: Share,
+    pub(super) _names: NameServer,
+    pub(super) world: World,
+}
+
+/// On WebRTC, which the fault then hits.
+pub(super) fn direct(programs: &Programs) -> Result<Live, Miss> {
+    stand(World::build(programs)?, "webrtc", &[])
+}
+
+/// On the relay, UDP blocked.
+pub(super) fn relayed(programs: &Programs) -> Result<Live, Miss> {
+    let world = World::build(programs)?;
+    world.wall.add(Chain::Forward, NO_UDP)?;
+    stand(world, "ws-fallback", &[])
+}
+
+/// Shares and joins in a world, types, and looks that the session is on `path` at rest.
+pub(super) fn stand(world: World, path: &str, command: &[&str]) -> Result<Live, Miss> {
+    let names = world.usual_names()?;
+    let setting: Setting = world.usual().command(command);
+    let (share, link) = world.share(&setting)?;
+    let mut terminal = world.join(&link, &world.usual())?;
+    first_key(&mut terminal)?;
+    thread::sleep(REST);
+    match terminal.path() {
+        found if found == path => Ok(Live { terminal, _share: share, _names: names, world }),
+        found => Err(Miss::Due(format!("on {found} in place of {path} before anything happened"))),
+    }
+}
+
+impl Live {
+    /// Types a key now; how long its echo takes, and on which path it came.
+    pub(super) fn silence(&mut self) -> Result<Figure, Miss> {
+        match self.terminal.key(PATIENCE) {
+            Some(took) => Ok(Figure::of(took).and(format!("on {}", self.terminal.path()))),
+            None => Err(Miss::Due(format!(
+                "no echo within {}, the last line says {:?}",
+                crate::row::seconds(PATIENCE),
+                self.terminal.path()
+            ))),
+        }
+    }
+
+    /// Types keys until one typed after `since` comes back; how long after `since` that was.
+    pub(super) fn usable_after(&mut self, since: Instant) -> Result<Figure, Miss> {
+        let figure = self.silence()?;
+        Ok(Figure::of(since.elapsed()).and(figure.words))
+    }
+}
+
+pub(super) fn lid_closed(programs: &Programs) -> Result<Figure, Miss> {
+    let mut live = direct(programs)?;
+    let pids = live.world.viewer.pids()?;
+    live.world.viewer.signal("STOP", &pids)?;
+    thread::sleep(SLEEP);
+    live.world.viewer.signal("CONT", &pids)?;
+    let woke = Instant::now();
+    live.usable_after(woke)?.within(seconds(2))
+}
+
+/// Drops all UDP between machines; the viewer's name server is in the router.
+pub(super) const NO_UDP: &str = "meta l4proto udp drop";
+
+/// A session settles.
+const REST: Duration = Duration::from_secs(2);
+
+/// Longer than the resume window of the first edition.
+const SLEEP: Duration = Duration::from_secs(150);
