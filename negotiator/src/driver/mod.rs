@@ -3,12 +3,18 @@
 //! It translates and decides nothing. What becomes an event is listed in [`Driver::run`], what becomes of an action in
 //! [`Effects::carry_out`].
 
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test brings the runtime")]
+mod death_tests;
 mod dials;
 mod effects;
 mod network;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "a test brings the runtime")]
 mod replay_tests;
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test brings the runtime")]
+mod roads;
 mod sampler;
 #[cfg(test)]
 mod trace;

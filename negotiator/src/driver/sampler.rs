@@ -29,6 +29,8 @@ impl Sampler {
             under_way: traffic.under_way,
             oldest_unacked: traffic.oldest_unacked,
             last_heard: traffic.last_heard,
+            sent: link.reliable.accepted_messages,
+            received: link.reliable.received_messages,
             rtt: traffic.rtt.or(link.rtt),
             loss: link.loss,
             goodput: rate(traffic.acknowledged().saturating_sub(before.acknowledged())),

@@ -26,6 +26,11 @@ impl Voice {
     }
 
     pub(super) fn say(&self, message: Message) {
+        let is_fleeting = matches!(message, Message::Answer { .. } | Message::Ask { .. });
+        if is_fleeting && self.words.capacity() < WORDS {
+            // Behind a word that waits it would come too late, and it must not keep a dial waiting.
+            return;
+        }
         // Full: signaling has been away for a long time, and what waits there is stale too.
         if self.words.try_send(message).is_err() {
             tracing::debug!("signaling is too far behind; a message was dropped");

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Action, Detail, View};
+use super::{Action, Detail, View, ask};
 use crate::{
     backoff::{Backoff, BackoffConfig},
     close::Closed,
@@ -14,8 +14,8 @@ use crate::{
     error::{ConnectErrorKind, Consequence},
     ids::{Generation, TransportId},
     policy::{
-        Class, Health, HealthConfig, HealthMonitor, HealthSample, Override, Reach, Reason, Rung, Standing,
-        Transition, TransitionKind,
+        Class, Health, HealthConfig, HealthSample, LinkWatch, Override, Reach, Reason, Rung, Standing,
+        Testimony, Transition, TransitionKind,
     },
     signaling::Message,
     time::{Duration, Instant},
@@ -75,7 +75,7 @@ pub(super) struct Follow {
 #[derive(Debug, Clone)]
 struct Watched {
     generation: Generation,
-    monitor: HealthMonitor,
+    watch: LinkWatch,
     /// When the leader was last told that it is dead.
     complained: Option<Instant>,
 }
@@ -202,23 +202,47 @@ impl Follow {
         self.dials.values().filter_map(|dial| dial.again).min()
     }
 
-    /// Says whether to tell the leader that the carrying link is dead, by the leader's own rule. Repeated, because
-    /// signaling may lose a message.
+    /// Takes a sample of the carrying link: asks the leader what it heard when nothing comes, and says when the link is
+    /// dead, by the leader's own rule. That is repeated, because signaling may lose a message.
     pub(super) fn observe(
         &mut self,
         now: Instant,
         generation: Generation,
         sample: &HealthSample,
-    ) -> Option<Action> {
-        let fresh = || Watched { generation, monitor: HealthMonitor::default(), complained: None };
+    ) -> Vec<Action> {
+        let fresh = || Watched { generation, watch: LinkWatch::default(), complained: None };
         let watched = self.watched.take().filter(|watched| watched.generation == generation);
         let watched = self.watched.insert(watched.unwrap_or_else(fresh));
-        let health = watched.monitor.observe(now, sample, &self.config.health);
+        let health = watched.watch.observe(now, sample, &self.config.health);
+        let question = watched.watch.question(now, &self.config.health);
+        let mut actions: Vec<_> =
+            question.into_iter().flat_map(|question| ask(generation, question)).collect();
         let recent = |at: Instant| now.saturating_duration_since(at) < COMPLAIN_AGAIN;
-        (health == Health::Failing(Reason::PathDead) && !watched.complained.is_some_and(recent)).then(|| {
+        if health == Health::Failing(Reason::PathDead) && !watched.complained.is_some_and(recent) {
             watched.complained = Some(now);
-            Action::Say(Message::Lost { generation, reason: Reason::PathDead })
-        })
+            actions.push(Action::Say(Message::Lost { generation, reason: Reason::PathDead }));
+        }
+        actions
+    }
+
+    /// The leader hears nothing on a link, and asks what was heard here.
+    pub(super) fn asked(
+        &mut self,
+        now: Instant,
+        generation: Generation,
+        number: u32,
+        theirs: Testimony,
+    ) -> Option<Action> {
+        let watched = self.watched.as_mut().filter(|watched| watched.generation == generation)?;
+        let heard = watched.watch.answer(now, theirs, &self.config.health)?;
+        Some(Action::Say(Message::Answer { generation, number, heard }))
+    }
+
+    /// The leader answers.
+    pub(super) fn answered(&mut self, now: Instant, generation: Generation, number: u32, heard: Testimony) {
+        if let Some(watched) = self.watched.as_mut().filter(|watched| watched.generation == generation) {
+            watched.watch.hear(now, number, heard);
+        }
     }
 
     /// The application allows something else: the leader decides, so it must know.

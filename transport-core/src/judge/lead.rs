@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Action, Detail, Ending, UNSAID, View, links::Links, mode::both};
+use super::{Action, Detail, Ending, UNSAID, View, ask, links::Links, mode::both};
 use crate::{
     connector::DialRole,
     error::ConnectErrorKind,
@@ -117,6 +117,10 @@ impl Lead {
     pub(super) fn obey(&mut self, now: Instant, links: &mut Links, out: &mut VecDeque<Action>) {
         while let Some(action) = self.policy.poll_action() {
             match action {
+                policy::Action::Answer { generation, number, heard } => {
+                    out.push_back(Action::Say(Message::Answer { generation, number, heard }));
+                }
+                policy::Action::Ask { generation, question } => out.extend(ask(generation, question)),
                 policy::Action::CancelDial { generation } => {
                     self.dials.remove(&generation);
                     out.push_back(Action::CancelDial { generation });

@@ -46,7 +46,7 @@ use self::{follow::Follow, lead::Lead, links::Links, surroundings::Surroundings}
 use crate::{
     close::{CloseCode, Closed},
     ids::Generation,
-    policy::{self, ConfigError, LossCause, Override, PolicyConfig, Reason, Standing},
+    policy::{self, ConfigError, LossCause, Override, PolicyConfig, Question, Reason, Standing},
     signaling::{ByeReason, Message},
 };
 
@@ -263,6 +263,18 @@ impl Judge {
             (Message::Dial { transport, generation, reason }, Side::Follow(follow)) => {
                 self.actions.extend(follow.announced(now, transport, generation, reason));
             }
+            (Message::Ask { generation, number, heard }, Side::Follow(follow)) => {
+                self.actions.extend(follow.asked(now, generation, number, heard));
+            }
+            (Message::Ask { generation, number, heard }, Side::Lead(lead)) => {
+                lead.event(now, policy::Event::PeerAsks { generation, number, heard });
+            }
+            (Message::Answer { generation, number, heard }, Side::Follow(follow)) => {
+                follow.answered(now, generation, number, heard);
+            }
+            (Message::Answer { generation, number, heard }, Side::Lead(lead)) => {
+                lead.event(now, policy::Event::PeerAnswers { generation, number, heard });
+            }
             (Message::Decline { generation, .. }, Side::Lead(lead)) => {
                 self.actions.extend(lead.declined(now, generation));
             }
@@ -274,6 +286,9 @@ impl Judge {
             }
             (Message::Lost { reason: Reason::Woke, .. }, Side::Lead(_)) => {
                 self.tell_policy(now, policy::Event::Woke);
+            }
+            (Message::Lost { generation, reason: Reason::PathDead }, Side::Lead(_)) => {
+                self.tell_policy(now, policy::Event::PeerReportsDead { generation });
             }
             (Message::Lost { generation, .. }, Side::Lead(_)) => {
                 self.tell_policy(now, policy::Event::PeerReportsLost { generation });
@@ -371,6 +386,14 @@ impl Judge {
             lead.obey(now, &mut self.links, &mut self.actions);
         }
     }
+}
+
+/// Asks the peer what it heard. What took the link may have taken the way to the room, so that is tried out too.
+fn ask(generation: Generation, question: Question) -> Vec<Action> {
+    let Question { number, heard, first } = question;
+    let doubt = first.then_some(Action::DoubtSignaling);
+    let ask = Action::Say(Message::Ask { generation, number, heard });
+    std::iter::once(ask).chain(doubt).collect()
 }
 
 /// How long a replaced link may stay when the other side does not say that it is drained.

@@ -6,7 +6,8 @@ use crate::ids::Generation;
 
 use super::{
     Reason,
-    health::{Health, HealthConfig, HealthMonitor, HealthSample},
+    health::{Health, HealthConfig, HealthSample},
+    watch::LinkWatch,
 };
 
 /// The link the session is on.
@@ -15,7 +16,7 @@ pub(super) struct Active {
     generation: Generation,
     rung: usize,
     since: Instant,
-    monitor: HealthMonitor,
+    watch: LinkWatch,
     degraded: Option<Reason>,
     /// What the last sample said.
     health: Health,
@@ -35,9 +36,9 @@ impl Active {
         returned: bool,
         rivals: Vec<usize>,
     ) -> Self {
-        let monitor = HealthMonitor::default();
+        let watch = LinkWatch::default();
         let health = Health::default();
-        Self { generation, rung, since: now, monitor, degraded: None, health, calm: 0, returned, rivals }
+        Self { generation, rung, since: now, watch, degraded: None, health, calm: 0, returned, rivals }
     }
 
     /// Takes a sample and judges the link by all of them.
@@ -45,9 +46,18 @@ impl Active {
         // Data may be older than the link that must carry it next; that is not the link's fault.
         let age = sample.oldest_unacked.min(now.saturating_duration_since(self.since));
         let sample = HealthSample { oldest_unacked: age, ..*sample };
-        self.health = self.monitor.observe(now, &sample, config);
+        self.health = self.watch.observe(now, &sample, config);
         self.calm = if self.health == Health::Good { self.calm.saturating_add(1) } else { 0 };
         self.health
+    }
+
+    /// What this side and the peer saw of it.
+    pub(super) fn watch(&self) -> &LinkWatch {
+        &self.watch
+    }
+
+    pub(super) fn watch_mut(&mut self) -> &mut LinkWatch {
+        &mut self.watch
     }
 
     /// It cannot carry the session, but is still open.
@@ -64,7 +74,7 @@ impl Active {
 
     /// Its path was repaired: samples from before say nothing.
     pub(super) fn forget_samples(&mut self) {
-        self.monitor.forget();
+        self.watch.forget();
     }
 
     /// The device slept or changed its network: good samples are counted from here.

@@ -28,6 +28,8 @@ impl FallbackPolicy {
             // Numbers only rise, so that either side can fence by them: dial the rung again.
             self.ask(Action::Drain { generation });
             self.ladder.rung_mut(rung).plan(now);
+        } else if class == Class::Primary && self.doubts_path() {
+            self.wait_for_silence(now, generation, rung);
         } else if class == Class::Fallback && self.doubts_verdict(now, &dial) {
             self.put_in_reserve(now, generation, rung);
         } else {

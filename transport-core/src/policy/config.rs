@@ -121,8 +121,13 @@ pub struct DialConfig {
     /// The last primary rung starts this long after the first. Default 0.8 s.
     pub rung_stagger: Duration,
     /// After a live link died, a fresh dial that takes longer counts as failed; it stays open.
-    /// Default 4 s: detection in 6, the dial in 4 and the fallback in 2 make 12.
+    /// Default 4 s.
     pub fresh: Duration,
+    /// After so much silence the fallback may wake, where both sides say that the path is dead: a fresh dial that
+    /// drew no answer by then counts as failed. Default 3.1 s: an outage of 3 s opens no relay socket.
+    pub rescue: Duration,
+    /// The least age of that dial, and four round trips more. Default 1.25 s.
+    pub unanswered: Duration,
     /// A fallback that took this long to connect, or failed before, suggests that the whole network was
     /// down. Default 2.5 s: more than a slow handshake, less than the second repeated SYN.
     pub slow_fallback: Duration,
@@ -147,6 +152,8 @@ impl Default for DialConfig {
             answered_stagger: Duration::from_secs(5),
             rung_stagger: Duration::from_millis(800),
             fresh: Duration::from_secs(4),
+            rescue: Duration::from_millis(3_100),
+            unanswered: Duration::from_millis(1_250),
             slow_fallback: Duration::from_millis(2_500),
             confirm: Duration::from_secs(2),
             refused: Duration::from_secs(30),
@@ -171,6 +178,8 @@ impl DialConfig {
         )?;
         ensure(self.silence < self.attempt, "dial.attempt", "is longer than dial.silence")?;
         ensure(!self.fresh.is_zero(), "dial.fresh", "is longer than nothing")?;
+        ensure(!self.unanswered.is_zero(), "dial.unanswered", "is longer than nothing")?;
+        ensure(!self.rescue.is_zero(), "dial.rescue", "is longer than nothing")?;
         ensure(self.fresh <= self.attempt, "dial.attempt", "is at least dial.fresh")?;
         ensure(self.answered_stagger >= self.stagger, "dial.answered_stagger", "is at least dial.stagger")?;
         ensure(self.confirm <= self.silence, "dial.confirm", "is at most dial.silence")?;

@@ -26,7 +26,7 @@ impl FallbackPolicy {
             } else {
                 self.ladder.rung_mut(rung).unplan();
             }
-            let counts_at = (purpose != Purpose::First).then_some(now + self.config.dial.fresh);
+            let counts_at = (purpose != Purpose::First && !self.doubts_path()).then(|| self.counts_at(now));
             let dwell = match purpose {
                 Purpose::First | Purpose::Verify => self.config.restore.late_dwell,
                 Purpose::Live => self.config.restore.dwell_after(self.returns.failed()),
@@ -103,7 +103,7 @@ impl FallbackPolicy {
     }
 
     /// Records the failure of dials that stay open in case they are late.
-    fn count_open_dials(&mut self, now: Instant, generations: &[Generation]) {
+    pub(super) fn count_open_dials(&mut self, now: Instant, generations: &[Generation]) {
         for generation in generations {
             if let Some(rung) = self.dials.count(*generation) {
                 self.record_failure(now, rung);
@@ -123,6 +123,8 @@ impl FallbackPolicy {
             search.note_answer();
             if search.purpose() == Purpose::First {
                 self.dials.count_at(generation, None);
+            } else if search.purpose() == Purpose::Live {
+                self.spare_answered(rung);
             }
         }
         self.ladder.rung_mut(rung).postpone(now + self.config.dial.answered_stagger);
@@ -143,7 +145,10 @@ impl FallbackPolicy {
             search.note_fallback_failed();
         }
         match consequence {
-            Consequence::CountAndRetry if !dial.is_counted() => self.record_failure(now, rung),
+            // One that was made in doubt says nothing while nothing is lost.
+            Consequence::CountAndRetry if !dial.is_counted() && !self.doubts_path() => {
+                self.record_failure(now, rung);
+            }
             Consequence::CountAndRetry | Consequence::RetrySlowly => {}
             Consequence::EndRung => {
                 self.ladder.rung_mut(rung).condemn(now + self.config.dial.impossible);

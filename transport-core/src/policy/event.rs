@@ -14,6 +14,7 @@ use super::{
     health::HealthSample,
     reason::Reason,
     rung::NetworkId,
+    watch::{Question, Testimony},
 };
 
 /// Something that happened. Events about a generation the policy has given up are harmless.
@@ -72,6 +73,29 @@ pub enum Event {
     /// a dial lacked may be here now. An open dial without an answer gets a fresh one beside it, because what it
     /// said may be lost.
     PeerPresent,
+    /// The other side answers a question about a link.
+    PeerAnswers {
+        /// Which link.
+        generation: Generation,
+        /// Which question.
+        number: u32,
+        /// What it heard.
+        heard: Testimony,
+    },
+    /// The other side hears nothing on a link, and asks what was heard here.
+    PeerAsks {
+        /// Which link.
+        generation: Generation,
+        /// Which question.
+        number: u32,
+        /// What it heard.
+        heard: Testimony,
+    },
+    /// The other side says that nothing comes over a link, which is still open there.
+    PeerReportsDead {
+        /// Which link.
+        generation: Generation,
+    },
     /// The other side says that a link is dead; this side may not have noticed.
     PeerReportsLost {
         /// Which link.
@@ -113,6 +137,22 @@ impl From<&Closed> for LossCause {
 /// Something to do. Carry them out in order, all of them, after every call into the policy.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
+    /// Answer the other side's question about a link.
+    Answer {
+        /// Which link.
+        generation: Generation,
+        /// Which question.
+        number: u32,
+        /// What was heard here.
+        heard: Testimony,
+    },
+    /// Ask the other side what it heard on a link.
+    Ask {
+        /// Which link.
+        generation: Generation,
+        /// What to ask.
+        question: Question,
+    },
     /// Drop the dial's future. Its outcome is no longer of interest.
     CancelDial {
         /// Which dial.

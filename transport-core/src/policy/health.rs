@@ -28,6 +28,10 @@ pub struct HealthSample {
     /// How long ago anything came from the peer over this link: an acknowledgement, the answer to a ping, data. Zero
     /// where that is not known.
     pub last_heard: Duration,
+    /// Counter: messages of the lane that went since the link opened.
+    pub sent: u64,
+    /// Counter: messages of the lane that came since the link opened.
+    pub received: u64,
     /// Smoothed round trip, where one is measured. It includes the queue of both sides.
     pub rtt: Option<Duration>,
     /// Share of packets lost, 0 to 1, where it is measured.
@@ -47,6 +51,8 @@ impl HealthSample {
             under_way: 0,
             oldest_unacked: Duration::ZERO,
             last_heard: Duration::ZERO,
+            sent: 0,
+            received: 0,
             rtt: None,
             loss: None,
             goodput: 0,
@@ -78,6 +84,11 @@ pub struct HealthConfig {
     /// next segment needs on a narrow path. Default 2.5 s: twice the first retransmission of SCTP. Lower mistakes
     /// one lost packet for death.
     pub dead_age: Duration,
+    /// Silence at which a link is in doubt: the peer is asked what it heard, a fresh link is dialled and a token
+    /// fetched. Two round trips are added. Default 1.25 s: one lost packet costs SCTP a second.
+    pub suspect_age: Duration,
+    /// Silence at which a link is dead when the peer's words agree. Default 2 s.
+    pub confirmed_age: Duration,
     /// Bad samples in a row that make a link dead. Default 3.
     pub dead_quorum: u32,
     /// Least time from the first to the last of them. Default 1 s: a burst of samples is one look.
@@ -108,6 +119,8 @@ impl Default for HealthConfig {
     fn default() -> Self {
         Self {
             dead_age: Duration::from_millis(2_500),
+            suspect_age: Duration::from_millis(1_250),
+            confirmed_age: Duration::from_secs(2),
             dead_quorum: 3,
             dead_span: Duration::from_secs(1),
             loss_ceiling: 0.2,
@@ -125,6 +138,9 @@ impl Default for HealthConfig {
 impl HealthConfig {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         ensure(!self.dead_age.is_zero(), "health.dead_age", "is longer than nothing")?;
+        ensure(!self.suspect_age.is_zero(), "health.suspect_age", "is longer than nothing")?;
+        let later = self.confirmed_age >= self.suspect_age;
+        ensure(later, "health.confirmed_age", "is at least health.suspect_age")?;
         ensure((1..=64).contains(&self.dead_quorum), "health.dead_quorum", "is 1 to 64")?;
         ensure((0.0..=1.0).contains(&self.loss_ceiling), "health.loss_ceiling", "is 0 to 1")?;
         ensure(self.goodput_floor > 0, "health.goodput_floor", "is more than nothing")?;
@@ -224,6 +240,14 @@ impl HealthMonitor {
         self.lanes[0].1.max(self.lanes[1].1)
     }
 
+    /// Returns how much longer than usual the silence of a sample may be: what is under way may need time to
+    /// arrive whole, and a long way there and back is no silence.
+    pub(super) fn allowance(&self, sample: &HealthSample, config: &HealthConfig) -> Duration {
+        let [_, (lane, _)] = &self.lanes;
+        let way = sample.rtt.unwrap_or_default().saturating_mul(2).min(FAR);
+        config.carriage(sample, lane.shown()) + way
+    }
+
     /// The path was repaired: what samples said before is forgotten, what the link has shown is not.
     pub(super) fn forget(&mut self) {
         for (lane, health) in &mut self.lanes {
@@ -290,6 +314,9 @@ impl LaneMonitor {
 
 /// What makes no queue and needs no time to arrive whole, in bytes: one packet of typing.
 const PACKET: usize = 1_200;
+
+/// What a long round trip adds to patience at most.
+const FAR: Duration = Duration::from_secs(2);
 
 /// Samples kept for one lane: the window at the fastest documented pace, twice over.
 const MOST_SAMPLES: usize = 64;

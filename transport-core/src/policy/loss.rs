@@ -31,8 +31,11 @@ impl FallbackPolicy {
     pub(super) fn peer_reports_lost(&mut self, now: Instant, generation: Generation) {
         let paths = &self.paths;
         if paths.is_active(generation) || paths.is_standby(generation) || paths.is_reserve(generation) {
+            let active = paths.active().filter(|link| link.generation() == generation);
+            let silent_since = active.and_then(|link| link.watch().peer_silent_since(now));
             self.ask(Action::Drain { generation });
             self.link_ended(now, generation, Reason::PeerReportedLoss);
+            self.hasten(silent_since);
         }
     }
 
@@ -69,6 +72,7 @@ impl FallbackPolicy {
         }
         if self.is_verifying() {
             self.confirm_loss(now);
+            self.count_doubtful();
         } else {
             self.begin_search(now, Purpose::Live, Reason::FreshDial);
         }

@@ -22,7 +22,7 @@
 //! | `ladder`, `record` | failures, schedule and refusals of each rung; the network and its memory; since when a path is lost | `dialling`, `searching`, `waking`, `conclude`, `loss`, `observe`, `change` |
 //! | `dials` | open dials, their answers, the last number given | `dialling`, `adopt`, `reserve_race` |
 //! | `search` | what is searched for, whether silence was judged, what is left out | `searching`, `dialling`, `loss` |
-//! | `paths`, `active` | the link in use and its health, the standby, the reserve, the last number adopted | `adopt`, `restore`, `reserve_race`, `loss`, `observe` |
+//! | `paths`, `active`, `watch` | the link in use, its health and what the peer heard there, the standby, the reserve, the last number adopted | `adopt`, `restore`, `reserve_race`, `loss`, `observe`, `doubt` |
 //! | `verdict` | whether the verdict for the fallback stands, and its grounds | `conclude`, `adopt`, `change` |
 //! | `returns`, `flap` | the next look, how many were made, returns that did not last, moves | `restore`, `adopt`, `loss`, `change` |
 //! | `token` | when the token was asked for | `waking` |
@@ -52,6 +52,7 @@ mod conclude;
 mod config;
 mod dialling;
 mod dials;
+mod doubt;
 mod event;
 mod flap;
 mod gate;
@@ -80,6 +81,7 @@ mod tests;
 mod token;
 mod verdict;
 mod waking;
+mod watch;
 
 use std::collections::VecDeque;
 
@@ -89,7 +91,6 @@ use rand_chacha::ChaCha8Rng;
 pub use crate::backoff::BackoffConfig;
 use crate::time::Instant;
 
-pub(crate) use self::health::{Health, HealthMonitor};
 pub use self::{
     config::{DialConfig, PolicyConfig},
     event::{Action, Event, LossCause, Standing, Transition, TransitionKind},
@@ -101,6 +102,7 @@ pub use self::{
     restore_config::RestoreConfig,
     rung::{Class, NetworkId, Reach, Rung},
     snapshot::{PathSnapshot, RungSnapshot, Snapshot},
+    watch::{Question, Testimony},
 };
 use self::{
     dials::Dials,
@@ -113,6 +115,7 @@ use self::{
     token::Token,
     verdict::FallbackVerdict,
 };
+pub(crate) use self::{health::Health, watch::LinkWatch};
 
 /// Chooses the path of one session. See the [module](self) for how to drive it.
 #[derive(Debug, Clone)]
@@ -175,7 +178,12 @@ impl FallbackPolicy {
             Event::Lost { generation, cause } => self.lost(now, generation, cause),
             Event::NetworkChanged { network } => self.change_network(now, network),
             Event::Override(mode) => self.set_mode(now, mode),
+            Event::PeerAnswers { generation, number, heard } => {
+                self.peer_answers(now, generation, number, heard);
+            }
+            Event::PeerAsks { generation, number, heard } => self.peer_asks(now, generation, number, heard),
             Event::PeerPresent => self.peer_present(now),
+            Event::PeerReportsDead { generation } => self.peer_reports_dead(now, generation),
             Event::PeerReportsLost { generation } => self.peer_reports_lost(now, generation),
             Event::Start { network } => self.start(now, network),
             Event::Woke => self.wake(now),

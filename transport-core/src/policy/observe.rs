@@ -21,8 +21,13 @@ impl FallbackPolicy {
         if !self.paths.is_active(generation) {
             return;
         }
+        self.paths.note_rtt(sample.rtt);
         let Some(link) = self.paths.active_mut() else { return };
         let health = link.observe(now, sample, &self.config.health);
+        let question = link.watch_mut().question(now, &self.config.health);
+        self.doubt(now, sample, question);
+        self.count_unanswered(now, sample);
+        let Some(link) = self.paths.active() else { return };
         match (health, link.degraded()) {
             (Health::Failing(why), None) => self.link_fails(now, why),
             (Health::Failing(why), Some(_)) => {
@@ -38,7 +43,7 @@ impl FallbackPolicy {
         }
     }
 
-    fn link_fails(&mut self, now: Instant, why: Reason) {
+    pub(super) fn link_fails(&mut self, now: Instant, why: Reason) {
         if why.is_poor_path() && self.is_on(Class::Fallback) {
             // There is nothing below the fallback; slow is better than nothing.
             return;

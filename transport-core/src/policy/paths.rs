@@ -12,6 +12,8 @@ pub(super) struct Paths {
     active: Option<Active>,
     standby: Option<Standby>,
     reserve: Option<Reserve>,
+    /// The last round trip that was measured on a link in use.
+    rtt: Option<Duration>,
     /// Number and rung of the link the session was last put on. Switches only go above the number.
     adopted: Option<(Generation, usize)>,
 }
@@ -49,6 +51,14 @@ impl Paths {
     /// Takes the link in use away: it ended, or is not allowed.
     pub(super) fn leave(&mut self) -> Option<Active> {
         self.active.take()
+    }
+
+    pub(super) fn note_rtt(&mut self, rtt: Option<Duration>) {
+        self.rtt = rtt.or(self.rtt);
+    }
+
+    pub(super) fn rtt(&self) -> Option<Duration> {
+        self.rtt
     }
 
     /// Opens a standby. There is room for one.

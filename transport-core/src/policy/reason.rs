@@ -76,6 +76,8 @@ reasons! {
     Override = "override", "the path was chosen by hand";
     /// Data was pending and no acknowledgement came.
     PathDead = "path_dead", "data was sent and nothing came back";
+    /// Nothing comes back over a link; whether it is dead is not decided.
+    PathSilent = "path_silent", "nothing comes back, so a fresh link is dialled";
     /// The other side says that the link is dead.
     PeerReportedLoss = "peer_reported_loss", "the other side lost the link";
     /// The application allows the direct path only.

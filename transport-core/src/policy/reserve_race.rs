@@ -50,6 +50,12 @@ impl FallbackPolicy {
     /// Takes the fallback when the primaries had their time. One that answers gets a little more.
     pub(super) fn confirm_reserve(&mut self, now: Instant) {
         let Some(reserve) = self.paths.reserve().filter(|reserve| reserve.until <= now) else { return };
+        if self.ladder.class(reserve.rung) == Class::Primary {
+            if let Some(reserve) = self.paths.take_reserve() {
+                self.take_fresh(now, &reserve);
+            }
+            return;
+        }
         let extended = reserve.began + self.config.dial.silence;
         let lively = |at: Instant| now.saturating_duration_since(at) < self.config.dial.answered_stagger;
         let answers = |dial: &Dial| {

@@ -13,6 +13,8 @@ pub(super) struct Search {
     silence: Silence,
     fallback_failed: bool,
     urgent: bool,
+    /// When a dial that drew no answer counts as failed, where both sides say that the path is dead.
+    unanswered_at: Option<Instant>,
     spared: Option<usize>,
 }
 
@@ -42,7 +44,16 @@ impl Search {
     /// Begins one. `silence_at` is when silence is judged, if it is.
     pub(super) fn new(now: Instant, purpose: Purpose, why: Reason, silence_at: Option<Instant>) -> Self {
         let silence = silence_at.map_or(Silence::NotDue, Silence::DueAt);
-        Self { purpose, began: now, why, silence, fallback_failed: false, urgent: false, spared: None }
+        Self {
+            purpose,
+            began: now,
+            why,
+            silence,
+            fallback_failed: false,
+            urgent: false,
+            unanswered_at: None,
+            spared: None,
+        }
     }
 
     /// Something answered: silence is no longer judged.
@@ -69,6 +80,15 @@ impl Search {
     /// Dials everything allowed at once from here on: no head start for the fallback.
     pub(super) fn hurry(&mut self) {
         self.urgent = true;
+    }
+
+    /// Both sides say that the path is dead: silent dials count as failed from here.
+    pub(super) fn count_unanswered_at(&mut self, at: Instant) {
+        self.unanswered_at = Some(at);
+    }
+
+    pub(super) fn unanswered_at(&self) -> Option<Instant> {
+        self.unanswered_at
     }
 
     /// Leaves a rung out whose live link is too poor: dialling it again would not help.

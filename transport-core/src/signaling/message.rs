@@ -7,7 +7,7 @@ use super::words;
 use crate::{
     close::Text,
     ids::{Generation, TransportId},
-    policy::{Override, Reason},
+    policy::{Override, Reason, Testimony},
 };
 
 pub use super::words::ByeReason;
@@ -17,6 +17,24 @@ pub use super::words::ByeReason;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Message {
+    /// The answer to [`Ask`](Self::Ask): what the sender heard on that link.
+    Answer {
+        /// Which link.
+        generation: Generation,
+        /// Which question.
+        number: u32,
+        /// What the sender heard.
+        heard: Testimony,
+    },
+    /// The sender hears nothing on a link that should bring something, and asks what the other side heard.
+    Ask {
+        /// Which link.
+        generation: Generation,
+        /// The question's number.
+        number: u32,
+        /// What the sender heard.
+        heard: Testimony,
+    },
     /// The host changed what this viewer may do, from here on.
     Access {
         /// What it may do.

@@ -130,7 +130,7 @@ const MODES: [(Override, &str); 4] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ids::Generation, signaling::Message};
+    use crate::{ids::Generation, policy::Testimony, signaling::Message};
 
     fn read(json: &str) -> Result<Message, serde_json::Error> {
         serde_json::from_str(json)
@@ -145,6 +145,9 @@ mod tests {
             messages.push(Message::Lost { generation, reason });
             messages.push(Message::Decline { generation, reason });
         }
+        let heard = Testimony { silent_ms: 1_400, needs_ms: 80, received: 12, sent: 17 };
+        messages.push(Message::Ask { generation, number: 2, heard });
+        messages.push(Message::Answer { generation, number: 2, heard });
         for message in messages {
             let text = serde_json::to_string(&message).unwrap();
             assert_eq!(read(&text).unwrap(), message, "{text}");
@@ -160,6 +163,16 @@ mod tests {
         );
         assert_eq!(read(r#"{"type":"lost","generation":1,"reason":"x"}"#).unwrap(), lost(Reason::LinkClosed));
         assert!(read(r#"{"type":"mode","mode":"x"}"#).is_err());
+    }
+
+    #[test]
+    fn a_question_has_its_words_and_one_without_a_testimony_is_none() {
+        let heard = Testimony { silent_ms: 1_400, needs_ms: 80, received: 12, sent: 17 };
+        let text = r#"{"type":"ask","generation":3,"number":2,"heard":{"silent_ms":1400,"needs_ms":80,"received":12,"sent":17}}"#;
+        let ask = Message::Ask { generation: Generation(3), number: 2, heard };
+        assert_eq!(serde_json::to_string(&ask).unwrap(), text);
+        assert!(read(r#"{"type":"ask","generation":3,"number":2}"#).is_err());
+        assert!(read(r#"{"type":"answer","generation":3,"number":2,"heard":{"silent_ms":-1}}"#).is_err());
     }
 
     #[test]

@@ -39,6 +39,8 @@ impl Session {
             let waited = self.now - since;
             let under_way = flow.map_or(2_000, |flow| flow.under_way);
             let sample = HealthSample { pending_bytes: under_way, under_way, demand: 1_000, ..idle };
+            // What either side sent since has not come.
+            let sample = HealthSample { sent: 2, received: 1, ..sample };
             return HealthSample { oldest_unacked: waited, last_heard: waited, ..sample };
         }
         if !busy {

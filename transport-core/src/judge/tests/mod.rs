@@ -4,6 +4,7 @@
 mod follow;
 mod lead;
 mod properties;
+mod witness;
 
 use crate::time::{Duration, Instant};
 

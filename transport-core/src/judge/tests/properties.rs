@@ -9,7 +9,7 @@ use crate::{
     connector::DialRole,
     error::ConnectErrorKind,
     lane::Lane,
-    policy::{Gate, GateState, HealthSample},
+    policy::{Gate, GateState, HealthSample, Testimony},
 };
 
 #[derive(Debug, Clone)]
@@ -34,7 +34,17 @@ fn reason() -> impl Strategy<Value = Reason> {
 fn word() -> impl Strategy<Value = Message> {
     let transport = proptest::sample::select(vec![WEBRTC, TURN, RELAY, TransportId::from_static("memory")]);
     let bye = proptest::sample::select(vec![ByeReason::Closed, ByeReason::Forgotten, ByeReason::Unknown]);
+    let heard = (0..9_000u32, 0..9_000u32, 0..9u64, 0..9u64)
+        .prop_map(|(silent_ms, needs_ms, sent, received)| Testimony { silent_ms, needs_ms, sent, received });
+    let told = (generation(), 0..4u32, heard, any::<bool>()).prop_map(|(generation, number, heard, asks)| {
+        if asks {
+            Message::Ask { generation, number, heard }
+        } else {
+            Message::Answer { generation, number, heard }
+        }
+    });
     prop_oneof![
+        3 => told,
         4 => (transport, generation(), reason())
             .prop_map(|(transport, generation, reason)| Message::Dial { transport, generation, reason }),
         2 => (generation(), reason()).prop_map(|(generation, reason)| Message::Lost { generation, reason }),

@@ -320,11 +320,11 @@ fn an_override_during_a_search_starts_it_over_without_another_word() {
 
     // So does one whose dead link is still open.
     let mut dead = Drive::new();
-    dead.start().until(100.0).fate(WEBRTC, Fate::Silent).sampling(106.0, |at| stalled(at - 100.0));
+    dead.start().until(100.0).fate(WEBRTC, Fate::Silent).sampling(105.0, |at| stalled(at - 100.0));
     let told = dead.story().len();
     dead.event(Event::Override(Override::NoRelay));
     assert_eq!((dead.story().len(), dead.policy.standing()), (told, &Standing::Recovering));
-    assert_eq!(dead.dials(&WEBRTC).last(), Some(&106.0));
+    assert_eq!(dead.dials(&WEBRTC).last(), Some(&105.0));
 
     // One that is held is told that it goes on.
     drive.until(106.0);
@@ -336,7 +336,7 @@ fn an_override_during_a_search_starts_it_over_without_another_word() {
 #[test]
 fn a_dead_link_that_is_forbidden_as_well_is_closed_without_another_word() {
     let mut drive = Drive::with(config(&[TURN, RELAY]));
-    drive.start().until(100.0).fate(TURN, Fate::Silent).sampling(106.0, |at| stalled(at - 100.0));
+    drive.start().until(100.0).fate(TURN, Fate::Silent).sampling(105.0, |at| stalled(at - 100.0));
     assert_eq!(*drive.policy.standing(), Standing::Recovering);
     let lost = |drive: &Drive| drive.story().iter().filter(|(name, _)| *name == "transport.lost").count();
     drive.event(Event::Override(Override::DirectOnly));

@@ -1,5 +1,6 @@
 #![expect(clippy::disallowed_methods, reason = "an anchor for a hand-driven clock")]
 
+mod doubt;
 mod first_connect;
 mod golden;
 mod harness;

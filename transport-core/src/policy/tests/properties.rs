@@ -22,6 +22,8 @@ enum Op {
     Advance(u64),
     Fail(usize, ConnectErrorKind),
     Gate(usize, GateState),
+    /// The peer asks, or answers, about the link in use.
+    Heard(bool, u32, Testimony),
     Lose(LossCause),
     LoseStandby,
     Mode(Override),
@@ -48,6 +50,13 @@ fn op() -> impl Strategy<Value = Op> {
         true => HealthSample::idle(Lane::Reliable),
         false => HealthSample { loss: Some(loss), ..stalled(age) },
     });
+    let sample = (sample, 0..9u64, 0..9u64).prop_map(|(sample, sent, received)| HealthSample {
+        sent,
+        received,
+        ..sample
+    });
+    let testimony = (0..9_000u32, 0..9_000u32, 0..9u64, 0..9u64)
+        .prop_map(|(silent_ms, needs_ms, sent, received)| Testimony { silent_ms, needs_ms, sent, received });
     let state = prop_oneof![3 => Just(GateState::Open), 1 => Just(GateState::Closed)];
     let cause =
         prop_oneof![4 => Just(LossCause::Path), 1 => Just(LossCause::Drained), 1 => Just(LossCause::Refused)];
@@ -59,6 +68,8 @@ fn op() -> impl Strategy<Value = Op> {
         4 => any::<usize>().prop_map(Op::Succeed),
         3 => any::<usize>().prop_map(Op::Progress),
         4 => sample.prop_map(Op::Sample),
+        3 => (any::<bool>(), 1..4u32, testimony)
+            .prop_map(|(asks, number, heard)| Op::Heard(asks, number, heard)),
         2 => cause.prop_map(Op::Lose),
         1 => Just(Op::LoseStandby),
         1 => Just(Op::PeerLost),
@@ -183,6 +194,14 @@ impl World {
                 self.end_link(generation, true);
                 self.event(Event::Lost { generation, cause: LossCause::Path });
             }
+            Op::Heard(asks, number, heard) => {
+                let Some(generation) = self.on else { return };
+                let (number, heard) = (*number, *heard);
+                self.event(match asks {
+                    true => Event::PeerAsks { generation, number, heard },
+                    false => Event::PeerAnswers { generation, number, heard },
+                });
+            }
             Op::Mode(mode) => {
                 self.mode = *mode;
                 // What is not allowed is left at once, which ends the link like a loss does.
@@ -305,6 +324,9 @@ impl World {
 
     fn check(&mut self, action: &Action, by_timer: bool) {
         match action {
+            Action::Answer { generation, .. } | Action::Ask { generation, .. } => {
+                assert_eq!(Some(*generation), self.on, "a word about a link that is not in use");
+            }
             Action::CancelDial { generation } => {
                 assert!(self.open.remove(generation).is_some(), "{generation} was not open");
                 self.attempts.get_mut(generation).unwrap().over = Some(self.now);
