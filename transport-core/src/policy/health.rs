@@ -89,6 +89,10 @@ pub struct HealthConfig {
     pub suspect_age: Duration,
     /// Silence at which a link is dead when the peer's words agree. Default 2 s.
     pub confirmed_age: Duration,
+    /// Nothing acknowledged for this long although data is under way makes a sample bad, whatever comes the other way:
+    /// one direction may be dead where signaling, which would tell, is away too. Default 10 s: what a narrow path
+    /// needs for two of the longest segments, and some.
+    pub unheard_age: Duration,
     /// Bad samples in a row that make a link dead. Default 3.
     pub dead_quorum: u32,
     /// Least time from the first to the last of them. Default 1 s: a burst of samples is one look.
@@ -119,6 +123,7 @@ impl Default for HealthConfig {
     fn default() -> Self {
         Self {
             dead_age: Duration::from_millis(2_500),
+            unheard_age: Duration::from_secs(10),
             suspect_age: Duration::from_millis(1_250),
             confirmed_age: Duration::from_secs(2),
             dead_quorum: 3,
@@ -141,6 +146,8 @@ impl HealthConfig {
         ensure(!self.suspect_age.is_zero(), "health.suspect_age", "is longer than nothing")?;
         let later = self.confirmed_age >= self.suspect_age;
         ensure(later, "health.confirmed_age", "is at least health.suspect_age")?;
+        let later = self.unheard_age >= self.dead_age;
+        ensure(later, "health.unheard_age", "is at least health.dead_age")?;
         ensure((1..=64).contains(&self.dead_quorum), "health.dead_quorum", "is 1 to 64")?;
         ensure((0.0..=1.0).contains(&self.loss_ceiling), "health.loss_ceiling", "is 0 to 1")?;
         ensure(self.goodput_floor > 0, "health.goodput_floor", "is more than nothing")?;
@@ -219,6 +226,8 @@ struct LaneMonitor {
     busy: VecDeque<Busy>,
     /// The shortest round trip of any sample.
     shortest: Option<Duration>,
+    /// When anything was acknowledged, or nothing was under way.
+    progress: Option<Instant>,
 }
 
 /// What is kept of a busy sample.
@@ -268,7 +277,15 @@ impl LaneMonitor {
             self.dead = None;
             return Health::Idle;
         }
-        let fault = config.fault(sample, self.shown());
+        if sample.goodput > 0 || sample.under_way == 0 {
+            self.progress = Some(now);
+        }
+        let stuck = now.saturating_duration_since(*self.progress.get_or_insert(now));
+        let fault = if stuck.min(sample.oldest_unacked) >= config.unheard_age {
+            Some(Reason::PathDead)
+        } else {
+            config.fault(sample, self.shown())
+        };
         if fault == Some(Reason::PathDead) {
             let (since, row) = self.dead.unwrap_or((now, 0));
             self.dead = Some((since, row.saturating_add(1)));

@@ -52,6 +52,17 @@ fn a_long_queue_is_not_death_while_anything_comes_back() {
 }
 
 #[test]
+fn a_direction_is_dead_when_nothing_is_acknowledged_although_the_other_one_talks() {
+    let mut link = Probe::new();
+    link.at(0.0, bulk(0.1, 0.1, 8_000));
+    let dead = (1..60).map(|tick| f64::from(tick) * 0.5).find(|age| {
+        // Its output keeps coming; what was typed has gone nowhere.
+        link.at(*age, HealthSample { demand: 0, ..bulk(*age, 0.0, 0) }) == Health::Failing(Reason::PathDead)
+    });
+    assert!(dead.is_some_and(|age| (10.0..12.5).contains(&age)), "{dead:?}");
+}
+
+#[test]
 fn a_whole_segment_may_take_its_time_on_a_narrow_path_and_a_key_may_not() {
     // A segment is acknowledged when it has arrived whole: 3.8 s apart at 64 kbit/s, on a link that has shown nothing.
     let mut link = Probe::new();

@@ -109,6 +109,7 @@ fn it_does_not_complain_of_a_long_queue_from_which_answers_come() {
             under_way: 128 * 1024,
             oldest_unacked: Duration::from_secs(16),
             last_heard: Duration::from_millis(900),
+            goodput: 8_000,
             ..HealthSample::idle(Lane::Reliable)
         };
         assert!(drive.event(Event::Health { generation: Generation(1), sample }).is_empty());
