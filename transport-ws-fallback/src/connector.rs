@@ -23,11 +23,11 @@ use crate::{
     error::{because, closed_at, failed, stage},
     heartbeat::Heartbeat,
     links::Links,
-    prefetch::{Lent, Prefetched},
+    prefetch::{Fetched, Lent, Prefetched},
     rhythm::Rhythm,
     runtime::{Duration, now, timeout, wall_clock},
     socket::{DialGuard, OpenSocket, Socket},
-    token::{Grant, TokenFailure, TokenFor, TokenProvider, uuid},
+    token::{TokenFailure, TokenFor, TokenProvider, uuid},
 };
 
 /// Dials peers through the relay. Dormant until then: no socket, no timer, no task.
@@ -75,8 +75,8 @@ impl WsFallbackConnector {
     pub async fn prefetch(&self, session: SessionId, local: PeerId) -> Result<(), ConnectError> {
         let whom = TokenFor { session, peer: local };
         if !self.prefetched.holds(whom, now()) {
-            let grant = self.fetch(whom).await?;
-            self.prefetched.keep(whom, grant, wall_clock(), now());
+            let fetched = self.fetch(whom).await?;
+            self.prefetched.keep(whom, fetched, wall_clock(), now());
         }
         Ok(())
     }
@@ -205,16 +205,16 @@ impl WsFallbackConnector {
 
     /// Takes a token that was fetched ahead, or a fresh one.
     async fn lend(&self, whom: TokenFor) -> Result<(Option<Lent<'_>>, Url), ConnectError> {
-        let grant = match self.prefetched.take(whom, now()) {
-            Some(grant) => grant,
+        let fetched = match self.prefetched.take(whom, now()) {
+            Some(fetched) => fetched,
             None => self.fetch(whom).await?,
         };
-        let lent = self.prefetched.lend(whom, grant);
+        let lent = self.prefetched.lend(whom, fetched);
         let url = self.relay_url(lent.relay_url())?;
         Ok((Some(lent), url))
     }
 
-    async fn fetch(&self, whom: TokenFor) -> Result<Grant, ConnectError> {
+    async fn fetch(&self, whom: TokenFor) -> Result<Fetched, ConnectError> {
         let deadline = self.config.deadlines.token;
         match timeout(deadline, self.tokens.token(whom)).await {
             Err(_) => Err(failed(stage::TOKEN, Kind::TimedOut)),
@@ -226,7 +226,7 @@ impl WsFallbackConnector {
                 };
                 Err(error.because(failure.into_source()))
             }
-            Ok(Ok(grant)) => Ok(grant),
+            Ok(Ok(grant)) => Ok(Fetched { grant, at: now() }),
         }
     }
 

@@ -12,37 +12,65 @@ use crate::{
 /// At most one grant, for one endpoint. Fetching ahead saves a round trip when the direct path dies;
 /// it opens no relay socket.
 #[derive(Debug, Default)]
-pub(crate) struct Prefetched(Mutex<Option<Kept>>);
+pub(crate) struct Prefetched(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    kept: Option<Kept>,
+    /// Grants given up since a relay was reached, because another relay may be named by now.
+    given_up: u32,
+}
 
 #[derive(Debug)]
 struct Kept {
     whom: TokenFor,
-    grant: Grant,
+    fetched: Fetched,
     until: Instant,
+}
+
+/// A grant, and when it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Fetched {
+    pub(crate) grant: Grant,
+    pub(crate) at: Instant,
 }
 
 impl Prefetched {
     /// Keeps a grant that has some life left.
-    pub(crate) fn keep(&self, whom: TokenFor, grant: Grant, wall: SystemTime, now: Instant) {
-        let life = grant.expires_at.duration_since(wall).unwrap_or_default();
+    pub(crate) fn keep(&self, whom: TokenFor, fetched: Fetched, wall: SystemTime, now: Instant) {
+        let life = fetched.grant.expires_at.duration_since(wall).unwrap_or_default();
         let Some(usable) = life.checked_sub(MARGIN) else { return };
-        *self.0.lock() = Some(Kept { whom, grant, until: now + usable });
+        self.0.lock().kept = Some(Kept { whom, fetched, until: now + usable });
     }
 
     /// Whether a grant for `whom` is at hand.
     pub(crate) fn holds(&self, whom: TokenFor, now: Instant) -> bool {
-        self.0.lock().as_ref().is_some_and(|kept| kept.whom == whom && now < kept.until)
+        self.0.lock().kept.as_ref().is_some_and(|kept| kept.whom == whom && now < kept.until)
     }
 
     /// Takes the grant: a token is spent once.
-    pub(crate) fn take(&self, whom: TokenFor, now: Instant) -> Option<Grant> {
-        let kept = self.0.lock().take()?;
-        (kept.whom == whom && now < kept.until).then_some(kept.grant)
+    pub(crate) fn take(&self, whom: TokenFor, now: Instant) -> Option<Fetched> {
+        let kept = self.0.lock().kept.take()?;
+        (kept.whom == whom && now < kept.until).then_some(kept.fetched)
     }
 
     /// Lends a grant to a dial that may never get as far as the hello.
-    pub(crate) fn lend(&self, whom: TokenFor, grant: Grant) -> Lent<'_> {
-        Lent { to: self, whom, grant, spent: false }
+    pub(crate) fn lend(&self, whom: TokenFor, fetched: Fetched) -> Lent<'_> {
+        Lent { to: self, whom, fetched, spent: false }
+    }
+
+    /// Takes back a grant that reached no relay. The control plane may know by now that the relay it named is gone: twice,
+    /// a grant that is some seconds old is given up for a fresh one.
+    fn take_back(&self, whom: TokenFor, fetched: Fetched, wall: SystemTime, now: Instant) {
+        let is_old = now.saturating_duration_since(fetched.at) >= NOTICED;
+        if fetched.grant.relay_url.is_some() && is_old {
+            let mut state = self.0.lock();
+            if state.given_up < FRESH {
+                state.given_up += 1;
+                return;
+            }
+        }
+        self.keep(whom, fetched, wall, now);
     }
 }
 
@@ -52,31 +80,37 @@ impl Prefetched {
 pub(crate) struct Lent<'a> {
     to: &'a Prefetched,
     whom: TokenFor,
-    grant: Grant,
+    fetched: Fetched,
     spent: bool,
 }
 
 impl Lent<'_> {
     /// Returns where the relay is, as far as the control plane has said.
     pub(crate) fn relay_url(&self) -> Option<&Url> {
-        self.grant.relay_url.as_ref()
+        self.fetched.grant.relay_url.as_ref()
     }
 
     /// Returns the token for the hello. It does not come back.
     pub(crate) fn spend(mut self) -> FallbackToken {
         self.spent = true;
-        self.grant.token.clone()
+        self.to.0.lock().given_up = 0;
+        self.fetched.grant.token.clone()
     }
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         if !self.spent {
-            self.to.keep(self.whom, self.grant.clone(), wall_clock(), now());
+            self.to.take_back(self.whom, self.fetched.clone(), wall_clock(), now());
         }
     }
 }
 
+/// After this long a pool has noticed that one of its relays is gone, and names another.
+const NOTICED: Duration = Duration::from_secs(4);
+/// Grants given up for fresh ones before a relay is reached. Each is a token more for each client of a relay that stays
+/// down.
+const FRESH: u32 = 2;
 /// A token is not used in its last seconds: name, TCP, TLS and upgrade come before the hello.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -91,10 +125,9 @@ mod tests {
         let whom = TokenFor { session: SessionId::from_bytes([1; 16]), peer: PeerId::from_bytes([2; 16]) };
         let other = TokenFor { peer: PeerId::from_bytes([3; 16]), ..whom };
         let (wall, now) = (wall_clock(), now());
-        let grant = |life| Grant {
-            token: FallbackToken::new("t"),
-            expires_at: wall + Duration::from_secs(life),
-            relay_url: None,
+        let grant = |life| {
+            let expires_at = wall + Duration::from_secs(life);
+            Fetched { grant: Grant { token: FallbackToken::new("t"), expires_at, relay_url: None }, at: now }
         };
         let kept = Prefetched::default();
         kept.keep(whom, grant(60), wall, now);
@@ -114,9 +147,35 @@ mod tests {
         let expires_at = wall_clock() + Duration::from_secs(60);
         let grant = Grant { token: FallbackToken::new("t"), expires_at, relay_url: None };
         let kept = Prefetched::default();
-        drop(kept.lend(whom, grant));
+        drop(kept.lend(whom, Fetched { grant, at: now() }));
         let again = kept.take(whom, now()).expect("it came back");
         assert_eq!(kept.lend(whom, again).spend(), FallbackToken::new("t"));
         assert!(!kept.holds(whom, now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_grant_for_a_relay_that_may_be_gone_is_given_up_twice_and_then_kept() {
+        let whom = TokenFor { session: SessionId::from_bytes([1; 16]), peer: PeerId::from_bytes([2; 16]) };
+        let fetch = || {
+            let relay_url = Some("wss://relay.test/v2/ws".parse().expect("a URL"));
+            let expires_at = wall_clock() + Duration::from_secs(60);
+            Fetched { grant: Grant { token: FallbackToken::new("t"), expires_at, relay_url }, at: now() }
+        };
+        let kept = Prefetched::default();
+        let refused = async || {
+            let fetched = kept.take(whom, now()).unwrap_or_else(fetch);
+            drop(kept.lend(whom, fetched));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            kept.holds(whom, now())
+        };
+        let mut held = Vec::new();
+        for _ in 0..20 {
+            held.push(refused().await);
+        }
+        let asked_anew: Vec<_> = (0..20).filter(|second| !held[*second]).collect();
+        assert_eq!(asked_anew, [4, 9]);
+        let spent = kept.lend(whom, fetch());
+        spent.spend();
+        assert_eq!(kept.0.lock().given_up, 0, "a relay was reached");
     }
 }

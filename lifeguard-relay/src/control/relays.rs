@@ -21,9 +21,14 @@ pub(super) struct Relays(Arc<RwLock<Vec<RelayNode>>>);
 impl Relays {
     /// Looks who lives, until `stop`. While the store is away, those who were known are known.
     pub(super) async fn follow(self, store: Arc<dyn Store>, stop: CancellationToken) {
+        let mut empty = 0;
         loop {
             if let Ok(living) = store.relays().await {
-                *self.0.write() = living;
+                // After the store was away nobody has said yet that it lives; all at once they are rarely gone.
+                empty = if living.is_empty() { empty + 1 } else { 0 };
+                if empty == 0 || empty > EMPTY {
+                    *self.0.write() = living;
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -81,6 +86,8 @@ fn by_preference(nodes: &[RelayNode], region: &str) -> Vec<RelayNode> {
     nodes
 }
 
+/// Looks in a row that must find no relay at all before that is believed: as long as a node lives.
+const EMPTY: u32 = 3;
 /// Sockets that make no difference.
 const ABOUT_AS_MANY: usize = 64;
 
