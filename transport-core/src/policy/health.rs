@@ -89,9 +89,9 @@ pub struct HealthConfig {
     pub suspect_age: Duration,
     /// Silence at which a link is dead when the peer's words agree. Default 2 s.
     pub confirmed_age: Duration,
-    /// Nothing acknowledged for this long although data is under way makes a sample bad, whatever comes the other way:
-    /// one direction may be dead where signaling, which would tell, is away too. Default 10 s: what a narrow path
-    /// needs for two of the longest segments, and some.
+    /// Nothing acknowledged for this long although data is under way makes a sample bad, whatever comes the other way,
+    /// beyond the time that the next segment needs on a narrow path: one direction may be dead where signaling,
+    /// which would tell, is away too. Default 10 s.
     pub unheard_age: Duration,
     /// Bad samples in a row that make a link dead. Default 3.
     pub dead_quorum: u32,
@@ -281,7 +281,8 @@ impl LaneMonitor {
             self.progress = Some(now);
         }
         let stuck = now.saturating_duration_since(*self.progress.get_or_insert(now));
-        let fault = if stuck.min(sample.oldest_unacked) >= config.unheard_age {
+        let unheard_age = config.unheard_age + config.carriage(sample, self.shown());
+        let fault = if stuck.min(sample.oldest_unacked) >= unheard_age {
             Some(Reason::PathDead)
         } else {
             config.fault(sample, self.shown())
