@@ -50,9 +50,10 @@ impl Redis {
         ]);
         let process = command.stdout(Stdio::null()).spawn().expect("Debian's redis-server is installed");
         let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let redis = Self { process, url: format!("redis://{address}/0") };
         for _ in 0..250 {
             if std::net::TcpStream::connect(address).is_ok() {
-                return Self { process, url: format!("redis://{address}/0") };
+                return redis;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
