@@ -119,6 +119,7 @@ mod tests {
     use transport_core::{PeerId, SessionId};
 
     use super::*;
+    use crate::runtime::sleep;
 
     #[tokio::test(start_paused = true)]
     async fn a_grant_is_spent_once_by_its_owner_within_its_life() {
@@ -165,7 +166,7 @@ mod tests {
         let refused = async || {
             let fetched = kept.take(whom, now()).unwrap_or_else(fetch);
             drop(kept.lend(whom, fetched));
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(1)).await;
             kept.holds(whom, now())
         };
         let mut held = Vec::new();
