@@ -253,9 +253,11 @@ impl Effects {
             Detail::Ended(closed) => closed.to_string(),
             Detail::PrimaryErrors => {
                 let primaries = self.parts.ways.0.iter().filter(|way| way.rung.class == Class::Primary);
-                let errors = primaries.filter_map(|way| {
+                let errors = primaries.map(|way| {
                     let id = &way.rung.transport;
-                    self.errors.get(id).map(|error| format!("{id}: {}", error.text))
+                    // The fallback is not dialled before each primary failed: one without an error has said nothing.
+                    let error = self.errors.get(id).map_or("no answer", |error| &error.text);
+                    format!("{id}: {error}")
                 });
                 errors.collect::<Vec<_>>().join("; ")
             }

@@ -57,7 +57,8 @@ fn a_direction_is_dead_when_nothing_is_acknowledged_although_the_other_one_talks
     link.at(0.0, bulk(0.1, 0.1, 8_000));
     let dead = (1..60).map(|tick| f64::from(tick) * 0.5).find(|age| {
         // Its output keeps coming; what was typed has gone nowhere.
-        link.at(*age, HealthSample { demand: 0, ..bulk(*age, 0.0, 0) }) == Health::Failing(Reason::PathDead)
+        let typed = HealthSample { pending_bytes: 100, under_way: 100, demand: 0, ..bulk(*age, 0.0, 0) };
+        link.at(*age, typed) == Health::Failing(Reason::PathDead)
     });
     assert!(dead.is_some_and(|age| (10.0..12.5).contains(&age)), "{dead:?}");
 }
