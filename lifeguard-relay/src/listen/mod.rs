@@ -229,20 +229,13 @@ impl Timer for HeadTimer {
     }
 }
 
-/// Nagle would hold keystrokes back for an ACK; the user timeout ends what the network swallowed; and what it has not taken
-/// waits in the peer's queue, where lanes take turns and datagrams make room, not in the kernel.
+/// Nagle would hold keystrokes back for an ACK; the user timeout ends what the network swallowed.
 fn set_options(socket: &SockRef<'_>, config: &ListenConfig) {
     // Failing here means the socket is gone already; the next read will say so.
     let _ = socket.set_tcp_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_user_timeout(Some(config.tcp_user_timeout));
-    #[cfg(target_os = "linux")]
-    let _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES);
 }
-
-/// Bytes the kernel takes for a peer beyond those on their way.
-#[cfg(target_os = "linux")]
-const UNSENT_BYTES: u32 = 32 * 1024;
 
 /// Out of descriptors or buffers: looping at once would burn the core that could free some.
 async fn pause_after(error: &io::Error) {

@@ -49,18 +49,10 @@ async fn reach_found(
         let stream = race(found).await?;
         // Keystrokes do not wait for company.
         stream.set_nodelay(true)?;
-        // What the network has not taken waits where it can be served in turn, not in the kernel. A system without it
-        // works, and its queue is longer.
-        #[cfg(any(target_os = "android", target_os = "linux"))]
-        let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
         Ok(stream)
     };
     within(deadlines.connect, connected).await.map_err(|cause| (Stage::Connect, cause))
 }
-
-/// Bytes the kernel takes beyond those on their way.
-#[cfg(any(target_os = "android", target_os = "linux"))]
-const UNSENT_BYTES: u32 = 32 * 1024;
 
 async fn within<T>(limit: Duration, step: impl Future<Output = io::Result<T>>) -> Result<T, Cause> {
     timeout(limit, step).await.map_err(|_| Cause::TimedOut(limit))?.map_err(Cause::Io)
