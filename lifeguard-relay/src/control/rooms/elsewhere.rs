@@ -10,7 +10,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{LINK_MEMBERS, MEMBERS, NoEntry, Room, Rooms};
+use super::{Entrant, LINK_MEMBERS, MEMBERS, NoEntry, Rooms};
 use crate::{
     control::plane::ControlPlane,
     store::{
@@ -80,15 +80,16 @@ impl Rooms {
     pub(super) async fn sit(
         &self,
         pool: &Pool,
+        entrant: Entrant,
         document: &Arc<SessionDocument>,
-        peer: Uuid,
         seat: &mut Seat,
     ) -> Result<Vec<(Uuid, Seat)>, NoEntry> {
-        let session = document.session_id;
-        {
-            let mut rooms = self.0.rooms.lock();
-            rooms.entry(session).or_insert_with(|| Room::new(document.clone())).asks();
-        }
+        let (session, peer) = (document.session_id, entrant.peer);
+        // Who is not admitted by what is known here need not ask.
+        self.open(document, |room| {
+            room.renew(document, &self.0.metrics);
+            room.admits(entrant).map(|()| room.asks())
+        })??;
         let asking = Asking { rooms: self, session, seat: Some((pool, peer, seat.entry)) };
         match pool.sit(session, peer, *seat, PLACES).await {
             Ok(Sat::Seated { number, others, .. }) => {
@@ -119,28 +120,23 @@ impl Rooms {
     /// Cancel safe.
     pub(super) async fn keep(&self, session: Uuid, peer: Uuid, entry: Entry, absent: Absent) -> bool {
         let Some(pool) = &self.0.pool else { return true };
-        let seat = {
-            let mut rooms = self.0.rooms.lock();
-            let Some(room) = rooms.get_mut(&session) else { return true };
-            let seat = room.members.get(&peer).map(|member| member.seat);
-            let Some(seat) = seat.filter(|seat| seat.entry == entry) else { return true };
+        let seat = self.change(session, |room| {
+            let seat =
+                room.members.get(&peer).map(|member| member.seat).filter(|seat| seat.entry == entry)?;
             room.asks();
-            seat
-        };
+            Some(seat)
+        });
+        let Some(seat) = seat.flatten() else { return true };
         let asking = Asking { rooms: self, session, seat: None };
         match pool.keep(session, peer, seat).await {
             Ok(Sat::Seated { at, others, .. }) => {
                 asking.answered();
-                let mut rooms = self.0.rooms.lock();
-                if let Some(room) = rooms.get_mut(&session) {
-                    let left_before = if absent == Absent::Left { at } else { 0 };
-                    room.asked(self.node(), Some((left_before, others)));
-                }
-                self.tidy(&mut rooms, session);
+                let left_before = if absent == Absent::Left { at } else { 0 };
+                self.change(session, |room| room.asked(self.node(), Some((left_before, others))));
             }
             Ok(_) => {
                 let rooms = self.0.rooms.lock();
-                let member = rooms.get(&session).and_then(|room| room.members.get(&peer));
+                let member = rooms.room(session).and_then(|room| room.members.get(&peer));
                 if let Some(member) = member.filter(|member| member.seat.entry == entry) {
                     member.end.order(CloseCode::SUPERSEDED, "superseded");
                 }
@@ -166,24 +162,20 @@ impl Rooms {
     }
 
     fn hear(&self, word: Word) {
-        let mut rooms = self.0.rooms.lock();
         match word {
             Word::Joined { session, peer, seat } => {
-                if let Some(room) = rooms.get_mut(&session) {
-                    room.met(peer, seat);
-                }
+                self.change(session, |room| room.met(peer, seat));
             }
             Word::Left { session, peer, entry } => {
-                if let Some(room) = rooms.get_mut(&session) {
-                    room.left(peer, entry);
-                }
+                self.change(session, |room| room.left(peer, entry));
             }
             Word::For { session, to, origin, message } => {
-                let member = rooms.get(&session).and_then(|room| room.members.get(&to));
                 let envelope_of = match &message {
                     FromRoom::Envelope { from, .. } => Some(*from),
                     _ => None,
                 };
+                let rooms = self.0.rooms.lock();
+                let member = rooms.room(session).and_then(|room| room.members.get(&to));
                 let delivered = member.is_some_and(|member| member.inbox.try_send(message).is_ok());
                 if let Some(from) = envelope_of.filter(|_| !delivered) {
                     self.0.metrics.signaling_envelope("undelivered");
@@ -195,17 +187,17 @@ impl Rooms {
     }
 
     fn gone(&self, node: NodeId) {
-        self.0.rooms.lock().values_mut().for_each(|room| room.gone(node));
+        self.0.rooms.lock().tell_all(|room| room.gone(node));
     }
 
     fn has(&self, session: Uuid) -> bool {
-        self.0.rooms.lock().contains_key(&session)
+        self.0.rooms.lock().room(session).is_some()
     }
 
     /// Every entry on this node.
     fn all(&self) -> Vec<(Uuid, Uuid, Entry)> {
         let rooms = self.0.rooms.lock();
-        let members = rooms.iter().flat_map(|(session, room)| {
+        let members = rooms.all().flat_map(|(session, room)| {
             room.members.iter().map(|(peer, member)| (*session, *peer, member.seat.entry))
         });
         members.collect()
@@ -230,13 +222,7 @@ impl Asking<'_> {
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         let Self { rooms, session, seat } = self;
-        {
-            let mut all = rooms.0.rooms.lock();
-            if let Some(room) = all.get_mut(session) {
-                room.asked(rooms.node(), None);
-            }
-            rooms.tidy(&mut all, *session);
-        }
+        rooms.change(*session, |room| room.asked(rooms.node(), None));
         if let Some((pool, peer, entry)) = seat {
             pool.rise(*session, *peer, *entry);
         }

@@ -2,10 +2,10 @@
 
 mod elsewhere;
 mod member;
+mod population;
 mod room;
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{
         Arc,
@@ -31,6 +31,7 @@ pub(super) use self::{
 };
 use self::{
     member::{End, Member},
+    population::Population,
     room::Room,
 };
 use crate::{
@@ -47,7 +48,7 @@ pub(super) struct Rooms(Arc<Inner>);
 
 struct Inner {
     /// One lock owns all memberships, so a join cannot race a last leave.
-    rooms: Mutex<HashMap<Uuid, Room>>,
+    rooms: Mutex<Population>,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -95,16 +96,13 @@ impl Rooms {
     /// store since.
     pub(super) fn document(&self, session: Uuid) -> Option<Arc<SessionDocument>> {
         let rooms = self.0.rooms.lock();
-        let room = rooms.get(&session)?;
+        let room = rooms.room(session)?;
         room.members.values().any(|member| member.seat.role == Role::Host).then(|| room.document.clone())
     }
 
     /// Hears of a document. When it is the newest, whoever it does not let in any more is shown out at once.
     pub(super) fn apply(&self, document: &Arc<SessionDocument>) {
-        let mut rooms = self.0.rooms.lock();
-        if let Some(room) = rooms.get_mut(&document.session_id) {
-            room.renew(document, &self.0.metrics);
-        }
+        self.change(document.session_id, |room| room.renew(document, &self.0.metrics));
     }
 
     /// Enters with a proof that holds by `document`; the newest entry of a peer wins. Tells the others, and returns who
@@ -120,10 +118,9 @@ impl Rooms {
     ) -> Result<(Presence, Vec<RoomPeer>), NoEntry> {
         let Entrant { peer, role, link } = entrant;
         let session = document.session_id;
-        self.open(entrant, document)?;
         let mut seat = self.free_seat(role, link);
         let elsewhere = match &self.0.pool {
-            Some(pool) => Some(self.sit(pool, document, peer, &mut seat).await?),
+            Some(pool) => Some(self.sit(pool, entrant, document, &mut seat).await?),
             None => None,
         };
         let (to_inbox, inbox) = mpsc::channel(INBOX);
@@ -131,31 +128,14 @@ impl Rooms {
         let member = Member { seat, inbox: to_inbox, end: end.clone() };
         // From here on, dropping it gives the seat up.
         let presence = Presence { rooms: self.clone(), session, peer, entry: seat.entry, inbox, end };
-        let mut rooms = self.0.rooms.lock();
-        let room = rooms.entry(session).or_insert_with(|| Room::new(document.clone()));
-        if let Some(elsewhere) = elsewhere {
-            room.asked(self.node(), Some((0, elsewhere)));
-        }
-        let present = room.admits(entrant).map(|()| room.seat(peer, member));
-        self.tidy(&mut rooms, session);
-        // Not under the lock, which leaving takes.
-        drop(rooms);
-        present.map(|present| (presence, present))
-    }
-
-    /// Makes sure that there is a room, and that it admits one more as far as is known here.
-    fn open(&self, entrant: Entrant, document: &Arc<SessionDocument>) -> Result<(), NoEntry> {
-        let mut rooms = self.0.rooms.lock();
-        if rooms.len() >= ROOMS && !rooms.contains_key(&document.session_id) {
-            return Err(NoEntry::Full);
-        }
-        let room = rooms.entry(document.session_id).or_insert_with(|| Room::new(document.clone()));
-        room.renew(document, &self.0.metrics);
-        let admits = room.admits(entrant);
-        if admits.is_err() {
-            self.tidy(&mut rooms, document.session_id);
-        }
-        admits
+        let present = self.open(document, |room| {
+            if let Some(elsewhere) = elsewhere {
+                room.asked(self.node(), Some((0, elsewhere)));
+            }
+            room.renew(document, &self.0.metrics);
+            room.admits(entrant).map(|()| room.seat(peer, member))
+        });
+        present?.map(|present| (presence, present))
     }
 
     /// The seat of a new entry. Where there is a pool, the store numbers it.
@@ -169,13 +149,7 @@ impl Rooms {
     }
 
     fn leave(&self, session: Uuid, peer: Uuid, entry: Entry) {
-        {
-            let mut rooms = self.0.rooms.lock();
-            if let Some(room) = rooms.get_mut(&session) {
-                room.leave(peer, entry);
-            }
-            self.tidy(&mut rooms, session);
-        }
+        self.change(session, |room| room.leave(peer, entry));
         if let Some(pool) = &self.0.pool {
             pool.rise(session, peer, entry);
         }
@@ -184,7 +158,7 @@ impl Rooms {
     /// Brings a message to a member, or on its way to the member's node; says whether it is.
     fn send(&self, session: Uuid, to: Uuid, message: FromRoom) -> bool {
         let rooms = self.0.rooms.lock();
-        let delivered = rooms.get(&session).is_some_and(|room| match room.members.get(&to) {
+        let delivered = rooms.room(session).is_some_and(|room| match room.members.get(&to) {
             Some(member) => member.inbox.try_send(message).is_ok(),
             None => room.node_of(to).is_some_and(|node| self.forward(node, session, to, message)),
         });
@@ -192,20 +166,33 @@ impl Rooms {
         delivered
     }
 
-    /// Ends a room that is empty, and counts.
-    fn tidy(&self, rooms: &mut HashMap<Uuid, Room>, session: Uuid) {
-        if rooms.get(&session).is_some_and(Room::is_over) {
-            rooms.remove(&session);
-        }
-        let members = rooms.values().map(|room| room.members.len()).sum();
-        self.0.metrics.signaling_population(rooms.len(), members);
+    /// Does something with a room, if there is one.
+    fn change<T>(&self, session: Uuid, work: impl FnOnce(&mut Room) -> T) -> Option<T> {
+        self.counted(|rooms| rooms.change(session, work))
+    }
+
+    /// Does something with a room, which is opened if there is none.
+    fn open<T>(
+        &self,
+        document: &Arc<SessionDocument>,
+        work: impl FnOnce(&mut Room) -> T,
+    ) -> Result<T, NoEntry> {
+        self.counted(|rooms| rooms.open(document, work))
+    }
+
+    fn counted<T>(&self, work: impl FnOnce(&mut Population) -> T) -> T {
+        let mut rooms = self.0.rooms.lock();
+        let done = work(&mut rooms);
+        let (count, members) = rooms.count();
+        self.0.metrics.signaling_population(count, members);
+        done
     }
 }
 
 impl fmt::Debug for Rooms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rooms")
-            .field("rooms", &self.0.rooms.lock().len())
+            .field("rooms", &self.0.rooms.lock().count().0)
             .field("pool", &self.0.pool)
             .finish_non_exhaustive()
     }
