@@ -25,9 +25,8 @@ use tower_http::{
 use tracing::Span;
 
 use crate::{
-    kill_switch::Verb,
     listen::{self, Connections, ListenConfig},
-    relay::{Phase, Relay},
+    relay::Relay,
 };
 
 /// Whether this process should be sent new work. Asked by `/readyz`.
@@ -95,16 +94,7 @@ fn method_label(method: &Method) -> &'static str {
 /// Ready while the relay takes new peers.
 pub fn relay_readiness(relay: &Relay) -> Readiness {
     let relay = relay.clone();
-    Arc::new(move || match relay.phase() {
-        Phase::Serving
-            if relay.kill_switch().state().everybody.is_some_and(|pause| pause.verb >= Verb::RefuseNew) =>
-        {
-            Err("fallback_paused")
-        }
-        Phase::Serving => Ok(()),
-        Phase::Draining => Err("draining"),
-        Phase::Stopped => Err("stopped"),
-    })
+    Arc::new(move || relay.readiness())
 }
 
 /// Serves a relay plane alone, with health endpoints, until `stop`; then drains.

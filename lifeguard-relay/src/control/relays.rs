@@ -16,7 +16,7 @@ use crate::store::{
 
 /// The relay nodes that live, as of a moment ago.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Relays(Arc<RwLock<Vec<RelayNode>>>);
+pub(super) struct Relays(Arc<RwLock<Arc<[RelayNode]>>>);
 
 impl Relays {
     /// Looks who lives, until `stop`. While the store is away, those who were known are known.
@@ -27,7 +27,7 @@ impl Relays {
                 // After the store was away nobody has said yet that it lives; all at once they are rarely gone.
                 empty = if living.is_empty() { empty + 1 } else { 0 };
                 if empty == 0 || empty > EMPTY {
-                    *self.0.write() = living;
+                    *self.0.write() = living.into();
                 }
             }
             tokio::select! {
@@ -59,18 +59,19 @@ impl Relays {
         region: &str,
     ) -> Result<Option<String>, StoreError> {
         for other in [OtherOwner::Stays, OtherOwner::IsReplaced] {
-            let nodes = by_preference(&self.0.read(), region);
+            let living = self.0.read().clone();
+            let nodes = by_preference(&living, region);
             if nodes.is_empty() {
                 break;
             }
             let ids: Vec<_> = nodes.iter().map(|node| node.id).collect();
             let owner = store.own_session(session, &ids, LEASE, other).await?;
-            if let Some(node) = nodes.into_iter().find(|node| Some(node.id) == owner) {
-                return Ok(Some(node.url));
+            if let Some(node) = nodes.iter().find(|node| Some(node.id) == owner) {
+                return Ok(Some(node.url.clone()));
             }
             // An owner that this node has not heard of: it is new, or gone.
             let living = store.relays().await?;
-            *self.0.write() = living;
+            *self.0.write() = living.into();
         }
         Ok(None)
     }
@@ -78,8 +79,8 @@ impl Relays {
 
 /// Those that take sessions: of this region first, the least busy of them before all. Nodes with about as many sockets
 /// share what comes while the figures are old.
-fn by_preference(nodes: &[RelayNode], region: &str) -> Vec<RelayNode> {
-    let mut nodes: Vec<_> = nodes.iter().filter(|node| node.ready).cloned().collect();
+fn by_preference<'a>(nodes: &'a [RelayNode], region: &str) -> Vec<&'a RelayNode> {
+    let mut nodes: Vec<_> = nodes.iter().filter(|node| node.ready).collect();
     nodes.sort_by_cached_key(|node| {
         (Reverse(node.region == region), node.sockets / ABOUT_AS_MANY, rand::random::<u32>())
     });

@@ -29,6 +29,7 @@ use super::{
     stream::Streams,
 };
 use crate::{
+    kill_switch::Verb,
     limit::{ByAddress, Loopback},
     telemetry::metrics::Metrics,
 };
@@ -94,6 +95,18 @@ impl Core {
             recent_refusals: Mutex::default(),
             pseudonyms: std::hash::RandomState::new(),
             config,
+        }
+    }
+
+    pub(super) fn readiness(&self) -> Result<(), &'static str> {
+        let paused = self.admission.kill_switch.state().everybody;
+        match *self.phase.borrow() {
+            Phase::Serving if paused.is_some_and(|pause| pause.verb >= Verb::RefuseNew) => {
+                Err("fallback_paused")
+            }
+            Phase::Serving => Ok(()),
+            Phase::Draining => Err("draining"),
+            Phase::Stopped => Err("stopped"),
         }
     }
 

@@ -92,6 +92,15 @@ impl Relay {
         *self.core.phase.borrow()
     }
 
+    /// Whether it takes new peers, or why it does not: as `/readyz` says, and as it tells its pool.
+    ///
+    /// # Errors
+    ///
+    /// The label of the reason.
+    pub fn readiness(&self) -> Result<(), &'static str> {
+        self.core.readiness()
+    }
+
     /// The kill switch it obeys.
     pub fn kill_switch(&self) -> &KillSwitch {
         &self.core.admission.kill_switch

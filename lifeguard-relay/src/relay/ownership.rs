@@ -1,19 +1,19 @@
 //! A relay node in a pool: it says that it is there, and keeps the leases of its sessions.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use beach_lifeguard_client::CloseCode;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use super::core::{Core, Phase};
-use crate::{
-    kill_switch::Verb,
-    store::{
-        Store, StoreError,
-        pool::NodeId,
-        relays::{BEAT, LEASE, RENEWAL, RelayNode},
-    },
+use super::{core::Core, ending::Order};
+use crate::store::{
+    Store, StoreError,
+    pool::NodeId,
+    relays::{BEAT, LEASE, RENEWAL, RelayNode},
 };
 
 /// What a node knows of itself.
@@ -40,14 +40,12 @@ impl Ownership {
     }
 
     async fn beat(&self, relay: &Core) -> Result<(), StoreError> {
-        let paused = relay.admission.kill_switch.state().everybody;
-        let refuses = paused.is_some_and(|pause| pause.verb >= Verb::RefuseNew);
         let node = RelayNode {
             id: self.node,
             url: self.url.clone(),
             region: self.region.clone(),
             sockets: relay.sockets_open.load(Relaxed),
-            ready: *relay.phase.borrow() == Phase::Serving && !refuses,
+            ready: relay.readiness().is_ok(),
         };
         self.store.beat_relay(&node).await
     }
@@ -86,7 +84,7 @@ pub(super) async fn run(relay: Arc<Core>) {
 async fn renew(relay: &Core, ownership: &Ownership) {
     let sessions = sessions(relay);
     let Ok(owners) = ownership.store.hold_sessions(ownership.node, &sessions, LEASE).await else { return };
-    let moved: std::collections::HashSet<_> = sessions
+    let moved: HashSet<_> = sessions
         .into_iter()
         .zip(owners)
         .filter(|(_, owner)| owner.is_some_and(|owner| owner != ownership.node))
@@ -99,7 +97,7 @@ async fn renew(relay: &Core, ownership: &Ownership) {
     relay.registry.for_each(|session| {
         if moved.contains(&session.id()) {
             session.with_roster(|roster| {
-                let order = super::ending::Order::new(CloseCode::RESTART, "moved");
+                let order = Order::new(CloseCode::RESTART, "moved");
                 roster.iter().for_each(|(_, _, peer)| peer.end(order));
             });
         }
