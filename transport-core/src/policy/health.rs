@@ -159,7 +159,10 @@ impl HealthConfig {
 
     /// Judges one sample of a link that has `shown` so much before; `None` when nothing is wrong with it.
     fn fault(&self, sample: &HealthSample, shown: Shown) -> Option<Reason> {
-        if sample.silence() >= self.dead_age + self.carriage(sample, shown) {
+        let carriage = self.carriage(sample, shown);
+        let is_silent = sample.silence() >= self.dead_age + carriage;
+        let is_unheard = shown.stuck.min(sample.oldest_unacked) >= self.unheard_age + carriage;
+        if is_silent || is_unheard {
             Some(Reason::PathDead)
         } else if sample.loss.is_some_and(|loss| loss >= self.loss_ceiling) {
             Some(Reason::HeavyLoss)
@@ -185,7 +188,7 @@ impl HealthConfig {
 
     /// Judges a link nobody uses yet, which therefore may be idle: its pings must come back.
     pub(super) fn approves_standby(&self, sample: &HealthSample) -> bool {
-        self.fault(sample, Shown { rtt: sample.rtt, goodput: 0 }).is_none()
+        self.fault(sample, Shown { rtt: sample.rtt, ..Shown::default() }).is_none()
     }
 }
 
@@ -196,6 +199,8 @@ struct Shown {
     rtt: Option<Duration>,
     /// Acknowledged payload inside the window, bytes per second.
     goodput: u64,
+    /// For how long nothing has been acknowledged although data is under way.
+    stuck: Duration,
 }
 
 /// What the samples so far say about a lane, or about a link: the worst of its lanes.
@@ -281,12 +286,7 @@ impl LaneMonitor {
             self.progress = Some(now);
         }
         let stuck = now.saturating_duration_since(*self.progress.get_or_insert(now));
-        let unheard_age = config.unheard_age + config.carriage(sample, self.shown());
-        let fault = if stuck.min(sample.oldest_unacked) >= unheard_age {
-            Some(Reason::PathDead)
-        } else {
-            config.fault(sample, self.shown())
-        };
+        let fault = config.fault(sample, Shown { stuck, ..self.shown() });
         if fault == Some(Reason::PathDead) {
             let (since, row) = self.dead.unwrap_or((now, 0));
             self.dead = Some((since, row.saturating_add(1)));
@@ -310,7 +310,7 @@ impl LaneMonitor {
         let carried = self.busy.iter().take(progress.map_or(0, |last| last + 1));
         let (sum, samples) = carried
             .fold((0_u64, 0_u64), |(sum, samples), busy| (sum.saturating_add(busy.goodput), samples + 1));
-        Shown { rtt: self.shortest, goodput: sum / samples.max(1) }
+        Shown { rtt: self.shortest, goodput: sum / samples.max(1), stuck: Duration::ZERO }
     }
 
     fn failing(&self, now: Instant, config: &HealthConfig) -> Option<Reason> {

@@ -172,8 +172,9 @@ fn a_trickle_under_demand_is_seen_and_a_small_demand_is_not_a_trickle() {
 
 #[test]
 fn each_threshold_holds_at_its_value_and_not_just_beside_it() {
-    let fault =
-        |sample: HealthSample| HealthConfig::default().fault(&sample, Shown { rtt: sample.rtt, goodput: 0 });
+    let fault = |sample: HealthSample| {
+        HealthConfig::default().fault(&sample, Shown { rtt: sample.rtt, ..Shown::default() })
+    };
     let second = Duration::from_secs(1);
     for (bad, good, why) in [
         (busy(Some(0.2), None), busy(Some(0.199), None), Reason::HeavyLoss),
