@@ -80,7 +80,7 @@ pub(crate) fn neither(earlier: (Carrier, ConnectError), later: (Carrier, Connect
 
 async fn websocket(way: &Way<'_>, stream: Stream) -> Result<RelayStream, Failed> {
     let limit = way.deadlines.upgrade;
-    match timeout(limit, upgrade(way.url, Carried::Socket(stream))).await {
+    match timeout(limit, upgrade(way.url, Carried::Right(stream))).await {
         Err(_) => Err(on_the_way(failed(stage::UPGRADE, Kind::TimedOut))),
         Ok(upgraded) => upgraded.map_err(not_upgraded),
     }

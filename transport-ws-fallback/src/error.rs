@@ -141,11 +141,15 @@ pub struct NeitherCarrier {
 fn kind_of(status: u16) -> ConnectErrorKind {
     match status {
         401 | 403 => ConnectErrorKind::Rejected,
-        // Full, draining, too many at once: another moment may do.
-        408 | 425 | 429 | 500..=599 => ConnectErrorKind::Unreachable,
+        status if is_passing(status) => ConnectErrorKind::Unreachable,
         // Whatever answers there is no relay of this version.
         _ => ConnectErrorKind::Incompatible,
     }
+}
+
+/// Whether another moment may do: full, draining, too many at once.
+pub(crate) const fn is_passing(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..=599)
 }
 
 /// The relay closed before its hello, or refuses to be asked again.

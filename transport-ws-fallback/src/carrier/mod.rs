@@ -1,15 +1,20 @@
 //! What carries the relay's bytes: a WebSocket, or HTTP where none gets through.
 
-mod carried;
 mod memory;
 mod pipe;
 mod stream;
 mod upload;
 
 use beach_lifeguard_client::RELAY_PATH;
+use beach_outbound::Stream;
+use tokio_util::either::Either;
 use url::Url;
 
-pub(crate) use self::{carried::Carried, memory::Carriers, stream::open};
+use self::pipe::Pipe;
+pub(crate) use self::{memory::Carriers, stream::open};
+
+/// The relay's bytes, whatever carries them: a pair of HTTP's connections, or one of its own.
+pub(crate) type Carried = Either<Box<Pipe>, Stream>;
 
 /// Which carriers a connector may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -45,7 +45,7 @@ pub(crate) async fn open(
     let Item::Text(record) = first else { return Err(HelloError::InvalidPayload.into()) };
     let Opened { carrier, upload_bytes } = Opened::decode(&record)?;
     let uploader = Uploader::new(url.clone(), prefix.to_owned(), outbound.clone(), carrier, upload_bytes);
-    let pipe = Carried::Http(Box::new(Pipe::new(down, uploader)));
+    let pipe = Carried::Left(Box::new(Pipe::new(down, uploader)));
     Ok(WebSocket::new(pipe, ahead, MAX_SERVER_HELLO_BYTES))
 }
 

@@ -15,7 +15,10 @@ use hyper_util::rt::TokioIo;
 use url::Url;
 
 use super::stream::post;
-use crate::runtime::{Duration, now, sleep, timeout};
+use crate::{
+    error::is_passing,
+    runtime::{Duration, now, sleep, timeout},
+};
 
 /// Uploads to one carrier.
 pub(super) struct Uploader {
@@ -120,7 +123,7 @@ impl Uploader {
                 self.connection = (!over).then_some(connection);
                 Verdict::Taken
             }
-            408 | 425 | 429 | 500..=599 => Verdict::Again(status),
+            passing if is_passing(passing) => Verdict::Again(status),
             _ => Verdict::Refused(status),
         })
     }

@@ -98,7 +98,7 @@ impl Links {
         self.end.as_ref().map(|(closed, at)| Life {
             cut: closed.initiator == Initiator::Network,
             idle: self.heartbeat.idle(*at),
-            lived: at.saturating_duration_since(self.born),
+            lived: at.saturating_duration_since(self.heartbeat.born()),
         })
     }
 

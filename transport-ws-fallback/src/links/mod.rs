@@ -34,7 +34,6 @@ pub(crate) struct Links {
     /// The same for the way in: it holds what the windows grant.
     inbound: Profile,
     heartbeat: Heartbeat,
-    born: Instant,
     /// A random number in 0..1, so that clients told to leave together do not.
     jitter: f64,
     peers: HashMap<Uuid, PeerAddr>,
@@ -67,7 +66,6 @@ impl Links {
         Self {
             profile,
             inbound,
-            born: heartbeat.born(),
             heartbeat,
             jitter,
             peers: HashMap::new(),
