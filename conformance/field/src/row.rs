@@ -7,7 +7,7 @@ use crate::{program::Programs, trouble::Trouble};
 /// One row of the field's table.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    /// The table it stands in.
+    /// The table it stands in, once it does.
     pub chapter: &'static str,
     /// Its name on the command line.
     pub name: &'static str,
@@ -74,6 +74,17 @@ impl State {
 }
 
 impl Row {
+    /// Makes a row, which is of no chapter yet.
+    pub(crate) const fn new(
+        name: &'static str,
+        what: &'static str,
+        seen: &'static str,
+        due: &'static str,
+        state: State,
+    ) -> Self {
+        Self { chapter: "", name, what, seen, due, state }
+    }
+
     /// Its name with its chapter's, as on the command line.
     pub fn path(&self) -> String {
         format!("{}::{}", self.chapter, self.name)

@@ -11,7 +11,10 @@ use crate::row::Row;
 
 /// All rows, in the table's order.
 pub fn rows() -> Vec<Row> {
-    [reaching::ROWS, path::ROWS, narrow::ROWS, nat::ROWS].concat()
+    let chapters =
+        [("reaching", reaching::ROWS), ("path", path::ROWS), ("narrow", narrow::ROWS), ("nat", nat::ROWS)];
+    let rows = |(chapter, rows): (_, &'static [Row])| rows.iter().map(move |row| Row { chapter, ..*row });
+    chapters.into_iter().flat_map(rows).collect()
 }
 
 #[cfg(test)]

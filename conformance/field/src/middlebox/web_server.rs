@@ -43,8 +43,24 @@ impl WebServer {
         address: &str,
         upstream: &str,
     ) -> Result<Self, Trouble> {
-        let site = format!("location / {{ proxy_pass https://{upstream}; proxy_set_header Host $host; }}");
-        Self::start(lab, space, identity, address, &site)
+        Self::selective(lab, space, identity, address, upstream, "")
+    }
+
+    /// As [`stripping`](Self::stripping), but for what `site`, of nginx's directives, does with some of the requests.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble`] when it does not become ready.
+    pub fn selective(
+        lab: &Lab,
+        space: &Space,
+        identity: &Identity,
+        address: &str,
+        upstream: &str,
+        site: &str,
+    ) -> Result<Self, Trouble> {
+        let rest = format!("location / {{ proxy_pass https://{upstream}; proxy_set_header Host $host; }}");
+        Self::start(lab, space, identity, address, &format!("{site} {rest}"))
     }
 
     fn start(

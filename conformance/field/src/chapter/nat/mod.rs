@@ -14,35 +14,35 @@ use std::time::Duration;
 
 /// All rows of the chapter.
 pub(super) const ROWS: &[Row] = &[
-    row(
+    Row::new(
         "cone_cone_stun",
         "both behind cone NATs, a STUN server is configured",
         "direct, 0.3 s",
         "direct within 2 s",
         State::Due(|p| direct(homes(p, [Nat::Cone; 2], true)?, Duration::from_secs(2))),
     ),
-    row(
+    Row::new(
         "cone_cone",
         "the same without a STUN server",
         "relay after 4.0 s",
         "direct: the service offers STUN",
         State::NotYet(|p| direct(homes(p, [Nat::Cone; 2], false)?, Duration::from_secs(2))),
     ),
-    row(
+    Row::new(
         "symmetric_cone",
         "the viewer behind a symmetric NAT, with STUN and without TURN",
         "relay after 4.0 s",
         "the relay within 6 s",
         State::Due(|p| any(homes(p, [Nat::Symmetric, Nat::Cone], true)?)),
     ),
-    row(
+    Row::new(
         "symmetric_symmetric",
         "both behind symmetric NATs",
         "relay after 4.0 s",
         "the relay within 6 s",
         State::Nightly(|p| any(homes(p, [Nat::Symmetric; 2], true)?)),
     ),
-    row(
+    Row::new(
         "one_family_broken",
         "both have IPv4 and IPv6, and IPv4 between them is broken",
         "direct, 0.4 s",
@@ -97,16 +97,6 @@ fn server(world: &World) -> Result<Process, Trouble> {
     let mut process = Process::start("turnserver", &mut command)?;
     process.listens(&world.site, STUN)?;
     Ok(process)
-}
-
-const fn row(
-    name: &'static str,
-    what: &'static str,
-    seen: &'static str,
-    due: &'static str,
-    state: State,
-) -> Row {
-    Row { chapter: "nat", name, what, seen, due, state }
 }
 
 const STUN: u16 = 3478;

@@ -1,5 +1,6 @@
 //! *Reaching the service*: what stands between a person and the control plane or the relay.
 
+mod carrier;
 mod clock;
 mod in_the_way;
 mod names;
@@ -136,35 +137,35 @@ pub(super) const ROWS: &[Row] = &[
         "its fingerprint is in the link; works without any setting",
         "the link has no fingerprint yet",
     ),
-    later(
+    due(
         "relay_answers_html",
         "the relay alone answers 302 or HTML, or its upgrade is stripped or swallowed",
         "no path for ever",
         "the HTTP carrier takes over within 10 s",
-        "there is no HTTP carrier yet",
+        carrier::no_websocket,
     ),
-    later(
+    due(
         "upgrade_closed_after_1s",
         "the relay's upgrade is accepted and closed after 1 s, for ever",
         "ten reconnects a second",
-        "the HTTP carrier after the third; no storm",
-        "there is no HTTP carrier yet",
+        "the HTTP carrier after the third, and then each key's echo within 1 s; no storm",
+        carrier::closed_soon,
     ),
-    row(
+    Row::new(
         "idle_timeouts",
         "a proxy cuts connections that were idle for 10 s; a minute without a key",
         "works, silence ≤ 0.3 s",
         "the key's echo within 1 s; after the first cut none",
         State::NotYet(proxy::idle_timeout),
     ),
-    row(
+    Row::new(
         "name_server_dies",
         "the name server dies mid-session, then UDP",
         "not back in 90 s",
         "usable with the last good address within 8 s",
         State::NotYet(path::name_server_dies),
     ),
-    row(
+    Row::new(
         "name_server_dies_on_relay",
         "the name server dies on the relay, then a NAT forgets the viewer's connection",
         "not back in 90 s",
@@ -174,17 +175,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 const fn due(name: &'static str, what: &'static str, seen: &'static str, due: &'static str, run: Run) -> Row {
-    row(name, what, seen, due, State::Due(run))
-}
-
-const fn row(
-    name: &'static str,
-    what: &'static str,
-    seen: &'static str,
-    due: &'static str,
-    state: State,
-) -> Row {
-    Row { chapter: CHAPTER, name, what, seen, due, state }
+    Row::new(name, what, seen, due, State::Due(run))
 }
 
 const fn later(
@@ -194,7 +185,5 @@ const fn later(
     due: &'static str,
     why: &'static str,
 ) -> Row {
-    row(name, what, seen, due, State::Later(why))
+    Row::new(name, what, seen, due, State::Later(why))
 }
-
-const CHAPTER: &str = "reaching";
