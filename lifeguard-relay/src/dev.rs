@@ -37,6 +37,8 @@ pub struct DevConfig {
     pub relay: RelayConfig,
     /// The control plane. The relay's URL is filled in.
     pub control: ControlConfig,
+    /// Make the relay one of a pool, under its own URL. Needs a store that nodes share.
+    pub pooled: bool,
 }
 
 impl Default for DevConfig {
@@ -51,6 +53,7 @@ impl Default for DevConfig {
             caps: Caps { strangers: 4_096, ..Caps::default() },
             relay,
             control: ControlConfig::development(),
+            pooled: false,
         }
     }
 }
@@ -89,7 +92,7 @@ impl Dev {
     /// [`DevError`] when an address is taken or the system has no random numbers.
     pub async fn start(config: DevConfig) -> Result<Self, DevError> {
         let keys = TokenKeys::generate(config.control.issuer.clone())?;
-        Self::node(config, Arc::new(MemoryStore::new()), keys).await
+        Self::start_with(config, Arc::new(MemoryStore::new()), keys).await
     }
 
     /// Starts a second node of the same service: it shares the store and the keys, so that a session may
@@ -99,10 +102,19 @@ impl Dev {
     ///
     /// As [`start`](Self::start).
     pub async fn start_another(&self, config: DevConfig) -> Result<Self, DevError> {
-        Self::node(config, self.store.clone(), self.keys.clone()).await
+        Self::start_with(config, self.store.clone(), self.keys.clone()).await
     }
 
-    async fn node(mut config: DevConfig, store: Arc<dyn Store>, keys: TokenKeys) -> Result<Self, DevError> {
+    /// Starts a node with this store and these keys, which others may have too.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_with(
+        mut config: DevConfig,
+        store: Arc<dyn Store>,
+        keys: TokenKeys,
+    ) -> Result<Self, DevError> {
         let bind = |address| listen::bind(address).map_err(|source| DevError::Bind { address, source });
         let (listener, admin_listener) = (bind(config.public)?, bind(config.admin)?);
         let (public, admin) = (listener.local_addr()?, admin_listener.local_addr()?);
@@ -113,6 +125,9 @@ impl Dev {
             (None, None)
         };
         config.control.relay_url.get_or_insert_with(|| relay_ws_url(public, config.tls));
+        if config.pooled {
+            config.relay.public_url = Some(relay_ws_url(public, config.tls));
+        }
 
         let metrics = Arc::new(Metrics::new());
         metrics.certificate_expires(certificates.as_ref().map_or(0, |certificates| certificates.expires()));

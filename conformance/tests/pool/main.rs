@@ -2,6 +2,9 @@
 //! when one is killed.
 
 mod node;
+#[path = "../../../lifeguard-relay/tests/control_support/redis.rs"]
+#[allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "another test's support")]
+mod redis;
 
 use std::{
     sync::{
@@ -14,7 +17,8 @@ use std::{
 use conformance::history::{Author, Judge, Stream, Verdict};
 use lifeguard_relay::control::{ControlConfig, TokenKeys};
 use negotiator::{FallbackMode, Host, HostConfig, Negotiator, NetworkConfig, Received, Session};
-use node::{Node, Redis, RoundRobin};
+use node::{Node, RoundRobin};
+use redis::Redis;
 use tokio::time::{sleep, timeout};
 
 struct Pool {
@@ -29,7 +33,10 @@ impl Pool {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let redis = Redis::start();
         let keys = TokenKeys::generate(ControlConfig::development().issuer).expect("keys");
-        let nodes: Vec<_> = (0..3).map(|_| Node::start(&redis, &keys)).collect();
+        let mut nodes = Vec::new();
+        for _ in 0..3 {
+            nodes.push(Node::start(&redis, &keys).await);
+        }
         let address = RoundRobin::before(&nodes).await;
         // Until each has heard of the others.
         sleep(Duration::from_secs(3)).await;
@@ -53,8 +60,8 @@ impl Pool {
     }
 
     /// Starts another node in the place of this one, which it returns.
-    fn replace(&mut self, at: usize) -> Node {
-        let fresh = Node::start(&self.redis, &self.keys);
+    async fn replace(&mut self, at: usize) -> Node {
+        let fresh = Node::start(&self.redis, &self.keys).await;
         self.address.replace(self.nodes[at].address, fresh.address);
         std::mem::replace(&mut self.nodes[at], fresh)
     }
@@ -118,12 +125,11 @@ async fn each_node_is_replaced_and_one_is_killed_and_nothing_is_lost() {
         kept.push((host, viewer, hosted));
     }
     for at in 0..3 {
-        let old = pool.replace(at);
-        old.drain().await;
+        pool.replace(at).await.drain().await;
         sleep(Duration::from_secs(3)).await;
     }
     // Whatever it owned is somewhere else within seconds.
-    drop(pool.replace(1));
+    drop(pool.replace(1).await);
     sleep(Duration::from_secs(12)).await;
     done.store(true, Ordering::Relaxed);
     let mut silences = Vec::new();

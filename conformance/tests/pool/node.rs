@@ -1,8 +1,7 @@
-//! Nodes of a pool, a Redis, and one address before all control planes.
+//! Nodes of a pool, and one address before all control planes.
 
 use std::{
-    net::{SocketAddr, TcpListener as StdListener},
-    process::{Child, Command, Stdio},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,15 +10,7 @@ use std::{
 };
 
 use lifeguard_relay::{
-    ControlPlane, Relay, RelayConfig, app,
-    beach_lifeguard_client::CloseCode,
-    control::{ControlConfig, TokenKeys},
-    kill_switch::KillSwitch,
-    listen::{self, Connections, ListenConfig},
-    relay::{Admission, Rate},
-    store::{RedisStore, Store},
-    telemetry::metrics::Metrics,
-    tokio_util::{sync::CancellationToken, task::TaskTracker},
+    Dev, DevConfig, beach_lifeguard_client::CloseCode, control::TokenKeys, store::RedisStore,
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -28,106 +19,40 @@ use tokio::{
     runtime::Runtime,
 };
 
-/// Debian's `redis-server` on a free port, gone with the test.
-pub(crate) struct Redis {
-    process: Child,
-    pub(crate) url: String,
-}
+use super::redis::Redis;
 
-impl Redis {
-    pub(crate) fn start() -> Self {
-        let port = StdListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it").port();
-        let mut command = Command::new("redis-server");
-        command.args([
-            "--port",
-            &port.to_string(),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ]);
-        let process = command.stdout(Stdio::null()).spawn().expect("Debian's redis-server is installed");
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let redis = Self { process, url: format!("redis://{address}/0") };
-        for _ in 0..250 {
-            if std::net::TcpStream::connect(address).is_ok() {
-                return redis;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("redis-server does not start");
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// A relay and a control plane on one port, with threads of their own: what ends with them ends at once.
+/// A relay and a control plane on one port, with a thread of their own: what ends with it ends at once.
 pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     runtime: Option<Runtime>,
-    relay: Relay,
-    stop: CancellationToken,
+    dev: Arc<Dev>,
 }
 
 impl Node {
-    pub(crate) fn start(redis: &Redis, keys: &TokenKeys) -> Self {
+    pub(crate) async fn start(redis: &Redis, keys: &TokenKeys) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .expect("threads");
-        let _inside = runtime.enter();
-        let store: Arc<dyn Store> = Arc::new(RedisStore::open(&redis.url).expect("a URL"));
-        let listener = listen::bind(([127, 0, 0, 1], 0).into()).expect("a port");
-        let address = listener.local_addr().expect("it");
-        let (metrics, stop) = (Arc::new(Metrics::new()), CancellationToken::new());
-        let kill_switch = KillSwitch::new(Some(store.clone()));
-        runtime.spawn(kill_switch.clone().follow(metrics.clone(), stop.clone()));
-        let mut config = RelayConfig::default();
-        config.public_url = Some(format!("ws://{address}/v2/ws"));
-        config.limits.address_connections = Rate::UNLIMITED;
-        config.drain.grace = Duration::from_millis(500);
-        config.drain.spread = Duration::from_secs(1);
-        let admission = Admission::new(keys.verifier(), store.clone(), kill_switch.clone());
-        let relay = Relay::new(config, admission, metrics.clone());
-        let control = ControlPlane::new(
-            ControlConfig::development(),
-            store,
-            keys.clone(),
-            metrics,
-            kill_switch,
-            stop.clone(),
-        );
-        let routes = app::public(relay.router().merge(control.router()), app::relay_readiness(&relay));
-        let connections = Connections::new(listen::Caps::default());
-        let serving = listen::serve(
-            listener,
-            None,
-            routes,
-            ListenConfig::default(),
-            connections,
-            stop.clone(),
-            TaskTracker::new(),
-        );
-        runtime.spawn(serving);
-        Self { address, runtime: Some(runtime), relay, stop }
+        let (store, keys) = (Arc::new(RedisStore::open(&redis.url()).expect("a URL")), keys.clone());
+        let mut config = DevConfig::default();
+        config.pooled = true;
+        config.relay.drain.grace = Duration::from_millis(500);
+        config.relay.drain.spread = Duration::from_secs(1);
+        let starting = runtime.spawn(Dev::start_with(config, store, keys));
+        let dev = starting.await.expect("no panic").expect("a node");
+        let address = dev.public_url().trim_start_matches("http://").parse().expect("an address");
+        Self { address, runtime: Some(runtime), dev: dev.into() }
     }
 
     /// Ends as a deployment does: everybody is told, then closed.
-    pub(crate) async fn drain(&self) {
-        let (relay, stop) = (self.relay.clone(), self.stop.clone());
+    pub(crate) async fn drain(self) {
+        let dev = self.dev.clone();
         let runtime = self.runtime.as_ref().expect("it lives");
         let draining = runtime.spawn(async move {
-            relay.drain(CloseCode::RESTART).await;
-            relay.shutdown(CloseCode::RESTART).await;
-            stop.cancel();
+            dev.relay().drain(CloseCode::RESTART).await;
+            dev.relay().shutdown(CloseCode::RESTART).await;
         });
         draining.await.expect("it ends");
     }
