@@ -1,0 +1,152 @@
+//! Whom the control plane relies on: an identity provider, TURN servers.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+use super::{ConfigError, Mode};
+
+/// Who may use the fallback: proofs are JWTs (ES256) of an identity provider.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EntitlementConfig {
+    /// Whether a proof is needed. Default false. `FALLBACK_REQUIRE_OIDC`.
+    pub required: bool,
+    /// Where the provider's keys are. `BEACH_GATE_JWKS_URL`.
+    pub jwks_url: Option<Url>,
+    /// The provider's name, as in `iss`. `BEACH_GATE_ISSUER`.
+    pub issuer: String,
+    /// Our name there, as in `aud`. `BEACH_GATE_AUDIENCE`.
+    pub audience: String,
+    /// What the account must have. Default `rescue:fallback`. `FALLBACK_REQUIRED_ENTITLEMENT`.
+    pub entitlement: String,
+    /// How long keys are taken as fresh, in seconds. Default 300. `FALLBACK_JWKS_CACHE_TTL`.
+    pub jwks_cache_ttl: u64,
+}
+
+/// TURN servers and the secret shared with them (TURN REST credentials).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TurnConfig {
+    /// `turn:` and `turns:` URLs; empty for none. `BEACH_GATE_TURN_URLS`, separated by commas.
+    pub urls: Vec<String>,
+    /// The first signs. A second may stand beside it while it replaces, or is replaced by, the first on
+    /// the TURN servers. `BEACH_GATE_TURN_SECRET`, separated by commas.
+    pub secrets: Vec<Secret>,
+    /// The servers' realm, told to clients. `BEACH_GATE_TURN_REALM`.
+    pub realm: Option<String>,
+    /// Life of credentials in seconds, 30 to 3600. Default 120. `BEACH_GATE_TURN_TTL`.
+    pub ttl: u64,
+    /// Whether strangers may have credentials, where no entitlement is required. Production does not start with TURN
+    /// servers and neither of the two. Default false. `BEACH_LIFEGUARD_TURN_OPEN`.
+    pub open: bool,
+    /// What the account must have, where entitlements are required at all. Default `private-beach:turn`.
+    /// `BEACH_GATE_TURN_REQUIRED_ENTITLEMENTS`, separated by commas.
+    pub entitlements: Vec<String>,
+    /// The address the TURN servers announce. Without it they hand out addresses of a private network,
+    /// which fails for everybody and only in the field: so it must be set. `BEACH_TURN_EXTERNAL_IP`.
+    pub external_ip: Option<String>,
+}
+
+impl Default for EntitlementConfig {
+    fn default() -> Self {
+        Self {
+            required: false,
+            jwks_url: None,
+            issuer: String::new(),
+            audience: String::new(),
+            entitlement: "rescue:fallback".to_owned(),
+            jwks_cache_ttl: 300,
+        }
+    }
+}
+
+impl Default for TurnConfig {
+    fn default() -> Self {
+        let entitlements = vec!["private-beach:turn".to_owned()];
+        Self {
+            urls: Vec::new(),
+            secrets: Vec::new(),
+            realm: None,
+            ttl: 120,
+            open: false,
+            entitlements,
+            external_ip: None,
+        }
+    }
+}
+
+impl EntitlementConfig {
+    pub(super) fn check(&self, mode: Mode) -> Result<(), ConfigError> {
+        let Some(url) = &self.jwks_url else {
+            let rule = "is set, with issuer and audience, where entitlements are required";
+            return if self.required { Err(ConfigError::new("entitlement.jwks_url", rule)) } else { Ok(()) };
+        };
+        let local = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        let plain = url.scheme() == "http" && (local || mode == Mode::Development);
+        if url.scheme() != "https" && !plain {
+            return Err(ConfigError::new("entitlement.jwks_url", "is an https URL"));
+        }
+        if self.issuer.is_empty() || self.audience.is_empty() || self.entitlement.is_empty() {
+            let rule = "needs issuer, audience and entitlement: a proof is checked against all three";
+            return Err(ConfigError::new("entitlement", rule));
+        }
+        Ok(())
+    }
+}
+
+impl TurnConfig {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if self.urls.is_empty() {
+            return Ok(());
+        }
+        let legal = |url: &String| url.starts_with("turn:") || url.starts_with("turns:");
+        let rules = [
+            (self.urls.iter().all(legal), "turn.urls", "start with turn: or turns:"),
+            (
+                matches!(self.secrets.len(), 1..=2),
+                "turn.secrets",
+                "are one, or two while one replaces the other",
+            ),
+            (
+                self.secrets.iter().all(|s| s.expose().len() >= 16),
+                "turn.secrets",
+                "are at least 16 characters long",
+            ),
+            (
+                self.external_ip.is_some(),
+                "turn.external_ip",
+                "is set (BEACH_TURN_EXTERNAL_IP): without it TURN servers announce private addresses",
+            ),
+            ((30..=3_600).contains(&self.ttl), "turn.ttl", "is 30 to 3600 seconds"),
+        ];
+        ConfigError::unless(rules)
+    }
+}
+
+/// What must not be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Shows it, for signing and comparing.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
