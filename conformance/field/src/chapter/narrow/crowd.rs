@@ -7,11 +7,11 @@ use super::{
         home::{Home, Nat, Side},
         world::{World, first_key},
     },
-    echo::{Echoes, KEYS, SETTLE, WINDOW},
+    echo::{Echoes, KEYS, SETTLE, WINDOW, flood, on_link},
     line::Way,
 };
 use crate::{
-    program::{PRINTER, Programs, Terminal},
+    program::{Programs, Terminal},
     row::{Figure, Miss},
     topology::{Queue, Shaper},
 };
@@ -21,8 +21,7 @@ pub(super) fn on_uplink(programs: &Programs, kilobits: u32, way: Way) -> Result<
     let world = World::build(programs)?;
     let home = Home::of(&world, Side::Host, Nat::None)?;
     let _names = world.usual_names()?;
-    let rate = (kilobits * 3 / 2 / 8).clamp(100, 800).to_string();
-    let (_share, link) = world.share(&world.usual().command(&["perl", "-e", PRINTER, &rate]))?;
+    let (_share, link) = flood(&world, kilobits)?;
     let mut viewers: Vec<Terminal> = Vec::new();
     for _ in 0..VIEWERS {
         let mut viewer = world.join(&link, &way.setting(&world))?;
@@ -42,7 +41,7 @@ pub(super) fn on_uplink(programs: &Programs, kilobits: u32, way: Way) -> Result<
 
 /// As the echo rows, on a link without a queue.
 pub(super) fn policed(programs: &Programs, kilobits: u32, way: Way) -> Result<Figure, Miss> {
-    let echoes = super::echo::on_link(programs, kilobits, Queue::None, way)?;
+    let echoes = on_link(programs, kilobits, Queue::None, way)?;
     match &echoes.left {
         Some(left) => Err(Miss::Due(format!("{}, and left for {left:?}", echoes.words()))),
         None => Figure::of(echoes.at(95)).and(echoes.words()).within(Duration::from_millis(250)),

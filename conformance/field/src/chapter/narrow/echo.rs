@@ -10,7 +10,7 @@ use super::{
     line::{QUEUES, Way, narrow},
 };
 use crate::{
-    program::{PRINTER, Programs, Terminal},
+    program::{PRINTER, Programs, Share, Terminal},
     row::{Figure, Miss},
     topology::Queue,
 };
@@ -37,14 +37,19 @@ fn due(kilobits: u32) -> Duration {
 pub(super) fn on_link(programs: &Programs, kilobits: u32, queue: Queue, way: Way) -> Result<Echoes, Miss> {
     let world = World::build(programs)?;
     let _names = world.usual_names()?;
-    // Half as much again as the link carries: it is never idle, and this machine is.
-    let rate = (kilobits * 3 / 2 / 8).clamp(100, 800).to_string();
-    let (_share, link) = world.share(&world.usual().command(&["perl", "-e", PRINTER, &rate]))?;
+    let (_share, link) = flood(&world, kilobits)?;
     let mut terminal = world.join(&link, &way.setting(&world))?;
     first_key(&mut terminal)?;
     let _narrow = narrow(&world, kilobits, queue)?;
     thread::sleep(SETTLE);
     Ok(Echoes::typed(&mut terminal, way.path(), KEYS, WINDOW))
+}
+
+/// Shares a program that prints without end, half as much again as a link of `kilobits` carries: that is never idle, and
+/// this machine is.
+pub(super) fn flood(world: &World, kilobits: u32) -> Result<(Share, String), Miss> {
+    let rate = (kilobits * 3 / 2 / 8).clamp(100, 800).to_string();
+    world.share(&world.usual().command(&["perl", "-e", PRINTER, &rate]))
 }
 
 /// How long echoes took.

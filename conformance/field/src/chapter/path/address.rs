@@ -33,13 +33,13 @@ pub(super) fn host_on_relay(programs: &Programs) -> Result<Figure, Miss> {
 }
 
 pub(super) fn second_uplink(programs: &Programs) -> Result<Figure, Miss> {
-    takes_over(stand(two_uplinks(programs)?, "webrtc", &[])?)?.within(seconds(2))
+    takes_over(stand(two_uplinks(programs)?, "webrtc")?)?.within(seconds(2))
 }
 
 pub(super) fn second_uplink_on_relay(programs: &Programs) -> Result<Figure, Miss> {
     let world = two_uplinks(programs)?;
     world.wall.add(Chain::Forward, super::session::NO_UDP)?;
-    takes_over(stand(world, "ws-fallback", &[])?)?.within(RELAY)
+    takes_over(stand(world, "ws-fallback")?)?.within(RELAY)
 }
 
 pub(super) fn none_for_30s(programs: &Programs) -> Result<Figure, Miss> {

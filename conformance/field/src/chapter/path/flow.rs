@@ -47,7 +47,7 @@ pub(super) fn one_way(programs: &Programs) -> Result<Figure, Miss> {
 pub(super) fn nat_forgets(programs: &Programs) -> Result<Figure, Miss> {
     let world = World::build(programs)?;
     let home = Home::of(&world, Side::Viewer, Nat::Cone)?;
-    let mut live = stand(world, "webrtc", &[])?;
+    let mut live = stand(world, "webrtc")?;
     home.forget()?;
     live.silence()?.within(seconds(3))
 }
@@ -56,7 +56,7 @@ pub(super) fn nat_forgets_on_relay(programs: &Programs) -> Result<Figure, Miss> 
     let world = World::build(programs)?;
     let home = Home::of(&world, Side::Viewer, Nat::Cone)?;
     world.wall.add(Chain::Forward, NO_UDP)?;
-    let mut live = stand(world, "ws-fallback", &[])?;
+    let mut live = stand(world, "ws-fallback")?;
     home.forget()?;
     live.silence()?.within(std::time::Duration::from_millis(2_500))
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     middlebox::NameServer,
-    program::{Programs, Setting, Share, Terminal},
+    program::{Programs, Share, Terminal},
     row::{Figure, Miss},
     topology::Chain,
 };
@@ -26,21 +26,20 @@ pub(super) struct Live {
 
 /// On WebRTC, which the fault then hits.
 pub(super) fn direct(programs: &Programs) -> Result<Live, Miss> {
-    stand(World::build(programs)?, "webrtc", &[])
+    stand(World::build(programs)?, "webrtc")
 }
 
 /// On the relay, UDP blocked.
 pub(super) fn relayed(programs: &Programs) -> Result<Live, Miss> {
     let world = World::build(programs)?;
     world.wall.add(Chain::Forward, NO_UDP)?;
-    stand(world, "ws-fallback", &[])
+    stand(world, "ws-fallback")
 }
 
 /// Shares and joins in a world, types, and looks that the session is on `path` at rest.
-pub(super) fn stand(world: World, path: &str, command: &[&str]) -> Result<Live, Miss> {
+pub(super) fn stand(world: World, path: &str) -> Result<Live, Miss> {
     let names = world.usual_names()?;
-    let setting: Setting = world.usual().command(command);
-    let (share, link) = world.share(&setting)?;
+    let (share, link) = world.share(&world.usual())?;
     let mut terminal = world.join(&link, &world.usual())?;
     first_key(&mut terminal)?;
     thread::sleep(REST);
