@@ -63,9 +63,10 @@ impl Heartbeat {
         self.sent = now;
     }
 
-    /// Notes that messages of links left, which something should answer.
-    pub(crate) fn on_said(&mut self, now: Instant) {
-        self.question.said(now);
+    /// Notes that messages of links left, which something should answer. Returns whether [`poll`](Self::poll) has to
+    /// look at it earlier than it last said.
+    pub(crate) fn on_said(&mut self, now: Instant) -> bool {
+        self.question.said(now)
     }
 
     /// Doubts the socket for a reason from outside. Returns whether a ping must be sent.

@@ -57,6 +57,8 @@ pub(crate) struct Batch {
     pub(crate) done: bool,
     /// The relay asked for a pause until then.
     pub(crate) resume_at: Option<Instant>,
+    /// An answer is awaited from now on: the watch must look earlier than it meant to.
+    pub(crate) awaits: bool,
 }
 
 /// What the clock led to.

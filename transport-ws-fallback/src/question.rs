@@ -30,9 +30,12 @@ pub(crate) enum Answer {
 }
 
 impl Question {
-    /// Notes that something left which should be answered.
-    pub(crate) fn said(&mut self, now: Instant) {
+    /// Notes that something left which should be answered; says whether that is a new question, which moves the next
+    /// look.
+    pub(crate) fn said(&mut self, now: Instant) -> bool {
+        let fresh = self.said.is_none();
         self.said.get_or_insert(now);
+        fresh
     }
 
     /// Notes that something arrived; says whether that answers a ping.
@@ -96,9 +99,9 @@ mod tests {
     fn what_is_not_answered_is_asked_and_then_missing() {
         let (start, mut question) = (now(), Question::default());
         assert_eq!(question.poll(start), Answer::NoQuestion);
-        question.said(start);
+        assert!(question.said(start));
         assert_eq!(question.poll(start), Answer::Due(start + SILENCE));
-        question.said(start + SILENCE);
+        assert!(!question.said(start + SILENCE));
         assert_eq!(question.poll(start + SILENCE), Answer::Wanted);
         let due = start + SILENCE + PATIENCE;
         assert_eq!(question.poll(start + SILENCE), Answer::Due(due));

@@ -225,9 +225,11 @@ impl Socket {
     async fn write(&self, sink: &mut Sink<impl AsyncWrite>) -> Closed {
         loop {
             let woken = self.outgoing.notified();
-            let Batch { frames, leaving, done, resume_at } = self.links.lock().next_batch(now());
-            if done {
+            let Batch { frames, leaving, done, resume_at, awaits } = self.links.lock().next_batch(now());
+            if done || awaits {
                 self.rescheduled.notify_one();
+            }
+            if done {
                 return Closed::local(CloseCode::NORMAL, "nobody uses it any more");
             }
             if frames.is_empty() {

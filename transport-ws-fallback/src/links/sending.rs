@@ -16,11 +16,11 @@ impl Links {
         let windows = self.windows.drain(..).map(Outgoing::Frame);
         let mut frames: Vec<Outgoing> = self.urgent.drain(..).chain(windows).collect();
         let held = self.held_until.filter(|until| now < *until);
-        let (mut bytes, mut leaving) = (0, Vec::new());
+        let (mut bytes, mut leaving, mut awaits) = (0, Vec::new(), false);
         while held.is_none() && bytes < BATCH_BYTES {
             let Some(frame) = self.next_frame(now, &mut leaving) else { break };
             bytes += frame.len();
-            self.heartbeat.on_said(now);
+            awaits |= self.heartbeat.on_said(now);
             frames.push(frame);
         }
         if !frames.is_empty() {
@@ -36,7 +36,7 @@ impl Links {
         if done {
             self.retired_at.get_or_insert(now);
         }
-        Batch { frames, leaving, done, resume_at: held }
+        Batch { frames, leaving, done, resume_at: held, awaits }
     }
 
     pub(super) fn next_frame(&mut self, now: Instant, leaving: &mut Vec<Entry>) -> Option<Outgoing> {

@@ -333,8 +333,10 @@ fn what_was_said_into_silence_is_asked_after_and_an_answer_keeps_the_socket() {
     let now = now();
     let mut links = links(now);
     let link = met(&mut links, PEER, 1, now);
-    send(&mut links, &link, b"key");
-    assert_eq!(batch(&mut links, now).len(), 1);
+    for (text, awaits) in [(b"key", true), (b"two", false)] {
+        send(&mut links, &link, text);
+        assert_eq!(links.next_batch(now).awaits, awaits, "the first one moves the watch's next look");
+    }
     let [silent, dead] = [SILENCE, 2 * SILENCE].map(|after| now + after);
     assert!(matches!(links.tick(now), Tick::Wait { until, .. } if until == silent));
     assert!(matches!(links.tick(silent), Tick::Wait { until, write: true } if until == dead));
