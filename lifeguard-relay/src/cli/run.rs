@@ -187,8 +187,10 @@ pub(super) async fn dev(args: DevArgs) -> Result<(), Failure> {
     }
     let mut config =
         DevConfig { public: args.listen_addr, admin: args.admin_addr, tls: args.tls, ..DevConfig::default() };
+    let limits = &mut config.relay.limits;
+    // The cap on what leaves in all protects a bill, and loopback costs nothing.
+    limits.egress_bytes = Rate::UNLIMITED;
     if args.unlimited {
-        let limits = &mut config.relay.limits;
         for limit in [&mut limits.connection_bytes, &mut limits.connection_frames, &mut limits.session_bytes]
         {
             *limit = Rate::UNLIMITED;
