@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use beach_lifeguard_client::{CloseCode, token::KeyError};
+use tokio::net::UdpSocket;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     listen::{self, Caps, Certificates, Connections, ListenConfig, TlsError},
     relay::{Admission, Relay, RelayConfig},
     store::{MemoryStore, Store},
+    stun,
     telemetry::metrics::Metrics,
 };
 
@@ -29,6 +31,9 @@ pub struct DevConfig {
     pub public: SocketAddr,
     /// Where the operator connects.
     pub admin: SocketAddr,
+    /// Where to answer STUN by UDP; the control plane names it to clients. Port 0 lets the system
+    /// choose. Default nowhere; the command `dev` answers.
+    pub stun: Option<SocketAddr>,
     /// Serve TLS with a certificate made at start.
     pub tls: bool,
     /// Caps on connections. A test on one machine is many clients, so nobody is too many here.
@@ -49,6 +54,7 @@ impl Default for DevConfig {
         Self {
             public: loopback,
             admin: loopback,
+            stun: None,
             tls: false,
             caps: Caps { strangers: 4_096, ..Caps::default() },
             relay,
@@ -74,6 +80,7 @@ impl Default for DevConfig {
 pub struct Dev {
     public: SocketAddr,
     admin: SocketAddr,
+    stun: Option<SocketAddr>,
     certificate: Option<String>,
     relay: Relay,
     store: Arc<dyn Store>,
@@ -118,6 +125,12 @@ impl Dev {
         let bind = |address| listen::bind(address).map_err(|source| DevError::Bind { address, source });
         let (listener, admin_listener) = (bind(config.public)?, bind(config.admin)?);
         let (public, admin) = (listener.local_addr()?, admin_listener.local_addr()?);
+        let answering = config
+            .stun
+            .map(|address| stun::bind(address).map_err(|source| DevError::BindStun { address, source }));
+        let answering = answering.transpose()?;
+        let stun = answering.as_ref().map(UdpSocket::local_addr).transpose()?;
+        config.control.stun.urls.extend(stun.map(|address| format!("stun:{address}")));
         let (certificates, certificate) = if config.tls {
             let (certificates, pem) = Certificates::self_signed(&["localhost", "127.0.0.1"])?;
             (Some(Arc::new(certificates)), Some(pem))
@@ -135,6 +148,10 @@ impl Dev {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(kill_switch.clone().follow(metrics.clone(), stop.clone()));
 
+        if let Some(socket) = answering {
+            let stun = config.control.stun.clone();
+            tasks.spawn(stun::serve(socket, stun, metrics.clone(), stop.clone()));
+        }
         let admission = Admission::new(keys.verifier(), store.clone(), kill_switch.clone());
         let relay = Relay::new(config.relay, admission, metrics.clone());
         let control = ControlPlane::new(
@@ -170,7 +187,7 @@ impl Dev {
         let connections = Connections::counting(config.caps, metrics.clone());
         serve(listener, certificates, app::public(routes, ready), connections);
         serve(admin_listener, None, operator.router(), Connections::new(Caps::default()));
-        Ok(Self { public, admin, certificate, relay, store, keys, kill_switch, metrics, stop, tasks })
+        Ok(Self { public, admin, stun, certificate, relay, store, keys, kill_switch, metrics, stop, tasks })
     }
 
     /// The control plane's base URL: `http://127.0.0.1:PORT`, or `https` with TLS.
@@ -187,6 +204,11 @@ impl Dev {
     /// The operator's base URL: `http://127.0.0.1:PORT`.
     pub fn admin_url(&self) -> String {
         format!("http://{}", self.admin)
+    }
+
+    /// Where STUN is answered by UDP, if it is.
+    pub fn stun_addr(&self) -> Option<SocketAddr> {
+        self.stun
     }
 
     /// The certificate to trust, PEM, when TLS is on.
@@ -256,6 +278,14 @@ pub enum DevError {
     /// An address is taken, or not this machine's.
     #[error("cannot listen on {address}: {source}")]
     Bind {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The address for STUN is taken, or not this machine's.
+    #[error("cannot answer STUN on {address}: {source}")]
+    BindStun {
         /// Which.
         address: SocketAddr,
         /// Why.

@@ -21,6 +21,7 @@ pub mod listen;
 pub mod relay;
 pub mod shutdown;
 pub mod store;
+pub mod stun;
 pub mod telemetry;
 mod upgrade;
 

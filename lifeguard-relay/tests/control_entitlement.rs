@@ -204,6 +204,47 @@ async fn turn_credentials_need_their_own_entitlement() {
 }
 
 #[tokio::test]
+async fn stun_servers_are_named_to_every_member_and_the_answer_says_why_there_is_no_turn() {
+    let mut config = ControlConfig::development();
+    config.stun.urls = vec!["stun:stun.test:3478".to_owned()];
+    let plane = Plane::start(config.clone()).await;
+    let person = plane.session().await;
+    let (status, answer) = plane.post("/turn/credentials", &person.turn_request()).await;
+    assert_eq!(status, 200, "{answer}");
+    let alone = |withheld: &str| {
+        json!({
+            "username": "", "credential": "", "ttl": 0, "urls": [],
+            "stun_urls": ["stun:stun.test:3478"], "withheld": withheld,
+        })
+    };
+    assert_eq!(answer, alone("turn_unconfigured"));
+    let mut forged = person.turn_request();
+    forged["proof"]["role"] = json!("viewer");
+    assert_eq!(plane.post("/turn/credentials", &forged).await.1["reason"], "signature_invalid");
+    for (outcome, count) in [("stun_only", 1), ("membership", 1), ("unconfigured", 0)] {
+        assert_eq!(plane.metrics.read("beach_turn_credentials", &[outcome]), count, "{outcome}");
+    }
+
+    let idp = Idp::start().await;
+    config.turn.urls = vec!["turn:turn.test:3478".to_owned()];
+    config.turn.secrets = vec![Secret::new("a secret of the TURN servers")];
+    config.turn.external_ip = Some("192.0.2.1".to_owned());
+    config.entitlement = idp.config();
+    let plane = Plane::start(config).await;
+    let person = plane.session().await;
+    let ask = async |proof: String| {
+        let mut request = person.turn_request();
+        request["entitlement_proof"] = json!(proof);
+        plane.post("/turn/credentials", &request).await
+    };
+    let only_fallback = idp.key.proof("", r#"{"entitlements":["rescue:fallback"]}"#);
+    assert_eq!(ask(only_fallback).await, (200, alone("turn_unentitled")));
+    let (status, both) = ask(idp.key.proof("", "")).await;
+    assert_eq!((status, &both["stun_urls"]), (200, &json!(["stun:stun.test:3478"])));
+    assert_eq!((&both["urls"], &both["withheld"]), (&json!(["turn:turn.test:3478"]), &json!(null)));
+}
+
+#[tokio::test]
 async fn a_named_cohort_is_for_accounts_that_are_entitled_to_it() {
     let idp = Idp::start().await;
     let mut config = ControlConfig::default();

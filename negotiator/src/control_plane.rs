@@ -68,7 +68,10 @@ pub struct ControlPlaneRendezvous {
     /// What passes on, where this side shows somebody out.
     #[cfg(feature = "ws-fallback")]
     relay: std::sync::OnceLock<Arc<transport_ws_fallback::WsFallbackConnector>>,
-    /// Set once the control plane has not said that there is no TURN.
+    /// Set once the control plane has not said that there is no STUN.
+    #[cfg(feature = "webrtc")]
+    stun: std::sync::OnceLock<Arc<crate::turn::TurnSource>>,
+    /// Set once it has not said that there is no TURN.
     #[cfg(feature = "webrtc")]
     turn: std::sync::OnceLock<Arc<crate::turn::TurnSource>>,
 }
@@ -91,6 +94,8 @@ impl ControlPlaneRendezvous {
             document: std::sync::OnceLock::new(),
             #[cfg(feature = "ws-fallback")]
             relay: std::sync::OnceLock::new(),
+            #[cfg(feature = "webrtc")]
+            stun: std::sync::OnceLock::new(),
             #[cfg(feature = "webrtc")]
             turn: std::sync::OnceLock::new(),
         })
@@ -189,9 +194,14 @@ impl ControlPlaneRendezvous {
         }
         let proof = self.config.entitlement_proof.clone();
         let source = crate::turn::TurnSource::new(self.control.clone(), credentials(membership), proof);
-        let Err(none) = source.look().await else {
-            // A second membership of the same session would bring the same source.
-            let _ = self.turn.set(Arc::new(source));
+        let source = Arc::new(source);
+        let looked = source.look().await;
+        // A second membership of the same session would bring the same source.
+        if source.may_have_stun() {
+            let _ = self.stun.set(source.clone());
+        }
+        let Err(none) = looked else {
+            let _ = self.turn.set(source);
             return Vec::new();
         };
         let missing = none.to_string();
@@ -205,7 +215,12 @@ impl ControlPlaneRendezvous {
         webrtc.outbound = self.outbound.clone();
         let connector =
             |config| transport_webrtc::WebRtcConnector::new(config).map_err(|error| error.to_string());
-        let mut ways = vec![Way::direct(Arc::new(connector(webrtc.clone().direct())?))];
+        // Also where another one dials in its place: settings that cannot work are found here.
+        let mut direct: Arc<dyn transport_core::Connector> = Arc::new(connector(webrtc.clone().direct())?);
+        if let Some(source) = self.stun.get().filter(|_| webrtc.stun) {
+            direct = Arc::new(crate::turn::DirectConnector::new(source.clone(), webrtc.clone()));
+        }
+        let mut ways = vec![Way::direct(direct)];
         if webrtc.has_turn() {
             ways.push(Way::turn(Arc::new(connector(webrtc.relayed())?)));
         } else if let Some(source) = self.turn.get() {

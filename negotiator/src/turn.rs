@@ -1,7 +1,13 @@
-//! The TURN rung with credentials of the control plane: fetched when a session negotiates, kept while they
-//! hold, fetched anew for a later dial. Nothing is fetched while nobody dials.
+//! STUN and TURN servers of the control plane: fetched when a session negotiates, credentials kept while they hold
+//! and fetched anew for a later dial. Nothing is fetched while nobody dials.
+//!
+//! The direct rung asks all of them for this machine's address behind NAT, which needs no credentials; the rung through
+//! TURN relays.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use async_trait::async_trait;
 use beach_control_client::{ControlError, ControlPlane, Credentials, prove};
@@ -12,7 +18,7 @@ use beach_lifeguard_client::{
 };
 use tokio::sync::Mutex;
 use transport_core::{ConnectError, ConnectErrorKind, Connector, Target, Transport, TransportId};
-use transport_webrtc::{IceServer, TURN_ID, WebRtcConfig, WebRtcConnector};
+use transport_webrtc::{ID, IceServer, IceUrl, TURN_ID, WebRtcConfig, WebRtcConnector};
 
 use crate::runtime::{Duration, Instant, now, timeout};
 
@@ -22,6 +28,8 @@ pub(crate) struct TurnSource {
     credentials: Credentials,
     entitlement_proof: Option<String>,
     kept: Mutex<Option<Kept>>,
+    /// What can be asked for an address, as the newest answer has it; unset while there was none.
+    stun: RwLock<Option<Vec<IceUrl>>>,
 }
 
 /// Servers, and until when a dial may begin with them.
@@ -48,7 +56,7 @@ impl TurnSource {
         credentials: Credentials,
         entitlement_proof: Option<String>,
     ) -> Self {
-        Self { control, credentials, entitlement_proof, kept: Mutex::new(None) }
+        Self { control, credentials, entitlement_proof, kept: Mutex::new(None), stun: RwLock::new(None) }
     }
 
     /// Looks whether there is TURN for this session. A control plane that does not answer leaves that open.
@@ -82,18 +90,52 @@ impl TurnSource {
             return Ok(kept.server.clone());
         }
         let asked = now();
-        let (server, ttl) = servers(self.ask().await?)?;
+        let answer = match self.ask().await.map_err(NoTurn::from) {
+            Err(absent @ NoTurn::Absent(_)) => {
+                self.learn(Vec::new());
+                return Err(absent);
+            }
+            answer => answer?,
+        };
+        self.learn(stun_servers(&answer));
+        let (server, ttl) = servers(answer)?;
         *kept = Some(Kept { server: server.clone(), until: asked + worth(ttl) });
         Ok(server)
     }
 
-    async fn ask(&self) -> Result<TurnCredentials, NoTurn> {
+    /// Returns whom a dial asks for this machine's address. Waits for an answer of the control plane where there was
+    /// none at all yet, but not long: a dial without is better than none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    async fn stun(&self) -> Option<IceServer> {
+        if self.known().is_none() {
+            let _ = timeout(FETCH_STUN, self.server()).await;
+        }
+        self.known().filter(|urls| !urls.is_empty()).map(IceServer::new)
+    }
+
+    /// Whether there is anybody to ask for an address, or that is not known yet.
+    pub(crate) fn may_have_stun(&self) -> bool {
+        self.known().is_none_or(|urls| !urls.is_empty())
+    }
+
+    fn known(&self) -> Option<Vec<IceUrl>> {
+        self.stun.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn learn(&self, urls: Vec<IceUrl>) {
+        *self.stun.write().unwrap_or_else(PoisonError::into_inner) = Some(urls);
+    }
+
+    async fn ask(&self) -> Result<TurnCredentials, ControlError> {
         let request = TurnRequest {
             session_id: self.credentials.session_id(),
             proof: prove(&self.credentials, Purpose::Turn),
             entitlement_proof: self.entitlement_proof.clone(),
         };
-        self.control.turn(&request).await.map_err(NoTurn::from)
+        self.control.turn(&request).await
     }
 }
 
@@ -119,9 +161,18 @@ impl From<ControlError> for NoTurn {
     }
 }
 
-/// Reads the servers; a URL of a kind that is not known here leaves the others.
+/// Whom the answer names for asking an address: the STUN servers, then the TURN servers over UDP.
+fn stun_servers(answer: &TurnCredentials) -> Vec<IceUrl> {
+    let named = answer.stun_urls.iter().chain(&answer.urls).filter_map(|url| url.parse::<IceUrl>().ok());
+    named.filter_map(|url| url.as_stun()).collect()
+}
+
+/// Reads the TURN servers; a URL of a kind that is not known here leaves the others.
 fn servers(answer: TurnCredentials) -> Result<(IceServer, Duration), NoTurn> {
-    let TurnCredentials { username, credential, ttl, urls, .. } = answer;
+    let TurnCredentials { username, credential, ttl, urls, withheld, .. } = answer;
+    if let Some(reason) = withheld {
+        return Err(NoTurn::Absent(reason.message().to_owned()));
+    }
     let known = urls.iter().filter_map(|url| url.parse().ok());
     let server = IceServer::new(known).with_credentials(username, credential);
     if server.urls.is_empty() || server.username.is_empty() || server.credential.is_empty() {
@@ -138,6 +189,33 @@ fn worth(ttl: Duration) -> Duration {
 impl fmt::Debug for TurnSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TurnSource").field("session", &self.credentials.session_id()).finish_non_exhaustive()
+    }
+}
+
+/// Dials from endpoint to endpoint, and has the servers of a [`TurnSource`] say how this machine looks from outside.
+#[derive(Debug)]
+pub(crate) struct DirectConnector {
+    source: Arc<TurnSource>,
+    config: WebRtcConfig,
+}
+
+impl DirectConnector {
+    pub(crate) fn new(source: Arc<TurnSource>, config: WebRtcConfig) -> Self {
+        Self { source, config: config.direct() }
+    }
+}
+
+#[async_trait]
+impl Connector for DirectConnector {
+    fn id(&self) -> TransportId {
+        ID
+    }
+
+    async fn connect(&self, target: &Target) -> Result<Box<dyn Transport>, ConnectError> {
+        let mut config = self.config.clone();
+        config.ice_servers.extend(self.source.stun().await);
+        let misuse = |error| ConnectError::new(ID, "settings", ConnectErrorKind::Misuse).because(error);
+        WebRtcConnector::new(config.direct()).map_err(misuse)?.connect(target).await
     }
 }
 
@@ -181,6 +259,8 @@ impl Connector for TurnConnector {
 
 /// How long the first look may hold a session up. Later dials wait for the answer.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long a direct dial waits to hear of STUN servers: less than the patience of the rung below it.
+const FETCH_STUN: Duration = Duration::from_millis(500);
 /// How long a dial waits for credentials.
 const FETCH: Duration = Duration::from_secs(3);
 /// How long before their end credentials are not used any more: a dial takes 10 s.
@@ -226,12 +306,27 @@ mod tests {
             username: "1:a".to_owned(),
             credential: "c".to_owned(),
             ttl: 120,
-            realm: None,
             urls: urls.iter().map(|url| (*url).to_owned()).collect(),
+            ..TurnCredentials::default()
         };
         let (server, ttl) = servers(answer(&["turn:a", "quic:b", "turns:c"])).unwrap();
         assert_eq!((server.urls.len(), ttl), (2, Duration::from_secs(120)));
         assert!(matches!(servers(answer(&["quic:b"])), Err(NoTurn::Absent(_))));
+    }
+
+    #[test]
+    fn turn_servers_over_udp_are_asked_for_an_address_beside_the_stun_servers() {
+        let text = |urls: &[&str]| urls.iter().map(|url| (*url).to_owned()).collect::<Vec<_>>();
+        let answer = TurnCredentials {
+            urls: text(&["turn:a:1?transport=udp", "turn:a:2?transport=tcp", "turns:a:3", "quic:a"]),
+            stun_urls: text(&["stun:b:4", "quic:b"]),
+            withheld: Some(Reason::TurnUnentitled),
+            ..TurnCredentials::default()
+        };
+        let urls: Vec<String> = stun_servers(&answer).iter().map(ToString::to_string).collect();
+        assert_eq!(urls, ["stun:b:4", "stun:a:1"]);
+        let none = servers(answer).unwrap_err();
+        assert!(matches!(&none, NoTurn::Absent(why) if why == Reason::TurnUnentitled.message()), "{none:?}");
     }
 
     #[test]

@@ -113,6 +113,44 @@ async fn without_a_turn_server_there_is_no_rung_and_the_reason_is_told() {
 }
 
 #[tokio::test]
+async fn without_turn_the_control_planes_own_stun_server_is_asked_by_both_sides() {
+    let mut config = DevConfig::default();
+    config.stun = Some(([127, 0, 0, 1], 0).into());
+    let stage = Stage::set(config, network()).await;
+    let (pair, _) = stage.join(network()).await;
+    let explanation = pair.viewer.explain();
+    assert_eq!(explanation.path, Some(ID), "{explanation}");
+    let missing: Vec<_> = explanation.missing.iter().map(|gone| gone.why.as_str()).collect();
+    assert_eq!(missing, ["no TURN server is configured"]);
+    let count = |name, outcome| stage.dev.metrics().read(name, &[outcome]);
+    assert_eq!(count("beach_turn_credentials", "stun_only"), 2);
+    // The path may be up before the second one's question came.
+    let both = async {
+        while count("beach_stun_requests", "answered") < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), both).await.expect("each side asks");
+    assert_eq!(count("beach_stun_requests", "malformed"), 0, "by plain requests");
+    drop(pair);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn where_stun_is_switched_off_nobody_asks() {
+    let mut config = DevConfig::default();
+    config.stun = Some(([127, 0, 0, 1], 0).into());
+    let mut quiet = network();
+    quiet.webrtc.stun = false;
+    let stage = Stage::set(config, quiet.clone()).await;
+    let (pair, _) = stage.join(quiet).await;
+    assert_eq!(pair.viewer.explain().path, Some(ID));
+    assert_eq!(stage.dev.metrics().read("beach_stun_requests", &["answered"]), 0);
+    drop(pair);
+    stage.end().await;
+}
+
+#[tokio::test]
 async fn credentials_that_run_out_are_asked_for_anew_by_the_next_dial() {
     let coturn = Coturn::start();
     let mut config = offering([coturn.udp()]);

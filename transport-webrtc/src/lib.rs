@@ -40,7 +40,7 @@ pub mod wire;
 
 use transport_core::TransportId;
 
-pub use config::{IcePolicy, IceRestart, IceServer, WebRtcConfig};
+pub use config::{IcePolicy, IceRestart, IceServer, IceUrl, WebRtcConfig};
 pub use connector::WebRtcConnector;
 pub use error::ConfigError;
 /// How offers travel; the traits live in the core because the negotiator speaks over them too.

@@ -22,6 +22,7 @@ use crate::{
     relay::{Admission, Rate, Relay},
     shutdown,
     store::{self, Flusher, Store},
+    stun,
     telemetry::metrics::Metrics,
 };
 
@@ -33,6 +34,9 @@ pub(crate) struct DevArgs {
     /// Where the operator connects.
     #[arg(long, default_value_t = ADMIN_ADDR, env = "BEACH_LIFEGUARD_ADMIN_ADDR")]
     admin_addr: SocketAddr,
+    /// Where to answer STUN by UDP; the address and port of the control plane when not set.
+    #[arg(long, env = "BEACH_LIFEGUARD_STUN_LISTEN_ADDR")]
+    stun_listen_addr: Option<SocketAddr>,
     /// No limits on bytes and messages of connections and sessions: for measuring what the machine carries.
     #[arg(long)]
     unlimited: bool,
@@ -166,8 +170,16 @@ pub(super) async fn control_plane(args: SettingsArgs) -> Result<(), Failure> {
     let unusable = |error: beach_lifeguard_client::token::KeyError| Failure::Input(error.to_string());
     let id = KeyId::parse(settings.key_id.as_str()).map_err(unusable)?;
     let keys = TokenKeys::new(&settings.issuer, TokenSigner::from_pem(id, pem.as_bytes()).map_err(unusable)?);
+    let config = settings.control()?;
+    if let Some(address) = config.stun.listen_addr {
+        let failed = |source| Failure::Bind { address, flag: "stun-listen-addr", source };
+        let socket = stun::bind(address).map_err(failed)?;
+        tracing::info!(listen = %socket.local_addr()?, "answers STUN");
+        let (metrics, stop) = (base.metrics.clone(), base.stop.clone());
+        base.tasks.spawn(stun::serve(socket, config.stun.clone(), metrics, stop));
+    }
     let control = ControlPlane::new(
-        settings.control()?,
+        config,
         base.store.clone(),
         keys,
         base.metrics.clone(),
@@ -180,13 +192,15 @@ pub(super) async fn control_plane(args: SettingsArgs) -> Result<(), Failure> {
 }
 
 pub(super) async fn dev(args: DevArgs) -> Result<(), Failure> {
-    if !args.listen_addr.ip().is_loopback() || !args.admin_addr.ip().is_loopback() {
+    let addresses = [Some(args.listen_addr), Some(args.admin_addr), args.stun_listen_addr];
+    if !addresses.into_iter().flatten().all(|address| address.ip().is_loopback()) {
         return Err(conflict(
             "`dev` makes its own keys and pauses nothing: it listens on loopback addresses only",
         ));
     }
     let mut config =
         DevConfig { public: args.listen_addr, admin: args.admin_addr, tls: args.tls, ..DevConfig::default() };
+    config.stun = Some(args.stun_listen_addr.unwrap_or(args.listen_addr));
     let limits = &mut config.relay.limits;
     // The cap on what leaves in all protects a bill, and loopback costs nothing.
     limits.egress_bytes = Rate::UNLIMITED;
@@ -201,6 +215,7 @@ pub(super) async fn dev(args: DevArgs) -> Result<(), Failure> {
             let flag = if address == args.listen_addr { "listen-addr" } else { "admin-addr" };
             Failure::Bind { address, flag, source }
         }
+        DevError::BindStun { address, source } => Failure::Bind { address, flag: "stun-listen-addr", source },
         DevError::Tls(error) => Failure::Tls(error),
         DevError::Listener(error) => Failure::Io(error),
         DevError::Key(error) => Failure::Input(error.to_string()),
@@ -225,11 +240,13 @@ fn welcome(dev: &Dev) -> String {
     let (public, admin) = (dev.public_url(), dev.admin_url());
     let certificate =
         dev.certificate_pem().map(|pem| format!("\n  certificate to trust:\n{pem}")).unwrap_or_default();
+    let stun = dev.stun_addr().map(|address| format!("stun:{address}")).unwrap_or_default();
     format!(
         "beach-lifeguard dev: relay and control plane, memory store, keys made at start
 
   control plane   {public}
   relay           {}
+  STUN            {stun}
   debug page      {admin}/debug
   metrics         {admin}/metrics
 

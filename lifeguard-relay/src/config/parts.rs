@@ -40,6 +40,11 @@ impl Settings {
         entitlement.audience.clone_from(&self.entitlement_audience);
         entitlement.entitlement.clone_from(&self.entitlement);
         entitlement.jwks_cache_ttl = self.jwks_cache_ttl.as_secs();
+        let stun = &mut config.stun;
+        stun.listen_addr = self.stun_listen_addr;
+        stun.urls.clone_from(&self.stun_urls);
+        stun.per_second = self.stun_per_second;
+        stun.total_per_second = self.stun_total_per_second;
         let turn = &mut config.turn;
         turn.urls.clone_from(&self.turn_urls);
         turn.secrets = secrets(&self.turn_secret);
@@ -188,6 +193,9 @@ mod tests {
             (&[("BEACH_GATE_JWKS_URL", "gate")], "BEACH_GATE_JWKS_URL"),
             (&[("BEACH_GATE_TURN_URLS", "turn:a")], "turn.secrets"),
             (&[("BEACH_GATE_TURN_URLS", "stun:a")], "turn.urls"),
+            (&[("BEACH_LIFEGUARD_STUN_URLS", "turn:a")], "stun.urls"),
+            (&[("BEACH_LIFEGUARD_STUN_URLS", "stun:a,stun:b,stun:c,stun:d,stun:e")], "stun.urls"),
+            (&[("BEACH_LIFEGUARD_STUN_LISTEN_ADDR", "0.0.0.0:3478")], "stun.urls"),
             (
                 &[("BEACH_GATE_TURN_URLS", "turn:a"), ("BEACH_GATE_TURN_SECRET", "0123456789abcdef")],
                 "turn.external_ip",

@@ -128,6 +128,18 @@ keys! {
     /// Control plane: how long the provider's keys are taken as fresh.
     jwks_cache_ttl: Duration = secs(control().entitlement.jwks_cache_ttl), "entitlement.jwks_cache_ttl", ["FALLBACK_JWKS_CACHE_TTL"];
 
+    /// Control plane: where to answer STUN Binding requests by UDP, `192.0.2.1:3478`, so that clients behind NAT find a
+    /// direct path without a third party; empty for nowhere. On a machine with several addresses name one.
+    stun_listen_addr: Option<SocketAddr> = control().stun.listen_addr, "stun.listen_addr", ["BEACH_LIFEGUARD_STUN_LISTEN_ADDR"];
+    /// Control plane: `stun:HOST:PORT` URLs that clients are told, at most four; the server of `stun.listen_addr` is one.
+    stun_urls: Vec<String> = control().stun.urls, "stun.urls", ["BEACH_LIFEGUARD_STUN_URLS"];
+    /// Control plane: STUN requests a second that are answered for one address (IPv4 address or IPv6 /64), five times as
+    /// many at once; 0 for no limit.
+    stun_per_second: u32 = control().stun.per_second, "stun.per_second", ["BEACH_LIFEGUARD_STUN_PER_SECOND"];
+    /// Control plane: STUN requests a second that are answered in all; 0 for no limit.
+    stun_total_per_second: u32 = control().stun.total_per_second, "stun.total_per_second",
+        ["BEACH_LIFEGUARD_STUN_TOTAL_PER_SECOND"];
+
     /// Control plane: `turn:` and `turns:` URLs whose credentials are handed out; empty for none.
     turn_urls: Vec<String> = control().turn.urls, "turn.urls", ["BEACH_GATE_TURN_URLS"];
     /// Control plane: the secret shared with the TURN servers; a second one after a comma while it replaces

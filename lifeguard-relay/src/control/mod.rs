@@ -29,8 +29,8 @@ use tower_http::limit::RequestBodyLimitLayer;
 
 pub use self::{
     config::{
-        AutoPauseConfig, ConfigError, ControlConfig, DEFAULT_ISSUER, EntitlementConfig, Mode, RolloutConfig,
-        Secret, Stage, TurnConfig, UnknownName,
+        AutoPauseConfig, ConfigError, ControlConfig, DEFAULT_ISSUER, EntitlementConfig, MOST_STUN_URLS, Mode,
+        RolloutConfig, Secret, Stage, StunConfig, TurnConfig, UnknownName,
     },
     keys::TokenKeys,
     plane::ControlPlane,

@@ -38,6 +38,7 @@ pub(super) async fn credentials(
     let address = client.map(|Extension(client)| client.address);
     let issued = control.turn(body.map(|Json(body)| body), address).await;
     control.0.metrics.turn_requested(match &issued {
+        Ok(TurnCredentials { withheld: Some(_), .. }) => "stun_only",
         Ok(_) => "issued",
         Err(Reason::TurnUnconfigured) => "unconfigured",
         Err(Reason::TurnUnentitled | Reason::EntitlementRequired | Reason::EntitlementInvalid) => {
@@ -56,22 +57,41 @@ impl ControlPlane {
         body: Result<TurnRequest, JsonRejection>,
         address: Option<IpAddr>,
     ) -> Result<TurnCredentials, Reason> {
-        let config = &self.0.config.turn;
-        let Some(secret) = config.secrets.first().filter(|_| !config.urls.is_empty()) else {
+        let (turn, stun) = (&self.0.config.turn, &self.0.config.stun);
+        let secret = turn.secrets.first().filter(|_| !turn.urls.is_empty());
+        if secret.is_none() && stun.urls.is_empty() {
             return Err(Reason::TurnUnconfigured);
-        };
+        }
         let request = body.map_err(|_| Reason::InvalidRequest)?;
-        if self.0.entitlements.are_required() {
-            let wanted: Vec<&str> = config.entitlements.iter().map(String::as_str).collect();
-            let checked = self.0.entitlements.check(request.entitlement_proof.as_deref(), &wanted).await;
-            checked.map_err(|unentitled| match unentitled {
-                Unentitled::Missing => Reason::TurnUnentitled,
-                other => other.reason(),
-            })?;
+        let granted = match secret {
+            Some(secret) => self.entitled_to_turn(&request).await.map(|()| secret),
+            None => Err(Reason::TurnUnconfigured),
+        };
+        if let Err(reason) = granted
+            && (stun.urls.is_empty() || reason == Reason::EntitlementUnavailable)
+        {
+            return Err(reason);
         }
         self.prove(Purpose::Turn, request.session_id, &request.proof).await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| Reason::Internal)?.as_secs();
-        Ok(sign(config, secret, (request.session_id, address), now))
+        let answer = match granted {
+            Ok(secret) => sign(turn, secret, (request.session_id, address), now),
+            Err(reason) => TurnCredentials { withheld: Some(reason), ..TurnCredentials::default() },
+        };
+        Ok(TurnCredentials { stun_urls: stun.urls.clone(), ..answer })
+    }
+
+    /// Says whether the account may use TURN, where accounts are asked at all.
+    async fn entitled_to_turn(&self, request: &TurnRequest) -> Result<(), Reason> {
+        if !self.0.entitlements.are_required() {
+            return Ok(());
+        }
+        let wanted: Vec<&str> = self.0.config.turn.entitlements.iter().map(String::as_str).collect();
+        let checked = self.0.entitlements.check(request.entitlement_proof.as_deref(), &wanted).await;
+        checked.map(drop).map_err(|unentitled| match unentitled {
+            Unentitled::Missing => Reason::TurnUnentitled,
+            other => other.reason(),
+        })
     }
 }
 
@@ -89,6 +109,7 @@ fn sign(
         ttl: config.ttl,
         urls: config.urls.clone(),
         realm: config.realm.clone(),
+        ..TurnCredentials::default()
     }
 }
 

@@ -43,6 +43,7 @@ use beach_lifeguard_client::{CloseCode, stream::STREAM_PATH, token::TokenVerifie
 #[cfg(feature = "reference-path")]
 pub use self::config::DataPath;
 use self::core::Core;
+pub(crate) use self::limits::Meter;
 pub use self::{
     admission::Admission,
     config::{DrainConfig, LimitsConfig, PatienceConfig, RelayConfig},

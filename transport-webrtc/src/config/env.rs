@@ -16,7 +16,7 @@ impl WebRtcConfig {
     /// | `BEACH_ICE_PUBLIC_IP`, `BEACH_ICE_PUBLIC_HOST` | address of a 1:1 NAT in front of this machine |
     /// | `BEACH_DISABLE_NAT_HINT` | `1`: ignore the two above |
     /// | `BEACH_ICE_PORT_START`, `BEACH_ICE_PORT_END` | UDP ports to bind, inclusive; both or neither |
-    /// | `BEACH_WEBRTC_DISABLE_STUN` | `1`: ignore `stun:` URLs |
+    /// | `BEACH_WEBRTC_DISABLE_STUN` | `1`: ignore `stun:` URLs, and ask no TURN server for this machine's address |
     /// | `BEACH_WEBRTC_MAX_CHUNK_BYTES` | largest message on a data channel |
     /// | `BEACH_DC_CTRL_LABEL`, `BEACH_DC_TERM_LABEL` | names of the channels |
     /// | `BEACH_DC_TERM_UNRELIABLE` | `0`: no channel of its own for the datagram lane |
@@ -40,7 +40,8 @@ impl WebRtcConfig {
             config.ice_servers =
                 ice_servers(&value).ok_or(ConfigError::Environment { name: "BEACH_ICE_SERVERS" })?;
         }
-        if switch(&lookup, "BEACH_WEBRTC_DISABLE_STUN")? == Some(true) {
+        config.stun = switch(&lookup, "BEACH_WEBRTC_DISABLE_STUN")? != Some(true);
+        if !config.stun {
             for server in &mut config.ice_servers {
                 server.urls.retain(|url| !matches!(url.scheme, Scheme::Stun | Scheme::Stuns));
             }

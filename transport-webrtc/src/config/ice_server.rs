@@ -84,6 +84,15 @@ impl Scheme {
     }
 }
 
+impl IceUrl {
+    /// Returns the STUN server at this address, if there is one: a TURN server over UDP is one too. An address seen over
+    /// TCP says nothing about UDP.
+    pub fn as_stun(&self) -> Option<Self> {
+        let answers = matches!(self.scheme, Scheme::Stun | Scheme::Turn) && self.upstream == Upstream::Udp;
+        answers.then(|| Self { scheme: Scheme::Stun, ..self.clone() })
+    }
+}
+
 impl FromStr for IceUrl {
     type Err = IceUrlError;
 

@@ -33,6 +33,9 @@ pub use timing::{IceRestart, IceTimeouts, StageDeadlines};
 pub struct WebRtcConfig {
     /// STUN and TURN servers. Default: none.
     pub ice_servers: Vec<IceServer>,
+    /// Whether STUN servers are asked for this machine's address behind NAT, those that the control plane names too.
+    /// Default: yes. `BEACH_WEBRTC_DISABLE_STUN`.
+    pub stun: bool,
     /// Which candidates may be used. Default: [`IcePolicy::All`].
     pub policy: IcePolicy,
     /// Names of the two data channels; both sides must use the same.
@@ -80,6 +83,7 @@ impl Default for WebRtcConfig {
     fn default() -> Self {
         Self {
             ice_servers: Vec::new(),
+            stun: true,
             policy: IcePolicy::All,
             labels: ChannelLabels::default(),
             datagram_channel: true,
@@ -111,14 +115,19 @@ impl WebRtcConfig {
         }
     }
 
-    /// Returns these settings for the first rung of a ladder: STUN servers only.
+    /// Returns these settings for the first rung of a ladder: nothing is relayed. Of its servers at most four are kept, to be
+    /// asked for this machine's address: STUN servers, and TURN servers over UDP, which answer the same question on the
+    /// same port (RFC 8656 §7) and need no credentials for it.
     #[must_use]
     pub fn direct(mut self) -> Self {
         self.policy = IcePolicy::All;
-        self.ice_servers.retain_mut(|server| {
-            server.urls.retain(|url| matches!(url.scheme, Scheme::Stun | Scheme::Stuns));
-            !server.urls.is_empty()
-        });
+        let mut urls = Vec::new();
+        for url in self.ice_servers.iter().flat_map(|server| &server.urls).filter_map(IceUrl::as_stun) {
+            if self.stun && urls.len() < MOST_STUN && !urls.contains(&url) {
+                urls.push(url);
+            }
+        }
+        self.ice_servers = if urls.is_empty() { Vec::new() } else { vec![IceServer::new(urls)] };
         self
     }
 
@@ -234,6 +243,9 @@ const MIN_CHUNK: usize = transport_core::lane::MIN_RELIABLE_MESSAGE + PREFIX;
 /// A label travels in the channel's open message, which must fit one packet.
 const MAX_LABEL: usize = 128;
 
+/// STUN servers that one dial asks at most: each costs a socket for IPv4 and one for IPv6.
+const MOST_STUN: usize = 4;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,12 +281,16 @@ mod tests {
     }
 
     #[test]
-    fn the_direct_rung_keeps_stun_and_the_relayed_one_has_its_own_name() {
-        let server = IceServer::new(["stun:a".parse().unwrap(), "turn:a".parse().unwrap()])
-            .with_credentials("user", "secret");
+    fn the_direct_rung_asks_turn_servers_for_an_address_and_the_relayed_one_has_its_own_name() {
+        let urls = ["stun:a", "turn:a", "turn:b", "turns:c", "turn:d?transport=tcp", "stun:e:1", "turn:e:1"];
+        let server = IceServer::new(urls.map(|url| url.parse().unwrap())).with_credentials("user", "secret");
         let config = WebRtcConfig { ice_servers: vec![server], ..WebRtcConfig::default() };
-        assert!(!config.clone().direct().has_turn());
-        assert_eq!(config.clone().direct().ice_servers[0].urls.len(), 1);
+        let direct = config.clone().direct();
+        assert!(!direct.has_turn() && !format!("{direct:?}").contains("user"), "{direct:?}");
+        let asked: Vec<String> = direct.ice_servers[0].urls.iter().map(ToString::to_string).collect();
+        assert_eq!(asked, ["stun:a:3478", "stun:b:3478", "stun:e:1"]);
+        let silent = WebRtcConfig { stun: false, ..config.clone() };
+        assert_eq!(silent.direct().ice_servers, []);
         assert_eq!(config.id().as_str(), "webrtc");
         assert_eq!(config.relayed().id().as_str(), "webrtc-turn");
     }

@@ -62,7 +62,7 @@ pub(super) async fn ice_servers(
         let mut urls = Vec::new();
         for url in &server.urls {
             match (url.scheme, url.upstream) {
-                (Scheme::Stun, Upstream::Udp) => urls.push(url.to_string()),
+                (Scheme::Stun, Upstream::Udp) if config.stun => urls.push(url.to_string()),
                 // A reflexive address seen over TCP says nothing about UDP.
                 (Scheme::Stun | Scheme::Stuns, _) => {}
                 (Scheme::Turn, Upstream::Udp) if config.udp.is_none() => urls.push(url.to_string()),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{membership::MembershipProof, token::FallbackToken};
+use crate::{membership::MembershipProof, reason::Reason, token::FallbackToken};
 
 /// `POST /v1/sessions`: the host publishes its [session document](crate::SignedDocument).
 pub const SESSIONS_PATH: &str = "/v1/sessions";
@@ -130,9 +130,9 @@ impl fmt::Debug for TurnRequest {
 }
 
 /// The answer of `POST /turn/credentials`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnCredentials {
-    /// The user name: an expiry and a pseudonym.
+    /// The user name: an expiry and a pseudonym. Empty where TURN is withheld.
     pub username: String,
     /// Its HMAC, base64. Secret.
     pub credential: String,
@@ -143,6 +143,12 @@ pub struct TurnCredentials {
     /// The realm of the servers, where the operator names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub realm: Option<String>,
+    /// `stun:` URLs, which need no credentials.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stun_urls: Vec<String>,
+    /// Why there are no TURN servers in an answer that names STUN servers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<Reason>,
 }
 
 impl fmt::Debug for TurnCredentials {
@@ -150,6 +156,8 @@ impl fmt::Debug for TurnCredentials {
         f.debug_struct("TurnCredentials")
             .field("ttl", &self.ttl)
             .field("urls", &self.urls)
+            .field("stun_urls", &self.stun_urls)
+            .field("withheld", &self.withheld)
             .finish_non_exhaustive()
     }
 }
@@ -171,5 +179,20 @@ mod tests {
     fn who_names_no_cohort_is_of_the_public_one() {
         let request: TokenRequest = serde_json::from_str(r#"{"session_id":"x"}"#).unwrap();
         assert_eq!((request.cohort_id.as_str(), request.telemetry_opt_in), ("public", false));
+    }
+
+    #[test]
+    fn stun_servers_stand_beside_turn_servers_and_without_them() {
+        let earlier = r#"{"username":"1:a","credential":"c","ttl":120,"urls":["turn:a"]}"#;
+        let answer: TurnCredentials = serde_json::from_str(earlier).unwrap();
+        assert_eq!((answer.stun_urls.len(), answer.withheld), (0, None));
+        assert_eq!(serde_json::to_string(&answer).unwrap(), earlier);
+        let alone = TurnCredentials {
+            stun_urls: vec!["stun:a".to_owned()],
+            withheld: Some(Reason::TurnUnconfigured),
+            ..TurnCredentials::default()
+        };
+        let json = r#"{"username":"","credential":"","ttl":0,"urls":[],"stun_urls":["stun:a"],"withheld":"turn_unconfigured"}"#;
+        assert_eq!(serde_json::to_string(&alone).unwrap(), json);
     }
 }

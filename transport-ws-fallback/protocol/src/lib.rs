@@ -33,6 +33,7 @@ pub mod reason;
 pub mod session;
 pub mod signaling;
 pub mod stream;
+pub mod stun;
 pub mod token;
 pub mod v1;
 pub mod websocket;

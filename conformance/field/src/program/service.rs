@@ -47,6 +47,10 @@ impl Service {
             &key,
             "--admin-addr",
             "127.0.0.1:9445",
+            "--stun-listen-addr",
+            "[::]:3478",
+            "--stun-urls",
+            &format!("stun:{CONTROL}:3478"),
         ];
         let control = plane(space, programs, &identity, &control, 443)?;
         Ok(Self { authority, identity, _control: control, _relay: relay })

@@ -6,7 +6,7 @@ mod rollout;
 use std::time::Duration;
 
 pub use self::{
-    providers::{EntitlementConfig, Secret, TurnConfig},
+    providers::{EntitlementConfig, MOST_STUN_URLS, Secret, StunConfig, TurnConfig},
     rollout::{Mode, RolloutConfig, Stage, UnknownName},
 };
 
@@ -49,6 +49,8 @@ pub struct ControlConfig {
     pub session_ttl: u64,
     /// Who may use the fallback.
     pub entitlement: EntitlementConfig,
+    /// STUN servers.
+    pub stun: StunConfig,
     /// TURN servers whose credentials are handed out.
     pub turn: TurnConfig,
     /// Bearer tokens of services that may ask for fallback tokens; empty for everybody, membership and
@@ -87,6 +89,7 @@ impl Default for ControlConfig {
             paused: false,
             session_ttl: 86_400,
             entitlement: EntitlementConfig::default(),
+            stun: StunConfig::default(),
             turn: TurnConfig::default(),
             service_tokens: Vec::new(),
             requests_per_second: 20,
@@ -137,6 +140,7 @@ impl ControlConfig {
         ];
         ConfigError::unless(rules)?;
         self.entitlement.check(self.mode)?;
+        self.stun.check()?;
         self.turn.check()?;
         let strangers = self.mode == Mode::Production && !self.entitlement.required && !self.turn.open;
         if strangers && !self.turn.urls.is_empty() {

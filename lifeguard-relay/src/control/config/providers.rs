@@ -1,6 +1,6 @@
-//! Whom the control plane relies on: an identity provider, TURN servers.
+//! Whom the control plane relies on: an identity provider, STUN and TURN servers.
 
-use std::fmt;
+use std::{fmt, net::SocketAddr};
 
 use url::{Host, Url};
 
@@ -47,6 +47,56 @@ pub struct TurnConfig {
     /// which fails for everybody and only in the field: so it must be set. `BEACH_TURN_EXTERNAL_IP`.
     pub external_ip: Option<String>,
 }
+
+/// STUN servers that clients are told of, and the one that runs beside this control plane.
+///
+/// # Defaults
+///
+/// None runs and none is named; whoever runs one answers 20 requests a second for one address and 2,000 in all.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StunConfig {
+    /// Where this process answers by UDP. Default nowhere. `BEACH_LIFEGUARD_STUN_LISTEN_ADDR`.
+    pub listen_addr: Option<SocketAddr>,
+    /// `stun:` URLs that members of sessions are told, at most [`MOST_STUN_URLS`]; a server that runs here is named too,
+    /// or nobody would find it. Default none. `BEACH_LIFEGUARD_STUN_URLS`, separated by commas.
+    pub urls: Vec<String>,
+    /// Requests a second that are answered for one address (IPv4 address or IPv6 /64), five times as many at once. 0 for
+    /// no limit. Default 20: a dial asks once for each socket, and an office shares an address.
+    /// `BEACH_LIFEGUARD_STUN_PER_SECOND`.
+    pub per_second: u32,
+    /// Requests a second that are answered in all; 0 for no limit. Default 2,000, some 1 Mbit/s of answers.
+    /// `BEACH_LIFEGUARD_STUN_TOTAL_PER_SECOND`.
+    pub total_per_second: u32,
+}
+
+impl Default for StunConfig {
+    fn default() -> Self {
+        Self { listen_addr: None, urls: Vec::new(), per_second: 20, total_per_second: 2_000 }
+    }
+}
+
+impl StunConfig {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let rules = [
+            (self.urls.iter().all(|url| url.starts_with("stun:")), "stun.urls", "start with stun:"),
+            (
+                self.urls.len() <= MOST_STUN_URLS,
+                "stun.urls",
+                "are four at most: each costs every dial a socket",
+            ),
+            (
+                self.listen_addr.is_none() || !self.urls.is_empty(),
+                "stun.urls",
+                "name the server of stun.listen_addr as clients reach it, stun:HOST:PORT: else nobody asks it",
+            ),
+        ];
+        ConfigError::unless(rules)
+    }
+}
+
+/// STUN servers that a client is told at most.
+pub const MOST_STUN_URLS: usize = 4;
 
 impl Default for EntitlementConfig {
     fn default() -> Self {

@@ -111,7 +111,8 @@ families! {
     Guardrail = "beach_fallback_guardrail_ratio_ppm", Gauge, "Activations per million sessions in this hour, the worst cohort this node minted for.", [];
     SoftBreaches = "beach_fallback_guardrail_soft_breaches", Counter, "Tokens minted while the cohort was over its soft threshold.", [];
     AutoPauses = "beach_fallback_auto_pauses", Counter, "Times minting was paused by itself.", ["cause": &["spike", "telemetry_missing"]];
-    Turn = "beach_turn_credentials", Counter, "Requests for TURN credentials.", ["outcome": &["issued", "unentitled", "unconfigured", "membership", "error"]];
+    Turn = "beach_turn_credentials", Counter, "Requests for TURN credentials.", ["outcome": &["issued", "stun_only", "unentitled", "unconfigured", "membership", "error"]];
+    Stun = "beach_stun_requests", Counter, "Datagrams that came to the STUN server, by what became of them.", ["outcome": &["answered", "limited", "malformed", "unsent"]];
     PoolNodes = "beach_pool_nodes", Gauge, "Control-plane nodes that share a Redis and live, this one too; 0 without Redis.", [];
     SignalingRooms = "beach_signaling_rooms", Gauge, "Signaling rooms with somebody inside.", [];
     SignalingPeers = "beach_signaling_peers", Gauge, "Peers in signaling rooms.", [];

@@ -282,6 +282,11 @@ impl Metrics {
         self.add(Id::Turn, &[outcome], 1);
     }
 
+    /// A datagram came to the STUN server.
+    pub fn stun_request(&self, outcome: &'static str) {
+        self.add(Id::Stun, &[outcome], 1);
+    }
+
     /// Rooms and peers inside them, as they are.
     pub fn signaling_population(&self, rooms: usize, peers: usize) {
         self.set(Id::SignalingRooms, &[], rooms as u64);
