@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-use beach_lifeguard_client::{Header, Lane, LinkId, PeerAddr, Role};
+use beach_lifeguard_client::{Header, Lane, LinkNumber, PeerAddr, Role};
 use divan::{
     AllocProfiler, Bencher, black_box,
     counter::{BytesCount, ItemsCount},
@@ -109,7 +109,8 @@ fn fan_out(bencher: Bencher<'_, '_>, viewers: u128) {
 /// What one read of 64 KiB costs, by the payload of its frames: found, unmasked and packed for their recipients.
 #[divan::bench(args = [64, 1_024, 4_096, 16_384])]
 fn read_frames(bencher: Bencher<'_, '_>, size: usize) {
-    let frame = masked(&Header::data(Lane::Reliable, PeerAddr::EVERYONE, LinkId(1)).frame(&vec![0x5A; size]));
+    let frame =
+        masked(&Header::data(Lane::Reliable, PeerAddr::EVERYONE, LinkNumber(1)).frame(&vec![0x5A; size]));
     let read = frame.repeat(65_536 / frame.len());
     let mut items = Vec::new();
     bencher.counter(BytesCount::new(read.len())).with_inputs(|| read.clone()).bench_local_refs(|bytes| {

@@ -181,7 +181,7 @@ async fn turn_credentials_need_their_own_entitlement() {
     };
     let (status, answer) = ask(Some(idp.key.proof("", ""))).await;
     assert_eq!(status, 200, "{answer}");
-    assert_eq!((&answer["ttl"], &answer["urls"]), (&json!(120), &json!(["turn:turn.test:3478"])));
+    assert_eq!((&answer["ttl"], &answer["urls"]), (&json!(60), &json!(["turn:turn.test:3478"])));
     assert_eq!(answer["realm"], "beach");
     assert!(!answer["username"].as_str().unwrap().contains(&person.session.simple().to_string()));
     let only_fallback = idp.key.proof("", r#"{"entitlements":["rescue:fallback"]}"#);

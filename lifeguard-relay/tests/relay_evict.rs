@@ -83,6 +83,30 @@ async fn a_host_puts_a_viewer_out_for_good_and_the_others_stay() {
 }
 
 #[tokio::test]
+async fn a_token_minted_before_lets_nobody_back_in_when_the_session_opens_again() {
+    let rig = Rig::start().await;
+    let (session, gone) = (Uuid::new_v4(), Uuid::new_v4());
+    let before = || hello(session, gone, Role::Viewer, rig.token(session, gone, Role::Viewer, |_| {}));
+    let tokens = [before(), before(), before()];
+    let mut host = rig.join(session, Role::Host).await;
+    let mut viewer = rig.join_with(&tokens[0]).await;
+    evict(&mut host, gone).await;
+    assert_eq!(viewer.closed().await.0, 4508);
+    // The last socket goes, and with it the session.
+    host.say(Message::Close(None)).await;
+    host.closed().await;
+    let others = Uuid::new_v4();
+    rig.join(others, Role::Host).await;
+    for hello in &tokens[1..] {
+        let refused = rig.turned_away(Message::text(hello.encode())).await;
+        assert_eq!(refused, (4508, "peer_removed".to_owned()));
+    }
+    rig.join(session, Role::Host).await;
+    assert_eq!(rig.turned_away(Message::text(before().encode())).await.0, 4508);
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn nobody_else_puts_anybody_out_and_no_host_puts_itself_out() {
     let rig = Rig::start().await;
     let session = Uuid::new_v4();

@@ -4,7 +4,7 @@
 mod relay_support;
 
 use beach_lifeguard_client::{
-    Access, CloseCode, Header, Kind, Lane, LinkId, PeerAddr, Role, close::CloseFrame, control::Control,
+    Access, CloseCode, Header, Kind, Lane, LinkNumber, PeerAddr, Role, close::CloseFrame, control::Control,
 };
 use relay_support::{Heard, Rig};
 use tokio_tungstenite::tungstenite::Message;
@@ -71,7 +71,7 @@ async fn a_viewer_may_address_hosts_only() {
             let mut bystander = rig.join(session, Role::Viewer).await;
             let mut rude = rig.join(session, Role::Viewer).await;
             let to = if everyone { PeerAddr::EVERYONE } else { bystander.address() };
-            let header = Header { kind, lane: Lane::Reliable, peer: to, link: LinkId(1) };
+            let header = Header { kind, lane: Lane::Reliable, peer: to, link: LinkNumber(1) };
             rude.say(Message::binary(header.frame(&[3, 0xE8]))).await;
             assert_eq!(rude.closed().await, (CloseCode::ROLE.get(), "role_forbids".to_owned()));
             // The bystander heard nothing of it, and the session goes on.
@@ -96,9 +96,9 @@ async fn a_frame_for_a_departed_peer_is_answered_with_the_end_of_its_link() {
     let mut next = rig.join(session, Role::Viewer).await;
     assert_ne!(next.address(), gone);
     host.notice().await;
-    host.say(Message::binary(Header::data(Lane::Reliable, gone, LinkId(7)).frame(b"late"))).await;
+    host.say(Message::binary(Header::data(Lane::Reliable, gone, LinkNumber(7)).frame(b"late"))).await;
     let Heard::Frame(header, payload) = host.hear().await else { panic!("no answer") };
-    assert_eq!((header.kind, header.peer, header.link), (Kind::Close, gone, LinkId(7)));
+    assert_eq!((header.kind, header.peer, header.link), (Kind::Close, gone, LinkNumber(7)));
     assert_eq!(CloseFrame::decode(&payload).unwrap().code, CloseCode::GOING_AWAY);
     host.send(next.address(), Lane::Reliable, b"for you").await;
     assert_eq!(next.data().await.1, "for you");

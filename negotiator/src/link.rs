@@ -145,6 +145,36 @@ mod tests {
     }
 
     #[test]
+    fn a_link_says_what_it_is_for() {
+        let link = link();
+        let host = Identity::from_seed(&[3; 32]).public();
+        assert_eq!(link.control_plane().as_str(), "https://beach.example/base");
+        assert_eq!((link.session(), link.host_key()), (SessionId::of_host(&host), host));
+        assert_eq!(link.secret(), &LinkSecret::from_bytes([2; 16]));
+        assert_eq!(link.id(), link.secret().id());
+        assert_eq!((link.access(), link.expires_at()), (Access::Full, None));
+        assert_eq!(link.check_expiry(u64::MAX), Ok(()));
+        let expiring = link.clone().expiring_at(100);
+        assert_eq!(expiring.expires_at(), Some(100));
+        assert_eq!(expiring.check_expiry(99), Ok(()));
+        assert_eq!(expiring.check_expiry(101), Err(BadJoinFragment::Expired));
+        assert_ne!(expiring, link);
+    }
+
+    #[test]
+    fn a_control_plane_has_a_scheme_of_the_web_and_a_host() {
+        for (text, usable) in [
+            ("http://127.0.0.1:9", true),
+            ("https://[::1]/x", true),
+            ("ws://beach.example", false),
+            ("file:///etc", false),
+            ("beach.example", false),
+        ] {
+            assert_eq!(parse_control_plane(text).is_ok(), usable, "{text}");
+        }
+    }
+
+    #[test]
     fn the_secret_is_not_in_debug() {
         assert_eq!(format!("{:?}", link()), "JoinLink(https://beach.example/base/s#…)");
     }

@@ -24,6 +24,7 @@ use crate::{
     heartbeat::Heartbeat,
     links::Links,
     prefetch::{Fetched, Lent, Prefetched},
+    put_out::PutOut,
     rhythm::Rhythm,
     runtime::{Duration, now, timeout, wall_clock},
     socket::{DialGuard, OpenSocket, Socket},
@@ -43,6 +44,7 @@ pub struct WsFallbackConnector {
     open: watch::Sender<usize>,
     carriers: Carriers,
     rhythm: parking_lot::Mutex<Rhythm>,
+    put_out: parking_lot::Mutex<PutOut>,
 }
 
 #[derive(Debug)]
@@ -61,8 +63,8 @@ impl WsFallbackConnector {
         config.check()?;
         let (open, _) = watch::channel(0);
         let carriers = Carriers::new(config.carriers);
-        let (prefetched, current, rhythm) = Default::default();
-        Ok(Self { config, tokens, prefetched, current, open, carriers, rhythm })
+        let (prefetched, current, rhythm, put_out) = Default::default();
+        Ok(Self { config, tokens, prefetched, current, open, carriers, rhythm, put_out })
     }
 
     /// Fetches a token ahead, while quorum is one failure away. Opens no relay socket; does nothing
@@ -81,13 +83,15 @@ impl WsFallbackConnector {
         Ok(())
     }
 
-    /// Asks the relay to put `peer` out of the session and not to let it in again: 4508 for its socket. Does nothing
-    /// while no socket is open; a relay closes a viewer that asks (4507).
+    /// Asks the relay to put `peer` out of the session and not to let it in again: 4508 for its socket. A relay to which no
+    /// socket is open is told when one opens, as long as a token of before may live. A relay closes a viewer that asks
+    /// (4507).
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
     pub async fn evict(&self, peer: PeerId) {
+        self.put_out.lock().add(uuid(peer.as_bytes()), now());
         if let Some(current) = &*self.current.lock().await {
             current.socket.evict(peer);
         }
@@ -154,6 +158,7 @@ impl WsFallbackConnector {
         for presence in answer.peers {
             links.peer_joined(presence.peer_id, presence.peer);
         }
+        self.put_out.lock().lately(now()).into_iter().for_each(|peer_id| links.evict(peer_id));
         tracing::debug!("relay socket open");
         Ok(Socket::start(links, stream, open))
     }

@@ -84,13 +84,13 @@ const LIFE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
-    use beach_lifeguard_client::{CloseCode, LinkId};
+    use beach_lifeguard_client::{CloseCode, LinkNumber};
 
     use super::*;
     use crate::runtime::now;
 
     fn key(link: u32) -> Key {
-        Key { peer: PeerAddr::new(1, 1), link: LinkId(link) }
+        Key { peer: PeerAddr::new(1, 1), link: LinkNumber(link) }
     }
 
     #[test]

@@ -45,6 +45,7 @@ mod link;
 mod links;
 mod outcome;
 mod prefetch;
+mod put_out;
 mod question;
 mod rhythm;
 mod runtime;

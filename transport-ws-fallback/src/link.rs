@@ -1,6 +1,6 @@
 //! One link: a peer, a number, and a queue for each direction.
 
-use beach_lifeguard_client::{LinkId, PeerAddr, frame::Window};
+use beach_lifeguard_client::{LinkNumber, PeerAddr, frame::Window};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use transport_core::{Closed, Inbound, Lane, LaneQueue, Profile, Stats};
@@ -9,7 +9,7 @@ use transport_core::{Closed, Inbound, Lane, LaneQueue, Profile, Stats};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) peer: PeerAddr,
-    pub(crate) link: LinkId,
+    pub(crate) link: LinkNumber,
 }
 
 /// What the socket and the transport share of one link.

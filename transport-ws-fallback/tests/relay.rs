@@ -341,6 +341,18 @@ async fn whom_the_host_puts_out_stays_out() {
     let source = error.source.unwrap();
     let CloseAtHandshake(closed) = source.downcast_ref().unwrap();
     assert_eq!((closed.code, &*closed.detail), (CloseCode::REMOVED, "peer_removed"));
-    // Nobody is asked when no socket is open.
-    soon(viewer.connector.evict(host.peer)).await;
+}
+
+#[tokio::test]
+async fn whom_the_host_put_out_on_another_path_is_out_as_soon_as_the_host_is_at_the_relay() {
+    let rig = Rig::start().await;
+    let (host, viewer) = rig.pair();
+    soon(host.connector.evict(viewer.peer)).await;
+    assert_eq!(host.connector.sockets(), 0, "nobody is asked when no socket is open");
+    let other = rig.endpoint(host.session, Role::Viewer);
+    let (_near, _far) = soon(link(&host, &other, 1)).await;
+    let error = soon(viewer.dial(&host, 1)).await.unwrap_err();
+    let source = error.source.unwrap();
+    let CloseAtHandshake(closed) = source.downcast_ref().unwrap();
+    assert_eq!((closed.code, &*closed.detail), (CloseCode::REMOVED, "peer_removed"));
 }

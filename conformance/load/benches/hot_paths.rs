@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use beach_lifeguard_client::{Header, Lane as WireLane, LinkId, PeerAddr};
+use beach_lifeguard_client::{Header, Lane as WireLane, LinkNumber, PeerAddr};
 use bytes::Bytes;
 use divan::{AllocProfiler, Bencher, counter::BytesCount};
 use futures::FutureExt;
@@ -33,7 +33,7 @@ fn main() {
 }
 
 fn header() -> Header {
-    Header::data(WireLane::Reliable, PeerAddr::EVERYONE, LinkId(1))
+    Header::data(WireLane::Reliable, PeerAddr::EVERYONE, LinkNumber(1))
 }
 
 #[divan::bench(args = SIZES)]

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use beach_lifeguard_client::{Lane, LinkId, RELAY_PATH, Role, SUBPROTOCOL};
+use beach_lifeguard_client::{Lane, LinkNumber, RELAY_PATH, Role, SUBPROTOCOL};
 use conformance::relay::{Endpoint, RelayTarget, Session};
 use futures::SinkExt;
 use tokio::{
@@ -161,7 +161,7 @@ impl Trouble {
                 let deaf = session.join(Role::Viewer).await?;
                 let payload = [0x5A; 16_384];
                 for _ in 0..DEAF_MESSAGES {
-                    host.send(Lane::Reliable, deaf.addr(), LinkId(1), &payload).await?;
+                    host.send(Lane::Reliable, deaf.addr(), LinkNumber(1), &payload).await?;
                 }
             }
         }

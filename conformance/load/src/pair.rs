@@ -1,6 +1,6 @@
 //! A sender and its receivers, through whatever is loaded.
 
-use beach_lifeguard_client::{ClientHello, Header, Lane, LinkId, PeerAddr, Role};
+use beach_lifeguard_client::{ClientHello, Header, Lane, LinkNumber, PeerAddr, Role};
 use bytes::Bytes;
 use conformance::relay::{Endpoint, RelayTarget, Session, enter_v1, small_buffers};
 use futures::{SinkExt, StreamExt, TryStreamExt, stream};
@@ -46,7 +46,7 @@ impl End {
                 sent.map_err(|error| Failure(error.to_string()))
             }
             Self::Relay { endpoint, to } => {
-                let frame = Header::data(Lane::Reliable, *to, LinkId(1)).frame(payload);
+                let frame = Header::data(Lane::Reliable, *to, LinkNumber(1)).frame(payload);
                 let sent = endpoint.socket.send(Message::Binary(frame)).await;
                 sent.map_err(|error| Failure(error.to_string()))
             }

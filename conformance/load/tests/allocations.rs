@@ -6,7 +6,7 @@
 
 use std::{fmt::Write, time::Instant};
 
-use beach_lifeguard_client::{Header, Lane as WireLane, LinkId, PeerAddr};
+use beach_lifeguard_client::{Header, Lane as WireLane, LinkNumber, PeerAddr};
 use bytes::Bytes;
 use futures::FutureExt;
 use transport_core::{
@@ -68,7 +68,7 @@ fn payloads() -> Vec<Bytes> {
 }
 
 fn header() -> Header {
-    Header::data(WireLane::Reliable, PeerAddr::EVERYONE, LinkId(1))
+    Header::data(WireLane::Reliable, PeerAddr::EVERYONE, LinkNumber(1))
 }
 
 fn frame_encode() -> u64 {

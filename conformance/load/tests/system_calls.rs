@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use beach_lifeguard_client::{Lane, LinkId, PeerAddr, Role};
+use beach_lifeguard_client::{Lane, LinkNumber, PeerAddr, Role};
 use conformance::relay::{Endpoint, RelayTarget, Session};
 
 /// Messages of the short run, and how many more the long one has.
@@ -65,9 +65,9 @@ async fn calls(viewers: usize, messages: u64) -> u64 {
         receivers.push(session.join(Role::Viewer).await.unwrap());
     }
     for _ in 0..messages {
-        host.send(Lane::Reliable, PeerAddr::EVERYONE, LinkId(1), &[0x5A; 1_024]).await.unwrap();
+        host.send(Lane::Reliable, PeerAddr::EVERYONE, LinkNumber(1), &[0x5A; 1_024]).await.unwrap();
         for receiver in &mut receivers {
-            receiver.expect(Lane::Reliable, host.addr(), LinkId(1), &[0x5A; 1_024]).await.unwrap();
+            receiver.expect(Lane::Reliable, host.addr(), LinkNumber(1), &[0x5A; 1_024]).await.unwrap();
         }
     }
     drop((host, receivers));

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use beach_lifeguard_client::{
-    Access, ClientHello, FallbackToken, Header, Kind, Lane, LinkId, PeerAddr, RELAY_PATH, Role, SUBPROTOCOL,
-    ServerHello,
+    Access, ClientHello, FallbackToken, Header, Kind, Lane, LinkNumber, PeerAddr, RELAY_PATH, Role,
+    SUBPROTOCOL, ServerHello,
     api::{SESSIONS_PATH, TOKEN_PATH, TokenRequest, TokenResponse},
     control::Control,
     hello::{Compression, PROTOCOL_VERSION},
@@ -186,7 +186,7 @@ impl Endpoint {
     /// # Errors
     ///
     /// The socket's.
-    pub async fn send(&mut self, lane: Lane, to: PeerAddr, link: LinkId, payload: &[u8]) -> Result<()> {
+    pub async fn send(&mut self, lane: Lane, to: PeerAddr, link: LinkNumber, payload: &[u8]) -> Result<()> {
         self.send_raw(Header::data(lane, to, link).frame(payload)).await
     }
 
@@ -248,7 +248,13 @@ impl Endpoint {
     /// # Errors
     ///
     /// Anything else that came.
-    pub async fn expect(&mut self, lane: Lane, from: PeerAddr, link: LinkId, payload: &[u8]) -> Result<()> {
+    pub async fn expect(
+        &mut self,
+        lane: Lane,
+        from: PeerAddr,
+        link: LinkNumber,
+        payload: &[u8],
+    ) -> Result<()> {
         let (header, got) = self.recv().await?;
         ensure!(
             header == Header::data(lane, from, link),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beach_lifeguard_client::{Lane, LinkId, Role, control::Control};
+use beach_lifeguard_client::{Lane, LinkNumber, Role, control::Control};
 
 use super::{
     RelayTarget, Session,
@@ -33,8 +33,8 @@ async fn peers_are_told_when_to_come_back_and_closed(target: &RelayTarget) -> Re
         patience = after + spread;
     }
     // Until the deadline the relay still works.
-    host.send(Lane::Reliable, viewer.addr(), LinkId(1), b"last words").await?;
-    viewer.expect(Lane::Reliable, host.addr(), LinkId(1), b"last words").await?;
+    host.send(Lane::Reliable, viewer.addr(), LinkNumber(1), b"last words").await?;
+    viewer.expect(Lane::Reliable, host.addr(), LinkNumber(1), b"last words").await?;
     // Both stay, as nobody should, and are closed once everybody's moment is over.
     let close = within(patience + GRACE, "the close of who stays", async {
         is(&closed_in(&mut viewer.socket).await?, 4001, "")?;

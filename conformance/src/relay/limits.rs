@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beach_lifeguard_client::{Access, Header, Kind, Lane, LinkId, PeerAddr, Role};
+use beach_lifeguard_client::{Access, Header, Kind, Lane, LinkNumber, PeerAddr, Role};
 use bytes::Bytes;
 use futures::SinkExt;
 use tokio_tungstenite::tungstenite::Message;
@@ -38,7 +38,7 @@ async fn a_frame_too_large(target: &RelayTarget) -> Result<()> {
 }
 
 async fn frames_that_cannot_be_read(target: &RelayTarget) -> Result<()> {
-    let good = Header::data(Lane::Reliable, PeerAddr::EVERYONE, LinkId(1)).frame(b"x");
+    let good = Header::data(Lane::Reliable, PeerAddr::EVERYONE, LinkNumber(1)).frame(b"x");
     let with = |at: usize, byte: u8| {
         let mut bad = good.to_vec();
         bad[at] = byte;
@@ -80,7 +80,7 @@ async fn a_viewer_may_address_hosts_only(target: &RelayTarget) -> Result<()> {
     for lane in [Lane::Datagram, Lane::Reliable] {
         for to in [other.addr(), PeerAddr::EVERYONE] {
             let mut viewer = session.join(Role::Viewer).await?;
-            viewer.send(lane, to, LinkId(1), b"psst").await?;
+            viewer.send(lane, to, LinkNumber(1), b"psst").await?;
             is(&closed(&mut viewer.socket).await?, 4507, "")?;
         }
     }
@@ -94,11 +94,11 @@ async fn a_read_only_peer_is_held_to_a_trickle(target: &RelayTarget) -> Result<(
     let session = Session::register(target).await?;
     let mut host = session.join(Role::Host).await?;
     let mut viewer = read_only(target, &session).await?;
-    viewer.send(Lane::Reliable, host.addr(), LinkId(1), b"a handshake fits").await?;
-    host.expect(Lane::Reliable, viewer.addr(), LinkId(1), b"a handshake fits").await?;
+    viewer.send(Lane::Reliable, host.addr(), LinkNumber(1), b"a handshake fits").await?;
+    host.expect(Lane::Reliable, viewer.addr(), LinkNumber(1), b"a handshake fits").await?;
     for index in 0..FRAMES {
         // The relay may cut it off at any moment.
-        if viewer.send(Lane::Reliable, host.addr(), LinkId(1), &payload(index, FRAME)).await.is_err() {
+        if viewer.send(Lane::Reliable, host.addr(), LinkNumber(1), &payload(index, FRAME)).await.is_err() {
             break;
         }
     }
@@ -114,11 +114,11 @@ async fn a_read_only_peer_hears_and_says_goodbye(target: &RelayTarget) -> Result
     let session = Session::register(target).await?;
     let mut host = session.join(Role::Host).await?;
     let mut viewer = read_only(target, &session).await?;
-    host.send(Lane::Reliable, viewer.addr(), LinkId(1), b"look").await?;
-    viewer.expect(Lane::Reliable, host.addr(), LinkId(1), b"look").await?;
-    viewer.send_raw(Header::close(host.addr(), LinkId(1)).frame(&1000u16.to_be_bytes())).await?;
+    host.send(Lane::Reliable, viewer.addr(), LinkNumber(1), b"look").await?;
+    viewer.expect(Lane::Reliable, host.addr(), LinkNumber(1), b"look").await?;
+    viewer.send_raw(Header::close(host.addr(), LinkNumber(1)).frame(&1000u16.to_be_bytes())).await?;
     let (header, _) = host.recv().await?;
-    ensure!(header == Header::close(viewer.addr(), LinkId(1)), "{header:?} came where a close is due");
+    ensure!(header == Header::close(viewer.addr(), LinkNumber(1)), "{header:?} came where a close is due");
     Ok(())
 }
 
@@ -143,8 +143,8 @@ async fn one_bad_peer_does_not_hurt_the_others(target: &RelayTarget) -> Result<(
     for index in 0..10u8 {
         let mut bad = session.join(Role::Viewer).await?;
         bad.send_raw(Bytes::from_static(b"\xFF\xFF")).await?;
-        host.send(Lane::Reliable, viewer.addr(), LinkId(1), &[index]).await?;
-        viewer.expect(Lane::Reliable, host.addr(), LinkId(1), &[index]).await?;
+        host.send(Lane::Reliable, viewer.addr(), LinkNumber(1), &[index]).await?;
+        viewer.expect(Lane::Reliable, host.addr(), LinkNumber(1), &[index]).await?;
         is(&bad.closed().await?, 4501, "")?;
     }
     Ok(())

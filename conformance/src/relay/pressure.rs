@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use beach_lifeguard_client::{Lane, LinkId, Role};
+use beach_lifeguard_client::{Lane, LinkNumber, Role};
 
 use super::{RelayTarget, Session, relay_cases};
 use crate::{
@@ -17,7 +17,7 @@ relay_cases! { "pressure":
     datagrams_never_cut_anybody [ "1.2" ];
 }
 
-const LINK: LinkId = LinkId(1);
+const LINK: LinkNumber = LinkNumber(1);
 
 /// More than a relay's budget and both sockets' kernel buffers together.
 const FLOOD: usize = 64 << 20;

@@ -1,7 +1,7 @@
 //! Who gets what (wire §1.2 to 1.4).
 
 use beach_lifeguard_client::{
-    Header, Kind, Lane, LinkId, PeerAddr, Role,
+    Header, Kind, Lane, LinkNumber, PeerAddr, Role,
     close::{CloseCode, CloseFrame},
     control::Control,
     frame::HEADER_BYTES,
@@ -24,7 +24,7 @@ relay_cases! { "routing":
     the_newest_socket_of_a_peer_wins [ "1.1" ];
 }
 
-const LINK: LinkId = LinkId(7);
+const LINK: LinkNumber = LinkNumber(7);
 
 async fn trio(target: &RelayTarget) -> Result<(Session, Endpoint, Endpoint, Endpoint)> {
     let session = Session::register(target).await?;
@@ -87,8 +87,8 @@ async fn lanes_and_links_are_kept(target: &RelayTarget) -> Result<()> {
     for (lane, link) in
         [(Lane::Datagram, 0), (Lane::Reliable, 1), (Lane::Datagram, u32::MAX), (Lane::Reliable, 77)]
     {
-        host.send(lane, one.addr(), LinkId(link), b"x").await?;
-        one.expect(lane, host.addr(), LinkId(link), b"x").await?;
+        host.send(lane, one.addr(), LinkNumber(link), b"x").await?;
+        one.expect(lane, host.addr(), LinkNumber(link), b"x").await?;
     }
     Ok(())
 }
@@ -147,8 +147,8 @@ async fn close_frames_end_links_not_sockets(target: &RelayTarget) -> Result<()> 
         header == Header::close(host.addr(), LINK) && got == words,
         "{header:?} came where a close is due"
     );
-    host.send(Lane::Reliable, one.addr(), LinkId(8), b"another link").await?;
-    one.expect(Lane::Reliable, host.addr(), LinkId(8), b"another link").await
+    host.send(Lane::Reliable, one.addr(), LinkNumber(8), b"another link").await?;
+    one.expect(Lane::Reliable, host.addr(), LinkNumber(8), b"another link").await
 }
 
 async fn sessions_never_mix(target: &RelayTarget) -> Result<()> {

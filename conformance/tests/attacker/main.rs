@@ -11,7 +11,7 @@ mod stage;
 use std::time::{Duration, Instant};
 
 use beach_lifeguard_client::{
-    Access, Lane, LinkId, PeerAddr, Role,
+    Access, Lane, LinkNumber, PeerAddr, Role,
     control::Control,
     frame::Window,
     membership::{MembershipProof, PublicKey, Purpose},
@@ -238,9 +238,9 @@ async fn a_handshake_of_a_stranger_ends_nothing_but_its_link(stage: &Stage) -> R
     let mut socket = Endpoint::enter(attacker.target(), &attacker.hello().await?).await?;
     let host = socket.hello.peers.first().map_or(PeerAddr::new(1, 0), |peer| peer.peer);
     for link in 1..=50 {
-        socket.send_raw(Window(u64::MAX).frame(host, LinkId(link))).await?;
-        socket.send(Lane::Reliable, host, LinkId(link), &[link as u8; 200]).await?;
-        socket.send(Lane::Datagram, host, LinkId(link), &[link as u8; 200]).await?;
+        socket.send_raw(Window(u64::MAX).frame(host, LinkNumber(link))).await?;
+        socket.send(Lane::Reliable, host, LinkNumber(link), &[link as u8; 200]).await?;
+        socket.send(Lane::Datagram, host, LinkNumber(link), &[link as u8; 200]).await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use beach_lifeguard_client::CloseCode;
+use beach_lifeguard_client::{CloseCode, token::MAX_LIFE_SECS};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{core::Core, ending::Order, handle::PeerHandle, idle::Due};
@@ -14,7 +14,7 @@ use super::{core::Core, ending::Order, handle::PeerHandle, idle::Due};
 pub(super) async fn run(relay: Arc<Core>) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut since_recycling = Duration::ZERO;
+    let (mut since_recycling, mut since_forgetting) = (Duration::ZERO, Duration::ZERO);
     loop {
         tokio::select! {
             () = relay.stop.cancelled() => return,
@@ -25,6 +25,11 @@ pub(super) async fn run(relay: Arc<Core>) {
         if since_recycling >= RECYCLE_PERIOD {
             since_recycling = Duration::ZERO;
             relay.admission.forget();
+        }
+        since_forgetting += PERIOD;
+        if since_forgetting >= KEPT_OUT {
+            since_forgetting = Duration::ZERO;
+            relay.registry.forget_removed();
         }
     }
 }
@@ -51,3 +56,6 @@ fn recycle(relay: &Core, peer: &PeerHandle, code: CloseCode, reason: &'static st
 const PERIOD: Duration = Duration::from_secs(1);
 /// How often what has expired is forgotten.
 const RECYCLE_PERIOD: Duration = Duration::from_secs(30);
+/// How long it is remembered at least who was put out of a session that ended. A token may have been minted until the
+/// control plane heard of it, clocks differ by some seconds, and no token lives longer than the rest.
+const KEPT_OUT: Duration = Duration::from_secs(MAX_LIFE_SECS + 60);

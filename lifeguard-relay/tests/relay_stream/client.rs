@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use beach_lifeguard_client::{
-    CloseCode, Header, Kind, Lane, LinkId, PeerAddr, ServerHello,
+    CloseCode, Header, Kind, Lane, LinkNumber, PeerAddr, ServerHello,
     control::Control,
     stream::{CarrierId, Opened, STREAM_PATH},
     websocket::{Head, HeadBytes, Opcode, Sender, apply_mask, read_close},
@@ -25,7 +25,7 @@ pub(crate) fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
 
 /// A data frame to `to`, as a client writes it.
 pub(crate) fn data(to: PeerAddr, payload: &[u8]) -> Vec<u8> {
-    frame(Opcode::Binary, &Header::data(Lane::Reliable, to, LinkId(1)).frame(payload))
+    frame(Opcode::Binary, &Header::data(Lane::Reliable, to, LinkNumber(1)).frame(payload))
 }
 
 pub(crate) struct Stream {

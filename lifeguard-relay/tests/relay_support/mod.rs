@@ -8,7 +8,7 @@ use std::{
 };
 
 use beach_lifeguard_client::{
-    Access, Claims, ClientHello, FallbackToken, FeatureBits, Header, Lane, LinkId, PeerAddr, Role,
+    Access, Claims, ClientHello, FallbackToken, FeatureBits, Header, Lane, LinkNumber, PeerAddr, Role,
     SUBPROTOCOL, ServerHello,
     control::Control,
     hello::Compression,
@@ -262,7 +262,7 @@ impl Client {
     }
 
     pub async fn send(&mut self, to: PeerAddr, lane: Lane, payload: &[u8]) {
-        self.say(Message::binary(Header::data(lane, to, LinkId(1)).frame(payload))).await;
+        self.say(Message::binary(Header::data(lane, to, LinkNumber(1)).frame(payload))).await;
     }
 
     /// The next thing that is not a ping.

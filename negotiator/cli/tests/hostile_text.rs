@@ -1,30 +1,19 @@
 //! Words of strangers on a real terminal: whatever a service, a link or a variable holds, not one byte steers it.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "program/glass.rs"]
+mod glass;
+
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use glass::{CORPUS, Glass, steering};
 use sha1::{Digest, Sha1};
-
-/// What terminals have been made to do by text: titles, clipboards, answers, colours, screens, directions, nothing to see.
-const CORPUS: &[&str] = &[
-    "mallory\u{1b}]0;title\u{7}\u{1b}]2;t\u{1b}\\end",
-    "mallory\u{1b}]52;c;ZXZpbA==\u{7}end",
-    "mallory\u{1b}]8;;http://evil\u{1b}\\link\u{1b}]8;;\u{1b}\\end",
-    "mallory\u{1b}[2J\u{1b}[H\u{1b}[31m\u{1b}[?1049h\u{1b}[6nend",
-    "mallory\u{1b}P$q\"p\u{1b}\\\u{1b}_apc\u{1b}\\\u{1b}^pm\u{1b}\\\u{1b}cend",
-    "mallory\u{9b}2J\u{9d}0;t\u{9c}\u{90}q\u{9c}\u{85}end",
-    "mallory\r\noverwritten\rline\u{8}\u{8}\u{b}\u{c}\u{7f}\u{0}\u{e}\u{f}end",
-    "mallory\u{202e}\u{202d}\u{2066}\u{2067}\u{2069}\u{200e}\u{200f}\u{61c}end",
-    "mallory\u{200b}\u{200c}\u{200d}\u{2060}\u{feff}\u{ad}\u{2028}\u{2029}end",
-];
 
 /// A service that answers every request with these bytes.
 fn service(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> String {
@@ -89,53 +78,12 @@ fn farewell(request: &str, evil: &str) -> Vec<u8> {
 
 /// Runs `beach-link` in a terminal until it ends, or for a moment if it goes on trying. Returns all that it wrote.
 fn on_a_terminal(arguments: &[&str], environment: &[(&str, &str)]) -> Vec<u8> {
-    let size = PtySize { rows: 24, cols: 200, pixel_width: 0, pixel_height: 0 };
-    let pair = native_pty_system().openpty(size).unwrap();
-    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_beach-link"));
-    command.args(arguments);
-    for (name, value) in environment {
-        command.env(name, value);
-    }
-    let mut child = pair.slave.spawn_command(command).unwrap();
-    let written = Arc::new(Mutex::new(Vec::new()));
-    let mut reader = pair.master.try_clone_reader().unwrap();
-    let bytes = written.clone();
-    let reading = thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = reader.read(&mut buffer) {
-            bytes.lock().unwrap().extend_from_slice(&buffer[..count]);
-        }
-    });
+    let mut glass = Glass::start(arguments, environment);
     let deadline = Instant::now() + Duration::from_secs(4);
-    while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
+    while !glass.has_ended() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(20));
     }
-    let _ = child.kill();
-    child.wait().unwrap();
-    drop(pair);
-    reading.join().unwrap();
-    let written = written.lock().unwrap();
-    written.clone()
-}
-
-/// What of this could steer a terminal, beyond the ends of lines and the two sequences with which live lines are replaced.
-fn steering(written: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(written).replace("\r\n", "");
-    let mut rest = String::new();
-    let mut parts = text.split("\u{1b}[");
-    rest.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        let digits = part.trim_start_matches(|c: char| c.is_ascii_digit());
-        match digits.strip_prefix(['F', 'J']) {
-            Some(after) => rest.push_str(after),
-            None => rest.extend(["\u{1b}[", part]),
-        }
-    }
-    let steers = |c: &char| {
-        c.is_control()
-            || matches!(*c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    rest.chars().filter(steers).map(|c| c.escape_unicode().to_string()).collect()
+    glass.finish()
 }
 
 /// A link to a session of that service; nobody is there.

@@ -112,7 +112,8 @@ impl Book {
         }
         entry.kept.push_back(peer);
         if entry.state(now) == LinkState::UsedUp {
-            entry.expires_at = Some(entry.expires_at.map_or(now, |at| at.min(now)));
+            // Earlier than it would have: it was open until now.
+            entry.expires_at = Some(now);
         }
         self.bound_kept();
         Ok(true)
@@ -253,14 +254,76 @@ mod tests {
     }
 
     #[test]
+    fn a_link_without_an_end_counts_and_keeps_nobody() {
+        let (mut book, [a, b, _]) = (Book::default(), peers());
+        let endless = link(1, None);
+        book.add(endless.clone(), LinkOptions::full());
+        assert_eq!([a, b, a].map(|peer| book.came(endless.id(), peer, 5)), [Ok(false); 3]);
+        let info = &book.list(5)[0];
+        assert_eq!((info.used, info.uses, info.expires_at, info.state), (3, None, None, LinkState::Open));
+        assert!(book.listed()[0].kept.is_empty());
+    }
+
+    #[test]
+    fn a_link_that_is_used_up_ends_before_it_would_expire() {
+        let (mut book, [a, ..]) = (Book::default(), peers());
+        let once = link(1, Some(50));
+        book.add(once.clone(), LinkOptions::full().for_uses(1));
+        assert_eq!(book.came(once.id(), a, 7), Ok(true));
+        assert_eq!(book.listed()[0].expires_at, Some(7));
+    }
+
+    #[test]
+    fn so_many_people_are_kept_and_the_link_with_most_of_them_forgets_its_oldest() {
+        let mut book = Book::default();
+        let (many, few, gone) = (link(1, Some(100)), link(2, Some(100)), link(3, Some(100)));
+        for each in [&many, &few, &gone] {
+            book.add(each.clone(), LinkOptions::full());
+        }
+        let peer = |n: u32| PeerId::from_bytes(u128::from(n).to_be_bytes());
+        for n in 0..10 {
+            assert_eq!(book.came(gone.id(), peer(n), 1), Ok(true));
+        }
+        book.revoke(gone.id());
+        (0..24).for_each(|n| assert_eq!(book.came(few.id(), peer(n), 1), Ok(true)));
+        (0..1_000).for_each(|n| assert_eq!(book.came(many.id(), peer(n), 1), Ok(true)));
+        let kept = |book: &Book| {
+            let of = |id| book.listed().into_iter().find(|listed| listed.id == id).map(|listed| listed.kept);
+            (of(few.id()).unwrap_or_default(), of(many.id()).unwrap_or_default())
+        };
+        assert_eq!((kept(&book).0.len(), kept(&book).1.len()), (24, 1_000));
+        assert_eq!(book.came(few.id(), peer(24), 1), Ok(true));
+        let (of_few, of_many) = kept(&book);
+        assert_eq!((of_few.len(), of_many.len(), of_many[0]), (25, 999, peer(1)));
+    }
+
+    #[test]
+    fn links_are_listed_as_they_were_made_and_counted_while_in_force() {
+        let mut book = Book::default();
+        let made: Vec<_> = (0..8).map(|seed| link(seed, None)).collect();
+        made.iter().for_each(|each| assert!(book.add(each.clone(), LinkOptions::full())));
+        let ids: Vec<_> = made.iter().map(JoinLink::id).collect();
+        assert_eq!(book.list(0).iter().map(|info| info.id).collect::<Vec<_>>(), ids);
+        assert!(!ids.is_sorted(), "made in another order than their names have");
+        assert_eq!(book.in_force(), 8);
+        book.revoke(ids[2]);
+        assert_eq!((book.in_force(), book.list(0).len()), (7, 8));
+        assert_eq!(book.secret(ids[0]).as_ref(), Some(made[0].secret()));
+    }
+
+    #[test]
     fn there_are_so_many_links_and_a_revoked_one_makes_room() {
         let mut book = Book::default();
         for seed in 0..64 {
             assert!(book.add(link(seed, None), LinkOptions::full()));
         }
         assert!(!book.add(link(64, None), LinkOptions::full()));
-        book.revoke(link(5, None).id());
+        // The oldest of those that were revoked goes, and nobody else.
+        for seed in [9, 5, 40] {
+            book.revoke(link(seed, None).id());
+        }
         assert!(book.add(link(64, None), LinkOptions::full()));
-        assert!(book.any_secret(link(5, None).id()).is_none());
+        let remembered = [5, 9, 40].map(|seed| book.any_secret(link(seed, None).id()).is_some());
+        assert_eq!((remembered, book.list(0).len()), ([false, true, true], 64));
     }
 }

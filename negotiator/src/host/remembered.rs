@@ -44,3 +44,24 @@ impl fmt::Debug for Remembered {
 
 /// Peers of one kind that are remembered; a session document holds as many.
 const REMEMBERED: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(n: u16) -> PeerId {
+        PeerId::from_bytes(u128::from(n).to_be_bytes())
+    }
+
+    #[test]
+    fn so_many_are_remembered_each_once_and_the_oldest_goes() {
+        let mut remembered = Remembered::default();
+        (0..1_024).for_each(|n| remembered.add(peer(n)));
+        remembered.add(peer(0));
+        assert_eq!(remembered.list().len(), 1_024);
+        assert!(remembered.holds(peer(0)) && !remembered.holds(peer(1_024)));
+        remembered.add(peer(1_024));
+        assert!(!remembered.holds(peer(0)) && remembered.holds(peer(1)) && remembered.holds(peer(1_024)));
+        assert_eq!(remembered.list(), (1..=1_024).map(peer).collect::<Vec<_>>());
+    }
+}

@@ -96,6 +96,14 @@ mod tests {
     }
 
     #[test]
+    fn a_key_pair_survives_its_seed_and_no_two_are_drawn_alike() {
+        let [a, b] = [(), ()].map(|()| Identity::random().expect("the system has randomness"));
+        assert_ne!(a.public(), b.public());
+        assert_eq!(Identity::from_seed(a.expose_seed()).public(), a.public());
+        assert_eq!(Identity::from_seed(&[7; 32]).expose_seed(), &[7; 32]);
+    }
+
+    #[test]
     fn debug_shows_no_private_key() {
         let shown = format!("{:?}", Identity::from_seed(&[0xAB; 32]));
         assert!(!shown.contains("abab") && shown.len() < 40, "{shown}");

@@ -105,17 +105,29 @@ impl fmt::Debug for LinkId {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]
-    fn every_use_has_a_key_of_its_own_and_the_name_is_pinned() {
+    fn every_use_has_a_key_of_its_own_and_all_are_pinned() {
+        // From Python's `hmac`: HKDF-SHA256 (RFC 5869) without a salt, one block.
         let secret = LinkSecret::from_bytes([5; 16]);
-        let keys = [secret.noise_psk(), secret.signaling_salt(), secret.verifier()];
-        assert_eq!(keys.iter().map(|key| **key).collect::<BTreeSet<_>>().len(), 3);
+        let hex = |key: Key| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let noise = "441ab26009dd83ca9cacf7b739a1247f7aca590d945fce2f02373a99c6a24b0a";
+        let signaling = "e73ab14d1c6e3361428608ac117587a6e15b92cc2c9720a753a481841f61ad09";
+        let membership = "9f9f015b85ba135003e89b69d887ce3a5976de2cc8f358a1a3924b795a72a85b";
+        assert_eq!(hex(secret.noise_psk()), noise);
+        assert_eq!(hex(secret.signaling_salt()), signaling);
+        assert_eq!(hex(secret.verifier()), membership);
         assert_eq!(secret.id().to_string(), "b086f0d9a5e5f502");
         assert_ne!(secret.id(), LinkSecret::from_bytes([6; 16]).id());
+    }
+
+    #[test]
+    fn a_secret_equals_itself_alone() {
+        let of = |bytes| LinkSecret::from_bytes(bytes);
+        let mut last = [5; 16];
+        last[15] ^= 1;
+        assert!(of([5; 16]) == of([5; 16]) && of([5; 16]) != of(last) && of([5; 16]) != of([6; 16]));
     }
 
     #[test]

@@ -33,23 +33,23 @@ pub struct Header {
     /// Destination on the way to the relay, source on the way from it.
     pub peer: PeerAddr,
     /// Which of the links between the two peers.
-    pub link: LinkId,
+    pub link: LinkNumber,
 }
 
 impl Header {
     /// Describes a data frame.
-    pub const fn data(lane: Lane, peer: PeerAddr, link: LinkId) -> Self {
+    pub const fn data(lane: Lane, peer: PeerAddr, link: LinkNumber) -> Self {
         Self { kind: Kind::Data, lane, peer, link }
     }
 
     /// Describes the end of a link; the payload is a [`CloseFrame`](crate::close::CloseFrame).
-    pub const fn close(peer: PeerAddr, link: LinkId) -> Self {
+    pub const fn close(peer: PeerAddr, link: LinkNumber) -> Self {
         Self { kind: Kind::Close, lane: Lane::Reliable, peer, link }
     }
 
     /// Describes a message between an endpoint and the relay itself.
     pub const fn relay(kind: Kind) -> Self {
-        Self { kind, lane: Lane::Reliable, peer: PeerAddr::RELAY, link: LinkId(0) }
+        Self { kind, lane: Lane::Reliable, peer: PeerAddr::RELAY, link: LinkNumber(0) }
     }
 
     /// Reads the header of `frame`, whose payload starts at [`HEADER_BYTES`].
@@ -70,7 +70,7 @@ impl Header {
             kind: Kind::from_wire(kind),
             lane: lane_from_wire(lane).ok_or(FrameError::Lane(lane))?,
             peer: PeerAddr::from_wire(u32::from_be_bytes([p0, p1, p2, p3])),
-            link: LinkId(u32::from_be_bytes([l0, l1, l2, l3])),
+            link: LinkNumber(u32::from_be_bytes([l0, l1, l2, l3])),
         })
     }
 
@@ -119,7 +119,7 @@ impl Window {
     }
 
     /// Writes the whole frame.
-    pub fn frame(self, peer: PeerAddr, link: LinkId) -> Bytes {
+    pub fn frame(self, peer: PeerAddr, link: LinkNumber) -> Bytes {
         let mut frame = BytesMut::with_capacity(HEADER_BYTES + 8);
         frame.put_slice(&Header::data(Lane::Reliable, peer, link).encode());
         frame.put_u64(self.0);
@@ -251,7 +251,7 @@ impl PeerAddr {
 
 /// The number of a link between two peers: the session's generation. Opaque to the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LinkId(pub u32);
+pub struct LinkNumber(pub u32);
 
 /// A frame that cannot be read. Its sender is closed with 4501.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_relay_rewrites_the_peer_in_place_and_nothing_else() {
-        let header = Header::data(Lane::Datagram, PeerAddr::new(2, 9), LinkId(0xDEAD_BEEF));
+        let header = Header::data(Lane::Datagram, PeerAddr::new(2, 9), LinkNumber(0xDEAD_BEEF));
         let mut frame = header.frame(b"payload").to_vec();
         set_peer(&mut frame, PeerAddr::new(7, 1)).unwrap();
         let (rewritten, payload) = Header::split(frame.into()).unwrap();
@@ -288,11 +288,11 @@ mod tests {
 
     #[test]
     fn a_window_update_is_a_data_frame_with_a_flag() {
-        let frame = Window(0x0102_0304_0506_0708).frame(PeerAddr::new(1, 2), LinkId(3));
+        let frame = Window(0x0102_0304_0506_0708).frame(PeerAddr::new(1, 2), LinkNumber(3));
         assert_eq!(&frame[..], b"\x02\x01\x01\x01\0\x01\0\x02\0\0\0\x03\x01\x02\x03\x04\x05\x06\x07\x08");
         assert_eq!(Window::read(&frame), Ok(Some(Window(0x0102_0304_0506_0708))));
         assert_eq!(Window::read(&frame[..19]), Err(FrameError::Truncated));
-        let data = Header::data(Lane::Reliable, PeerAddr::new(1, 2), LinkId(3)).frame(&[1; 8]);
+        let data = Header::data(Lane::Reliable, PeerAddr::new(1, 2), LinkNumber(3)).frame(&[1; 8]);
         assert_eq!(Window::read(&data), Ok(None));
         assert_eq!(Header::decode(&frame), Header::decode(&data));
     }

@@ -10,9 +10,9 @@
 //! draws no random number, so both sides and other languages can be tested against the same vectors.
 //!
 //! ```
-//! use beach_lifeguard_client::frame::{Header, Kind, Lane, LinkId, PeerAddr};
+//! use beach_lifeguard_client::frame::{Header, Kind, Lane, LinkNumber, PeerAddr};
 //!
-//! let header = Header { kind: Kind::Data, lane: Lane::Reliable, peer: PeerAddr::new(1, 7), link: LinkId(3) };
+//! let header = Header { kind: Kind::Data, lane: Lane::Reliable, peer: PeerAddr::new(1, 7), link: LinkNumber(3) };
 //! let frame = header.frame(b"sealed");
 //! let (decoded, payload) = Header::split(frame)?;
 //! assert_eq!((decoded, &payload[..]), (header, &b"sealed"[..]));
@@ -41,7 +41,7 @@ pub mod websocket;
 /// Keys and what they prove.
 pub use beach_identity as identity;
 pub use close::{CloseCode, RetryClass, Text};
-pub use frame::{Header, Kind, Lane, LinkId, PeerAddr};
+pub use frame::{Header, Kind, Lane, LinkNumber, PeerAddr};
 pub use hello::{ClientHello, ServerHello};
 pub use reason::Reason;
 pub use session::{SessionDocument, SignedDocument};

@@ -158,4 +158,12 @@ mod tests {
         assert_eq!(Reason::of_label("rate_limited"), Some(Reason::RateLimited));
         assert_eq!(Reason::of_label("<b>"), None);
     }
+
+    #[test]
+    fn a_refusal_without_words_has_no_field_for_them() {
+        let mute = ErrorBody { message: Text::default(), ..Reason::RateLimited.into() };
+        let text = serde_json::to_string(&mute).unwrap();
+        assert_eq!(text, r#"{"success":false,"reason":"rate_limited"}"#);
+        assert_eq!(serde_json::from_str::<ErrorBody>(&text).unwrap(), mute);
+    }
 }

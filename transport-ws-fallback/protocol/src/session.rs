@@ -183,3 +183,41 @@ impl DocumentError {
 fn signed(document: &[u8]) -> Vec<u8> {
     [&b"beach/2/session\0"[..], document].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host() -> Identity {
+        Identity::from_seed(&[1; 32])
+    }
+
+    #[test]
+    fn a_link_is_found_by_its_name_and_who_was_removed_by_theirs() {
+        let mut document = SessionDocument::new(host().public(), 1);
+        let secrets = [2, 3].map(|byte| LinkSecret::from_bytes([byte; 16]));
+        document.links = vec![
+            DocumentLink::new(&secrets[0], Access::Full),
+            DocumentLink::new(&secrets[1], Access::ReadOnly),
+        ];
+        document.removed = vec![Uuid::from_u128(1)];
+        let found = |secret: &LinkSecret| document.link(secret.id()).map(|link| link.access);
+        assert_eq!(secrets.each_ref().map(found), [Some(Access::Full), Some(Access::ReadOnly)]);
+        assert_eq!(found(&LinkSecret::from_bytes([4; 16])), None);
+        assert!(document.has_removed(Uuid::from_u128(1)) && !document.has_removed(Uuid::from_u128(2)));
+    }
+
+    #[test]
+    fn a_document_may_be_as_large_as_the_bound_and_no_larger() {
+        let identity = host();
+        let json = serde_json::to_vec(&SessionDocument::new(identity.public(), 1)).unwrap();
+        let padded = |bytes: usize| {
+            // White space behind a value is JSON too.
+            let document = [&json[..], &vec![b' '; bytes - json.len()]].concat();
+            let signature = identity.sign(&signed(&document));
+            SignedDocument { document: document.into(), signature }.open()
+        };
+        assert!(padded(MAX_DOCUMENT_BYTES).is_ok());
+        assert_eq!(padded(MAX_DOCUMENT_BYTES + 1), Err(DocumentError::Malformed));
+    }
+}

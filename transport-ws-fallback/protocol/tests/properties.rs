@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use beach_lifeguard_client::{
-    ClientHello, FallbackToken, Header, Kind, Lane, LinkId, PeerAddr, ServerHello, SignedDocument,
+    ClientHello, FallbackToken, Header, Kind, Lane, LinkNumber, PeerAddr, ServerHello, SignedDocument,
     close::{CloseCode, CloseFrame, Text},
     control::Control,
     frame::{HEADER_BYTES, Window, set_peer},
@@ -25,7 +25,7 @@ fn header() -> impl Strategy<Value = Header> {
             other => Kind::Unknown(other),
         };
         let lane = if reliable { Lane::Reliable } else { Lane::Datagram };
-        Header { kind, lane, peer: PeerAddr::from_wire(peer), link: LinkId(link) }
+        Header { kind, lane, peer: PeerAddr::from_wire(peer), link: LinkNumber(link) }
     })
 }
 

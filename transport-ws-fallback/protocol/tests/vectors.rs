@@ -6,7 +6,7 @@ use std::{fmt::Debug, time::Duration, time::UNIX_EPOCH};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use beach_lifeguard_client::{
-    Access, ClientHello, Header, Kind, Lane, LinkId, PeerAddr, Role, ServerHello,
+    Access, ClientHello, Header, Kind, Lane, LinkNumber, PeerAddr, Role, ServerHello,
     api::{Health, TokenRequest, TokenResponse, TurnCredentials, TurnRequest},
     close::{CloseCode, CloseFrame},
     control::Control,
@@ -50,7 +50,7 @@ fn frames() {
             },
             lane: if lane == "reliable" { Lane::Reliable } else { Lane::Datagram },
             peer: PeerAddr::from_wire(u32::from_str_radix(peer, 16).unwrap()),
-            link: LinkId(u32::from_str_radix(link, 16).unwrap()),
+            link: LinkNumber(u32::from_str_radix(link, 16).unwrap()),
         };
         let (payload, frame) = (unhex(payload), unhex(&words[5..].concat()));
         assert_eq!(header.frame(&payload), frame, "{line}");

@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use beach_lifeguard_client::{LinkId, PeerAddr, close::CloseFrame, control::Control, frame::Window};
+use beach_lifeguard_client::{LinkNumber, PeerAddr, close::CloseFrame, control::Control, frame::Window};
 use bytes::Bytes;
 use transport_core::{CloseCode, Closed, Profile, Text};
 use uuid::Uuid;
@@ -226,7 +226,7 @@ impl Links {
 }
 
 pub(crate) fn key(peer: PeerAddr, link: u32) -> Key {
-    Key { peer, link: LinkId(link) }
+    Key { peer, link: LinkNumber(link) }
 }
 
 /// The part of a window that must have been read before the window goes out by itself.

@@ -23,16 +23,16 @@ fn links(now: Instant) -> Links {
 /// A link that both sides have opened.
 fn met(links: &mut Links, peer: PeerAddr, link: u32, now: Instant) -> Arc<Link> {
     let opened = links.open(key(peer, link)).unwrap();
-    links.on_frame(Window(1 << 20).frame(peer, LinkId(link)), now).unwrap();
+    links.on_frame(Window(1 << 20).frame(peer, LinkNumber(link)), now).unwrap();
     opened
 }
 
 fn data(peer: PeerAddr, link: u32, payload: &'static [u8]) -> Bytes {
-    Header::data(Lane::Reliable, peer, LinkId(link)).frame(payload)
+    Header::data(Lane::Reliable, peer, LinkNumber(link)).frame(payload)
 }
 
 fn close(peer: PeerAddr, link: u32, code: CloseCode, reason: &str) -> Bytes {
-    Header::close(peer, LinkId(link)).frame(&CloseFrame::new(code, reason.to_owned()).encode())
+    Header::close(peer, LinkNumber(link)).frame(&CloseFrame::new(code, reason.to_owned()).encode())
 }
 
 fn received(link: &Link) -> Result<Bytes, Closed> {
@@ -68,16 +68,16 @@ fn send(links: &mut Links, link: &Link, payload: &'static [u8]) {
 fn what_comes_before_the_link_is_opened_counts_when_it_is() {
     let now = now();
     let mut links = links(now);
-    links.on_frame(Window(100_000).frame(PEER, LinkId(1)), now).unwrap();
+    links.on_frame(Window(100_000).frame(PEER, LinkNumber(1)), now).unwrap();
     let link = links.open(key(PEER, 1)).unwrap();
     assert_eq!(links.is_met(&link), Ok(true));
-    links.on_frame(Window(100_000).frame(PEER, LinkId(2)), now).unwrap();
+    links.on_frame(Window(100_000).frame(PEER, LinkNumber(2)), now).unwrap();
     links.on_frame(close(PEER, 2, CloseCode::GOING_AWAY, "dropped"), now).unwrap();
     let given_up = links.open(key(PEER, 2)).unwrap();
     assert_eq!(links.is_met(&given_up), Err(Closed::peer(CloseCode::GOING_AWAY, "dropped")));
     let waits = links.open(key(PEER, 3)).unwrap();
     assert_eq!(links.is_met(&waits), Ok(false));
-    links.on_frame(Window(1).frame(PEER, LinkId(3)), now).unwrap();
+    links.on_frame(Window(1).frame(PEER, LinkNumber(3)), now).unwrap();
     assert_eq!(links.is_met(&waits), Ok(true));
 }
 
@@ -88,11 +88,11 @@ fn nothing_leaves_before_the_peer_has_opened_the_link_and_strays_are_told_so() {
     let link = links.open(key(PEER, 1)).unwrap();
     send(&mut links, &link, b"soon");
     assert!(batch(&mut links, now).is_empty());
-    links.on_frame(Window(1).frame(PEER, LinkId(1)), now).unwrap();
+    links.on_frame(Window(1).frame(PEER, LinkNumber(1)), now).unwrap();
     assert_eq!(batch(&mut links, now)[0].1, "soon");
     assert!(links.on_frame(data(PEER, 7, b"stray"), now).unwrap().deliver.is_none());
     let (header, payload) = batch(&mut links, now).remove(0);
-    assert_eq!((header.kind, header.link), (Kind::Close, LinkId(7)));
+    assert_eq!((header.kind, header.link), (Kind::Close, LinkNumber(7)));
     assert_eq!(CloseFrame::decode(&payload).unwrap().code, CloseCode::GOING_AWAY);
 }
 
@@ -157,7 +157,7 @@ fn a_close_leaves_after_what_was_accepted_before_it_unless_its_time_is_over() {
         let frames = batch(&mut links, now);
         assert_eq!(frames.len(), payloads + 1);
         let (header, payload) = frames.last().unwrap();
-        assert_eq!((header.kind, header.peer, header.link), (Kind::Close, PEER, LinkId(1)));
+        assert_eq!((header.kind, header.peer, header.link), (Kind::Close, PEER, LinkNumber(1)));
         assert_eq!(CloseFrame::decode(payload), Ok(CloseFrame::new(CloseCode::NORMAL, "bye")));
         assert_eq!(received(&link).unwrap_err(), Closed::local(CloseCode::NORMAL, "bye"));
     }
@@ -288,8 +288,8 @@ fn a_sender_stops_at_the_window_and_goes_on_when_the_reader_does() {
 fn a_close_that_the_window_blocks_ends_in_time() {
     let now = now();
     let mut links = links(now);
-    links.on_frame(Window(100_000).frame(PEER, LinkId(1)), now).unwrap();
-    links.on_frame(Window(50_000).frame(PEER, LinkId(1)), now).unwrap();
+    links.on_frame(Window(100_000).frame(PEER, LinkNumber(1)), now).unwrap();
+    links.on_frame(Window(50_000).frame(PEER, LinkNumber(1)), now).unwrap();
     let link = links.open(key(PEER, 1)).unwrap();
     for _ in 0..3 {
         send(&mut links, &link, &[7; 60_000]);
@@ -368,7 +368,7 @@ proptest! {
         let mut links = links(now);
         let open = links.open(key(PeerAddr::from_wire(1), 1)).unwrap();
         for (kind, peer, link, payload) in frames {
-            let mut frame = Header::data(Lane::Reliable, PeerAddr::from_wire(peer), LinkId(link)).frame(&payload).to_vec();
+            let mut frame = Header::data(Lane::Reliable, PeerAddr::from_wire(peer), LinkNumber(link)).frame(&payload).to_vec();
             frame[1] = kind;
             if let Ok(Arrival { deliver: Some((link, inbound)), .. }) = links.on_frame(frame.into(), now) {
                 prop_assert_eq!(link.key, open.key);

@@ -35,7 +35,9 @@ pub struct TurnConfig {
     pub secrets: Vec<Secret>,
     /// The servers' realm, told to clients. `BEACH_GATE_TURN_REALM`.
     pub realm: Option<String>,
-    /// Life of credentials in seconds, 30 to 3600. Default 120. `BEACH_GATE_TURN_TTL`.
+    /// Life of credentials in seconds, 30 to 3600. They cannot be taken back, so they live for a dial (10 s), two clocks and
+    /// no longer. A TURN server that asks for their expiry at each refresh, as coturn does not, needs more. Default 60.
+    /// `BEACH_GATE_TURN_TTL`.
     pub ttl: u64,
     /// Whether strangers may have credentials, where no entitlement is required. Production does not start with TURN
     /// servers and neither of the two. Default false. `BEACH_LIFEGUARD_TURN_OPEN`.
@@ -118,7 +120,7 @@ impl Default for TurnConfig {
             urls: Vec::new(),
             secrets: Vec::new(),
             realm: None,
-            ttl: 120,
+            ttl: 60,
             open: false,
             entitlements,
             external_ip: None,

@@ -139,3 +139,22 @@ fn two_connections_of_one_peer_leave_exactly_one_slot() {
         assert_eq!(peers_in_map(&registry), 1);
     });
 }
+
+#[test]
+fn who_was_put_out_never_meets_a_session_that_forgot_it() {
+    loom::model(|| {
+        let registry = Arc::new(Explored::new(8));
+        let last = enter(&registry, 1);
+        last.session.evict(Uuid::from_u128(2), |_, _, _| {});
+        let newcomer = thread::spawn({
+            let registry = registry.clone();
+            move || {
+                let card = Card { peer_id: Uuid::from_u128(2), role: Role::Viewer, wire: Wire::V2 };
+                registry.join(Uuid::nil(), card, || (), |_, _| 2, |_, _, _| {}).err()
+            }
+        });
+        leave(&registry, &last);
+        assert_eq!(newcomer.join().unwrap(), Some(JoinRefused::Removed));
+        assert_eq!(registry.len(), 0);
+    });
+}

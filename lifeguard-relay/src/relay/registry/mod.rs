@@ -6,6 +6,7 @@
 //! What others must learn of a change is told while the roster is locked: notices and frames reach
 //! every peer in the order in which things happened.
 
+mod kept_out;
 mod locks;
 mod roster;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use beach_lifeguard_client::{PeerAddr, Role};
 use uuid::Uuid;
 
+use self::kept_out::KeptOut;
 pub(crate) use self::{
     locks::{Guarded, Locks, Real, SessionMap},
     roster::{Card, JoinRefused, Notice, Roster, Wire},
@@ -23,6 +25,8 @@ pub(crate) use self::{
 #[derive(Debug)]
 pub(crate) struct Registry<P, X, L: Locks = Real> {
     sessions: L::Map<Arc<Session<P, X, L>>>,
+    /// Taken under a session's entry, never the other way round.
+    kept_out: L::Lock<KeptOut>,
     max_peers: usize,
 }
 
@@ -49,7 +53,7 @@ pub(crate) struct Joined<P, X, L: Locks = Real> {
 impl<P: Clone, X, L: Locks> Registry<P, X, L> {
     /// Makes an empty registry whose sessions hold at most `max_peers` each.
     pub(crate) fn new(max_peers: usize) -> Self {
-        Self { sessions: L::Map::default(), max_peers }
+        Self { sessions: L::Map::default(), kept_out: L::Lock::new(KeptOut::default()), max_peers }
     }
 
     /// Adds a peer to its session, opening the session when it is the first.
@@ -68,8 +72,11 @@ impl<P: Clone, X, L: Locks> Registry<P, X, L> {
         handle: impl FnOnce(PeerAddr, &Roster<P>) -> P,
         tell: impl FnMut(&P, Role, Notice<'_>),
     ) -> Result<Joined<P, X, L>, JoinRefused> {
-        let make =
-            || Arc::new(Session { id, roster: L::Lock::new(Roster::new(self.max_peers)), shared: share() });
+        let make = || {
+            let removed = self.kept_out.with(|kept| kept.of(id));
+            let roster = L::Lock::new(Roster::new(self.max_peers, removed));
+            Arc::new(Session { id, roster, shared: share() })
+        };
         self.sessions.with_entry(id, make, |session| {
             let member = session.roster.with(|roster| roster.enter(card, handle, tell))?;
             Ok(Joined {
@@ -92,7 +99,17 @@ impl<P: Clone, X, L: Locks> Registry<P, X, L> {
     ) -> bool {
         let empty = session.roster.with(|roster| roster.leave(address, tell) && roster.is_empty());
         // Between the two locks a newcomer may have taken a slot; the condition is asked again.
-        empty && self.sessions.remove_if(&session.id, |session| session.roster.with(|r| r.is_empty()))
+        empty
+            && self.sessions.remove_if(&session.id, |session| {
+                let Some(removed) = session.roster.with(Roster::end) else { return false };
+                self.kept_out.with(|kept| kept.keep(session.id, removed));
+                true
+            })
+    }
+
+    /// Forgets who was put out of sessions that ended before the last call. Who calls it seldom remembers for long.
+    pub(crate) fn forget_removed(&self) {
+        self.kept_out.with(KeptOut::turn);
     }
 
     /// Visits every session.

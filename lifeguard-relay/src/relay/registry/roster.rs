@@ -77,10 +77,11 @@ pub(super) struct Member<P> {
 }
 
 impl<P> Roster<P> {
-    pub(super) fn new(max_peers: usize) -> Self {
+    /// An empty roster that `removed` stay out of, the oldest first.
+    pub(super) fn new(max_peers: usize, removed: VecDeque<Uuid>) -> Self {
         // Index 65,535 is not given out, so that no address reads as "everyone".
         let max_peers = max_peers.min(usize::from(u16::MAX));
-        Self { slots: Slab::new(), max_peers, generation: 0, removed: VecDeque::new() }
+        Self { slots: Slab::new(), max_peers, generation: 0, removed }
     }
 
     pub(super) fn enter(
@@ -136,6 +137,11 @@ impl<P> Roster<P> {
             self.removed.push_back(peer_id);
         }
         found.and_then(|(address, _)| self.remove(address, &mut tell))
+    }
+
+    /// When nobody is here: who stays out, for whoever keeps it. Else `None`.
+    pub(super) fn end(&mut self) -> Option<VecDeque<Uuid>> {
+        self.is_empty().then(|| std::mem::take(&mut self.removed))
     }
 
     /// Finds the peer that has this address, and nobody who took its place.

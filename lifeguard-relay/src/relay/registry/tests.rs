@@ -94,3 +94,32 @@ fn a_newcomer_sees_exactly_the_others() {
         .unwrap();
     assert_eq!(*seen.borrow(), [1]);
 }
+
+#[test]
+fn who_was_put_out_stays_out_after_the_session_ended_until_every_token_has() {
+    let registry = Plain::new(8);
+    let (host, gone) = (card(1, Role::Host), card(2, Role::Viewer));
+    let first = join(&registry, host, 1).unwrap();
+    join(&registry, gone, 2).unwrap();
+    assert_eq!(first.session.evict(gone.peer_id, |_, _, _| {}), Some(2));
+    assert!(registry.leave(&first.session, first.address, |_, _, _| {}));
+    registry.forget_removed();
+    // Refused again and again, whether it comes first or not.
+    assert_eq!(join(&registry, gone, 3).err(), Some(JoinRefused::Removed));
+    assert_eq!((registry.len(), join(&registry, gone, 3).err()), (0, Some(JoinRefused::Removed)));
+    let again = join(&registry, host, 4).unwrap();
+    assert!(again.opened);
+    assert_eq!(join(&registry, gone, 5).err(), Some(JoinRefused::Removed));
+    join(&registry, card(3, Role::Viewer), 6).unwrap();
+    let elsewhere = registry.join(Uuid::from_u128(10), gone, || (), |_, _| 7, |_, _, _| {});
+    assert!(elsewhere.is_ok(), "another session");
+    // What it takes over it hands on.
+    let third = again.session.with_roster(|roster| roster.iter().map(|(at, ..)| at).collect::<Vec<_>>());
+    for address in third {
+        registry.leave(&again.session, address, |_, _, _| {});
+    }
+    registry.forget_removed();
+    assert_eq!(join(&registry, gone, 8).err(), Some(JoinRefused::Removed));
+    registry.forget_removed();
+    assert!(join(&registry, gone, 9).is_ok());
+}

@@ -11,8 +11,13 @@ const FORBIDDEN: &[(u32, u32)] = &[
     (0x2028, 0x202E),
     (0x2060, 0x206F),
     (0xE000, 0xF8FF),
+    (0xFDD0, 0xFDEF),
     (0xFEFF, 0xFEFF),
     (0xFFF9, 0xFFFB),
+    (0xFFFE, 0xFFFF),
+    (0x1FFFE, 0x1FFFF),
+    (0x2FFFE, 0x2FFFF),
+    (0xDFFFE, 0xDFFFF),
     (0xE0000, 0x10FFFF),
 ];
 
@@ -52,6 +57,20 @@ fn the_bound_is_exact_and_between_characters() {
     // What is removed does not count.
     assert_eq!(Text::new("\n".repeat(200) + "bye"), "bye");
     assert_eq!(Text::from_bytes(&[0xFF; 500]).len(), 41 * 3);
+}
+
+#[test]
+fn every_way_in_cleans_and_every_way_out_shows_the_same() {
+    let ways = [
+        Text::from("b\u{1b}ye"),
+        Text::from(String::from("b\u{1b}ye")),
+        Text::from(Cow::Borrowed("b\u{1b}ye")),
+    ];
+    for text in ways {
+        assert!(text == "bye" && text == *"bye" && text != "b\u{1b}ye" && text != *"by");
+        assert_eq!(AsRef::<str>::as_ref(&text), "bye");
+        assert_eq!((&*text, String::from(text.clone())), ("bye", "bye".to_owned()));
+    }
 }
 
 #[test]
