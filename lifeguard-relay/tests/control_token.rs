@@ -75,6 +75,30 @@ async fn a_member_gets_a_token_that_says_who_it_is_for_and_no_more() {
 }
 
 #[tokio::test]
+async fn pages_of_named_origins_may_ask_and_no_others() {
+    let mut named = config();
+    named.allowed_origins = vec!["https://beach.example".to_owned()];
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (config, origin, allowed) in [
+        (named.clone(), "https://beach.example", Some("https://beach.example")),
+        (named.clone(), "https://beach.example.evil", None),
+        (named, "null", None),
+        (config(), "https://beach.example", None),
+    ] {
+        let plane = Plane::start(config).await;
+        let asked = http
+            .request(reqwest::Method::OPTIONS, plane.url(V2))
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "content-type");
+        let answer = asked.send().await.unwrap();
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        assert_eq!(header("access-control-allow-origin"), allowed, "{origin}");
+        assert_eq!(header("access-control-allow-credentials"), None, "{origin}");
+    }
+}
+
+#[tokio::test]
 async fn each_refusal_has_its_status_reason_and_metric() {
     let plane = Plane::start(config()).await;
     let host = plane.session().await;

@@ -53,9 +53,10 @@ mod turn;
 
 pub use self::core::RefusedInput;
 #[cfg(feature = "control-plane")]
-pub use beach_outbound::{
-    self as outbound, ConfigError as OutboundConfigError, OutboundConfig, ProxyMode, ProxyUrl,
-};
+pub use beach_outbound::{self as outbound, ConfigError as OutboundConfigError, OutboundConfig};
+// A browser has its own.
+#[cfg(all(feature = "control-plane", not(all(target_family = "wasm", target_os = "unknown"))))]
+pub use beach_outbound::{ProxyMode, ProxyUrl};
 pub use config::{FallbackMode, HostConfig, NetworkConfig};
 #[cfg(feature = "control-plane")]
 pub use control_plane::ControlPlaneRendezvous;

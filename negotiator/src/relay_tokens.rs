@@ -9,6 +9,8 @@ use beach_lifeguard_client::{
 use transport_ws_fallback::{Grant, TokenFailure, TokenFor, TokenProvider, TokenRefused, WsConfig};
 use url::Url;
 
+use crate::runtime::{Duration, UNIX_EPOCH};
+
 /// Asks the control plane for tokens: `POST /v1/fallback/token` with a proof of membership.
 #[derive(Debug)]
 pub struct RelayTokens {
@@ -41,7 +43,8 @@ impl TokenProvider for RelayTokens {
         let TokenResponse { token, expires_at, relay_url, .. } = answer;
         let relay_url = relay_url.as_deref().map(Url::parse).transpose();
         let relay_url = relay_url.map_err(|error| TokenFailure::Malformed(Box::new(error)))?;
-        Ok(Grant { token, expires_at: expires_at.into(), relay_url })
+        let expires_at = Duration::from_secs(expires_at.unix_timestamp().try_into().unwrap_or_default());
+        Ok(Grant { token, expires_at: UNIX_EPOCH + expires_at, relay_url })
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     ID,
     carrier::{Carrier, Carriers},
     config::{ConfigError, WsConfig, check_relay_url},
-    dial::{self, Failed, RelayStream, Way, neither},
+    dial::{self, Failed, Way, neither},
     error::{because, closed_at, failed, stage},
     heartbeat::Heartbeat,
     links::Links,
@@ -29,6 +29,7 @@ use crate::{
     runtime::{Duration, now, timeout, wall_clock},
     socket::{DialGuard, OpenSocket, Socket},
     token::{TokenFailure, TokenFor, TokenProvider, uuid},
+    wire::RelayStream,
 };
 
 /// Dials peers through the relay. Dormant until then: no socket, no timer, no task.

@@ -3,21 +3,18 @@
 use std::io;
 
 use beach_lifeguard_client::{ClientHello, ServerHello, hello::HelloError, websocket::Opcode};
-use beach_outbound::{Cause, Outbound, OutboundError, Stream};
+use beach_outbound::Outbound;
 use transport_core::{ConnectError, ConnectErrorKind as Kind, Progress};
 use url::Url;
 
 use crate::{
-    carrier::{self, Carried, Carrier},
+    carrier::Carrier,
     config::Deadlines,
-    error::{NeitherCarrier, StreamFailed, because, closed_at, failed, stage},
+    error::{NeitherCarrier, because, closed_at, failed, stage},
     runtime::timeout,
     socket::closed_by_relay,
-    ws::{BadUpgrade, Item, Lost, WebSocket, upgrade},
+    wire::{self, Item, Lost, Opened, RelayStream},
 };
-
-/// A relay socket, plain on loopback, TLS elsewhere, whatever carries it.
-pub(crate) type RelayStream = WebSocket<Carried>;
 
 /// Where the relay is, and how to get there.
 pub(crate) struct Way<'a> {
@@ -43,23 +40,7 @@ pub(crate) async fn reach(
     hello: impl FnOnce() -> Option<ClientHello>,
 ) -> Result<(RelayStream, ServerHello), Failed> {
     let said = || hello().ok_or_else(|| final_word(failed(stage::HELLO, Kind::Misuse)));
-    let answered = way.progress.clone();
-    let outbound = way.outbound.on_answer(move || answered.mark_answered());
-    let stream = outbound.open(way.url).await.map_err(|error| final_word(unreached(error)))?;
-    let (mut stream, hello, sent) = match carrier {
-        Carrier::WebSocket => {
-            let mut stream = websocket(way, stream).await?;
-            let hello = said()?;
-            stream.sink.put(Opcode::Text, &[hello.encode().as_bytes()]);
-            let sent = stream.sink.flush().await;
-            (stream, hello, sent)
-        }
-        Carrier::Http => {
-            let hello = said()?;
-            let opened = carrier::open(way.url, stream, way.outbound, way.deadlines, &hello).await;
-            (opened.map_err(not_streamed)?, hello, Ok(()))
-        }
-    };
+    let Opened { mut stream, hello, sent } = wire::open(way, carrier, said).await?;
     let answer = timeout(way.deadlines.hello, answer(&mut stream, &hello, sent)).await;
     let answer = answer.unwrap_or_else(|_| Err(on_the_way(failed(stage::HELLO, Kind::TimedOut))))?;
     Ok((stream, answer))
@@ -76,48 +57,6 @@ pub(crate) fn neither(earlier: (Carrier, ConnectError), later: (Carrier, Connect
         Carrier::Http => (later.1, earlier.1),
     };
     because(stage, kind, NeitherCarrier { websocket: websocket.chain(), http: http.chain() })
-}
-
-async fn websocket(way: &Way<'_>, stream: Stream) -> Result<RelayStream, Failed> {
-    let limit = way.deadlines.upgrade;
-    match timeout(limit, upgrade(way.url, Carried::Right(stream))).await {
-        Err(_) => Err(on_the_way(failed(stage::UPGRADE, Kind::TimedOut))),
-        Ok(upgraded) => upgraded.map_err(not_upgraded),
-    }
-}
-
-fn unreached(error: OutboundError) -> ConnectError {
-    let kind = match error.cause {
-        _ if error.is_timeout() => Kind::TimedOut,
-        Cause::Url(_) => Kind::Misuse,
-        _ => Kind::Unreachable,
-    };
-    because(stage::DIAL, kind, error)
-}
-
-fn not_upgraded(error: BadUpgrade) -> Failed {
-    let (kind, elsewhere) = match &error {
-        BadUpgrade::Status(refused) => (refused.kind(), !refused.is_said_by_relay()),
-        // What answers is no web server.
-        BadUpgrade::Http(error) if error.is_parse() || error.is_parse_too_large() => {
-            (Kind::Incompatible, true)
-        }
-        BadUpgrade::Http(_) => (Kind::Unreachable, true),
-        BadUpgrade::Answer(_) => (Kind::Incompatible, true),
-        // It goes away with the login.
-        BadUpgrade::Login(_) => (Kind::Unreachable, true),
-        BadUpgrade::Url(_) => (Kind::Misuse, false),
-    };
-    let error = match error {
-        BadUpgrade::Status(refused) => because(stage::UPGRADE, kind, refused),
-        error => because(stage::UPGRADE, kind, error),
-    };
-    Failed { error, elsewhere }
-}
-
-fn not_streamed(error: StreamFailed) -> Failed {
-    let elsewhere = !error.is_said_by_relay();
-    Failed { error: because(stage::STREAM, error.kind(), error), elsewhere }
 }
 
 async fn answer(
@@ -160,10 +99,10 @@ fn unreadable(error: HelloError) -> Failed {
 }
 
 /// The relay has spoken, or no carrier can do better.
-fn final_word(error: ConnectError) -> Failed {
+pub(crate) fn final_word(error: ConnectError) -> Failed {
     Failed { error, elsewhere: false }
 }
 
-fn on_the_way(error: ConnectError) -> Failed {
+pub(crate) fn on_the_way(error: ConnectError) -> Failed {
     Failed { error, elsewhere: true }
 }

@@ -17,6 +17,10 @@ pub(crate) struct Heartbeat {
     asked: Option<Instant>,
     question: Question,
     born: Instant,
+    /// When [`poll`](Self::poll) wants to be asked next.
+    look: Option<Instant>,
+    /// When it was last asked long after that, and nothing has come since.
+    woke: Option<Instant>,
 }
 
 /// What the heart asks for.
@@ -44,6 +48,8 @@ impl Heartbeat {
             asked: None,
             question,
             born: now,
+            look: None,
+            woke: None,
         }
     }
 
@@ -55,6 +61,7 @@ impl Heartbeat {
     /// Notes that anything arrived. Returns whether that ended a doubt.
     pub(crate) fn on_received(&mut self, now: Instant) -> bool {
         self.received = now;
+        self.woke = None;
         self.question.heard(now)
     }
 
@@ -99,8 +106,25 @@ impl Heartbeat {
     }
 
     /// Decides. [`Beat::Send`] is said once for each beat, [`Beat::Ask`] once for each doubt.
+    ///
+    /// Asked much later than it wanted, it takes the silence for its own: the machine slept, or a browser held the timers
+    /// of a hidden page back. Then the socket is asked once before it is judged.
     pub(crate) fn poll(&mut self, now: Instant) -> Beat {
-        let dead = self.received + self.interval * MISSED;
+        let is_late = self.look.take().is_some_and(|look| now > look + LATE);
+        if is_late && self.woke.is_none() {
+            self.woke = Some(now);
+            self.question.restart(now);
+            return Beat::Ask;
+        }
+        let beat = self.judge(now);
+        if let Beat::Wait(look) = beat {
+            self.look = Some(look);
+        }
+        beat
+    }
+
+    fn judge(&mut self, now: Instant) -> Beat {
+        let dead = self.woke.unwrap_or(self.received) + self.interval * MISSED;
         let look = match self.question.poll(now) {
             Answer::Missing => return Beat::Dead(now.saturating_duration_since(self.received)),
             Answer::Wanted => return Beat::Ask,
@@ -124,6 +148,9 @@ impl Heartbeat {
 
 /// Heartbeats that may go missing (`docs/defaults.md`).
 const MISSED: u32 = 3;
+
+/// A look that is so much too late was not made in time to judge by.
+const LATE: Duration = Duration::from_secs(5);
 
 /// So long a silence is worth a question before the socket is used again.
 pub(crate) const SILENCE: Duration = Duration::from_millis(1_500);
@@ -165,6 +192,29 @@ mod tests {
         }
         // Only the other direction was quiet.
         assert_eq!(heart.poll(at(start, 59.0)), Beat::Send);
+    }
+
+    #[test]
+    fn who_looks_too_late_asks_before_judging() {
+        let start = now();
+        for (looked, first) in [(20.0, Beat::Send), (20.1, Beat::Ask), (600.0, Beat::Ask)] {
+            let mut heart = Heartbeat::new(INTERVAL, 0.5, start);
+            assert_eq!(heart.poll(start), Beat::Wait(at(start, 15.0)));
+            assert_eq!(heart.poll(at(start, looked)), first, "{looked}");
+        }
+        let mut heart = Heartbeat::new(INTERVAL, 0.5, start);
+        heart.poll(start);
+        assert_eq!(heart.poll(at(start, 600.0)), Beat::Ask);
+        assert!(heart.on_received(at(start, 601.0)));
+        assert!(!matches!(heart.poll(at(start, 601.0)), Beat::Dead(_)));
+        // Nothing answers: the next look judges, however late it is.
+        for next in [601.5, 660.0] {
+            let mut heart = Heartbeat::new(INTERVAL, 0.5, start);
+            heart.poll(start);
+            assert_eq!(heart.poll(at(start, 600.0)), Beat::Ask);
+            while matches!(heart.poll(at(start, 600.0)), Beat::Send) {}
+            assert!(matches!(heart.poll(at(start, next)), Beat::Dead(_)), "{next}");
+        }
     }
 
     #[test]

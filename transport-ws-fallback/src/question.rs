@@ -54,6 +54,12 @@ impl Question {
         fresh
     }
 
+    /// Asks anew, whatever was not answered before.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        self.said = None;
+        self.asked = Some(now);
+    }
+
     /// Whether a ping waits for its answer.
     pub(crate) fn is_open(&self) -> bool {
         self.asked.is_some()

@@ -10,14 +10,10 @@ use std::{
 
 use beach_lifeguard_client::websocket::{Opcode, Violation};
 use parking_lot::Mutex;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::{Notify, watch},
-};
+use tokio::sync::{Notify, watch};
 use transport_core::{CloseCode, Closed, Inbound, Initiator, PeerId, Refusal, Text};
 
 use crate::{
-    dial::RelayStream,
     link::Link,
     links::{CLOSING, Links, key},
     outcome::{Batch, Outgoing, Tick},
@@ -25,7 +21,7 @@ use crate::{
     runtime::{Duration, Instant, now, sleep, sleep_until, spawn, timeout},
     token::uuid,
     transport::WsTransport,
-    ws::{Goodbye, Item, Lost, Sink, Source},
+    wire::{Goodbye, Item, Lost, RelaySink, RelaySource, RelayStream},
 };
 
 /// A socket that lives while somebody holds it ([`DialGuard`]) or a link is open on it.
@@ -179,7 +175,7 @@ impl Socket {
 
     /// Reads until the socket ends. `answer` becomes what the relay's goodbye is answered with: its code (RFC 6455
     /// §5.5.1), when it has one.
-    async fn read(&self, source: &mut Source<impl AsyncRead>, answer: &mut Option<Option<u16>>) -> Closed {
+    async fn read(&self, source: &mut RelaySource, answer: &mut Option<Option<u16>>) -> Closed {
         loop {
             let arrival = match source.next().await {
                 Err(lost) => return closed_by_path(&lost),
@@ -222,7 +218,7 @@ impl Socket {
         }
     }
 
-    async fn write(&self, sink: &mut Sink<impl AsyncWrite>) -> Closed {
+    async fn write(&self, sink: &mut RelaySink) -> Closed {
         loop {
             let woken = self.outgoing.notified();
             let Batch { frames, leaving, done, resume_at, awaits } = self.links.lock().next_batch(now());

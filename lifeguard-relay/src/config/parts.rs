@@ -18,6 +18,7 @@ impl Settings {
         config.issuer.clone_from(&self.issuer);
         config.relay_url.clone_from(&self.relay_url);
         config.region.clone_from(&self.region);
+        config.allowed_origins.clone_from(&self.allowed_origins);
         config.fallback_ws_enabled = self.fallback_enabled;
         config.paused = self.fallback_paused;
         config.token_ttl = self.token_ttl.as_secs();

@@ -158,7 +158,7 @@ keys! {
     /// Control plane: the address the TURN servers announce; needed, lest they announce a private one.
     turn_external_ip: Option<String> = control().turn.external_ip, "turn.external_ip", ["BEACH_TURN_EXTERNAL_IP"];
 
-    /// Origins of web pages that may connect, matched exactly.
+    /// Origins of web pages that may connect to the relay and ask the control plane, matched exactly.
     allowed_origins: Vec<String> = relay().allowed_origins, "relay.allowed_origins", ["BEACH_LIFEGUARD_ALLOWED_ORIGINS"];
     /// Serve the deployed clients of protocol version 1 on /ws.
     v1: bool = relay().v1, "relay.v1", ["BEACH_LIFEGUARD_V1"];

@@ -21,7 +21,8 @@ impl Skew {
     /// answer has no date.
     pub(crate) fn between(now: SystemTime, headers: &HeaderMap) -> Option<Self> {
         let date = headers.get(header::DATE)?.to_str().ok()?;
-        let server: SystemTime = OffsetDateTime::parse(date, &Rfc2822).ok()?.into();
+        let server = OffsetDateTime::parse(date, &Rfc2822).ok()?.unix_timestamp();
+        let server = SystemTime::UNIX_EPOCH + Duration::from_secs(server.try_into().ok()?);
         let (by, ahead) = match now.duration_since(server) {
             Ok(by) => (by, true),
             Err(behind) => (behind.duration(), false),

@@ -15,31 +15,24 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! In a browser there is an `Outbound` of the same name with `http`, by `fetch`, and `websocket` in place of the
+//! others: names, proxies, trust and TLS are the browser's own (`docs/adr/0029-where-a-browser-parts.md`).
 
-mod address;
-mod config;
 mod error;
-mod exchange;
-
-mod outbound;
-mod proxy;
-mod race;
-mod recall;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+mod native;
 mod request;
-mod stream;
-mod tls;
-mod trust;
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+mod web;
 
 pub use crate::{
-    config::{ConfigError, Deadlines, OutboundConfig, ProxyMode},
-    error::{Cause, OutboundError, ProxyFault, Stage},
-    exchange::login_page,
-    outbound::Outbound,
-    proxy::{ProxyName, ProxyUrl},
+    error::{OutboundError, Stage},
     request::{Request, Response},
-    stream::Stream,
-    trust::{Fingerprint, Trust},
 };
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub use native::*;
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+pub use web::*;
 // They stand in public signatures.
-
-pub use {bytes, http, hyper, rustls, serde_json, url};
+pub use {bytes, http, serde_json, url};

@@ -8,9 +8,9 @@
 //! With the feature `aws-lc` both are AWS-LC's assembly; without, there is version 1 alone, in portable Rust that needs no C
 //! compiler. A version makes the same bytes either way.
 
-#[cfg(feature = "aws-lc")]
+#[cfg(all(feature = "aws-lc", not(target_family = "wasm")))]
 pub(super) use self::aws_lc::Cipher;
-#[cfg(not(feature = "aws-lc"))]
+#[cfg(any(not(feature = "aws-lc"), target_family = "wasm"))]
 pub(super) use self::portable::Cipher;
 
 pub(super) const TAG: usize = 16;
@@ -19,7 +19,7 @@ pub(super) const TAG: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Suite {
     ChaCha20Poly1305,
-    #[cfg(feature = "aws-lc")]
+    #[cfg(all(feature = "aws-lc", not(target_family = "wasm")))]
     Aes256Gcm,
 }
 
@@ -28,7 +28,7 @@ impl Suite {
     pub(super) const fn of(version: u16) -> Option<Self> {
         match version {
             1 => Some(Self::ChaCha20Poly1305),
-            #[cfg(feature = "aws-lc")]
+            #[cfg(all(feature = "aws-lc", not(target_family = "wasm")))]
             2 => Some(Self::Aes256Gcm),
             _ => None,
         }
@@ -52,7 +52,7 @@ pub(super) fn has_aes_instructions() -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Forged;
 
-#[cfg(feature = "aws-lc")]
+#[cfg(all(feature = "aws-lc", not(target_family = "wasm")))]
 mod aws_lc {
     use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
     use bytes::BytesMut;
@@ -112,7 +112,7 @@ mod aws_lc {
     }
 }
 
-#[cfg(not(feature = "aws-lc"))]
+#[cfg(any(not(feature = "aws-lc"), target_family = "wasm"))]
 mod portable {
     use bytes::BytesMut;
     use chacha20poly1305::{AeadInPlace, ChaCha20Poly1305, KeyInit};

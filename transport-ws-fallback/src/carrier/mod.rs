@@ -1,20 +1,17 @@
 //! What carries the relay's bytes: a WebSocket, or HTTP where none gets through.
 
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+mod http;
 mod memory;
-mod pipe;
-mod stream;
-mod upload;
 
 use beach_lifeguard_client::RELAY_PATH;
-use beach_outbound::Stream;
-use tokio_util::either::Either;
 use url::Url;
 
-use self::pipe::Pipe;
-pub(crate) use self::{memory::Carriers, stream::open};
-
-/// The relay's bytes, whatever carries them: a pair of HTTP's connections, or one of its own.
-pub(crate) type Carried = Either<Box<Pipe>, Stream>;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub(crate) use self::http::{Carried, open};
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub use self::http::{StreamFailed, UpgradeRefused};
+pub(crate) use self::memory::Carriers;
 
 /// Which carriers a connector may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,9 +42,11 @@ impl Carrier {
         }
     }
 
-    /// Whether a relay's URL says where this carrier is: HTTP's is beside a WebSocket's usual path.
+    /// Whether a relay's URL says where this carrier is: HTTP's is beside a WebSocket's usual path. A browser has
+    /// WebSockets alone.
     pub(crate) fn is_at(self, url: &Url) -> bool {
-        self == Self::WebSocket || url.path().ends_with(RELAY_PATH)
+        let is_browser = cfg!(all(target_family = "wasm", target_os = "unknown"));
+        self == Self::WebSocket || !is_browser && url.path().ends_with(RELAY_PATH)
     }
 
     fn other(self) -> Self {

@@ -10,16 +10,16 @@ mod writer;
 
 use std::io;
 
-use beach_lifeguard_client::websocket::{Opcode, Violation, close_payload};
+use beach_lifeguard_client::websocket::{Opcode, close_payload};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 
+pub(crate) use self::upgrade::{BadUpgrade, refusal_reason, upgrade};
 use self::{reader::Reader, writer::Writer};
-pub(crate) use self::{
-    reader::{Goodbye, Item},
-    upgrade::{BadUpgrade, refusal_reason, upgrade},
+use crate::{
+    runtime::{Instant, now},
+    wire::{Item, Lost},
 };
-use crate::runtime::{Instant, now};
 
 /// A WebSocket. Its halves are used side by side.
 pub(crate) struct WebSocket<S> {
@@ -38,17 +38,6 @@ pub(crate) struct Source<S> {
 pub(crate) struct Sink<S> {
     io: WriteHalf<S>,
     writer: Writer,
-}
-
-/// Nothing more can be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Lost {
-    #[error("the relay hung up")]
-    HungUp,
-    #[error("the relay socket failed: {0}")]
-    Io(#[from] io::Error),
-    #[error("the relay sent {0}")]
-    Violation(#[from] Violation),
 }
 
 /// A message as a client sends it.

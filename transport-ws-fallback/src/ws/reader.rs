@@ -3,25 +3,7 @@
 use beach_lifeguard_client::websocket::{Head, Opcode, Sender, Violation, read_close};
 use bytes::{Buf, Bytes, BytesMut};
 
-/// What was read. Payloads are slices of the memory they were read into, unless a message came in parts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Item {
-    Binary(Bytes),
-    /// Valid UTF-8.
-    Text(Bytes),
-    /// Its payload, which the pong gives back.
-    Ping(Bytes),
-    Pong,
-    /// The server's goodbye. Nothing comes behind it.
-    Close(Option<Goodbye>),
-}
-
-/// What a server said when it closed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Goodbye {
-    pub(crate) code: u16,
-    pub(crate) reason: String,
-}
+use crate::wire::{Goodbye, Item};
 
 /// The state between two reads.
 pub(crate) struct Reader {

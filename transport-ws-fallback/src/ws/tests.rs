@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
 
+use beach_lifeguard_client::websocket::Violation;
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use proptest::prelude::*;
@@ -16,6 +17,7 @@ use tokio_tungstenite::{
 use url::Url;
 
 use super::*;
+use crate::wire::Goodbye;
 
 const MAX: usize = 100_000;
 

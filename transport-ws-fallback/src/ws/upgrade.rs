@@ -21,7 +21,7 @@ use transport_core::Text;
 use url::{Position, Url};
 
 use super::WebSocket;
-use crate::error::UpgradeRefused;
+use crate::carrier::UpgradeRefused;
 
 /// No WebSocket came of it.
 #[derive(Debug, thiserror::Error)]

@@ -57,6 +57,8 @@ pub struct ControlConfig {
     /// entitlement are proven all the same. Two at once let one be replaced. `FALLBACK_SERVICE_TOKENS`,
     /// separated by commas.
     pub service_tokens: Vec<Secret>,
+    /// Origins of pages that may ask, matched exactly. Default none: only programs ask.
+    pub allowed_origins: Vec<String>,
     /// Requests a second from one address (IPv4 address or IPv6 /64); five times as many at once. 0 for no
     /// limit. Loopback is exempt: a proxy on this machine speaks for many. Default 20.
     pub requests_per_second: u32,
@@ -92,6 +94,7 @@ impl Default for ControlConfig {
             stun: StunConfig::default(),
             turn: TurnConfig::default(),
             service_tokens: Vec::new(),
+            allowed_origins: Vec::new(),
             requests_per_second: 20,
         }
     }

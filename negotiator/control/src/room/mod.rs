@@ -2,6 +2,9 @@
 
 mod answer;
 mod publish;
+mod socket;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+mod upgrade;
 mod visit;
 
 use std::{fmt, sync::Arc};

@@ -5,16 +5,10 @@ use std::sync::Arc;
 use beach_lifeguard_client::{
     Reason, Role, SignedDocument,
     membership::{Credentials, Purpose},
-    signaling::{FromRoom, MAX_MESSAGE_BYTES, ToRoom},
+    signaling::{FromRoom, ToRoom},
 };
-use beach_outbound::Stream;
 use bytes::Bytes;
-use futures::{SinkExt, StreamExt};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio_tungstenite::{
-    WebSocketStream, client_async_with_config,
-    tungstenite::{Message, protocol::WebSocketConfig},
-};
 use transport_core::{
     CloseCode, PeerId,
     backoff::{Backoff, BackoffConfig},
@@ -25,16 +19,13 @@ use uuid::Uuid;
 
 use super::{
     RoomState,
-    answer::{
-        Absence, Departure, UNKNOWN, UPGRADE_REMOVED, from_close, from_control, from_handshake,
-        from_outbound, lost,
-    },
+    answer::{Absence, Departure, UNKNOWN, UPGRADE_REMOVED, from_control},
+    socket::Socket,
 };
 use crate::{
-    clock::Skew,
     plane::ControlPlane,
     prove::prove,
-    runtime::{Duration, now, timeout, timeout_at, wall_clock},
+    runtime::{Duration, now, timeout, timeout_at},
 };
 
 /// All that the task which stays in the room needs.
@@ -49,12 +40,6 @@ pub(super) struct Visitor {
     pub(super) state: watch::Sender<RoomState>,
     /// This machine may have moved or slept.
     pub(super) doubted: Arc<Notify>,
-}
-
-/// The socket, and how far the clock was off when it was opened.
-struct Socket {
-    stream: WebSocketStream<Stream>,
-    skew: Option<Skew>,
 }
 
 /// Visits the room again and again until it refuses or nobody cares.
@@ -156,7 +141,7 @@ impl Visitor {
                 published => drop(published.map_err(from_control)?),
             }
         }
-        let mut socket = self.connect().await?;
+        let mut socket = Socket::open(&self.control, &self.url).await?;
         let greeted = timeout(HELLO, self.greet(&mut socket)).await;
         let peers = greeted.unwrap_or_else(|_| Err(Departure::Lost("the room does not greet".into())))?;
         Ok((socket, peers))
@@ -164,34 +149,13 @@ impl Visitor {
 
     async fn greet(&self, socket: &mut Socket) -> Result<Vec<PeerId>, Departure> {
         let hello = ToRoom::Hello { proof: prove(&self.credentials, Purpose::Signaling) };
-        socket.stream.send(text(&hello)).await.map_err(lost)?;
+        socket.say(&hello).await?;
         loop {
-            if let Some(FromRoom::Welcome { peers }) = next(socket).await? {
+            if let Some(FromRoom::Welcome { peers }) = socket.next().await? {
                 let me = self.credentials.peer_id();
                 let others = peers.into_iter().filter(|present| present.peer_id != me);
                 return Ok(others.map(|present| peer(present.peer_id)).collect());
             }
-        }
-    }
-
-    async fn connect(&self) -> Result<Socket, Departure> {
-        let opened = self.control.outbound().open(&self.url).await;
-        let stream = opened.map_err(|error| from_outbound(&error))?;
-        let limits = WebSocketConfig::default()
-            .read_buffer_size(BUFFER)
-            .write_buffer_size(BUFFER)
-            .max_write_buffer_size(4 * MAX_MESSAGE_BYTES)
-            .max_message_size(Some(MAX_MESSAGE_BYTES))
-            .max_frame_size(Some(MAX_MESSAGE_BYTES));
-        let upgraded =
-            timeout(UPGRADE, client_async_with_config(self.url.as_str(), stream, Some(limits))).await;
-        match upgraded {
-            Ok(Ok((stream, answer))) => {
-                let skew = Skew::between(wall_clock(), answer.headers());
-                Ok(Socket { stream, skew })
-            }
-            Ok(Err(error)) => Err(from_handshake(&self.url, error)),
-            Err(_) => Err(Departure::Lost(format!("{} does not answer the upgrade", self.url).into())),
         }
     }
 
@@ -210,7 +174,7 @@ impl Visitor {
         loop {
             tokio::select! {
                 () = doubted.notified() => {
-                    if !matches!(timeout(DOUBT, socket.stream.send(ping())).await, Ok(Ok(()))) {
+                    if !matches!(timeout(DOUBT, socket.ask()).await, Ok(Ok(()))) {
                         return Departure::Lost("the room does not read".into());
                     }
                     asked = true;
@@ -218,27 +182,28 @@ impl Visitor {
                 }
                 said = self.said.recv() => {
                     let Some((to, envelope)) = said else {
-                        let _ = timeout(WRITE, socket.stream.close(None)).await;
+                        let _ = timeout(WRITE, socket.close()).await;
                         return Departure::Dropped;
                     };
                     let to = Uuid::from_bytes(*to.as_bytes());
-                    let message = text(&ToRoom::Send { to, data: envelope });
-                    // A machine that moved to another network keeps its socket and reaches nobody through it,
-                    // and what is said now would be lost with it: so the room must show that it is there.
-                    let question = (!asked).then(ping);
-                    for message in std::iter::once(message).chain(question) {
-                        match timeout(WRITE, socket.stream.send(message)).await {
-                            Ok(Ok(())) => {}
-                            Ok(Err(error)) => return lost(error),
-                            Err(_) => return Departure::Lost("the room does not read".into()),
-                        }
+                    let message = ToRoom::Send { to, data: envelope };
+                    let said = async {
+                        socket.say(&message).await?;
+                        // A machine that moved to another network keeps its socket and reaches nobody through it,
+                        // and what is said now would be lost with it: so the room must show that it is there.
+                        if asked { Ok(()) } else { socket.ask().await }
+                    };
+                    match timeout(WRITE, said).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(departure)) => return departure,
+                        Err(_) => return Departure::Lost("the room does not read".into()),
                     }
                     if !std::mem::replace(&mut asked, true) {
                         silent_at = silent_at.min(now() + ANSWER);
                     }
                 }
                 // The server pings every 15 s; three missed are a dead socket.
-                heard = timeout_at(silent_at, next(&mut socket)) => {
+                heard = timeout_at(silent_at, socket.next()) => {
                     (silent_at, asked) = (now() + SILENCE, false);
                     let event = match heard {
                         Ok(Ok(message)) => message.and_then(event),
@@ -252,15 +217,6 @@ impl Visitor {
             }
         }
     }
-}
-
-fn ping() -> Message {
-    Message::Ping(Vec::new().into())
-}
-
-fn text(message: &ToRoom) -> Message {
-    // Ids, strings and numbers cannot fail to serialize.
-    Message::text(serde_json::to_string(message).unwrap_or_default())
 }
 
 fn peer(id: Uuid) -> PeerId {
@@ -289,20 +245,6 @@ fn is_restart(label: &str) -> bool {
     label == UNKNOWN || label == UPGRADE_REMOVED
 }
 
-/// Waits for a message; `None` for one without meaning here, pings included. Cancel safe.
-async fn next(socket: &mut Socket) -> Result<Option<FromRoom>, Departure> {
-    match socket.stream.next().await {
-        Some(Ok(Message::Text(text))) => Ok(serde_json::from_str(&text).ok()),
-        Some(Ok(Message::Close(frame))) => Err(frame.map_or_else(
-            || Departure::Lost("the room closed".into()),
-            |frame| from_close(frame.code.into(), &frame.reason, socket.skew),
-        )),
-        Some(Ok(_)) => Ok(None),
-        Some(Err(error)) => Err(lost(error)),
-        None => Err(Departure::Lost("the room closed".into())),
-    }
-}
-
 /// How the room calls a place that a newer connection took.
 const SUPERSEDED: &str = CloseCode::SUPERSEDED.label();
 
@@ -314,9 +256,6 @@ const ASIDE: Duration = Duration::from_secs(5);
 
 /// The longest pause while a login page stands in the way.
 const LOGIN: Duration = Duration::from_secs(1);
-
-/// Time for the upgrade, once the connection is open.
-const UPGRADE: Duration = Duration::from_secs(5);
 
 /// Time for the hello; as long as the room waits for ours.
 const HELLO: Duration = Duration::from_secs(5);
@@ -333,9 +272,6 @@ const DOUBT: Duration = Duration::from_millis(1_500);
 
 /// Silence after which the socket is dead.
 const SILENCE: Duration = Duration::from_secs(46);
-
-/// The library's default of 128 KiB is allocated for every socket.
-const BUFFER: usize = 4 * 1024;
 
 #[cfg(test)]
 mod tests {

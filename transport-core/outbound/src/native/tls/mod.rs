@@ -20,7 +20,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use self::verify::{NamesIssuer, NotPinned, Pinned, Untrusted};
-use crate::{error::Cause, trust::Trust};
+use crate::native::{cause::Cause, trust::Trust};
 
 /// What is spoken above TLS, as ALPN says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,10 +11,9 @@ use hyper_util::rt::TokioIo;
 use url::{Position, Url};
 
 use crate::{
-    address::same_host,
-    error::{Cause, OutboundError, Stage},
+    error::{OutboundError, Stage},
+    native::{address::same_host, cause::Cause, stream::Stream},
     request::{Request, Response},
-    stream::Stream,
 };
 
 /// Sends the request and reads the whole answer.

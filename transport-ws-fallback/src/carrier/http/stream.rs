@@ -14,15 +14,15 @@ use hyper_util::rt::TokioIo;
 use url::{Position, Url};
 
 use super::{
-    Carried,
+    Carried, StreamFailed,
     pipe::{Down, Pipe},
     upload::Uploader,
 };
 use crate::{
     config::Deadlines,
-    error::StreamFailed,
     runtime::timeout,
-    ws::{Item, Lost, WebSocket, read_first, refusal_reason, written},
+    wire::{Item, Lost},
+    ws::{WebSocket, read_first, refusal_reason, written},
 };
 
 /// Sends `hello` over `stream`, a connection to the relay at `url`, and reads the first record of the answer.

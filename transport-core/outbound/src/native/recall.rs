@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::address::Address;
+use crate::native::address::Address;
 
 /// The last good address of the few hosts that a program talks to. It is a second choice: names are always asked first.
 #[derive(Debug, Default)]

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use crate::error::{Cause, OutboundError, Stage};
+use crate::{
+    error::{OutboundError, Stage},
+    native::cause::Cause,
+};
 
 /// A host, as a name or an address without brackets, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{Proxy, ProxyUrl};
-use crate::{address::Address, config::Deadlines, error::ProxyFault};
+use crate::native::{address::Address, cause::ProxyFault, config::Deadlines};
 
 /// Asks for a tunnel to `target`. The proxy resolves its name. Behind this, the stream belongs to the target.
 pub(crate) async fn open<S>(

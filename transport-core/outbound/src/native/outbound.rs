@@ -7,17 +7,20 @@ use tokio_rustls::client::TlsStream;
 use url::Url;
 
 use crate::{
-    address::Address,
-    config::{ConfigError, Deadlines, OutboundConfig, ProxyMode},
-    error::{Cause, OutboundError, ProxyFault, Stage},
-    exchange::exchange,
-    proxy::{self, Kind, Proxies, Proxy},
-    race::reach,
-    recall::Recall,
+    error::{OutboundError, Stage},
+    native::{
+        address::Address,
+        cause::{Cause, ProxyFault},
+        config::{ConfigError, Deadlines, OutboundConfig, ProxyMode},
+        exchange::exchange,
+        proxy::{self, Kind, Proxies, Proxy},
+        race::reach,
+        recall::Recall,
+        stream::{Layers, Stream},
+        tls::{Next, Tls},
+        trust::Trust,
+    },
     request::{Request, Response},
-    stream::{Layers, Stream},
-    tls::{Next, Tls},
-    trust::Trust,
 };
 
 /// Opens connections. Cheap to clone; holds no connection of its own.

@@ -14,11 +14,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use url::Url;
 
-use super::stream::post;
-use crate::{
-    error::is_passing,
-    runtime::{Duration, now, sleep, timeout},
-};
+use super::{error::is_passing, stream::post};
+use crate::runtime::{Duration, now, sleep, timeout};
 
 /// Uploads to one carrier.
 pub(super) struct Uploader {

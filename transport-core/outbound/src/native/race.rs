@@ -12,10 +12,8 @@ use tokio::{
 };
 
 use crate::{
-    address::Address,
-    config::Deadlines,
-    error::{Cause, Stage},
-    recall::Recall,
+    error::Stage,
+    native::{address::Address, cause::Cause, config::Deadlines, recall::Recall},
 };
 
 /// Reaches `address` directly; where its name does not resolve, at the address in `recall` that worked last.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{error::Stage, proxy::ProxyUrl, trust::Trust};
+use crate::{
+    error::Stage,
+    native::{proxy::ProxyUrl, trust::Trust},
+};
 
 /// How an [`Outbound`](crate::Outbound) reaches others.
 ///

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 
-use crate::{address::Address, config::ConfigError};
+use crate::native::{address::Address, config::ConfigError};
 
 /// A proxy's address: `[http://][user:password@]host[:port]`, or `https://…`. `Debug` and `Display` show
 /// host and port only.

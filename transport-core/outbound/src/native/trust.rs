@@ -8,7 +8,7 @@ use rustls::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::config::ConfigError;
+use crate::native::config::ConfigError;
 
 /// Whose certificates are accepted: what the system trusts, the roots added here, or, with a pinned
 /// fingerprint, one certificate and no other.

@@ -11,7 +11,7 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 
 use super::issuer::issuer;
-use crate::trust::Fingerprint;
+use crate::native::trust::Fingerprint;
 
 /// The certificate comes from an unknown authority.
 #[derive(Debug, thiserror::Error)]

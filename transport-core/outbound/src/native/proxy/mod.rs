@@ -10,10 +10,10 @@ use hyper_util::client::proxy::matcher::Matcher;
 
 pub use self::url::ProxyUrl;
 pub(crate) use self::{tunnel::open, url::Unusable};
-use crate::{
+use crate::native::{
     address::Address,
+    cause::{Cause, ProxyFault},
     config::ProxyMode,
-    error::{Cause, ProxyFault},
 };
 
 /// A proxy as errors name it: `10.0.0.1:3128 (from HTTPS_PROXY)`.

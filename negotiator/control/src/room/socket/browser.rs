@@ -1,0 +1,76 @@
+//! The browser's WebSocket.
+//!
+//! It answers the room's pings, sends none and shows neither. A question in a ping's place is an envelope for nobody,
+//! which the room reports as undelivered; a quiet room is asked before it counts as silent.
+
+use beach_lifeguard_client::signaling::{FromRoom, MAX_MESSAGE_BYTES, ToRoom};
+use beach_outbound::{Arrival, Message, WebSocket};
+use bytes::Bytes;
+use url::Url;
+use uuid::Uuid;
+
+use super::text;
+use crate::{
+    plane::ControlPlane,
+    room::answer::{Departure, from_close, from_outbound},
+    runtime::{Duration, Instant, now, timeout_at},
+};
+
+/// The socket, and when something was heard or asked last.
+pub(in crate::room) struct Socket {
+    socket: WebSocket,
+    active: Instant,
+}
+
+impl Socket {
+    pub(in crate::room) async fn open(control: &ControlPlane, url: &Url) -> Result<Self, Departure> {
+        let opened = control.outbound().websocket(url, None).await;
+        let socket = opened.map_err(|error| from_outbound(&error))?;
+        Ok(Self { socket, active: now() })
+    }
+
+    pub(in crate::room) async fn say(&mut self, message: &ToRoom) -> Result<(), Departure> {
+        if self.socket.sink.send(&mut vec![Message::Text(text(message))]).await {
+            Ok(())
+        } else {
+            Err(gone())
+        }
+    }
+
+    /// Asks for a sign of life.
+    pub(in crate::room) async fn ask(&mut self) -> Result<(), Departure> {
+        self.say(&ToRoom::Send { to: Uuid::nil(), data: Bytes::new() }).await
+    }
+
+    /// Waits for a message; `None` for one without meaning here. Cancel safe.
+    pub(in crate::room) async fn next(&mut self) -> Result<Option<FromRoom>, Departure> {
+        loop {
+            let Ok(arrival) = timeout_at(self.active + QUIET, self.socket.source.next()).await else {
+                self.active = now();
+                self.ask().await?;
+                continue;
+            };
+            self.active = now();
+            return match arrival {
+                Some(Arrival::Message(Message::Text(text))) if text.len() <= MAX_MESSAGE_BYTES => {
+                    Ok(serde_json::from_str(&text).ok())
+                }
+                Some(Arrival::Message(_)) => Ok(None),
+                // A page does not see the answer's date.
+                Some(Arrival::Close { code: Some(code), reason }) => Err(from_close(code, &reason, None)),
+                Some(Arrival::Close { code: None, .. }) | None => Err(gone()),
+            };
+        }
+    }
+
+    pub(in crate::room) async fn close(&mut self) {
+        self.socket.sink.close(None).await;
+    }
+}
+
+fn gone() -> Departure {
+    Departure::Lost("the room closed".into())
+}
+
+/// How long the room may be quiet before it is asked: as often as it pings.
+const QUIET: Duration = Duration::from_secs(15);

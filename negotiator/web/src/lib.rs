@@ -1,0 +1,53 @@
+//! The negotiator in a browser: `connect(link, options)` in JavaScript, with the policy, the seal and the resume of the
+//! native one.
+//!
+//! The API of the module, as TypeScript sees it, is what [`connect`] and [`Session`] export. `scripts/web` builds it; it is
+//! empty on any other target.
+#![cfg(all(target_family = "wasm", target_os = "unknown"))]
+
+mod error;
+mod options;
+mod session;
+mod watch;
+
+use js_sys::JsString;
+use negotiator::{JoinLink, Negotiator};
+use wasm_bindgen::prelude::*;
+
+use self::{
+    error::{aborted, failed},
+    options::Options,
+};
+pub use session::{Events, Session};
+
+/// Joins the session of `link` and resolves once a path carries it.
+///
+/// Rejects with an `Error` whose `name` is `BadLink`, `JoinFailed` or `AbortError`.
+#[wasm_bindgen(unchecked_return_type = "Session")]
+pub async fn connect(
+    #[wasm_bindgen(param_description = "the join link, with its fragment")] link: JsString,
+    #[wasm_bindgen(unchecked_optional_param_type = "ConnectOptions")] options: JsValue,
+) -> Result<JsValue, JsValue> {
+    let options = Options::read(&options)?;
+    let link: JoinLink = String::from(link).parse().map_err(|error| failed("BadLink", &error))?;
+    let signal = options.signal.clone();
+    let mut negotiator = Negotiator::new(link, options.network()?);
+    if options.read_only {
+        negotiator = negotiator.read_only();
+    }
+    if let Some(name) = options.name {
+        negotiator = negotiator.named(name);
+    }
+    let session = match signal {
+        None => negotiator.connect().await,
+        Some(signal) => {
+            let stopped = watch::aborted(&signal);
+            tokio::select! {
+                joined = negotiator.connect() => joined,
+                () = stopped => return Err(aborted()),
+            }
+        }
+    };
+    let session = session.map_err(|error| failed("JoinFailed", &error))?;
+    Session::new(session).into_js()
+}

@@ -1,0 +1,148 @@
+//! The module in a real Chromium, against a real control plane, relay and host. `scripts/web test` builds it and runs this.
+#![allow(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
+
+mod browser;
+mod page;
+
+use std::{net::SocketAddr, time::Duration};
+
+use browser::{Browser, Tab};
+use lifeguard_relay::{Dev, DevConfig};
+use negotiator::{Host, HostConfig, Received, Session};
+use serde_json::json;
+use tokio::time::timeout;
+
+/// A development service that lets the page's origin in.
+struct Service {
+    dev: Dev,
+    config: DevConfig,
+}
+
+impl Service {
+    async fn start(origin: String) -> Self {
+        let mut config = DevConfig::default();
+        config.relay.allowed_origins = vec![origin.clone()];
+        config.control.allowed_origins = vec![origin];
+        let dev = Dev::start(config.clone()).await.unwrap();
+        config.public = dev.public_url().strip_prefix("http://").unwrap().parse::<SocketAddr>().unwrap();
+        Self { dev, config }
+    }
+
+    /// Ends it with everything it knows, and starts it again in the same place.
+    async fn restart(self, meanwhile: impl Future<Output = ()>) -> Self {
+        let Self { dev, config } = self;
+        dev.shutdown().await;
+        meanwhile.await;
+        Self { dev: Dev::start(config.clone()).await.unwrap(), config }
+    }
+
+    async fn share(&self) -> Host {
+        Host::share(HostConfig::new(self.dev.public_url())).await.unwrap()
+    }
+}
+
+/// Opens a page that joined by the host's link, and the host's end of it.
+async fn joined(browser: &Browser, origin: &str, host: &Host) -> (Tab, Session) {
+    let tab = browser.open(origin).await;
+    let join = format!("join({})", json!(host.link().reveal()));
+    let (path, hosted) = tokio::join!(tab.evaluate(&join), timeout(LONG, host.accept()));
+    assert_eq!(path, "ws-fallback");
+    (tab, hosted.unwrap().unwrap())
+}
+
+async fn say(session: &Session, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        session.send(format!("record {number}").into()).await.unwrap();
+    }
+}
+
+/// Waits until the page heard as many messages, and compares all of them.
+async fn heard(tab: &Tab, records: u32) {
+    let all = tab.evaluate(&format!("heard({records})")).await;
+    let expected: Vec<_> = (0..records).map(|number| format!("record {number}")).collect();
+    assert_eq!(all, json!(expected), "each once and in order");
+}
+
+async fn hear(session: &Session) -> String {
+    match timeout(LONG, session.recv()).await.unwrap().unwrap() {
+        Received::Message(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_joins_by_its_link_and_loses_nothing_when_the_service_restarts() {
+    let site = page::serve().await;
+    let service = Service::start(site.origin()).await;
+    let (browser, host) = tokio::join!(Browser::start(), service.share());
+    let (tab, hosted) = joined(&browser, &site.origin(), &host).await;
+
+    say(&hosted, 0..100).await;
+    heard(&tab, 100).await;
+
+    // A key, and its echo.
+    let echo = async {
+        let key = hear(&hosted).await;
+        hosted.send(format!("record {}", if key == "k" { 100 } else { 0 }).into()).await.unwrap();
+    };
+    let (took, ()) = tokio::join!(tab.evaluate("press('k', 101)"), echo);
+    println!("a key's echo took {took} ms");
+
+    // What is said into the gap, from both sides, arrives when the service is back.
+    let gap = async {
+        tab.evaluate("say('into the gap')").await;
+        say(&hosted, 101..150).await;
+    };
+    let service = service.restart(gap).await;
+    assert_eq!(hear(&hosted).await, "into the gap");
+    heard(&tab, 150).await;
+    let explained = tab.evaluate("session.explain()").await;
+    assert!(explained.as_str().is_some_and(|text| text.contains("ws-fallback")), "{explained}");
+
+    tab.evaluate("session.close()").await;
+    timeout(LONG, hosted.ended()).await.unwrap();
+    host.close().await;
+    browser.close().await;
+    service.dev.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_page_wakes_and_goes_on() {
+    let site = page::serve().await;
+    let service = Service::start(site.origin()).await;
+    let (browser, host) = tokio::join!(Browser::start(), service.share());
+    let (tab, hosted) = joined(&browser, &site.origin(), &host).await;
+    say(&hosted, 0..10).await;
+    heard(&tab, 10).await;
+    tab.call("Page.setWebLifecycleState", json!({ "state": "frozen" })).await.unwrap();
+    say(&hosted, 10..20).await;
+    tab.call("Page.setWebLifecycleState", json!({ "state": "active" })).await.unwrap();
+    heard(&tab, 20).await;
+    host.close().await;
+    browser.close().await;
+    service.dev.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_joined_is_said() {
+    let site = page::serve().await;
+    // Pages of another origin are let in, this one's are not.
+    let service = Service::start("https://beach.example".to_owned()).await;
+    let (browser, host) = tokio::join!(Browser::start(), service.share());
+    let tab = browser.open(&site.origin()).await;
+    let name = |link: String, options: &str| {
+        format!("connect({}, {options}).then(() => 'joined', error => error.name)", json!(link))
+    };
+    assert_eq!(tab.evaluate(&name("https://beach.example/s".to_owned(), "{}")).await, "BadLink");
+    let quick = name(host.link().reveal(), "{ connectTimeout: 3000 }");
+    assert_eq!(tab.evaluate(&quick).await, "JoinFailed");
+    let stopped = name(host.link().reveal(), "{ signal: AbortSignal.timeout(10) }");
+    assert_eq!(tab.evaluate(&stopped).await, "AbortError");
+    host.close().await;
+    browser.close().await;
+    service.dev.shutdown().await;
+}
+
+/// For anything that happens at all.
+const LONG: Duration = Duration::from_secs(60);

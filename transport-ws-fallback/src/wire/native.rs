@@ -1,0 +1,91 @@
+//! The socket of a machine: by a WebSocket of our own or over HTTP, on a connection of `beach-outbound`'s.
+
+use beach_lifeguard_client::{ClientHello, websocket::Opcode};
+use beach_outbound::{Cause, OutboundError, Stream};
+use transport_core::{ConnectError, ConnectErrorKind as Kind};
+
+use super::Opened;
+use crate::{
+    carrier::{self, Carried, Carrier, StreamFailed},
+    dial::{Failed, Way, final_word, on_the_way},
+    error::{because, failed, stage},
+    runtime::timeout,
+    ws::{BadUpgrade, Sink, Source, WebSocket, upgrade},
+};
+
+/// A relay socket, plain on loopback, TLS elsewhere, whatever carries it.
+pub(crate) type RelayStream = WebSocket<Carried>;
+
+/// The half of it that reads.
+pub(crate) type RelaySource = Source<Carried>;
+
+/// The half of it that writes.
+pub(crate) type RelaySink = Sink<Carried>;
+
+/// Opens a socket by `carrier` and says hello on it.
+pub(crate) async fn open(
+    way: &Way<'_>,
+    carrier: Carrier,
+    hello: impl FnOnce() -> Result<ClientHello, Failed>,
+) -> Result<Opened, Failed> {
+    let answered = way.progress.clone();
+    let outbound = way.outbound.on_answer(move || answered.mark_answered());
+    let stream = outbound.open(way.url).await.map_err(|error| final_word(unreached(error)))?;
+    let (stream, hello, sent) = match carrier {
+        Carrier::WebSocket => {
+            let mut stream = websocket(way, stream).await?;
+            let hello = hello()?;
+            stream.sink.put(Opcode::Text, &[hello.encode().as_bytes()]);
+            let sent = stream.sink.flush().await;
+            (stream, hello, sent)
+        }
+        Carrier::Http => {
+            let hello = hello()?;
+            let opened = carrier::open(way.url, stream, way.outbound, way.deadlines, &hello).await;
+            (opened.map_err(not_streamed)?, hello, Ok(()))
+        }
+    };
+    Ok(Opened { stream, hello, sent })
+}
+
+async fn websocket(way: &Way<'_>, stream: Stream) -> Result<RelayStream, Failed> {
+    let limit = way.deadlines.upgrade;
+    match timeout(limit, upgrade(way.url, Carried::Right(stream))).await {
+        Err(_) => Err(on_the_way(failed(stage::UPGRADE, Kind::TimedOut))),
+        Ok(upgraded) => upgraded.map_err(not_upgraded),
+    }
+}
+
+fn unreached(error: OutboundError) -> ConnectError {
+    let kind = match error.cause {
+        _ if error.is_timeout() => Kind::TimedOut,
+        Cause::Url(_) => Kind::Misuse,
+        _ => Kind::Unreachable,
+    };
+    because(stage::DIAL, kind, error)
+}
+
+fn not_upgraded(error: BadUpgrade) -> Failed {
+    let (kind, elsewhere) = match &error {
+        BadUpgrade::Status(refused) => (refused.kind(), !refused.is_said_by_relay()),
+        // What answers is no web server.
+        BadUpgrade::Http(error) if error.is_parse() || error.is_parse_too_large() => {
+            (Kind::Incompatible, true)
+        }
+        BadUpgrade::Http(_) => (Kind::Unreachable, true),
+        BadUpgrade::Answer(_) => (Kind::Incompatible, true),
+        // It goes away with the login.
+        BadUpgrade::Login(_) => (Kind::Unreachable, true),
+        BadUpgrade::Url(_) => (Kind::Misuse, false),
+    };
+    let error = match error {
+        BadUpgrade::Status(refused) => because(stage::UPGRADE, kind, refused),
+        error => because(stage::UPGRADE, kind, error),
+    };
+    Failed { error, elsewhere }
+}
+
+fn not_streamed(error: StreamFailed) -> Failed {
+    let elsewhere = !error.is_said_by_relay();
+    Failed { error: because(stage::STREAM, error.kind(), error), elsewhere }
+}
