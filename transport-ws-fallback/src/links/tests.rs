@@ -355,6 +355,7 @@ fn a_silent_relay_is_asked_and_then_given_up() {
     let mut links = links(now);
     assert!(matches!(links.tick(now + INTERVAL), Tick::Wait { write: true, .. }));
     assert_eq!(batch(&mut links, now + INTERVAL)[0].0.kind, Kind::Heartbeat);
+    assert!(matches!(links.tick(now + 2 * INTERVAL), Tick::Wait { write: true, .. }));
     let Tick::End(closed) = links.tick(now + 3 * INTERVAL) else { panic!("still patient") };
     assert_eq!((closed.initiator, closed.code), (Initiator::Network, CloseCode::CONNECTION_LOST));
 }

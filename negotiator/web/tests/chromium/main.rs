@@ -125,6 +125,29 @@ async fn a_frozen_page_wakes_and_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_was_offline_goes_on() {
+    let site = page::serve().await;
+    let service = Service::start(site.origin()).await;
+    let (browser, host) = tokio::join!(Browser::start(), service.share());
+    let (tab, hosted) = joined(&browser, &site.origin(), &host).await;
+    let network = |offline: bool| {
+        let conditions =
+            json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        tab.call("Network.emulateNetworkConditions", conditions)
+    };
+    network(true).await.unwrap();
+    assert_eq!(tab.evaluate("navigator.onLine").await, false);
+    say(&hosted, 0..10).await;
+    tab.evaluate("say('from offline')").await;
+    network(false).await.unwrap();
+    assert_eq!(hear(&hosted).await, "from offline");
+    heard(&tab, 10).await;
+    host.close().await;
+    browser.close().await;
+    service.dev.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_joined_is_said() {
     let site = page::serve().await;
     // Pages of another origin are let in, this one's are not.
