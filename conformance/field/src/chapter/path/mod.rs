@@ -146,7 +146,7 @@ pub(super) const ROWS: &[Row] = &[
         "packets above 1,200 bytes vanish, TCP's too, under output without end",
         "hangs for ever, on both paths",
         "a key's echo within 10 s",
-        State::NotYet(service::large_packets_vanish),
+        State::Due(service::large_packets_vanish),
     ),
     Row::new(
         "lid_closed",
