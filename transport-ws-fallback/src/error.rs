@@ -15,7 +15,7 @@ pub(crate) mod stage {
     pub(crate) const UPGRADE: &str = "upgrade";
     pub(crate) const STREAM: &str = "stream";
     pub(crate) const HELLO: &str = "hello";
-    pub(crate) const PEER: &str = "peer";
+    pub(crate) const PEER: &str = transport_core::ConnectError::PEER;
 }
 
 /// The relay, or something before it, answered the upgrade with another HTTP status.

@@ -149,6 +149,13 @@ pub(super) const ROWS: &[Row] = &[
         State::Due(service::large_packets_vanish),
     ),
     Row::new(
+        "who_is_away",
+        "on the relay, the host's network dies, then the viewer's too, a key typed each time; what the last line says",
+        "\"reconnecting\" in both",
+        "the host is silent and the relay answers; then the relay cannot be reached; each within 45 s",
+        State::Due(session::who_is_away),
+    ),
+    Row::new(
         "lid_closed",
         "the viewer's machine sleeps for 150 s",
         "exit 84 after 120 s",
