@@ -64,7 +64,8 @@ pub struct NetworkConfig {
     /// The application's own say over the fallback: feature flag, entitlement, budget.
     pub gate: Option<Arc<dyn FallbackGate>>,
     /// How long a session lives without any path. Each side has its own, and the shorter one ends it: a host
-    /// that lets its viewers sleep through a night sets ten hours, at up to 2 MiB for each. Default 120 s.
+    /// that lets its viewers sleep through a night sets ten hours. Each waits with up to 2 MiB at either side, whatever
+    /// the window. Default 10 min.
     pub resume_window: Duration,
     /// The longest an acknowledgement waits for a message to ride on. A peer that paces what it sends by how long
     /// they take needs them soon; each costs a small frame. Default 200 ms.

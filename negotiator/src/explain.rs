@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 use transport_core::{
-    Generation, TransportId,
+    Closed, ConnectError, ConnectErrorKind, Generation, TransportId,
     policy::{Class, Gate, NextStep, Reason, RungSnapshot},
     secure::Access,
 };
@@ -24,6 +24,7 @@ pub(crate) struct Outlook {
     pub(crate) reason: Reason,
     pub(crate) held: bool,
     pub(crate) degraded: Option<Reason>,
+    pub(crate) absent: Option<Absence>,
     pub(crate) tried: Vec<Tried>,
     pub(crate) closed_gates: Vec<Gate>,
     pub(crate) next: Option<Next>,
@@ -71,6 +72,53 @@ pub struct Tried {
 pub(crate) struct LastError {
     pub(crate) text: String,
     pub(crate) refusal: Option<&'static str>,
+    pub(crate) absent: Option<Absence>,
+}
+
+/// Who is missing while a session has no path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Absence {
+    /// The relay answers, and the other side does not come there: it sleeps, or has no network.
+    Peer,
+    /// The relay cannot be reached from here.
+    Relay,
+}
+
+impl Absence {
+    /// Says it to a person, of the other side called `peer`, which was last heard so long ago.
+    pub fn text(self, peer: &str, last_heard: Option<&str>) -> String {
+        match (self, last_heard) {
+            (Self::Peer, Some(ago)) => format!("{peer} is silent since {ago}; the relay answers"),
+            (Self::Peer, None) => format!("{peer} is silent; the relay answers"),
+            (Self::Relay, _) => "the relay cannot be reached".to_owned(),
+        }
+    }
+}
+
+impl LastError {
+    /// A dial failed.
+    pub(crate) fn of(error: &ConnectError) -> Self {
+        let absent = match error.kind {
+            _ if error.stage == ConnectError::PEER => Some(Absence::Peer),
+            ConnectErrorKind::TimedOut | ConnectErrorKind::Unreachable => Some(Absence::Relay),
+            // Whoever refuses is there, and what is not configured says nothing.
+            _ => None,
+        };
+        Self { text: error.chain(), refusal: error.refusal, absent }
+    }
+
+    /// A dial was given up at a relay to which the other side did not come.
+    pub(crate) fn nobody_came() -> Self {
+        let text = "the other side has not opened the link".to_owned();
+        Self { text, refusal: None, absent: Some(Absence::Peer) }
+    }
+
+    /// A link ended.
+    pub(crate) fn ended(closed: &Closed) -> Self {
+        Self { text: closed.to_string(), refusal: None, absent: None }
+    }
 }
 
 impl Tried {
@@ -112,6 +160,7 @@ impl Outlook {
             reason: Reason::FirstConnect,
             held: false,
             degraded: None,
+            absent: None,
             tried: Vec::new(),
             closed_gates: Vec::new(),
             next: None,
@@ -137,6 +186,8 @@ pub struct Status {
     pub pending_bytes: usize,
     /// The fallback is wanted and not to be had.
     pub held: bool,
+    /// Who is missing, where there is no path and the fallback was dialled.
+    pub absent: Option<Absence>,
 }
 
 impl Status {
@@ -151,6 +202,7 @@ impl Status {
             last_heard: traffic.heard.map(ago),
             pending_bytes: traffic.pending_bytes,
             held: outlook.held,
+            absent: outlook.absent,
         }
     }
 }
@@ -173,6 +225,8 @@ pub struct Explanation {
     pub why: &'static str,
     /// Why the path cannot really carry the session, if it cannot.
     pub degraded: Option<&'static str>,
+    /// Who is missing, where there is no path and the fallback was dialled.
+    pub absent: Option<Absence>,
     /// A direct path that must prove itself before the session moves there.
     pub standby: Option<TransportId>,
     /// Round trip in microseconds.
@@ -210,6 +264,7 @@ impl Explanation {
             reason: outlook.reason.code(),
             why: outlook.reason.text(),
             degraded: outlook.degraded.map(Reason::text),
+            absent: status.absent,
             standby: outlook.standby,
             rtt_us: status.rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
             last_heard_ms: status.last_heard.map(millis),
@@ -261,6 +316,10 @@ impl fmt::Display for Explanation {
         }
         if let Some(degraded) = self.degraded {
             write!(f, "\n  degraded    {degraded}")?;
+        }
+        if let Some(absent) = self.absent {
+            let ago = self.last_heard_ms.map(seconds);
+            write!(f, "\n  missing     {}", absent.text("the other side", ago.as_deref()))?;
         }
         if let Some(standby) = &self.standby {
             write!(f, "\n  standing by {standby} must stay healthy before the session moves there")?;
@@ -319,5 +378,26 @@ fn seconds(ms: u64) -> String {
         0..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         10_000..120_000 => format!("{} s", ms / 1000),
         _ => format!("{} min", ms / 60_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dial_that_nobody_came_to_blames_the_other_side_and_a_refusal_nobody() {
+        let absent = |stage, kind| {
+            LastError::of(&ConnectError::new(TransportId::from_static("ws-fallback"), stage, kind)).absent
+        };
+        use ConnectErrorKind::{Incompatible, Misuse, Rejected, TimedOut, Unreachable};
+        assert_eq!(absent(ConnectError::PEER, TimedOut), Some(Absence::Peer));
+        assert_eq!(absent(ConnectError::PEER, Unreachable), Some(Absence::Peer));
+        assert_eq!(absent("dial", Unreachable), Some(Absence::Relay));
+        assert_eq!(absent("token", TimedOut), Some(Absence::Relay));
+        for kind in [Incompatible, Misuse, Rejected] {
+            assert_eq!(absent("upgrade", kind), None);
+        }
+        assert_eq!(LastError::nobody_came().absent, Some(Absence::Peer));
     }
 }

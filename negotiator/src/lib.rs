@@ -63,7 +63,7 @@ pub use control_plane::ControlPlaneRendezvous;
 pub use endpoint::{Prefetch, Way};
 pub use error::{JoinError, SendError, SessionEnd, ShareError};
 pub use event::{EVENTS, EventStream, NegotiationEvent};
-pub use explain::{Explanation, Status, Tried};
+pub use explain::{Absence, Explanation, Status, Tried};
 pub use gate::{FallbackGate, SwitchGate};
 pub use host::{Applicant, Approval, Decision, Host, LinkInfo, LinkOptions, LinkState, Links, Member};
 pub use link::{BadJoinLink, JoinLink};

@@ -42,6 +42,13 @@ impl BackoffConfig {
         Self { base, cap, growth }
     }
 
+    /// Returns these waits for who has heard nothing for `silence`: up to a twentieth of it, five minutes at most. After an
+    /// outage that lasts nobody waits longer than 5 % of it, and a night costs some hundred attempts.
+    #[must_use]
+    pub fn after(&self, silence: Duration) -> Self {
+        Self { cap: self.cap.max((silence / SHARE).min(LONGEST)), ..self.clone() }
+    }
+
     /// Returns the longest wait after `attempts` earlier ones.
     pub fn ceiling(&self, attempts: u32) -> Duration {
         let exponent = i32::try_from(attempts.min(MOST_STEPS)).unwrap_or(i32::MAX);
@@ -88,8 +95,14 @@ impl Backoff {
 /// The shortest wait that [`Backoff::draw`] returns. Full jitter may draw zero, and what fails at once would spin.
 pub const FLOOR: Duration = Duration::from_millis(50);
 
-/// Steps after which a ceiling grows no further, so that no exponent overflows.
-const MOST_STEPS: u32 = 64;
+/// The longest wait of who has heard nothing for long: nobody watches any more, and a wake or another network ends it.
+pub const LONGEST: Duration = Duration::from_secs(300);
+
+/// Waits are this part of a long silence at most.
+const SHARE: u32 = 20;
+
+/// Steps after which a ceiling grows no further, so that no exponent overflows: a tenth more each time is [`LONGEST`] before.
+const MOST_STEPS: u32 = 96;
 
 #[cfg(test)]
 mod tests {
@@ -129,6 +142,24 @@ mod tests {
         let mut left: Vec<_> = (0..2_000).map(|seed| left_after(seed, Duration::from_secs(9))).collect();
         left.sort_unstable();
         assert!(left[1_980] <= Duration::from_secs(2), "{:?}", left[1_980]);
+    }
+
+    #[test]
+    fn a_long_silence_makes_waits_long_and_a_night_costs_some_hundred_attempts() {
+        let config = BackoffConfig::default();
+        let cap = |seconds| config.after(Duration::from_secs(seconds)).cap.as_secs();
+        assert_eq!([0, 60, 140, 600, 3_600, 6_000, 86_400].map(cap), [7, 7, 7, 30, 180, 300, 300]);
+        let night = Duration::from_secs(8 * 3_600);
+        for seed in 0..20 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let (mut backoff, mut away, mut attempts) = (Backoff::default(), Duration::ZERO, 0);
+            while away < night {
+                let wait = backoff.draw(&config.after(away), &mut rng);
+                assert!(wait <= config.cap.max(away / 20) && wait <= LONGEST);
+                (away, attempts) = (away + wait, attempts + 1);
+            }
+            assert!((250..500).contains(&attempts), "{attempts}");
+        }
     }
 
     #[test]

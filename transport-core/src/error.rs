@@ -26,6 +26,9 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
+    /// The stage at which everything was there but the other side: a relay that was reached, and where nobody came.
+    pub const PEER: &'static str = "peer";
+
     /// Describes a failure without a deeper cause.
     pub fn new(transport: TransportId, stage: &'static str, kind: ConnectErrorKind) -> Self {
         Self { transport, stage, kind, refusal: None, source: None }

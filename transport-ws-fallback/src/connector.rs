@@ -301,6 +301,8 @@ impl Connector for WsFallbackConnector {
     /// Ends when both sides have opened the link. The handshake above proves who the peer is.
     async fn connect(&self, target: &Target) -> Result<Box<dyn Transport>, ConnectError> {
         let hold = self.hold(target).await?;
+        // The relay answers, on a socket that was open before too.
+        target.progress.mark_answered();
         let opened = timeout(self.config.deadlines.peer, hold.open(target.peer, target.generation.0)).await;
         match opened {
             Err(_) => Err(because(stage::PEER, Kind::TimedOut, "the other side has not opened the link")),

@@ -15,7 +15,7 @@ pub(crate) mod stage {
     #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub(crate) const STREAM: &str = "stream";
     pub(crate) const HELLO: &str = "hello";
-    pub(crate) const PEER: &str = "peer";
+    pub(crate) const PEER: &str = transport_core::ConnectError::PEER;
 }
 
 /// Something on the way lets neither carrier through. Both say what was seen.

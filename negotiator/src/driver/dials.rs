@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::mpsc;
-use transport_core::{ConnectError, ConnectErrorKind, Generation, Target, TransportId};
+use transport_core::{ConnectError, ConnectErrorKind, Generation, Target, TransportId, policy::Class};
 
 use crate::{
     endpoint::{Endpoint, Sealed, Way},
-    runtime::{AbortHandle, Instant, JoinSet, reap, sleep_until},
+    runtime::{AbortHandle, Instant, JoinSet, now, reap, sleep_until},
 };
 
 /// Dials, each in its own task, aborted by dropping it.
@@ -24,6 +24,8 @@ pub(super) struct Dials {
 struct Running {
     task: AbortHandle,
     transport: TransportId,
+    deadline: Instant,
+    answered: bool,
 }
 
 /// What a dial tells.
@@ -54,7 +56,8 @@ impl Dials {
         let (generation, transport) = (target.generation, way.rung.transport.clone());
         let attempt = Attempt { endpoint: self.endpoint.clone(), way, target, report: self.report.clone() };
         let task = self.tasks.spawn(attempt.run(deadline));
-        if let Some(older) = self.running.insert(generation, Running { task, transport: transport.clone() }) {
+        let running = Running { task, transport: transport.clone(), deadline, answered: false };
+        if let Some(older) = self.running.insert(generation, running) {
             older.task.abort();
         }
         let raced = || self.running.iter().filter(|(_, running)| running.transport == transport);
@@ -66,11 +69,11 @@ impl Dials {
         }
     }
 
-    /// Abandons one, if it is running.
-    pub(super) fn cancel(&mut self, generation: Generation) {
-        if let Some(running) = self.running.remove(&generation) {
-            running.task.abort();
-        }
+    /// Abandons one, if it is running. Returns by which transport, where something had answered and its time is over.
+    pub(super) fn cancel(&mut self, generation: Generation) -> Option<TransportId> {
+        let Running { task, transport, deadline, answered } = self.running.remove(&generation)?;
+        task.abort();
+        (answered && now() >= deadline).then_some(transport)
     }
 
     /// Waits for news of a dial that was not cancelled. For ever, when none is under way.
@@ -81,10 +84,14 @@ impl Dials {
             // `report` is held here, so the channel stays open.
             let Some(report) = self.reports.recv().await else { std::future::pending().await };
             reap(&mut self.tasks);
-            let known = self.running.contains_key(&report.generation);
-            if !matches!(report.news, DialNews::Answered) {
-                self.running.remove(&report.generation);
-            }
+            let known = match (&report.news, self.running.get_mut(&report.generation)) {
+                (DialNews::Answered, Some(running)) => {
+                    running.answered = true;
+                    true
+                }
+                (DialNews::Answered, None) => false,
+                _ => self.running.remove(&report.generation).is_some(),
+            };
             if known {
                 return report;
             }
@@ -113,8 +120,11 @@ impl Attempt {
                     self.tell(DialNews::Answered).await;
                 }
                 () = sleep_until(deadline) => {
-                    let id = self.way.rung.transport.clone();
-                    break Err(ConnectError::new(id, "dial", ConnectErrorKind::TimedOut));
+                    let rung = &self.way.rung;
+                    // A relay that was reached waits for the other side.
+                    let relay = answered && rung.class == Class::Fallback;
+                    let stage = if relay { ConnectError::PEER } else { "dial" };
+                    break Err(ConnectError::new(rung.transport.clone(), stage, ConnectErrorKind::TimedOut));
                 }
             }
         };

@@ -15,7 +15,7 @@ use crate::{
     core::SessionCore,
     endpoint::{Endpoint, Sealed, Ways},
     event::NegotiationEvent,
-    explain::{LastError, Next, Outlook, Path, Tried},
+    explain::{Absence, LastError, Next, Outlook, Path, Tried},
     pump::{Attach, pump},
     runtime::{Instant, JoinSet, now, reap, wall_clock},
 };
@@ -76,7 +76,13 @@ impl Effects {
     pub(super) fn carry_out(&mut self, action: Action) {
         match action {
             Action::Attach { generation } => self.attach(generation),
-            Action::CancelDial { generation } => self.dials.cancel(generation),
+            Action::CancelDial { generation } => {
+                if let Some(transport) = self.dials.cancel(generation)
+                    && self.is_fallback(&transport)
+                {
+                    self.errors.insert(transport, LastError::nobody_came());
+                }
+            }
             Action::Close { generation, code, detail } => self.close(generation, code, detail),
             Action::Dial { transport, generation, role, deadline } => {
                 if let Some(way) = self.parts.ways.find(&transport).cloned() {
@@ -93,7 +99,7 @@ impl Effects {
             Action::End(ending) => self.end(ending),
             Action::PrefetchToken { transport } => self.prefetch(&transport),
             Action::Remember { transport, closed } => {
-                self.errors.insert(transport, LastError { text: closed.to_string(), refusal: None });
+                self.errors.insert(transport, LastError::ended(&closed));
             }
             Action::Say(Message::Bye { reason: ByeReason::Closed }) => {
                 self.voice.say(Message::Bye { reason: self.core.farewell() });
@@ -130,8 +136,7 @@ impl Effects {
         error: &ConnectError,
     ) {
         tracing::info!(%generation, error = error.chain(), "dial failed");
-        let last = LastError { text: error.chain(), refusal: error.refusal };
-        self.errors.insert(transport, last);
+        self.errors.insert(transport, LastError::of(error));
     }
 
     /// Measures every open link.
@@ -279,10 +284,22 @@ impl Effects {
             reason: view.reason,
             held: view.held,
             degraded: view.degraded,
+            absent: self.absent(view.path),
             tried,
             closed_gates: view.closed_gates,
             next: view.next.map(|(at, step)| Next { at, step }),
         }
+    }
+
+    /// Who is missing for a session without a path, as far as the fallback's last dial shows.
+    fn absent(&self, path: Option<Generation>) -> Option<Absence> {
+        let fallbacks = self.parts.ways.0.iter().filter(|way| way.rung.class == Class::Fallback);
+        let mut errors = fallbacks.filter_map(|way| self.errors.get(&way.rung.transport));
+        if path.is_some() { None } else { errors.find_map(|error| error.absent) }
+    }
+
+    fn is_fallback(&self, transport: &TransportId) -> bool {
+        self.parts.ways.find(transport).is_some_and(|way| way.rung.class == Class::Fallback)
     }
 
     fn path(&self, generation: Generation) -> Option<Path> {

@@ -93,6 +93,7 @@ impl FallbackPolicy {
             return;
         }
         self.transition(now, TransitionKind::FallbackHeld, why, Standing::Held { why });
+        let backoff = self.backoff(now);
         for rung in self.primaries(now) {
             if self.dials.is_dialling(rung) {
                 continue;
@@ -101,7 +102,7 @@ impl FallbackPolicy {
             let pause = if record.was_refused() {
                 self.config.dial.refused
             } else {
-                record.draw_pause(&self.config.backoff, &mut self.rng)
+                record.draw_pause(&backoff, &mut self.rng)
             };
             record.plan_by(now + pause);
         }

@@ -5,11 +5,18 @@ use crate::time::{Duration, Instant};
 use rand::Rng;
 
 use crate::{
+    backoff::BackoffConfig,
     error::{ConnectErrorKind, Consequence},
     ids::Generation,
 };
 
-use super::{Action, FallbackPolicy, Reason, dials::Dial, record::Trouble, rung::Class, search::Purpose};
+use super::{
+    Action, FallbackPolicy, Reason,
+    dials::Dial,
+    record::Trouble,
+    rung::Class,
+    search::{Purpose, Search},
+};
 
 impl FallbackPolicy {
     /// Dials every primary whose time has come.
@@ -178,15 +185,22 @@ impl FallbackPolicy {
         if self.search.is_none() || (self.is_verifying() && class == Class::Primary) {
             return;
         }
+        let backoff = self.backoff(now);
         let record = self.ladder.rung_mut(rung);
         let pause = match consequence {
-            Consequence::CountAndRetry => record.draw_pause(&self.config.backoff, &mut self.rng),
+            Consequence::CountAndRetry => record.draw_pause(&backoff, &mut self.rng),
             Consequence::EndRung | Consequence::RetrySlowly => self.config.dial.refused,
         };
         match (class, consequence) {
             (Class::Primary, Consequence::CountAndRetry) => record.plan_by(now + pause),
             _ => record.plan(now + pause),
         }
+    }
+
+    /// The waits between attempts: ever longer while the search finds nothing.
+    pub(super) fn backoff(&self, now: Instant) -> BackoffConfig {
+        let began = self.search.as_ref().map_or(now, Search::began);
+        self.config.backoff.after(now.saturating_duration_since(began))
     }
 
     /// Lists the primaries that may be dialled, best first.

@@ -50,10 +50,12 @@ impl FallbackPolicy {
         }
     }
 
-    /// The other side is in the place of signaling again. A held session dials at once. A dial that drew no
+    /// The other side is in the place of signaling again. A held session dials at once, and so does one whose search
+    /// has come to long waits. A dial that drew no
     /// answer gets a fresh one beside it, because what it said may have been lost. Evidence stays.
     pub(super) fn peer_present(&mut self, now: Instant) {
-        if matches!(self.status.standing(), Standing::Held { .. }) {
+        let waits_long = self.is_searching() && self.backoff(now).cap > self.config.backoff.cap;
+        if waits_long || matches!(self.status.standing(), Standing::Held { .. }) {
             self.ladder.end_waits(now);
         }
         if self.is_searching() {

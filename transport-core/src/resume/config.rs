@@ -9,7 +9,7 @@ use crate::{fragment::JoinLimits, time::Duration};
 ///
 /// # Defaults
 ///
-/// 1 MiB, 1 MiB and the weight of its segments, 120 s, 200 ms, 1 s, 10 s: see `docs/defaults.md`.
+/// 1 MiB, 1 MiB and the weight of its segments, 10 min, 200 ms, 1 s, 10 s: see `docs/defaults.md`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ResumeConfig {
@@ -36,7 +36,7 @@ impl Default for ResumeConfig {
         Self {
             outbox_bytes: MAX_MESSAGE,
             window_bytes: MAX_MESSAGE,
-            resume_window: Duration::from_secs(120),
+            resume_window: Duration::from_secs(600),
             ack_delay: Duration::from_millis(200),
             ping_busy: Duration::from_secs(1),
             ping_idle: Duration::from_secs(10),

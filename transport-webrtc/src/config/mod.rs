@@ -286,7 +286,7 @@ mod tests {
         let server = IceServer::new(urls.map(|url| url.parse().unwrap())).with_credentials("user", "secret");
         let config = WebRtcConfig { ice_servers: vec![server], ..WebRtcConfig::default() };
         let direct = config.clone().direct();
-        assert!(!direct.has_turn() && !format!("{direct:?}").contains("user"), "{direct:?}");
+        assert!(!direct.has_turn() && direct.ice_servers[0].username.is_empty(), "{direct:?}");
         let asked: Vec<String> = direct.ice_servers[0].urls.iter().map(ToString::to_string).collect();
         assert_eq!(asked, ["stun:a:3478", "stun:b:3478", "stun:e:1"]);
         let silent = WebRtcConfig { stun: false, ..config.clone() };

@@ -81,9 +81,20 @@ impl Terminal {
 
     /// The path that the status line names.
     pub fn path(&self) -> String {
-        let seen = self.seen();
-        let line = seen.screen.screen().rows(0, COLUMNS.get()).last().unwrap_or_default();
-        line.split('·').next().unwrap_or_default().trim().to_owned()
+        self.last_line().split('·').next().unwrap_or_default().trim().to_owned()
+    }
+
+    /// What the last line says.
+    pub fn last_line(&self) -> String {
+        last_line(&self.seen())
+    }
+
+    /// Waits until the last line says all of `words`.
+    pub fn tells(&mut self, limit: Duration, words: &[&str]) -> Option<()> {
+        self.until(limit, |seen| {
+            let line = last_line(seen);
+            words.iter().all(|word| line.contains(word)).then_some(())
+        })
     }
 
     /// Waits until it says something; returns since when the program ran.
@@ -131,6 +142,10 @@ impl Terminal {
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn last_line(seen: &Seen) -> String {
+    seen.screen.screen().rows(0, COLUMNS.get()).last().unwrap_or_default()
 }
 
 impl Drop for Terminal {

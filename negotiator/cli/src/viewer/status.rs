@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use negotiator::Status;
+use negotiator::{Absence, Status};
 use transport_core::Text;
 
 /// What the status line tells.
@@ -74,16 +74,27 @@ impl Line<'_> {
             }
             (None, _) => {
                 parts.push(" reconnecting".to_owned());
-                if let Some(silence) = status.last_heard {
-                    parts.push(format!("last heard {} ago", span(silence)));
-                }
-                parts.push(status.reason.text().to_owned());
+                let why = status.reason.text();
+                parts.extend(away(status.absent, status.last_heard, why));
             }
         }
         if status.pending_bytes > 0 && !self.is_calm() {
             parts.push(format!("{} waiting", bytes(status.pending_bytes as u64)));
         }
         parts.join(" · ")
+    }
+}
+
+/// What is said of a session without a path. Who is missing says more than why the policy moved last.
+fn away(absent: Option<Absence>, silence: Option<Duration>, why: &str) -> Vec<String> {
+    let silence = silence.map(span);
+    let absence = |absent: Absence| absent.text("the host", silence.as_deref());
+    match absent {
+        Some(Absence::Peer) => vec![absence(Absence::Peer)],
+        absent => {
+            let heard = silence.as_ref().map(|silence| format!("last heard {silence} ago"));
+            heard.into_iter().chain([absent.map_or_else(|| why.to_owned(), absence)]).collect()
+        }
     }
 }
 
@@ -154,6 +165,16 @@ mod tests {
             ["5 s", "119 s", "2 min", "2 h"]
         );
         assert_eq!([400, 23_400].map(|us| milliseconds(Duration::from_micros(us))), ["0.4 ms", "23 ms"]);
+    }
+
+    #[test]
+    fn a_host_that_is_silent_is_told_from_a_relay_that_is_away() {
+        let hours = Some(Duration::from_secs(3 * 3_600));
+        let said = |absent, silence| away(absent, silence, "the link ended").join(" · ");
+        assert_eq!(said(Some(Absence::Peer), hours), "the host is silent since 3 h; the relay answers");
+        assert_eq!(said(Some(Absence::Relay), hours), "last heard 3 h ago · the relay cannot be reached");
+        assert_eq!(said(Some(Absence::Peer), None), "the host is silent; the relay answers");
+        assert_eq!(said(None, hours), "last heard 3 h ago · the link ended");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     plane::ControlPlane,
     prove::prove,
-    runtime::{Duration, now, timeout, timeout_at},
+    runtime::{Duration, Instant, now, timeout, timeout_at},
 };
 
 /// All that the task which stays in the room needs.
@@ -44,7 +44,7 @@ pub(super) struct Visitor {
 
 /// Visits the room again and again until it refuses or nobody cares.
 pub(super) async fn stay(mut visitor: Visitor) {
-    let mut backoff = Backoff::default();
+    let mut waits = Waits::new();
     let (mut was_inside, mut answered) = (false, false);
     loop {
         let doubted = visitor.doubted.clone();
@@ -52,13 +52,13 @@ pub(super) async fn stay(mut visitor: Visitor) {
             entered = visitor.enter() => entered,
             // What was begun on another network may hang there.
             () = doubted.notified() => {
-                backoff.reset();
+                waits.start_over();
                 Err(Departure::Lost("this machine moved or slept".into()))
             }
         };
         let departure = match entered {
             Ok((socket, peers)) => {
-                backoff.reset();
+                waits.start_over();
                 (was_inside, answered) = (true, false);
                 visitor.visit(socket, peers).await
             }
@@ -70,10 +70,10 @@ pub(super) async fn stay(mut visitor: Visitor) {
             Departure::Refused(SignalingError::Refused { label, .. }) if was_inside && is_restart(&label) => {
                 // It is up again: the host is on its way, and the long waits are over.
                 if !std::mem::replace(&mut answered, true) {
-                    backoff.reset();
+                    waits.start_over();
                 }
                 let detail = "the session is not known there at the moment";
-                if visitor.rest(&mut backoff, detail).await.is_err() {
+                if visitor.rest(&mut waits, detail).await.is_err() {
                     return;
                 }
             }
@@ -92,7 +92,7 @@ pub(super) async fn stay(mut visitor: Visitor) {
             }
             Departure::Lost(absence) => {
                 answered = false;
-                if visitor.rest(&mut backoff, absence).await.is_err() {
+                if visitor.rest(&mut waits, absence).await.is_err() {
                     return;
                 }
             }
@@ -100,17 +100,39 @@ pub(super) async fn stay(mut visitor: Visitor) {
     }
 }
 
+/// The waits between two visits: ever longer while nothing answers.
+struct Waits {
+    backoff: Backoff,
+    since: Instant,
+}
+
+impl Waits {
+    fn new() -> Self {
+        Self { backoff: Backoff::default(), since: now() }
+    }
+
+    /// Something answered, or this machine may be elsewhere.
+    fn start_over(&mut self) {
+        *self = Self::new();
+    }
+
+    fn next(&mut self) -> Duration {
+        let config = BackoffConfig::default().after(now().saturating_duration_since(self.since));
+        self.backoff.scaled(&config, rand::random())
+    }
+}
+
 impl Visitor {
     /// Says that the room is away, and waits before the next visit.
-    async fn rest(&self, backoff: &mut Backoff, absence: impl Into<Absence>) -> Result<(), NobodyCares> {
+    async fn rest(&self, waits: &mut Waits, absence: impl Into<Absence>) -> Result<(), NobodyCares> {
         let obstacle = self.say_down(absence.into()).await?;
-        let mut pause = backoff.scaled(&BackoffConfig::default(), rand::random());
+        let mut pause = waits.next();
         if obstacle == Obstacle::LoginPage {
             // It answers from nearby, and somebody waits who just logged in.
             pause = pause.min(LOGIN);
         }
         if timeout(pause, self.doubted.notified()).await.is_ok() {
-            backoff.reset();
+            waits.start_over();
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::{future::Future, io, net::SocketAddr, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::{
-    net::{TcpStream, lookup_host},
+    net::{TcpSocket, TcpStream, lookup_host},
     time::{sleep, timeout},
 };
 
@@ -63,7 +63,7 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut attempts = FuturesUnordered::new();
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     loop {
-        attempts.extend(waiting.next().map(TcpStream::connect));
+        attempts.extend(waiting.next().map(connect));
         tokio::select! {
             ended = attempts.next() => match ended {
                 Some(Ok(stream)) => return Ok(stream),
@@ -73,6 +73,24 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
             () = sleep(STAGGER), if waiting.len() > 0 => {}
         }
     }
+}
+
+/// Connects, and has the other side told in the handshake that segments fit [`PACKET`], in both directions.
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    #[cfg(unix)]
+    if let Some(longest) = longest_segment(address) {
+        // Where the system has no such option, segments are as long as it makes them.
+        let _ = socket2::SockRef::from(&socket).set_tcp_mss(longest);
+    }
+    socket.connect(address).await
+}
+
+/// The longest TCP segment to `address`, in bytes; `None` on this machine, where packets are whole buffers.
+#[cfg(any(unix, test))]
+fn longest_segment(address: SocketAddr) -> Option<u32> {
+    let headers = if address.is_ipv4() { 40 } else { 60 };
+    (!address.ip().to_canonical().is_loopback()).then_some(PACKET - headers)
 }
 
 /// The resolver's order, with the families alternating (RFC 8305 §4).
@@ -91,6 +109,12 @@ fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
+/// The longest IP packet of a connection, in bytes. Tunnels and mobile networks take less than 1,500, and where the message
+/// that says so (RFC 1191) is dropped a connection stands still at its first long answer. Every datagram of QUIC is of this
+/// length (RFC 9000 §14). It costs 1 % of a line.
+#[cfg(any(unix, test))]
+const PACKET: u32 = 1_200;
+
 /// How long a lookup may take before the address that worked last is used instead (`docs/defaults.md`).
 const LOOKUP: Duration = Duration::from_millis(1_500);
 
@@ -101,7 +125,7 @@ const STAGGER: Duration = Duration::from_millis(250);
 mod tests {
     use tokio::time::Instant;
 
-    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -139,6 +163,16 @@ mod tests {
         assert_eq!(stream.peer_addr().unwrap(), good.local_addr().unwrap());
         let took = started.elapsed();
         assert!(took >= STAGGER && took < Duration::from_secs(1), "{took:?}");
+    }
+
+    #[test]
+    fn segments_fit_a_packet_of_1200_bytes_but_for_this_machine() {
+        let longest = |address: &str| longest_segment(address.parse().unwrap());
+        assert_eq!([longest("192.0.2.1:443"), longest("[2001:db8::1]:443")], [Some(1_160), Some(1_140)]);
+        assert_eq!(
+            [longest("127.0.0.1:443"), longest("[::1]:443"), longest("[::ffff:127.0.0.1]:1")],
+            [None; 3]
+        );
     }
 
     #[tokio::test]

@@ -66,6 +66,27 @@ fn a_relay_that_refuses_is_asked_slowly_and_one_that_cannot_be_reached_with_back
 }
 
 #[test]
+fn through_a_night_dials_are_seldom_and_whatever_may_help_has_them_made_at_once() {
+    for event in [Event::Woke, Event::NetworkChanged { network: OFFICE }, Event::PeerPresent] {
+        let mut drive = Drive::new();
+        drive.start().until(100.0);
+        drive.fate(WEBRTC, Fate::Silent).fate(RELAY, Fate::Fails(0.2, ConnectErrorKind::Unreachable));
+        drive.lose().until(8.0 * 3_600.0);
+        let between = |drive: &Drive, transport, from: f64, to: f64| {
+            drive.dials(transport).iter().filter(|at| (from..to).contains(*at)).count()
+        };
+        for transport in [&WEBRTC, &RELAY] {
+            let first = between(&drive, transport, 100.0, 220.0);
+            let last = between(&drive, transport, 7.0 * 3_600.0, 8.0 * 3_600.0);
+            assert!(first >= 10 && (5..=80).contains(&last), "{transport}: {first}, then {last} an hour");
+        }
+        drive.fate(WEBRTC, Fate::Connects(0.5)).event(event.clone());
+        drive.until(8.0 * 3_600.0 + 1.0);
+        assert_eq!(drive.on(), Some(WEBRTC), "{event:?}");
+    }
+}
+
+#[test]
 fn without_a_fallback_the_session_says_so_and_goes_on_trying() {
     let mut drive = Drive::with(config(&[WEBRTC]));
     drive.fate(WEBRTC, Fate::Silent).start().until(60.0);

@@ -240,18 +240,18 @@ fn a_peer_without_its_state_ends_the_session_aloud() {
 fn the_resume_window_closes_on_its_second_and_not_before() {
     let start = Instant::now();
     let mut resume = resume();
-    resume.handle_timeout(start + ms(500_000));
+    resume.handle_timeout(start + ms(900_000));
     assert_eq!(resume.poll_event(), None, "a session that never began does not expire");
     introduce(&mut resume, start, 1, 0);
     resume.try_send(bytes(10)).unwrap();
     events(&mut resume);
     resume.detach(start, Generation(1));
-    assert_eq!(resume.poll_timeout(), Some(start + ms(120_000)));
-    resume.handle_timeout(start + ms(119_999));
+    assert_eq!(resume.poll_timeout(), Some(start + ms(600_000)));
+    resume.handle_timeout(start + ms(599_999));
     assert_eq!(resume.poll_event(), None);
     // A transport on which the peer says nothing does not hold the session open.
-    resume.attach(start + ms(119_999), Generation(2), &memory::profile(1000, 1000)).unwrap();
-    resume.handle_timeout(start + ms(120_000));
+    resume.attach(start + ms(599_999), Generation(2), &memory::profile(1000, 1000)).unwrap();
+    resume.handle_timeout(start + ms(600_000));
     assert_eq!(resume.poll_event(), Some(Event::Expired { why: Expiry::Window, unacknowledged: 10 }));
     assert_eq!(resume.poll_timeout(), None);
 }

@@ -146,7 +146,14 @@ pub(super) const ROWS: &[Row] = &[
         "packets above 1,200 bytes vanish, TCP's too, under output without end",
         "hangs for ever, on both paths",
         "a key's echo within 10 s",
-        State::NotYet(service::large_packets_vanish),
+        State::Due(service::large_packets_vanish),
+    ),
+    Row::new(
+        "who_is_away",
+        "on the relay, the host's network dies, then the viewer's too, a key typed each time; what the last line says",
+        "\"reconnecting\" in both",
+        "the host is silent and the relay answers; then the relay cannot be reached; each within 45 s",
+        State::Due(session::who_is_away),
     ),
     Row::new(
         "lid_closed",

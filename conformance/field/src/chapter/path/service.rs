@@ -63,6 +63,10 @@ pub(in super::super) fn name_server_dies_on_relay(programs: &Programs) -> Result
 pub(super) fn large_packets_vanish(programs: &Programs) -> Result<Figure, Miss> {
     let world = World::build(programs)?;
     let _names = world.usual_names()?;
+    for space in [&world.site, &world.viewer] {
+        // Each packet by itself: between namespaces segments travel in bundles that no real network has.
+        space.run("ip", &["link", "set", "dev", "eth0", "gso_max_segs", "1"])?;
+    }
     let (_share, link) = world.share(&world.usual().command(&["perl", "-e", PRINTER, "100"]))?;
     world.wall.add(Chain::Forward, "oifname to-viewer meta length > 1200 drop")?;
     world.wall.add(Chain::Forward, "iifname to-viewer meta length > 1200 drop")?;

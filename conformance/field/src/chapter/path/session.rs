@@ -62,6 +62,21 @@ impl Live {
         }
     }
 
+    /// Cuts everything at `device` off, types a key, and waits until the last line says all of `words`; how long that took.
+    fn says_after(&mut self, device: &str, words: &[&str]) -> Result<Duration, Miss> {
+        let since = Instant::now();
+        self.world.enclose(device)?;
+        // Nobody notices that nobody answers who asks nothing.
+        self.terminal.key(seconds(1));
+        match self.terminal.tells(ABSENCE, words) {
+            Some(()) => Ok(since.elapsed()),
+            None => {
+                let says = self.terminal.last_line();
+                Err(Miss::Due(format!("in place of {words:?} the last line says {says:?}")))
+            }
+        }
+    }
+
     /// Types keys until one typed after `since` comes back; how long after `since` that was.
     pub(super) fn usable_after(&mut self, since: Instant) -> Result<Figure, Miss> {
         let figure = self.silence()?;
@@ -79,8 +94,19 @@ pub(super) fn lid_closed(programs: &Programs) -> Result<Figure, Miss> {
     live.usable_after(woke)?.within(seconds(2))
 }
 
+pub(super) fn who_is_away(programs: &Programs) -> Result<Figure, Miss> {
+    let mut live = relayed(programs)?;
+    let host = live.says_after("to-host", &["the host is silent since", "the relay answers"])?;
+    let relay = live.says_after("to-viewer", &["last heard", "the relay cannot be reached"])?;
+    let words = format!("the relay's absence after {}", crate::row::seconds(relay));
+    Figure::of(host).and(words).within(ABSENCE)
+}
+
 /// Drops all UDP between machines; the viewer's name server is in the router.
 pub(super) const NO_UDP: &str = "meta l4proto udp drop";
+
+/// How soon it is said who is away: a path is given up, a dial is made and waits for 10 s.
+const ABSENCE: Duration = Duration::from_secs(45);
 
 /// A session settles.
 const REST: Duration = Duration::from_secs(2);
