@@ -28,7 +28,7 @@ export interface ConnectOptions {
   telemetry?: boolean;
   /** How long joining may take, in milliseconds; 45000. */
   connectTimeout?: number;
-  /** How long a session lives without any path, in milliseconds; 120000. */
+  /** How long a session lives without any path, in milliseconds; 600000. */
   resumeWindow?: number;
 }
 "#;
