@@ -102,6 +102,24 @@ async fn a_lost_connection_is_sought_again_and_envelopes_wait_for_it() {
 }
 
 #[tokio::test]
+async fn a_silence_that_was_slept_through_is_asked_about_before_the_room_is_left() {
+    let sleep_for_minutes = async || {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(600)).await;
+        tokio::time::resume();
+    };
+    let room = Service::open(false).await;
+    let ([first, second], [a, b]) = two(&room).await;
+    sleep_for_minutes().await;
+    let envelope = Bytes::from_static(b"awake");
+    first.send(b, envelope.clone()).await.unwrap();
+    assert_eq!(next(&second).await, Ok(SignalingEvent::Envelope { from: a, envelope }), "nobody has left");
+    room.freeze();
+    sleep_for_minutes().await;
+    assert!(matches!(next(&first).await, Ok(SignalingEvent::Down { .. })), "nothing answers");
+}
+
+#[tokio::test]
 async fn a_connection_that_leads_nowhere_is_noticed_once_something_is_said_there_again_and_again() {
     let room = Service::open(false).await;
     let ([first, second], [_, b]) = two(&room).await;

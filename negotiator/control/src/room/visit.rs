@@ -192,7 +192,7 @@ impl Visitor {
         }
         let doubted = self.doubted.clone();
         let mut silent_at = now() + SILENCE;
-        let mut asked = false;
+        let (mut asked, mut woken) = (false, false);
         loop {
             tokio::select! {
                 () = doubted.notified() => {
@@ -226,12 +226,20 @@ impl Visitor {
                 }
                 // The server pings every 15 s; three missed are a dead socket.
                 heard = timeout_at(silent_at, socket.next()) => {
-                    (silent_at, asked) = (now() + SILENCE, false);
                     let event = match heard {
                         Ok(Ok(message)) => message.and_then(event),
                         Ok(Err(departure)) => return departure,
+                        // Noticed long after it was due, the silence says nothing: this machine slept, or a browser
+                        // held the timers of a hidden page back. The room is asked once.
+                        Err(_) if !woken && now() > silent_at + LATE => {
+                            woken = true;
+                            self.doubted.notify_one();
+                            silent_at = now() + DOUBT;
+                            continue;
+                        }
                         Err(_) => return Departure::Lost("the room went silent".into()),
                     };
+                    (silent_at, asked, woken) = (now() + SILENCE, false, false);
                     if let Some(event) = event && self.events.send(event).await.is_err() {
                         return Departure::Dropped;
                     }
@@ -291,6 +299,9 @@ const ANSWER: Duration = Duration::from_secs(4);
 /// The same when this machine may have moved or slept, and every second counts: a round trip by satellite and
 /// one more.
 const DOUBT: Duration = Duration::from_millis(1_500);
+
+/// A silence that is noticed so much too late was not listened to.
+const LATE: Duration = Duration::from_secs(5);
 
 /// Silence after which the socket is dead.
 const SILENCE: Duration = Duration::from_secs(46);
