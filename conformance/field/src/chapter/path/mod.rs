@@ -153,7 +153,7 @@ pub(super) const ROWS: &[Row] = &[
         "on the relay, the host's network dies, then the viewer's too, a key typed each time; what the last line says",
         "\"reconnecting\" in both",
         "the host is silent and the relay answers; then the relay cannot be reached; each within 45 s",
-        State::Due(session::who_is_away),
+        State::Nightly(session::who_is_away),
     ),
     Row::new(
         "lid_closed",
