@@ -29,3 +29,8 @@ pub(crate) fn timeout<F: IntoFuture>(duration: Duration, future: F) -> time::Tim
 pub(crate) fn timeout_at<F: IntoFuture>(at: Instant, future: F) -> time::Timeout<F::IntoFuture> {
     time::timeout_at(at.into(), future)
 }
+
+/// Waits until `at`.
+pub(crate) async fn sleep_until(at: Instant) {
+    time::sleep_until(at.into()).await;
+}

@@ -34,7 +34,8 @@ use crate::{
     clock::Skew,
     plane::ControlPlane,
     prove::prove,
-    runtime::{Duration, now, timeout, timeout_at, wall_clock},
+    rescue::Rescue,
+    runtime::{Duration, now, sleep_until, timeout, timeout_at, wall_clock},
 };
 
 /// All that the task which stays in the room needs.
@@ -44,6 +45,8 @@ pub(super) struct Visitor {
     pub(super) credentials: Credentials,
     /// What the host publishes of its session.
     pub(super) documents: Option<watch::Receiver<SignedDocument>>,
+    /// What is asked for inside, and kept.
+    pub(super) rescue: Option<Rescue>,
     pub(super) said: mpsc::Receiver<(PeerId, Bytes)>,
     pub(super) events: mpsc::Sender<SignalingEvent>,
     pub(super) state: watch::Sender<RoomState>,
@@ -207,8 +210,19 @@ impl Visitor {
         let doubted = self.doubted.clone();
         let mut silent_at = now() + SILENCE;
         let mut asked = false;
+        // The first grant is asked for at once.
+        let mut rescue_at = self.rescue.is_some().then(now);
         loop {
             tokio::select! {
+                () = sleep_until(rescue_at.unwrap_or_else(now)), if rescue_at.is_some() => {
+                    rescue_at = None;
+                    let request = self.rescue.as_ref().map(Rescue::request).unwrap_or_default();
+                    match timeout(WRITE, socket.stream.send(text(&ToRoom::Rescue(request)))).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => return lost(error),
+                        Err(_) => return Departure::Lost("the room does not read".into()),
+                    }
+                }
                 () = doubted.notified() => {
                     if !matches!(timeout(DOUBT, socket.stream.send(ping())).await, Ok(Ok(()))) {
                         return Departure::Lost("the room does not read".into());
@@ -241,6 +255,10 @@ impl Visitor {
                 heard = timeout_at(silent_at, next(&mut socket)) => {
                     (silent_at, asked) = (now() + SILENCE, false);
                     let event = match heard {
+                        Ok(Ok(Some(FromRoom::Rescue(grant)))) => {
+                            rescue_at = self.rescue.as_ref().map(|rescue| now() + rescue.keep(grant));
+                            None
+                        }
                         Ok(Ok(message)) => message.and_then(event),
                         Ok(Err(departure)) => return departure,
                         Err(_) => return Departure::Lost("the room went silent".into()),
@@ -279,7 +297,7 @@ fn event(message: FromRoom) -> Option<SignalingEvent> {
             tracing::debug!("an envelope was not delivered");
             None
         }
-        FromRoom::Welcome { .. } | FromRoom::Unknown => None,
+        FromRoom::Rescue(_) | FromRoom::Welcome { .. } | FromRoom::Unknown => None,
     }
 }
 
