@@ -19,6 +19,8 @@ pub(super) struct Attendance {
     /// The path that carried the session looks dead from here, or ended, and nothing took its place.
     is_stranded: bool,
     attends: bool,
+    /// The newest link that carried the session.
+    carried: Generation,
 }
 
 impl Follow {
@@ -36,13 +38,19 @@ impl Follow {
     }
 
     fn attend(&mut self) -> Option<Action> {
-        let Attendance { is_mute: true, is_stranded: true, attends: false } = self.attendance else {
+        let Attendance { is_mute: true, is_stranded: true, attends: false, .. } = self.attendance else {
             return None;
         };
         let allowed = self.fallbacks().find(|transport| self.objection(transport).is_none());
         let transport = allowed?.clone();
         self.attendance.attends = true;
         Some(Action::Attend { transport })
+    }
+
+    /// This link carries the session.
+    pub(super) fn arrive(&mut self, generation: Generation) -> Option<Action> {
+        self.attendance.carried = self.attendance.carried.max(generation);
+        self.leave()
     }
 
     /// There is a path again, or the session is over.
@@ -58,10 +66,9 @@ impl Follow {
         now: Instant,
         transport: TransportId,
         generation: Generation,
-        carrying: Option<Generation>,
     ) -> Vec<Action> {
-        let is_older = carrying.is_some_and(|carrying| generation <= carrying);
-        if !self.attendance.attends || is_older || self.is_dialling(generation) {
+        let Attendance { attends, carried, .. } = self.attendance;
+        if !attends || generation <= carried || self.is_dialling(generation) {
             return Vec::new();
         }
         self.note_reason(generation, Reason::PathDead);

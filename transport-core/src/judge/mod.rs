@@ -109,8 +109,7 @@ impl Judge {
             }
             Event::Called { transport, generation } => {
                 if let Side::Follow(follow) = &mut self.side {
-                    let carrying = self.links.carrying();
-                    self.actions.extend(follow.called(now, transport, generation, carrying));
+                    self.actions.extend(follow.called(now, transport, generation));
                 }
             }
             Event::Clock { ahead } => {
@@ -230,7 +229,7 @@ impl Judge {
             && let Some(transport) = self.links.transport(generation)
         {
             self.actions.push_back(follow.moved(now, transport.clone(), generation, resent_segments));
-            self.actions.extend(follow.leave());
+            self.actions.extend(follow.arrive(generation));
         }
     }
 
