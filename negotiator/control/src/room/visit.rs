@@ -256,7 +256,7 @@ impl Visitor {
                     (silent_at, asked) = (now() + SILENCE, false);
                     let event = match heard {
                         Ok(Ok(Some(FromRoom::Rescue(grant)))) => {
-                            rescue_at = self.rescue.as_ref().map(|rescue| now() + rescue.keep(grant));
+                            rescue_at = self.rescue.as_ref().map(|rescue| now() + rescue.keep(grant, now()));
                             None
                         }
                         Ok(Ok(message)) => message.and_then(event),
