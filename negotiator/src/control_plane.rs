@@ -68,6 +68,9 @@ pub struct ControlPlaneRendezvous {
     /// What passes on, where this side shows somebody out.
     #[cfg(feature = "ws-fallback")]
     relay: std::sync::OnceLock<Arc<transport_ws_fallback::WsFallbackConnector>>,
+    /// The grants that the room gives, for when the control plane cannot be asked.
+    #[cfg(feature = "ws-fallback")]
+    rescue: std::sync::OnceLock<beach_control_client::Rescue>,
     /// Set once the control plane has not said that there is no STUN.
     #[cfg(feature = "webrtc")]
     stun: std::sync::OnceLock<Arc<crate::turn::TurnSource>>,
@@ -94,6 +97,8 @@ impl ControlPlaneRendezvous {
             document: std::sync::OnceLock::new(),
             #[cfg(feature = "ws-fallback")]
             relay: std::sync::OnceLock::new(),
+            #[cfg(feature = "ws-fallback")]
+            rescue: std::sync::OnceLock::new(),
             #[cfg(feature = "webrtc")]
             stun: std::sync::OnceLock::new(),
             #[cfg(feature = "webrtc")]
@@ -109,7 +114,14 @@ impl Rendezvous for ControlPlaneRendezvous {
             let newest = self.signed(membership, document);
             self.document.get_or_init(|| watch::Sender::new(newest)).subscribe()
         });
-        let room = self.control.room(credentials(membership), documents).map_err(unreachable)?;
+        #[cfg(feature = "ws-fallback")]
+        let room = {
+            let rescue = self.rescue.get_or_init(|| self.ask_for_rescue()).clone();
+            self.control.room_with_rescue(credentials(membership), documents, rescue)
+        };
+        #[cfg(not(feature = "ws-fallback"))]
+        let room = self.control.room(credentials(membership), documents);
+        let room = room.map_err(unreachable)?;
         Ok(Arc::new(room))
     }
 
@@ -232,6 +244,14 @@ impl ControlPlaneRendezvous {
 
 #[cfg(feature = "ws-fallback")]
 impl ControlPlaneRendezvous {
+    fn ask_for_rescue(&self) -> beach_control_client::Rescue {
+        beach_control_client::Rescue::new(protocol::signaling::RescueRequest {
+            cohort_id: self.config.cohort.clone(),
+            entitlement_proof: self.config.entitlement_proof.clone(),
+            telemetry_opt_in: self.config.telemetry_opt_in,
+        })
+    }
+
     /// The relay. Its socket is opened by its first dial and by nothing else.
     fn fallback(&self, membership: &Membership) -> Result<Way, String> {
         use transport_ws_fallback::{EntitlementProof, WsConfig, WsFallbackConnector};
@@ -242,7 +262,8 @@ impl ControlPlaneRendezvous {
         config.cohort.clone_from(&self.config.cohort);
         config.entitlement_proof = self.config.entitlement_proof.clone().map(EntitlementProof::new);
         config.telemetry_opt_in = self.config.telemetry_opt_in;
-        let tokens = Arc::new(crate::relay_tokens::RelayTokens::new(config.clone()));
+        let tokens = crate::relay_tokens::RelayTokens::new(config.clone());
+        let tokens = Arc::new(tokens.with_rescue(self.rescue.get().cloned()));
         let connector = WsFallbackConnector::new(config, tokens).map_err(|error| error.to_string())?;
         let connector = Arc::new(connector);
         // A second membership of the same session would bring the same one.

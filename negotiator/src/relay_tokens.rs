@@ -1,7 +1,7 @@
 //! The relay's tokens, from a control plane.
 
 use async_trait::async_trait;
-use beach_control_client::{ControlError, ControlPlane, prove};
+use beach_control_client::{ControlError, ControlPlane, Rescue, prove};
 use beach_lifeguard_client::{
     api::{TokenRequest, TokenResponse},
     membership::Purpose,
@@ -9,19 +9,31 @@ use beach_lifeguard_client::{
 use transport_ws_fallback::{Grant, TokenFailure, TokenFor, TokenProvider, TokenRefused, WsConfig};
 use url::Url;
 
-use crate::runtime::{Duration, UNIX_EPOCH};
+use crate::runtime::{Duration, UNIX_EPOCH, now, wall_clock};
 
 /// Asks the control plane for tokens: `POST /v1/fallback/token` with a proof of membership.
 #[derive(Debug)]
 pub struct RelayTokens {
     control: ControlPlane,
     config: WsConfig,
+    rescue: Option<Rescue>,
 }
 
 impl RelayTokens {
     /// Asks as `config` says; opens nothing.
     pub fn new(config: WsConfig) -> Self {
-        Self { control: ControlPlane::new(config.control_plane.clone(), config.outbound.clone()), config }
+        Self {
+            control: ControlPlane::new(config.control_plane.clone(), config.outbound.clone()),
+            config,
+            rescue: None,
+        }
+    }
+
+    /// Has these grants at hand for when the control plane cannot be asked.
+    #[must_use]
+    pub fn with_rescue(mut self, rescue: Option<Rescue>) -> Self {
+        self.rescue = rescue;
+        self
     }
 
     fn request(&self) -> TokenRequest {
@@ -45,6 +57,12 @@ impl TokenProvider for RelayTokens {
         let relay_url = relay_url.map_err(|error| TokenFailure::Malformed(Box::new(error)))?;
         let expires_at = Duration::from_secs(expires_at.unix_timestamp().try_into().unwrap_or_default());
         Ok(Grant { token, expires_at: UNIX_EPOCH + expires_at, relay_url })
+    }
+
+    fn rescue(&self, _: TokenFor) -> Option<Grant> {
+        let kept = self.rescue.as_ref()?.newest()?;
+        let life = kept.until.saturating_duration_since(now());
+        Some(Grant { token: kept.token, expires_at: wall_clock() + life, relay_url: kept.relay_url })
     }
 }
 

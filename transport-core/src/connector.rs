@@ -36,6 +36,20 @@ pub trait Connector: fmt::Debug + Send + Sync + 'static {
     /// Dropping the future abandons the attempt and frees everything it opened.
     async fn connect(&self, target: &Target) -> Result<Box<dyn Transport>, ConnectError>;
 
+    /// Waits where peers of this transport meet, and tells the number of each attempt that the peer makes there: for a side
+    /// that cannot be told of them, because signaling is away. Returns why it cannot wait there any longer; whoever calls
+    /// it may call it again. [`Target::generation`] says nothing here.
+    ///
+    /// A transport without such a place returns [`Incompatible`](ConnectErrorKind::Incompatible), as this does by itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the place.
+    async fn attend(&self, target: &Target, calls: &watch::Sender<Generation>) -> ConnectError {
+        let _ = (target, calls);
+        ConnectError::new(self.id(), "attend", ConnectErrorKind::Incompatible)
+    }
+
     /// Tells that whatever its transports share may be dead: this machine moved to another network, slept, or lost a
     /// link. A connector whose links share nothing has nothing to do.
     fn doubt(&self) {}

@@ -10,8 +10,8 @@ use beach_lifeguard_client::{
 };
 use tokio::sync::{Mutex, watch};
 use transport_core::{
-    CloseCode, Closed, ConnectError, ConnectErrorKind as Kind, Connector, Initiator, LaneProfile, PeerId,
-    Profile, RetryClass, SessionId, Target, Transport, TransportId, lane::MIN_RELIABLE_MESSAGE,
+    CloseCode, Closed, ConnectError, ConnectErrorKind as Kind, Connector, Generation, Initiator, LaneProfile,
+    PeerId, Profile, RetryClass, SessionId, Target, Transport, TransportId, lane::MIN_RELIABLE_MESSAGE,
 };
 use url::Url;
 
@@ -28,7 +28,8 @@ use crate::{
     rhythm::Rhythm,
     runtime::{Duration, now, timeout, wall_clock},
     socket::{DialGuard, OpenSocket, Socket},
-    token::{TokenFailure, TokenFor, TokenProvider, uuid},
+    spares::{Spares, is_worthless},
+    token::{Grant, TokenFailure, TokenFor, TokenProvider, uuid},
     wire::RelayStream,
 };
 
@@ -46,6 +47,7 @@ pub struct WsFallbackConnector {
     carriers: Carriers,
     rhythm: parking_lot::Mutex<Rhythm>,
     put_out: parking_lot::Mutex<PutOut>,
+    spares: Spares,
 }
 
 #[derive(Debug)]
@@ -64,8 +66,8 @@ impl WsFallbackConnector {
         config.check()?;
         let (open, _) = watch::channel(0);
         let carriers = Carriers::new(config.carriers);
-        let (prefetched, current, rhythm, put_out) = Default::default();
-        Ok(Self { config, tokens, prefetched, current, open, carriers, rhythm, put_out })
+        let (prefetched, current, rhythm, put_out, spares) = Default::default();
+        Ok(Self { config, tokens, prefetched, current, open, carriers, rhythm, put_out, spares })
     }
 
     /// Fetches a token ahead, while quorum is one failure away. Opens no relay socket; does nothing
@@ -78,7 +80,7 @@ impl WsFallbackConnector {
     pub async fn prefetch(&self, session: SessionId, local: PeerId) -> Result<(), ConnectError> {
         let whom = TokenFor { session, peer: local };
         if !self.prefetched.holds(whom, now()) {
-            let fetched = self.fetch(whom).await?;
+            let fetched = self.fetch(whom).await.map_err(|unfetched| unfetched.error)?;
             self.prefetched.keep(whom, fetched, wall_clock(), now());
         }
         Ok(())
@@ -178,10 +180,16 @@ impl WsFallbackConnector {
                 // The one before was spent on a hello that nobody answered.
                 None => self.lend(whom).await?.0.take().ok_or_else(|| failed(stage::TOKEN, Kind::Misuse))?,
             };
+            let spare = grant.spare();
             let mut unspent = Some(grant);
             let hello = || unspent.take().map(|grant| self.hello(whom, grant.spend()));
             let reached = dial::reach(&way, carrier, hello).await;
             lent = unspent;
+            if let (None, Some(token)) = (&lent, spare)
+                && reached.as_ref().map_or_else(is_worthless, |_| true)
+            {
+                self.spares.used(token);
+            }
             match reached {
                 Ok((stream, answer)) => {
                     self.carriers.worked(host, carrier, now());
@@ -209,28 +217,53 @@ impl WsFallbackConnector {
         Err(before.map_or_else(|| failed(stage::DIAL, Kind::Misuse), |(_, error)| error))
     }
 
-    /// Takes a token that was fetched ahead, or a fresh one.
+    /// Takes a token that was fetched ahead, or a fresh one, or a spare one where nobody can be asked.
     async fn lend(&self, whom: TokenFor) -> Result<(Option<Lent<'_>>, Url), ConnectError> {
-        let fetched = match self.prefetched.take(whom, now()) {
-            Some(fetched) => fetched,
-            None => self.fetch(whom).await?,
+        let lent = match self.prefetched.take(whom, now()) {
+            Some(fetched) => self.prefetched.lend(whom, fetched),
+            None => match self.fetch(whom).await {
+                Ok(fetched) => self.prefetched.lend(whom, fetched),
+                Err(unfetched) => match self.spare(whom).filter(|_| unfetched.is_unanswered) {
+                    Some(grant) => {
+                        tracing::info!("nobody can be asked for a token: a spare one is used");
+                        self.prefetched.lend_spare(whom, grant)
+                    }
+                    None => return Err(unfetched.error),
+                },
+            },
         };
-        let lent = self.prefetched.lend(whom, fetched);
         let url = self.relay_url(lent.relay_url())?;
         Ok((Some(lent), url))
     }
 
-    async fn fetch(&self, whom: TokenFor) -> Result<Fetched, ConnectError> {
+    /// Returns the spare token to use, if there is one.
+    fn spare(&self, whom: TokenFor) -> Option<Grant> {
+        self.tokens.rescue(whom).filter(|grant| self.spares.is_unused(&grant.token))
+    }
+
+    async fn fetch(&self, whom: TokenFor) -> Result<Fetched, Unfetched> {
+        let has_spare = self.spare(whom).is_some();
+        let unanswered = |error| {
+            self.spares.nobody_answers(now());
+            Unfetched { error, is_unanswered: true }
+        };
+        if has_spare && self.spares.nobody_answered_lately(now()) {
+            return Err(unanswered(failed(stage::TOKEN, Kind::Unreachable)));
+        }
+        // With a spare token at hand a silent control plane is not waited out.
         let deadline = self.config.deadlines.token;
+        let deadline = if has_spare { deadline.min(SPARE_AFTER) } else { deadline };
         match timeout(deadline, self.tokens.token(whom)).await {
-            Err(_) => Err(failed(stage::TOKEN, Kind::TimedOut)),
+            Err(_) => Err(unanswered(failed(stage::TOKEN, Kind::TimedOut))),
             Ok(Err(failure)) => {
+                let is_unanswered = failure.is_unanswered();
                 let error = failed(stage::TOKEN, failure.kind());
                 let error = match &failure {
                     TokenFailure::Refused(refused) => error.refused_as(refused.reason.label()),
                     _ => error,
                 };
-                Err(error.because(failure.into_source()))
+                let error = error.because(failure.into_source());
+                if is_unanswered { Err(unanswered(error)) } else { Err(Unfetched { error, is_unanswered }) }
             }
             Ok(Ok(grant)) => Ok(Fetched { grant, at: now() }),
         }
@@ -274,6 +307,13 @@ impl WsFallbackConnector {
     }
 }
 
+/// No token, and whether nobody answered who could have said no.
+#[derive(Debug)]
+struct Unfetched {
+    error: ConnectError,
+    is_unanswered: bool,
+}
+
 /// A relay that has answered the hello.
 struct Reached {
     url: Url,
@@ -286,6 +326,14 @@ struct Reached {
 impl Connector for WsFallbackConnector {
     fn id(&self) -> TransportId {
         ID
+    }
+
+    /// Opens the socket and tells every link that `peer` opens on it, until the socket ends. Nothing is opened in answer.
+    async fn attend(&self, target: &Target, calls: &watch::Sender<Generation>) -> ConnectError {
+        match self.hold(target).await {
+            Err(error) => error,
+            Ok(hold) => closed_at(stage::PEER, hold.attend(target.peer, calls).await),
+        }
     }
 
     /// Pings the socket: it is replaced by the next dial unless it answers within 1.5 s.
@@ -322,6 +370,9 @@ fn told_to_stay_away(socket: &Socket) -> Option<Closed> {
         && closed.code.retry_class() == RetryClass::Stay;
     (stay && at.elapsed() < STAY_AWAY).then_some(closed)
 }
+
+/// How long a control plane that says nothing is waited for when a spare token is at hand.
+const SPARE_AFTER: Duration = Duration::from_secs(3);
 
 /// How long a `stay` of the relay is obeyed without asking again.
 const STAY_AWAY: Duration = Duration::from_secs(30);

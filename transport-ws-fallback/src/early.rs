@@ -52,6 +52,12 @@ impl EarlyLinks {
         self.0.remove(&key).map(|waiting| waiting.early)
     }
 
+    /// The highest link that this peer has opened and not given up.
+    pub(crate) fn newest_of(&self, peer: PeerAddr) -> Option<u32> {
+        let open = self.0.iter().filter(|(_, waiting)| matches!(waiting.early, Early::Opened(_)));
+        open.filter(|(key, _)| key.peer == peer).map(|(key, _)| key.link.0).max()
+    }
+
     /// Forgets a peer that left.
     pub(crate) fn forget(&mut self, peer: PeerAddr) {
         self.0.retain(|key, _| key.peer != peer);

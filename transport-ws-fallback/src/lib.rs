@@ -52,6 +52,7 @@ mod question;
 mod rhythm;
 mod runtime;
 mod socket;
+mod spares;
 mod token;
 mod transport;
 mod wire;

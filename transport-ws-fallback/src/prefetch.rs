@@ -56,7 +56,12 @@ impl Prefetched {
 
     /// Lends a grant to a dial that may never get as far as the hello.
     pub(crate) fn lend(&self, whom: TokenFor, fetched: Fetched) -> Lent<'_> {
-        Lent { to: self, whom, fetched, spent: false }
+        Lent { to: self, whom, fetched, spare: false, spent: false }
+    }
+
+    /// Lends a spare grant, which does not come back: its keeper still has it.
+    pub(crate) fn lend_spare(&self, whom: TokenFor, grant: Grant) -> Lent<'_> {
+        Lent { to: self, whom, fetched: Fetched { grant, at: now() }, spare: true, spent: false }
     }
 
     /// Takes back a grant that reached no relay. The control plane may know by now that the relay it named is gone: twice,
@@ -81,6 +86,7 @@ pub(crate) struct Lent<'a> {
     to: &'a Prefetched,
     whom: TokenFor,
     fetched: Fetched,
+    spare: bool,
     spent: bool,
 }
 
@@ -88,6 +94,11 @@ impl Lent<'_> {
     /// Returns where the relay is, as far as the control plane has said.
     pub(crate) fn relay_url(&self) -> Option<&Url> {
         self.fetched.grant.relay_url.as_ref()
+    }
+
+    /// Returns the token, if it is a spare one.
+    pub(crate) fn spare(&self) -> Option<FallbackToken> {
+        self.spare.then(|| self.fetched.grant.token.clone())
     }
 
     /// Returns the token for the hello. It does not come back.
@@ -100,7 +111,7 @@ impl Lent<'_> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        if !self.spent {
+        if !self.spent && !self.spare {
             self.to.take_back(self.whom, self.fetched.clone(), wall_clock(), now());
         }
     }

@@ -11,7 +11,7 @@ use std::{
 use beach_lifeguard_client::websocket::{Opcode, Violation};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use transport_core::{CloseCode, Closed, Inbound, Initiator, PeerId, Refusal, Text};
+use transport_core::{CloseCode, Closed, Generation, Inbound, Initiator, PeerId, Refusal, Text};
 
 use crate::{
     link::Link,
@@ -320,6 +320,30 @@ impl DialGuard {
             }
             if let Some(link) = opened.take_if(|link| link.is_met() != Ok(false)) {
                 return link.is_met().map(|_| Some(link));
+            }
+            changed.await;
+        }
+    }
+}
+
+impl DialGuard {
+    /// Tells each link that `peer` opens and nobody here has opened, until the socket ends.
+    pub(crate) async fn attend(&self, peer: PeerId, calls: &watch::Sender<Generation>) -> Closed {
+        let peer_id = uuid(peer.as_bytes());
+        loop {
+            let changed = self.0.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            match self.0.links.lock().called_by(peer_id) {
+                Err(closed) => return closed,
+                Ok(None) => {}
+                Ok(Some(link)) => {
+                    calls.send_if_modified(|known| {
+                        let is_new = known.0 != link;
+                        known.0 = link;
+                        is_new
+                    });
+                }
             }
             changed.await;
         }

@@ -23,6 +23,10 @@ pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
     ///
     /// Cancel safe; a token that was minted meanwhile expires unused.
     async fn token(&self, whom: TokenFor) -> Result<Grant, TokenFailure>;
+
+    /// Returns the newest token that was given ahead, for the case that nobody can be asked. It stays where it is: the
+    /// connector remembers what it has used.
+    fn rescue(&self, whom: TokenFor) -> Option<Grant>;
 }
 
 /// For whom a token is.
@@ -66,6 +70,17 @@ impl TokenFailure {
             Self::Malformed(_) => ConnectErrorKind::Incompatible,
             Self::Refused(refused) => refused.kind(),
             Self::Unreachable(_) => ConnectErrorKind::Unreachable,
+        }
+    }
+
+    /// Whether nobody could be asked, or nobody who is well: a spare token is for that, and never for a refusal.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Malformed(_) => false,
+            Self::Refused(refused) => {
+                refused.reason != Reason::Unknown && matches!(refused.reason.status(), 500..=599)
+            }
+            Self::Unreachable(_) => true,
         }
     }
 
@@ -133,6 +148,26 @@ mod tests {
         let source = failure.into_source();
         let refused = source.downcast_ref::<TokenRefused>().unwrap();
         assert_eq!(refused.reason, Reason::FallbackPaused);
+    }
+
+    #[test]
+    fn a_refusal_calls_for_no_spare_token_and_a_service_that_is_not_well_does() {
+        let gone = || Box::<dyn Error + Send + Sync>::from("gone");
+        assert!(TokenFailure::Unreachable(gone()).is_unanswered());
+        assert!(!TokenFailure::Malformed(gone()).is_unanswered());
+        for reason in [Reason::StoreUnavailable, Reason::Internal, Reason::EntitlementUnavailable] {
+            assert!(TokenFailure::from(TokenRefused::from(reason)).is_unanswered(), "{reason:?}");
+        }
+        for reason in [
+            Reason::FallbackPaused,
+            Reason::FallbackDisabled,
+            Reason::RateLimited,
+            Reason::UnknownSession,
+            Reason::PeerRemoved,
+            Reason::Unknown,
+        ] {
+            assert!(!TokenFailure::from(TokenRefused::from(reason)).is_unanswered(), "{reason:?}");
+        }
     }
 
     #[test]

@@ -101,6 +101,7 @@ fn mint(args: &MintArgs) -> Result<(), Failure> {
             RoleArg::Viewer => Role::Viewer,
         },
         access: if args.read_only { Access::ReadOnly } else { Access::Full },
+        link: None,
         iat: now,
         nbf: now,
         exp: now + args.ttl,

@@ -103,7 +103,7 @@ impl ControlPlane {
         proof.check(verifier, purpose, session, now).map_err(|_| Reason::MembershipInvalid)?;
         self.spend(proof.nonce).await?;
         if let Some(link) = link {
-            may_enter(link, &document, proof, unix_seconds(now))?;
+            document.admits(link.id, proof.peer_id(), proof.access, unix_seconds(now))?;
         }
         Ok(document)
     }
@@ -169,24 +169,4 @@ fn link_of<'a>(
         Role::Host => Err(Reason::NotHost),
         Role::Viewer => proof.link.and_then(|link| document.link(link)).map(Some).ok_or(Reason::LinkUnknown),
     }
-}
-
-/// What a link that is held allows its holder.
-fn may_enter(
-    link: &DocumentLink,
-    document: &SessionDocument,
-    proof: &MembershipProof,
-    now: u64,
-) -> Result<(), Reason> {
-    let peer = proof.peer_id();
-    if !link.serves(peer, now) {
-        return Err(Reason::LinkExpired);
-    }
-    if document.has_removed(peer) {
-        return Err(Reason::PeerRemoved);
-    }
-    if proof.access > link.access {
-        return Err(Reason::AccessDenied);
-    }
-    Ok(())
 }

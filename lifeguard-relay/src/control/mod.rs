@@ -4,13 +4,13 @@
 mod auth;
 mod config;
 mod entitlement;
-mod guardrail;
 mod keys;
 mod limit;
 mod membership;
 mod plane;
 mod refusal;
 mod relays;
+mod rescue;
 mod rollout;
 mod rooms;
 mod signaling;

@@ -7,14 +7,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     config::ControlConfig,
     entitlement::Entitlements,
-    guardrail::{self, Guardrail},
     keys::TokenKeys,
     relays::Relays,
     rooms::{self, Rooms},
 };
 use crate::{
+    guardrail::{self, Guardrail},
     kill_switch::KillSwitch,
     limit::{ByAddress, Loopback, Rate},
+    rules,
     store::Store,
     telemetry::metrics::Metrics,
 };
@@ -55,6 +56,7 @@ impl ControlPlane {
         if rooms.is_pooled() {
             rooms.tasks().spawn(relays.clone().follow(store.clone(), stop.clone()));
         }
+        rooms.tasks().spawn(rules::publish(config.rules(), store.clone(), metrics.clone(), stop.clone()));
         if let Some(patience) = config.auto_pause.unscraped_secs.map(Duration::from_secs) {
             let watch = guardrail::watch_telemetry(kill_switch.clone(), metrics.clone(), patience, stop);
             rooms.tasks().spawn(watch);
@@ -63,7 +65,7 @@ impl ControlPlane {
         let rate = Rate { per_second, burst: per_second.saturating_mul(BURST) };
         let control = Self(Arc::new(Inner {
             entitlements: Entitlements::new(config.entitlement.clone(), metrics.clone()),
-            guardrail: Guardrail::new(&config, store.clone(), metrics.clone(), kill_switch.clone()),
+            guardrail: Guardrail::new(store.clone(), metrics.clone(), kill_switch.clone()),
             by_address: ByAddress::new(rate, Loopback::Exempt),
             config,
             store,

@@ -4,6 +4,7 @@ use std::{cmp::Reverse, sync::Arc};
 
 use beach_lifeguard_client::reason::Reason;
 use parking_lot::RwLock;
+use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -50,6 +51,17 @@ impl Relays {
         }
         let found = timeout(STORE_DEADLINE, self.find(store, session, region)).await;
         found.unwrap_or(Err(StoreError::Unavailable)).map_err(|_| Reason::StoreUnavailable)
+    }
+
+    /// Where this session's peers would meet if nobody could be asked: the same node for all of them, as long as the same
+    /// nodes live. No lease is taken for it. None where no relay node has said that it is there.
+    pub(super) fn likely(&self, session: Uuid, region: &str) -> Option<String> {
+        let living = self.0.read().clone();
+        let rank = |node: &&RelayNode| {
+            let rank = Sha256::new().chain_update(node.url.as_bytes()).chain_update(session).finalize();
+            (node.region == region, rank)
+        };
+        living.iter().filter(|node| node.ready).max_by_key(rank).map(|node| node.url.clone())
     }
 
     async fn find(
@@ -112,6 +124,22 @@ mod tests {
         let order: Vec<_> = by_preference(&nodes, "eu").iter().map(|node| node.id.0).collect();
         assert_eq!(order, [3, 2, 1]);
         assert_eq!(by_preference(&nodes, "us")[0].id, NodeId(1));
+    }
+
+    #[test]
+    fn without_anybody_to_ask_all_peers_of_a_session_meet_at_one_node_of_their_region() {
+        let [a, b, c] = [node(1, "eu", 0, true), node(2, "eu", 9_000, true), node(3, "us", 0, true)];
+        let relays = Relays::default();
+        assert_eq!(relays.likely(Uuid::nil(), "eu"), None);
+        let mut seen = std::collections::HashSet::new();
+        for session in (0..50).map(Uuid::from_u128) {
+            *relays.0.write() = [a.clone(), b.clone(), c.clone()].into();
+            let one = relays.likely(session, "eu").unwrap();
+            *relays.0.write() = [c.clone(), b.clone(), a.clone()].into();
+            assert_eq!(relays.likely(session, "eu"), Some(one.clone()));
+            seen.insert(one);
+        }
+        assert_eq!(seen, [a.url, b.url].into());
     }
 
     #[test]

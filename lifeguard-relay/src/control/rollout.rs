@@ -5,11 +5,22 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::config::{ControlConfig, RolloutConfig, Stage};
+use crate::rules::{Budget, Rules};
 
 impl ControlConfig {
     /// Whether a session of `cohort` may have a token.
     pub(super) fn is_rolled_out(&self, cohort: &str, session: Uuid) -> bool {
-        self.fallback_ws_enabled && place(session) < self.rollout.percent_of(cohort)
+        self.rules().is_rolled_out(cohort, session)
+    }
+
+    /// What a relay goes by when a spare token is used.
+    pub(super) fn rules(&self) -> Rules {
+        Rules { enabled: self.fallback_ws_enabled, rollout: self.rollout.clone(), budget: self.budget() }
+    }
+
+    /// When a cohort has used up its activations.
+    pub(super) fn budget(&self) -> Budget {
+        Budget { threshold: self.guardrail_threshold, pause_at: self.auto_pause.ratio }
     }
 
     /// The cohort a request belongs to: what it is rolled out, paused, counted and signed as. `None` for a
@@ -27,6 +38,11 @@ impl ControlConfig {
 }
 
 impl RolloutConfig {
+    /// Whether a session of `cohort` is among those that it is rolled out to.
+    pub(crate) fn includes(&self, cohort: &str, session: Uuid) -> bool {
+        place(session) < self.percent_of(cohort)
+    }
+
     fn percent_of(&self, cohort: &str) -> f64 {
         if self.dogfood.iter().any(|name| name == cohort) {
             return 100.0;

@@ -1,6 +1,6 @@
 //! Minting: the checks in their order, each with its refusal and its metric.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use axum::{
     Json,
@@ -9,9 +9,9 @@ use axum::{
 use beach_lifeguard_client::{
     Access, Claims, FeatureBits, Role,
     api::{DEFAULT_COHORT, GuardrailHint, TokenRequest, TokenResponse},
-    membership::Purpose,
+    membership::{LinkId, MembershipProof, Purpose, unix_seconds},
     reason::Reason,
-    token::{AUDIENCE, Capability, FallbackToken},
+    token::{Capability, FallbackToken, TokenKind},
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -73,6 +73,25 @@ pub(super) async fn mint_v1(
     })))
 }
 
+/// Whom a token is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Holder {
+    pub(super) session: Uuid,
+    pub(super) peer: Uuid,
+    pub(super) role: Role,
+    pub(super) access: Access,
+    /// What a viewer came by.
+    pub(super) link: Option<LinkId>,
+}
+
+impl Holder {
+    /// Whoever made a proof that holds.
+    pub(super) fn of(session: Uuid, proof: &MembershipProof) -> Self {
+        let MembershipProof { role, access, link, .. } = *proof;
+        Self { session, peer: proof.peer_id(), role, access, link }
+    }
+}
+
 /// Which form the client speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wire {
@@ -92,7 +111,7 @@ impl Wire {
 
 /// Why nothing was minted: what the client hears, and how it is counted.
 #[derive(Debug, Clone, Copy)]
-enum Denied {
+pub(super) enum Denied {
     Refused(Reason),
     Unentitled(Unentitled),
 }
@@ -110,7 +129,7 @@ impl From<Unentitled> for Denied {
 }
 
 impl Denied {
-    fn reason(self) -> Reason {
+    pub(super) fn reason(self) -> Reason {
         match self {
             Self::Refused(reason) => reason,
             Self::Unentitled(unentitled) => unentitled.reason(),
@@ -163,25 +182,28 @@ impl ControlPlane {
     async fn mint(&self, request: TokenRequest, wire: Wire) -> Result<Minted, Denied> {
         let inner = &self.0;
         let session = Uuid::parse_str(&request.session_id).map_err(|_| Reason::InvalidSessionId)?;
-        let cohort = self.cohort_of(&request).await?;
+        let account = request.entitlement_proof.as_deref();
+        let cohort = self.cohort_of(&request.cohort_id, account).await?;
         if inner.kill_switch.pauses_minting(cohort) {
             return Err(Reason::FallbackPaused.into());
         }
         if !inner.config.is_rolled_out(cohort, session) {
             return Err(Reason::FallbackDisabled.into());
         }
-        let entitled = self.entitled(&request, wire).await?;
-        let (peer, role, access) = match &request.proof {
+        let stands_alone = wire == Wire::V1 && request.proof.is_none();
+        let entitled = self.entitled(account, stands_alone).await?;
+        let holder = match &request.proof {
             Some(proof) => {
                 self.prove(Purpose::Token, session, proof).await?;
-                (proof.peer_id(), proof.role, proof.access)
+                Holder::of(session, proof)
             }
             None if wire == Wire::V2 => return Err(Reason::MembershipInvalid.into()),
             None => {
                 if !entitled {
                     self.document(session).await?;
                 }
-                (Uuid::new_v4(), Role::Viewer, Access::Full)
+                let (peer, role, access) = (Uuid::new_v4(), Role::Viewer, Access::Full);
+                Holder { session, peer, role, access, link: None }
             }
         };
         // Deployed v1 clients know one relay.
@@ -191,32 +213,34 @@ impl ControlPlane {
         };
         let relay_url = owner.or_else(|| inner.config.relay_url.clone());
         let counts = inner.guardrail.count(cohort, Counted::Activation(session)).await;
-        let hint = inner.guardrail.judge(cohort, counts).await;
+        let hint = inner.guardrail.judge(inner.config.budget(), cohort, counts).await;
         let bits = FeatureBits { telemetry_enabled: request.telemetry_opt_in, fallback_authorized: true };
-        let (token, expires_at) = self.sign(session, (peer, role, access), cohort, bits, wire)?;
+        let (token, expires_at) = self.sign((TokenKind::Minted, wire.capability()), holder, cohort, bits)?;
         Ok(Minted { cohort: cohort.to_owned(), token, expires_at, hint, bits, relay_url })
     }
 
     /// The cohort the request belongs to: its name is worth something only with an account that is entitled to it. In
     /// development, where nobody can be, it is believed.
-    async fn cohort_of<'a>(&self, request: &'a TokenRequest) -> Result<&'a str, Reason> {
+    pub(super) async fn cohort_of<'a>(
+        &self,
+        asked: &'a str,
+        account: Option<&str>,
+    ) -> Result<&'a str, Reason> {
         let inner = &self.0;
-        let named = inner.config.cohort(&request.cohort_id).ok_or(Reason::InvalidRequest)?;
+        let named = inner.config.cohort(asked).ok_or(Reason::InvalidRequest)?;
         let is_believed = inner.config.mode == Mode::Development && !inner.entitlements.are_configured();
         if named == DEFAULT_COHORT || is_believed {
             return Ok(named);
         }
         let wanted = format!("cohort:{named}");
-        let entitled = inner.entitlements.check(request.entitlement_proof.as_deref(), &[&wanted]).await;
+        let entitled = inner.entitlements.check(account, &[&wanted]).await;
         Ok(if entitled.is_ok() { named } else { DEFAULT_COHORT })
     }
 
     /// Whether the account has shown that it may. Deployed v1 clients cannot prove membership, so for them
-    /// the entitlement is what admits; in development it is enough that the session is known.
-    async fn entitled(&self, request: &TokenRequest, wire: Wire) -> Result<bool, Denied> {
+    /// the entitlement `stands_alone` and admits; in development it is enough that the session is known.
+    pub(super) async fn entitled(&self, proof: Option<&str>, stands_alone: bool) -> Result<bool, Denied> {
         let entitlements = &self.0.entitlements;
-        let proof = request.entitlement_proof.as_deref();
-        let stands_alone = wire == Wire::V1 && request.proof.is_none();
         let lenient =
             self.0.config.mode == Mode::Development && (proof.is_none() || !entitlements.are_configured());
         if !entitlements.are_required() && (!stands_alone || lenient) {
@@ -229,31 +253,37 @@ impl ControlPlane {
         Ok(true)
     }
 
-    fn sign(
+    /// Signs a token that lives from here on, as long as its kind does.
+    pub(super) fn sign(
         &self,
-        session: Uuid,
-        (peer, role, access): (Uuid, Role, Access),
+        (kind, opens): (TokenKind, Capability),
+        holder: Holder,
         cohort: &str,
         bits: FeatureBits,
-        wire: Wire,
     ) -> Result<(FallbackToken, OffsetDateTime), Reason> {
         let inner = &self.0;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| Reason::Internal)?.as_secs();
-        let exp = now + inner.config.token_ttl;
+        let Holder { session, peer, role, access, link } = holder;
+        let life = match kind {
+            TokenKind::Minted => inner.config.token_ttl,
+            spare => spare.max_life_secs(),
+        };
+        let now = unix_seconds(SystemTime::now());
+        let exp = now + life;
         let claims = Claims {
             iss: inner.keys.issuer().to_owned(),
             sub: peer,
-            aud: AUDIENCE.to_owned(),
+            aud: kind.audience().to_owned(),
             session_id: session,
             cohort_id: cohort.to_owned(),
             role,
             access,
+            link,
             iat: now,
             nbf: now,
             exp,
             jti: Uuid::new_v4(),
             feature_bits: bits,
-            capabilities: vec![wire.capability().label().to_owned()],
+            capabilities: vec![opens.label().to_owned()],
         };
         let token = inner.keys.signer().sign(&claims).map_err(|_| Reason::Internal)?;
         let expires = i64::try_from(exp).ok().and_then(|exp| OffsetDateTime::from_unix_timestamp(exp).ok());

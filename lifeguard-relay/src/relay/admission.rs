@@ -9,7 +9,7 @@ use std::{
 use beach_lifeguard_client::{
     Claims,
     membership::unix_seconds,
-    token::{Capability, FallbackToken, LEEWAY_SECS, TokenError, TokenVerifier},
+    token::{Capability, FallbackToken, LEEWAY_SECS, TokenError, TokenKind, TokenVerifier},
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::time::timeout;
@@ -43,7 +43,39 @@ impl Admission {
         *self.verifier.write() = Arc::new(verifier);
     }
 
-    /// Checks a token for a socket of the wanted wire and spends it.
+    /// Checks a token of any kind for a socket of version 2. Nothing is spent yet.
+    pub(super) fn verify(&self, token: &FallbackToken) -> Result<(TokenKind, Claims), HandshakeRefused> {
+        let verifier = self.verifier.read().clone();
+        let (kind, claims) = verifier.verify_any(token, Capability::V2, SystemTime::now())?;
+        if kind == TokenKind::Rejoin {
+            // Relays give those, and no control plane.
+            return Err(TokenError::Audience.into());
+        }
+        if self.kill_switch.refuses_new(&claims.cohort_id) {
+            return Err(HandshakeRefused::Paused);
+        }
+        Ok((kind, claims))
+    }
+
+    /// Spends a token that was asked for when it was needed.
+    pub(super) async fn spend(&self, claims: &Claims) -> Result<(), HandshakeRefused> {
+        if self.is_first(claims).await.unwrap_or(true) { Ok(()) } else { Err(TokenError::Spent.into()) }
+    }
+
+    /// Spends a spare token, which lives long: without the store nobody knows whether another node has seen it.
+    pub(super) async fn spend_spare(&self, claims: &Claims) -> Result<(), HandshakeRefused> {
+        match self.is_first(claims).await {
+            Some(true) => Ok(()),
+            Some(false) => Err(TokenError::Spent.into()),
+            None => {
+                // It is as good as before once the store is back.
+                self.spent.lock().remove(&claims.jti);
+                Err(HandshakeRefused::NotJudged)
+            }
+        }
+    }
+
+    /// Checks a token that was asked for when it was needed, for a socket of the wanted wire, and spends it.
     pub(super) async fn admit(
         &self,
         token: &FallbackToken,
@@ -55,12 +87,14 @@ impl Admission {
         if self.kill_switch.refuses_new(&claims.cohort_id) {
             return Err(HandshakeRefused::Paused);
         }
-        if self.spend(&claims, now).await { Ok(claims) } else { Err(TokenError::Spent.into()) }
+        self.spend(&claims).await?;
+        Ok(claims)
     }
 
-    /// Whether this is the token's first use. The store knows what other nodes have seen; when it does
-    /// not answer in time this node's own memory decides, and live traffic goes on.
-    async fn spend(&self, claims: &Claims, now: SystemTime) -> bool {
+    /// Whether this is the token's first use. The store knows what other nodes have seen; `None` when it does not answer
+    /// in time and this node has not seen it.
+    async fn is_first(&self, claims: &Claims) -> Option<bool> {
+        let now = SystemTime::now();
         let expires = claims.exp + LEEWAY_SECS;
         {
             let mut spent = self.spent.lock();
@@ -68,15 +102,15 @@ impl Admission {
                 forget_expired(&mut spent, now);
             }
             if spent.insert(claims.jti, expires).is_some() {
-                return false;
+                return Some(false);
             }
         }
         let life = Duration::from_secs(expires.saturating_sub(unix_seconds(now)).max(1));
         match timeout(STORE_DEADLINE, self.store.spend_jti(claims.jti, life)).await {
-            Ok(Ok(first)) => first,
+            Ok(Ok(first)) => Some(first),
             Ok(Err(_)) | Err(_) => {
                 tracing::warn!("the store does not answer; one use of a token is enforced on this node only");
-                true
+                None
             }
         }
     }
@@ -96,4 +130,4 @@ fn forget_expired(spent: &mut HashMap<Uuid, u64>, now: SystemTime) {
 /// Expired ones are forgotten at the latest when there are this many.
 const MAX_REMEMBERED: usize = 100_000;
 /// A handshake does not wait longer for the store: the client's own deadline is 5 s.
-const STORE_DEADLINE: Duration = Duration::from_secs(1);
+pub(super) const STORE_DEADLINE: Duration = Duration::from_secs(1);

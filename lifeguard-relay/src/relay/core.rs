@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 use super::{
     activity::Clock,
@@ -29,6 +30,7 @@ use super::{
     stream::Streams,
 };
 use crate::{
+    guardrail::Guardrail,
     kill_switch::Verb,
     limit::{ByAddress, Loopback},
     telemetry::metrics::Metrics,
@@ -55,6 +57,8 @@ pub(crate) struct Core {
     pub(super) registry: Registry<Arc<PeerHandle>, SessionShared>,
     pub(super) streams: Arc<Streams>,
     pub(super) admission: Admission,
+    /// Counts spare tokens as activations when they are used.
+    pub(super) guardrail: Guardrail,
     /// Its part in a pool, if there is one.
     pub(super) ownership: Option<Ownership>,
     pub(super) metrics: Arc<Metrics>,
@@ -77,11 +81,14 @@ impl Core {
             .public_url
             .clone()
             .map(|url| Ownership::new(admission.store().clone(), url, config.region.clone()));
+        let guardrail =
+            Guardrail::new(admission.store().clone(), metrics.clone(), admission.kill_switch.clone());
         Self {
             patience: config.patience.into(),
             registry: Registry::new(config.max_peers),
             streams: Arc::default(),
             admission,
+            guardrail,
             ownership,
             metrics,
             egress: Meter::new(config.limits.egress_bytes),
@@ -107,6 +114,14 @@ impl Core {
             Phase::Serving => Ok(()),
             Phase::Draining => Err("draining"),
             Phase::Stopped => Err("stopped"),
+        }
+    }
+
+    /// Whether a session's peers meet on this node.
+    pub(super) async fn is_here(&self, session: Uuid) -> Result<(), HandshakeRefused> {
+        match &self.ownership {
+            Some(ownership) if !ownership.is_here(session).await => Err(HandshakeRefused::Moved),
+            _ => Ok(()),
         }
     }
 

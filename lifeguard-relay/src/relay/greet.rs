@@ -9,7 +9,7 @@ use beach_lifeguard_client::{
     Access, Claims, ClientHello, CloseCode, FeatureBits, Lane, PeerAddr, Role, ServerHello,
     control::Control,
     hello::{Compression, PROTOCOL_VERSION},
-    token::{Capability, TokenError},
+    token::{TokenError, TokenKind},
     v1,
 };
 use bytes::Bytes;
@@ -28,6 +28,7 @@ use super::{
     refusal::HandshakeRefused,
     registry::{Card, Joined, Roster, Wire},
     session::SessionShared,
+    spare,
 };
 use crate::{
     listen::{Client, Socket},
@@ -85,7 +86,7 @@ async fn greet_v2(
         return Err(HandshakeRefused::UnexpectedFrame);
     };
     let hello = ClientHello::decode(&hello)?;
-    let claims = relay.admission.admit(&hello.token, Capability::V2).await?;
+    let (kind, claims) = relay.admission.verify(&hello.token)?;
     if claims.session_id != hello.session_id {
         return Err(TokenError::Session.into());
     }
@@ -95,10 +96,12 @@ async fn greet_v2(
     if claims.role != hello.role || (claims.access == Access::ReadOnly && hello.access == Access::Full) {
         return Err(HandshakeRefused::NotGranted);
     }
-    if let Some(ownership) = &relay.ownership
-        && !ownership.is_here(claims.session_id).await
-    {
-        return Err(HandshakeRefused::Moved);
+    match kind {
+        TokenKind::Minted => {
+            relay.admission.spend(&claims).await?;
+            relay.is_here(claims.session_id).await?;
+        }
+        spare => spare::admit(relay, spare, &claims).await?,
     }
     let card = Card { peer_id: hello.peer_id, role: hello.role, wire: Wire::V2 };
     let feature_bits = FeatureBits {

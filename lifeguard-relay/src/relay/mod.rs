@@ -26,6 +26,7 @@ mod routes;
 mod run;
 mod session;
 mod snapshot;
+mod spare;
 mod stream;
 mod sweep;
 mod throttle;

@@ -6,7 +6,7 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use beach_lifeguard_client::{CloseCode, hello::HelloError, stream::reason, token::TokenError};
+use beach_lifeguard_client::{CloseCode, Reason, hello::HelloError, stream::reason, token::TokenError};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
@@ -118,6 +118,8 @@ impl IntoResponse for HttpRefused {
 pub(crate) enum HandshakeRefused {
     /// The token does not grant the access the hello asks for, or names another role.
     NotGranted,
+    /// A spare token's cohort is not rolled out any more.
+    Disabled,
     /// The relay began to drain meanwhile.
     Draining,
     /// The strangers were too many, and this one had had its time.
@@ -130,8 +132,12 @@ pub(crate) enum HandshakeRefused {
     Moved,
     /// No hello came.
     NoHello(NoHello),
+    /// Whether a spare token may be used cannot be found out at the moment.
+    NotJudged,
     /// The kill switch is on, for everybody or for this cohort.
     Paused,
+    /// The host has taken back what the holder of a spare token came by.
+    Revoked(Reason),
     /// The token is not accepted.
     Token(TokenError),
     /// A v2 hello is text.
@@ -143,6 +149,7 @@ impl HandshakeRefused {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::NotGranted => "role_mismatch",
+            Self::Disabled => Reason::FallbackDisabled.label(),
             Self::Draining => "draining",
             Self::Evicted => "evicted",
             Self::Hello(error) => error.label(),
@@ -155,7 +162,9 @@ impl HandshakeRefused {
             Self::NoHello(NoHello::SocketClosed) => "socket_closed",
             Self::NoHello(NoHello::Timeout) => "timeout",
             Self::NoHello(NoHello::TooBig) => "hello_too_large",
+            Self::NotJudged => "not_judged",
             Self::Paused => "fallback_paused",
+            Self::Revoked(reason) => reason.label(),
             Self::Token(error) => error.label(),
             Self::UnexpectedFrame => "unexpected_frame",
         }
@@ -167,6 +176,7 @@ impl HandshakeRefused {
         match self {
             Self::Hello(_) | Self::NoHello(NoHello::TooBig) => "invalid_payload",
             Self::Paused => "paused",
+            Self::Revoked(_) => "revoked",
             Self::Token(TokenError::Entitlement | TokenError::Session | TokenError::Subject) => self.label(),
             Self::Token(TokenError::Spent) => "spent_token",
             Self::Token(_) => "bad_token",
@@ -181,18 +191,18 @@ impl HandshakeRefused {
             Self::Draining | Self::Moved => CloseCode::RESTART,
             // A slow network is no reason to stay away.
             Self::Evicted | Self::NoHello(NoHello::Timeout) => CloseCode::CONNECTION_LOST,
-            Self::Join(JoinRefused::Removed) => CloseCode::REMOVED,
+            Self::Join(JoinRefused::Removed) | Self::Revoked(Reason::PeerRemoved) => CloseCode::REMOVED,
             Self::Hello(HelloError::UnsupportedVersion(_)) | Self::Join(JoinRefused::WireMismatch) => {
                 CloseCode::UNSUPPORTED
             }
             Self::Hello(HelloError::TooLarge) | Self::NoHello(NoHello::TooBig) => CloseCode::TOO_BIG,
             Self::Hello(HelloError::InvalidPayload) | Self::UnexpectedFrame => CloseCode::BAD_FRAME,
-            Self::Join(JoinRefused::Full) => CloseCode::RATE_LIMITED,
+            Self::Join(JoinRefused::Full) | Self::NotJudged => CloseCode::RATE_LIMITED,
             Self::NoHello(NoHello::ClientClosed) => CloseCode::NORMAL,
             Self::NoHello(NoHello::Protocol) => CloseCode::PROTOCOL_ERROR,
             Self::NoHello(NoHello::SocketClosed) => CloseCode::CONNECTION_LOST,
-            Self::Paused => CloseCode::PAUSED,
-            Self::Token(_) => CloseCode::BAD_TOKEN,
+            Self::Disabled | Self::Paused => CloseCode::PAUSED,
+            Self::Revoked(_) | Self::Token(_) => CloseCode::BAD_TOKEN,
         };
         Order::new(code, self.label())
     }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::{Bucket, Counted, Counts, MemoryStore, Published, Store, StoreError, Totals};
-use crate::kill_switch::state::SwitchState;
+use crate::{kill_switch::state::SwitchState, rules::Rules};
 
 /// A memory store that can be away, or lose its memory.
 #[derive(Debug, Default)]
@@ -66,6 +66,14 @@ impl Store for Flaky {
 
     async fn set_switch(&self, state: &SwitchState) -> Result<SwitchState, StoreError> {
         self.inner()?.set_switch(state).await
+    }
+
+    async fn set_rules(&self, rules: &Rules) -> Result<(), StoreError> {
+        self.inner()?.set_rules(rules).await
+    }
+
+    async fn rules(&self) -> Result<Option<Rules>, StoreError> {
+        self.inner()?.rules().await
     }
 
     async fn add_totals(&self, batch: Uuid, totals: &Totals) -> Result<(), StoreError> {

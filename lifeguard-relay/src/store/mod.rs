@@ -39,7 +39,7 @@ use self::{
     pool::NodeId,
     relays::{OtherOwner, RelayNode},
 };
-use crate::kill_switch::state::SwitchState;
+use crate::{kill_switch::state::SwitchState, rules::Rules};
 
 /// The shared state of all nodes of a deployment.
 #[async_trait]
@@ -67,6 +67,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Sets the kill switch for every node if `state` has the higher revision, and returns what stands.
     async fn set_switch(&self, state: &SwitchState) -> Result<SwitchState, StoreError>;
+
+    /// Keeps the rules that a control plane mints by, for [`LIFE`](crate::rules::LIFE).
+    async fn set_rules(&self, rules: &Rules) -> Result<(), StoreError>;
+
+    /// Reads them; `None` when no control plane shares this store.
+    async fn rules(&self) -> Result<Option<Rules>, StoreError>;
 
     /// Makes this process a node of the deployment's pool of control planes, until `stop`. None where there is one node
     /// only: the store of one process.

@@ -157,6 +157,7 @@ pub fn claims(session: Uuid, peer: Uuid, role: Role) -> Claims {
         cohort_id: "public".to_owned(),
         role,
         access: Access::Full,
+        link: None,
         iat: now,
         nbf: now,
         exp: now + 60,

@@ -27,6 +27,7 @@ mod clock;
 mod error;
 mod plane;
 mod prove;
+mod rescue;
 mod room;
 mod runtime;
 
@@ -34,6 +35,7 @@ pub use clock::Skew;
 pub use error::{ControlError, Refusal};
 pub use plane::{ControlPlane, Published};
 pub use prove::prove;
+pub use rescue::{KeptGrant, Rescue};
 pub use room::Room;
 // They stand in public signatures.
 pub use beach_lifeguard_client::membership::Credentials;

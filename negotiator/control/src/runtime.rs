@@ -32,3 +32,8 @@ pub(crate) fn timeout<F: IntoFuture>(duration: Duration, future: F) -> time::Tim
 pub(crate) fn timeout_at<F: IntoFuture>(at: Instant, future: F) -> time::Timeout<F::IntoFuture> {
     time::timeout(at.saturating_duration_since(now()), future)
 }
+
+/// Waits until `at`.
+pub(crate) async fn sleep_until(at: Instant) {
+    time::sleep_until(at.into()).await;
+}

@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::sync::mpsc;
-use transport_core::{ConnectError, ConnectErrorKind, Generation, Target, TransportId, policy::Class};
+use tokio::sync::{mpsc, watch};
+use transport_core::{
+    ConnectError, ConnectErrorKind, Generation, Target, TransportId,
+    backoff::{Backoff, BackoffConfig},
+    policy::Class,
+};
 
 use crate::{
     endpoint::{Endpoint, Sealed, Way},
-    runtime::{AbortHandle, Instant, JoinSet, now, reap, sleep_until},
+    runtime::{AbortHandle, Instant, JoinSet, now, reap, sleep, sleep_until},
 };
 
 /// Dials, each in its own task, aborted by dropping it.
@@ -18,6 +22,8 @@ pub(super) struct Dials {
     running: BTreeMap<Generation, Running>,
     report: mpsc::Sender<DialReport>,
     reports: mpsc::Receiver<DialReport>,
+    /// Waits where the peer dials, while signaling is away.
+    attendance: Option<AbortHandle>,
 }
 
 #[derive(Debug)]
@@ -40,6 +46,8 @@ pub(super) struct DialReport {
 pub(super) enum DialNews {
     /// The path answered for the first time.
     Answered,
+    /// The peer dials at the place that is attended.
+    Called,
     Failed(ConnectError),
     Succeeded(Sealed),
 }
@@ -47,7 +55,7 @@ pub(super) enum DialNews {
 impl Dials {
     pub(super) fn new(endpoint: Arc<Endpoint>) -> Self {
         let (report, reports) = mpsc::channel(REPORTS);
-        Self { endpoint, tasks: JoinSet::new(), running: BTreeMap::new(), report, reports }
+        Self { endpoint, tasks: JoinSet::new(), running: BTreeMap::new(), report, reports, attendance: None }
     }
 
     /// Starts one, in the place of another of the same generation; at a host also of the oldest by the same transport
@@ -69,6 +77,20 @@ impl Dials {
         }
     }
 
+    /// Waits where the peer of `target` dials by this way, and reports each of its attempts, until
+    /// [`leave`](Self::leave).
+    pub(super) fn attend(&mut self, way: Way, target: Target) {
+        self.leave();
+        self.attendance = Some(self.tasks.spawn(attend(way, target, self.report.clone())));
+    }
+
+    /// Waits there no longer.
+    pub(super) fn leave(&mut self) {
+        if let Some(task) = self.attendance.take() {
+            task.abort();
+        }
+    }
+
     /// Abandons one, if it is running. Returns by which transport, where something had answered and its time is over.
     pub(super) fn cancel(&mut self, generation: Generation) -> Option<TransportId> {
         let Running { task, transport, deadline, answered } = self.running.remove(&generation)?;
@@ -84,6 +106,9 @@ impl Dials {
             // `report` is held here, so the channel stays open.
             let Some(report) = self.reports.recv().await else { std::future::pending().await };
             reap(&mut self.tasks);
+            if matches!(report.news, DialNews::Called) {
+                return report;
+            }
             let known = match (&report.news, self.running.get_mut(&report.generation)) {
                 (DialNews::Answered, Some(running)) => {
                     running.answered = true;
@@ -141,6 +166,32 @@ impl Attempt {
     async fn tell(&self, news: DialNews) {
         let (generation, transport) = (self.target.generation, self.way.rung.transport.clone());
         let _ = self.report.send(DialReport { generation, transport, news }).await;
+    }
+}
+
+/// Attends until it is aborted, or the transport has no place for it.
+async fn attend(way: Way, target: Target, report: mpsc::Sender<DialReport>) {
+    let (calls, mut called) = watch::channel(target.generation);
+    let mut backoff = Backoff::default();
+    loop {
+        let attending = way.connector.attend(&target, &calls);
+        tokio::pin!(attending);
+        let error = loop {
+            tokio::select! {
+                error = &mut attending => break error,
+                Ok(()) = called.changed() => {
+                    backoff.reset();
+                    let generation = *called.borrow_and_update();
+                    let transport = way.rung.transport.clone();
+                    let _ = report.send(DialReport { generation, transport, news: DialNews::Called }).await;
+                }
+            }
+        };
+        tracing::info!(error = error.chain(), "the leader cannot be waited for");
+        if matches!(error.kind, ConnectErrorKind::Incompatible | ConnectErrorKind::Misuse) {
+            return;
+        }
+        sleep(backoff.scaled(&BackoffConfig::default(), rand::random())).await;
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::{broadcast, watch};
 use transport_core::{
-    CloseCode, Closed, ConnectError, Generation, PeerId, TransportId,
+    CloseCode, Closed, ConnectError, DialRole, Generation, PeerId, TransportId,
     judge::{Action, Detail, Ending, Event, View},
     policy::{Class, Reason, Standing, Transition, TransitionKind},
     signaling::{ByeReason, Exchange, Message},
@@ -76,6 +76,14 @@ impl Effects {
     pub(super) fn carry_out(&mut self, action: Action) {
         match action {
             Action::Attach { generation } => self.attach(generation),
+            Action::Attend { transport } => {
+                if let Some(way) = self.parts.ways.find(&transport).cloned() {
+                    let endpoint = &self.parts.endpoint;
+                    let target = endpoint.target(self.parts.peer, DialRole::Answerer, Generation::default());
+                    self.dials.attend(way, target);
+                }
+            }
+            Action::Leave => self.dials.leave(),
             Action::CancelDial { generation } => {
                 if let Some(transport) = self.dials.cancel(generation)
                     && self.is_fallback(&transport)

@@ -160,6 +160,7 @@ impl Driver {
 
     fn dialled(&mut self, DialReport { generation, transport, news }: DialReport) {
         match news {
+            DialNews::Called => self.happened(Event::Called { transport, generation }),
             DialNews::Answered => self.happened(Event::DialAnswered { generation }),
             DialNews::Failed(error) => {
                 let kind = error.kind;

@@ -110,10 +110,11 @@ impl Reception {
             ExchangeEvent::Message { from, link, message, .. } => {
                 self.hear(from, link, message, usable).await
             }
+            ExchangeEvent::Down { .. } => self.tell_everybody(&Event::SignalingLost),
+            ExchangeEvent::Up => self.tell_everybody(&Event::SignalingFound),
             ExchangeEvent::Joined { peer } => self.tell(peer, None, Event::PeerPresent),
             ExchangeEvent::Left { peer } => self.host_state.left_room(peer),
             ExchangeEvent::Refused { from, why } => tracing::info!(%from, %why, "an envelope was refused"),
-            event => tracing::debug!(?event, "signaling"),
         }
     }
 
@@ -140,6 +141,13 @@ impl Reception {
         if let Some(inside) = self.host_state.inside(viewer, link) {
             // Full: the driver is far behind; what it misses is repeated or times out.
             let _ = inside.inbox.try_send(event);
+        }
+    }
+
+    /// Brings something to the drivers of all viewers.
+    fn tell_everybody(&self, event: &Event) {
+        for inside in self.host_state.everybody() {
+            let _ = inside.inbox.try_send(event.clone());
         }
     }
 

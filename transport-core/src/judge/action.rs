@@ -19,6 +19,12 @@ pub enum Action {
         /// Which link.
         generation: Generation,
     },
+    /// Wait where peers of this transport meet, and report each attempt of the peer as [`Event::Called`](super::Event::Called),
+    /// until [`Leave`](Self::Leave).
+    Attend {
+        /// The transport to attend.
+        transport: TransportId,
+    },
     /// Drop the dial's future. Its outcome is no longer of interest.
     CancelDial {
         /// Which dial.
@@ -53,6 +59,8 @@ pub enum Action {
         /// The fallback it is for.
         transport: TransportId,
     },
+    /// Wait there no longer.
+    Leave,
     /// Keep for `explain()` how a link of this transport was lost.
     Remember {
         /// Which transport.

@@ -5,7 +5,7 @@ use crate::time::Duration;
 use crate::{
     close::Closed,
     error::ConnectErrorKind,
-    ids::Generation,
+    ids::{Generation, TransportId},
     policy::{Gates, HealthSample, NetworkId, Override},
     signaling::Message,
 };
@@ -20,6 +20,13 @@ pub enum Event {
         generation: Generation,
         /// Segments that go out again over it.
         resent_segments: u64,
+    },
+    /// The peer dials at the place that is attended.
+    Called {
+        /// By which transport.
+        transport: TransportId,
+        /// The number of its attempt, as far as that place knows: nobody has proven it.
+        generation: Generation,
     },
     /// The clocks were compared, at most a second after the last time.
     Clock {
@@ -84,6 +91,10 @@ pub enum Event {
     },
     /// The peer came to the place of signaling, or came back.
     PeerPresent,
+    /// The place of signaling is reached again.
+    SignalingFound,
+    /// The place of signaling is away: no word reaches the peer.
+    SignalingLost,
     /// The session begins. The first event.
     Start {
         /// The network this side is on, if there is one.

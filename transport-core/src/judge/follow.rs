@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Action, Detail, View, ask};
+use super::{Action, Detail, View, ask, attend::Attendance};
 use crate::{
     backoff::{Backoff, BackoffConfig},
     close::Closed,
@@ -69,6 +69,7 @@ pub(super) struct Follow {
     /// What the samples of the carrying link say.
     watched: Option<Watched>,
     standing: Standing,
+    pub(super) attendance: Attendance,
 }
 
 /// The link that carries the session, as it looks from here.
@@ -101,6 +102,7 @@ impl Follow {
             dials: BTreeMap::new(),
             watched: None,
             standing: Standing::Connecting,
+            attendance: Attendance::default(),
         }
     }
 
@@ -116,14 +118,18 @@ impl Follow {
             return Vec::new();
         }
         self.newest = generation;
-        if self.reasons.len() >= DIALS {
-            self.reasons.pop_front();
-        }
-        self.reasons.push_back((generation, reason));
+        self.note_reason(generation, reason);
         match self.objection(&transport) {
             Some(reason) => self.decline(generation, reason),
             None => self.take_part(now, transport, generation),
         }
+    }
+
+    pub(super) fn note_reason(&mut self, generation: Generation, reason: Reason) {
+        if self.reasons.len() >= DIALS {
+            self.reasons.pop_front();
+        }
+        self.reasons.push_back((generation, reason));
     }
 
     fn decline(&mut self, generation: Generation, reason: Reason) -> Vec<Action> {
@@ -132,7 +138,12 @@ impl Follow {
         std::iter::once(decline).chain(self.repeat()).collect()
     }
 
-    fn take_part(&mut self, now: Instant, transport: TransportId, generation: Generation) -> Vec<Action> {
+    pub(super) fn take_part(
+        &mut self,
+        now: Instant,
+        transport: TransportId,
+        generation: Generation,
+    ) -> Vec<Action> {
         let mut actions = Vec::new();
         let is_fallback = self.class(&transport) == Some(Class::Fallback);
         if is_fallback {
@@ -154,7 +165,7 @@ impl Follow {
     }
 
     /// Says why this side takes no part in dials by `transport`, if it does not.
-    fn objection(&self, transport: &TransportId) -> Option<Reason> {
+    pub(super) fn objection(&self, transport: &TransportId) -> Option<Reason> {
         let Some(rung) = self.rung(transport) else { return Some(Reason::NoFallback) };
         match self.config.mode {
             Override::DirectOnly if rung.reach == Reach::Relayed => Some(Reason::PolicyDirectOnly),
@@ -221,6 +232,9 @@ impl Follow {
         if health == Health::Failing(Reason::PathDead) && !watched.complained.is_some_and(recent) {
             watched.complained = Some(now);
             actions.push(Action::Say(Message::Lost { generation, reason: Reason::PathDead }));
+        }
+        if health == Health::Failing(Reason::PathDead) {
+            actions.extend(self.without_path());
         }
         actions
     }
@@ -299,6 +313,7 @@ impl Follow {
             self.standing = on(self.class(&transport), transport, generation);
             let detail = Detail::Ended(closed);
             actions.push(self.transition(now, TransitionKind::Lost, reason, Standing::Recovering, detail));
+            actions.extend(self.without_path());
         }
         actions
     }
@@ -324,6 +339,16 @@ impl Follow {
             Reason::ReturnProbe => Reason::PrimaryHealed,
             other => other,
         }
+    }
+
+    /// The transports of the last resort.
+    pub(super) fn fallbacks(&self) -> impl Iterator<Item = &TransportId> {
+        let fallbacks = self.config.rungs.iter().filter(|rung| rung.class == Class::Fallback);
+        fallbacks.map(|rung| &rung.transport)
+    }
+
+    pub(super) fn is_dialling(&self, generation: Generation) -> bool {
+        self.dials.contains_key(&generation)
     }
 
     fn rung(&self, transport: &TransportId) -> Option<&Rung> {

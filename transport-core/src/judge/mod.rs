@@ -17,11 +17,13 @@
 //! | dial, switch, hold, return | leading | [`policy`] |
 //! | announce a dial, repeat the announcement | leading | `lead` |
 //! | take part, decline, dial the fallback again, complain | following | `follow` |
+//! | wait for the leader at the fallback when no word comes through | following | `attend` |
 //! | retire, drain and close links | both | `links` |
 //! | notice a sleep or another network | both | `surroundings` |
 //! | the meaning of a peer's words, the end of the session | both | here |
 
 mod action;
+mod attend;
 mod event;
 mod follow;
 mod lead;
@@ -105,6 +107,11 @@ impl Judge {
             Event::Attached { generation, resent_segments } => {
                 self.attached(now, generation, resent_segments);
             }
+            Event::Called { transport, generation } => {
+                if let Side::Follow(follow) = &mut self.side {
+                    self.actions.extend(follow.called(now, transport, generation));
+                }
+            }
             Event::Clock { ahead } => {
                 if Surroundings::slept(ahead) {
                     self.woke(now);
@@ -149,6 +156,11 @@ impl Judge {
                 }
             }
             Event::PeerPresent => self.peer_present(now),
+            Event::SignalingFound | Event::SignalingLost => {
+                if let Side::Follow(follow) = &mut self.side {
+                    self.actions.extend(follow.set_signaling(event == Event::SignalingFound));
+                }
+            }
             Event::Start { network } => {
                 self.surroundings.set(network);
                 let network = self.surroundings.network();
@@ -217,6 +229,7 @@ impl Judge {
             && let Some(transport) = self.links.transport(generation)
         {
             self.actions.push_back(follow.moved(now, transport.clone(), generation, resent_segments));
+            self.actions.extend(follow.arrive(generation));
         }
     }
 
@@ -367,7 +380,10 @@ impl Judge {
     fn ended(&mut self, now: Instant) {
         self.actions.push_back(Action::Say(Message::Bye { reason: ByeReason::Closed }));
         match &mut self.side {
-            Side::Follow(follow) => self.actions.extend(follow.cancel_dials()),
+            Side::Follow(follow) => {
+                self.actions.extend(follow.cancel_dials());
+                self.actions.extend(follow.leave());
+            }
             Side::Lead(lead) => lead.event(now, policy::Event::Closed),
         }
         self.obey_policy(now);

@@ -94,6 +94,25 @@ impl SessionDocument {
         self.removed.contains(&peer)
     }
 
+    /// Says whether a viewer who came by a link may have this access at `now`, Unix seconds.
+    ///
+    /// # Errors
+    ///
+    /// The reason why not.
+    pub fn admits(&self, link: LinkId, peer: Uuid, access: Access, now: u64) -> Result<(), Reason> {
+        let link = self.link(link).ok_or(Reason::LinkUnknown)?;
+        if !link.serves(peer, now) {
+            return Err(Reason::LinkExpired);
+        }
+        if self.has_removed(peer) {
+            return Err(Reason::PeerRemoved);
+        }
+        if access > link.access {
+            return Err(Reason::AccessDenied);
+        }
+        Ok(())
+    }
+
     fn is_within_bounds(&self) -> bool {
         let names: BTreeSet<_> = self.links.iter().map(|link| link.id).collect();
         self.links.len() <= MAX_LINKS

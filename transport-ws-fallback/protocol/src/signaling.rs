@@ -1,10 +1,17 @@
 //! Text messages of the signaling room, `GET /v1/signaling/{session_id}`.
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{encoding::base64_bytes, membership::MembershipProof, token::Role};
+use crate::{
+    api::DEFAULT_COHORT,
+    encoding::base64_bytes,
+    membership::MembershipProof,
+    token::{FallbackToken, Role},
+};
 
 /// Largest sealed envelope in bytes, before base64.
 pub const MAX_ENVELOPE_BYTES: usize = 65_536;
@@ -21,6 +28,9 @@ pub enum ToRoom {
         /// Proof of membership, purpose `signaling`.
         proof: MembershipProof,
     },
+    /// Asks for a rescue grant, right behind the welcome and again while the room lasts. A room that gives none says
+    /// nothing.
+    Rescue(RescueRequest),
     /// An envelope for one member.
     Send {
         /// For whom.
@@ -53,6 +63,8 @@ pub enum FromRoom {
         /// Who.
         peer_id: Uuid,
     },
+    /// The answer to [`Rescue`](ToRoom::Rescue): keep it instead of the one before.
+    Rescue(RescueGrant),
     /// An envelope did not reach its addressee.
     Undelivered {
         /// Whom it was for.
@@ -66,6 +78,44 @@ pub enum FromRoom {
     /// A message of a later revision; ignored.
     #[serde(other)]
     Unknown,
+}
+
+/// What a member must show for a rescue grant, as for a token.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RescueRequest {
+    /// The rollout cohort.
+    pub cohort_id: String,
+    /// A JWT of the identity provider. Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entitlement_proof: Option<String>,
+    /// Whether the person agreed to per-session telemetry.
+    #[serde(default)]
+    pub telemetry_opt_in: bool,
+}
+
+impl Default for RescueRequest {
+    /// Of the default cohort, without telemetry.
+    fn default() -> Self {
+        Self { cohort_id: DEFAULT_COHORT.to_owned(), entitlement_proof: None, telemetry_opt_in: false }
+    }
+}
+
+impl fmt::Debug for RescueRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RescueRequest").field("cohort_id", &self.cohort_id).finish_non_exhaustive()
+    }
+}
+
+/// A token for the case that nobody can be asked for one when it is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RescueGrant {
+    /// The token; of kind [`Rescue`](crate::token::TokenKind::Rescue).
+    pub token: FallbackToken,
+    /// How long it admits from here on, in seconds: no clock is needed to tell.
+    pub life_secs: u64,
+    /// Which relay to use; without it the client's own configuration decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay_url: Option<String>,
 }
 
 /// A member of a room.

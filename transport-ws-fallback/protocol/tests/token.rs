@@ -34,6 +34,7 @@ fn claims() -> Claims {
         cohort_id: "public".into(),
         role: Role::Viewer,
         access: Access::Full,
+        link: None,
         iat: NOW,
         nbf: NOW,
         exp: NOW + 60,
@@ -235,4 +236,30 @@ fn a_single_flipped_bit_is_noticed() {
 fn labels_are_unique() {
     let labels: std::collections::BTreeSet<_> = TokenError::ALL.iter().map(|error| error.label()).collect();
     assert_eq!(labels.len(), TokenError::ALL.len());
+}
+
+#[test]
+fn a_spare_token_lives_longer_and_is_taken_only_where_every_kind_is() {
+    let signer = signer("k1", 1);
+    let verifier = verifier(&[&signer]);
+    for kind in TokenKind::ALL {
+        let token = |life| {
+            let (aud, exp) = (kind.audience().to_owned(), NOW + life);
+            signer.sign(&Claims { aud, exp, ..claims() }).unwrap()
+        };
+        let longest = kind.max_life_secs();
+        let (of, read) = verifier.verify_any(&token(longest), Capability::V2, at(NOW)).unwrap();
+        assert_eq!((of, read.exp), (kind, NOW + longest));
+        let longer = verifier.verify_any(&token(longest + 1), Capability::V2, at(NOW));
+        assert_eq!(longer.unwrap_err(), TokenError::Life);
+        let minted = verifier.verify(&token(60), Capability::V2, at(NOW));
+        match kind {
+            TokenKind::Minted => assert_eq!(minted.unwrap().aud, AUDIENCE),
+            _ => assert_eq!(minted.unwrap_err(), TokenError::Audience),
+        }
+        assert_eq!(
+            verifier.verify_any(&token(60), Capability::V1, at(NOW)).unwrap_err(),
+            TokenError::Entitlement
+        );
+    }
 }

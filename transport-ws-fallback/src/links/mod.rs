@@ -102,6 +102,11 @@ impl Links {
         }
     }
 
+    /// The newest link that `peer_id` has opened and this side has not.
+    pub(crate) fn called_by(&self, peer_id: Uuid) -> Result<Option<u32>, Closed> {
+        Ok(self.find(peer_id)?.and_then(|peer| self.early.newest_of(peer)))
+    }
+
     /// Holds the socket open for one more dial, if it takes any.
     pub(crate) fn hold(&mut self) -> bool {
         let usable = self.end.is_none() && self.retired_at.is_none() && self.leave_at.is_none();

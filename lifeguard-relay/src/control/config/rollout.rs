@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 /// What is allowed for convenience.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -15,7 +17,8 @@ pub enum Mode {
 }
 
 /// To whom the fallback is rolled out, one stage after the other.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct RolloutConfig {
     /// How far it is. Default general. `FALLBACK_ROLLOUT_STAGE`.
@@ -31,7 +34,8 @@ pub struct RolloutConfig {
 }
 
 /// How far the roll-out is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Stage {
     /// Only the cohorts of those who build it.

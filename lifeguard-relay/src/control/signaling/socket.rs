@@ -9,7 +9,7 @@ use beach_lifeguard_client::{
     signaling::{FromRoom, MAX_MESSAGE_BYTES, ToRoom},
 };
 use bytes::Bytes;
-use futures::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt, stream::FuturesUnordered};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     time::{Instant, MissedTickBehavior, interval_at, timeout},
@@ -27,6 +27,7 @@ use crate::{
     control::{
         plane::ControlPlane,
         rooms::{Entrant, NoEntry, Presence},
+        token::Holder,
     },
     listen::Client,
 };
@@ -103,7 +104,7 @@ async fn evicted(client: Option<&Client>) {
 /// Somebody who was let in.
 struct Member {
     presence: Presence,
-    role: MemberRole,
+    holder: Holder,
 }
 
 /// Why nobody was let in.
@@ -174,7 +175,7 @@ async fn admit<S: AsyncRead + AsyncWrite + Unpin>(
         MemberRole::Viewer => control.refresh(session).await,
     }
     say(socket, &FromRoom::Welcome { peers }).await.map_err(|_| Unwelcome::Gone)?;
-    Ok(Member { presence, role: proof.role })
+    Ok(Member { presence, holder: Holder::of(session, &proof) })
 }
 
 /// Moves envelopes; returns how to say goodbye.
@@ -184,7 +185,11 @@ async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
     member: Member,
     socket: &mut Socket<S>,
 ) -> (CloseCode, &'static str) {
-    let Member { mut presence, role } = member;
+    let Member { mut presence, holder } = member;
+    let role = holder.role;
+    // At most one at a time: a second question before the first is answered is not heard.
+    let mut rescue = FuturesUnordered::new();
+    let mut asked = None::<Instant>;
     let mut renew = interval_at(Instant::now() + RENEW, RENEW);
     renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ping = interval_at(Instant::now() + PING, PING);
@@ -208,6 +213,11 @@ async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
                     return (CloseCode::IDLE, "silent");
                 }
                 if !matches!(timeout(WRITE, socket.send(Message::Ping(Vec::new().into()))).await, Ok(Ok(()))) {
+                    return (CloseCode::GOING_AWAY, "gone");
+                }
+            }
+            Some(grant) = rescue.next() => {
+                if let Some(grant) = grant && say(socket, &FromRoom::Rescue(grant)).await.is_err() {
                     return (CloseCode::GOING_AWAY, "gone");
                 }
             }
@@ -235,6 +245,13 @@ async fn visit<S: AsyncRead + AsyncWrite + Unpin>(
                     Ok(ToRoom::Send { to, data }) => {
                         if !presence.send(to, data) && say(socket, &FromRoom::Undelivered { to }).await.is_err() {
                             return (CloseCode::GOING_AWAY, "gone");
+                        }
+                    }
+                    Ok(ToRoom::Rescue(request)) => {
+                        if rescue.is_empty() && asked.is_none_or(|at| at.elapsed() >= RESCUE) {
+                            asked = Some(heard);
+                            let control = control.clone();
+                            rescue.push(async move { control.rescue(holder, &request).await });
                         }
                     }
                     // A second hello or something of a later revision does no harm.
@@ -279,6 +296,8 @@ impl Allowance {
     }
 }
 
+/// Between two rescue grants of one entry: nobody needs one more often than each half hour.
+const RESCUE: Duration = Duration::from_secs(10);
 /// Between two words of a member's that it is here, and of a host's that its session is in use: what a Redis that lost
 /// its memory costs.
 const RENEW: Duration = Duration::from_secs(60);

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use self::living::Living;
 use super::{BUCKET_LIFE, Bucket, Counted, Counts, Published, Store, StoreError, Totals, pseudonym};
-use crate::kill_switch::state::SwitchState;
+use crate::{kill_switch::state::SwitchState, rules::Rules};
 
 /// See the module.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct MemoryStore {
     tokens: Mutex<Living<Uuid, ()>>,
     hours: Mutex<Living<(String, Bucket), Hour>>,
     switch: Mutex<SwitchState>,
+    rules: Mutex<Option<Rules>>,
     batches: Mutex<Living<Uuid, ()>>,
     totals: Mutex<Totals>,
 }
@@ -41,6 +42,7 @@ impl MemoryStore {
             tokens: Mutex::default(),
             hours: Mutex::default(),
             switch: Mutex::default(),
+            rules: Mutex::default(),
             batches: Mutex::default(),
             totals: Mutex::default(),
         }
@@ -129,6 +131,15 @@ impl Store for MemoryStore {
             stands.clone_from(state);
         }
         Ok(stands.clone())
+    }
+
+    async fn set_rules(&self, rules: &Rules) -> Result<(), StoreError> {
+        *self.rules.lock() = Some(rules.clone());
+        Ok(())
+    }
+
+    async fn rules(&self) -> Result<Option<Rules>, StoreError> {
+        Ok(self.rules.lock().clone())
     }
 
     async fn add_totals(&self, batch: Uuid, totals: &Totals) -> Result<(), StoreError> {

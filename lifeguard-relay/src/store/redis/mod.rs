@@ -45,7 +45,10 @@ use super::{
     pseudonym,
     relays::{OtherOwner, RelayNode},
 };
-use crate::kill_switch::state::SwitchState;
+use crate::{
+    kill_switch::state::SwitchState,
+    rules::{self, Rules},
+};
 
 /// See the module.
 pub struct RedisStore {
@@ -142,6 +145,22 @@ impl Store for RedisStore {
         parse(&stands)
     }
 
+    async fn set_rules(&self, rules: &Rules) -> Result<(), StoreError> {
+        let json = serde_json::to_string(rules).map_err(|_| StoreError::Unavailable)?;
+        let mut connection = self.redis.connection();
+        let mut command = Cmd::new();
+        command.arg("SET").arg(RULES).arg(json).arg("PX").arg(millis(rules::LIFE));
+        self.redis.ask(command.query_async(&mut connection)).await
+    }
+
+    async fn rules(&self) -> Result<Option<Rules>, StoreError> {
+        let mut connection = self.redis.connection();
+        let command = Cmd::get(RULES);
+        let json: Option<String> = self.redis.ask(command.query_async(&mut connection)).await?;
+        // What a later release wrote and this one cannot read is as good as none.
+        Ok(json.and_then(|json| serde_json::from_str(&json).ok()))
+    }
+
     fn join_pool(
         &self,
         stop: &CancellationToken,
@@ -220,6 +239,7 @@ impl fmt::Debug for RedisStore {
 }
 
 const SWITCH: &str = "fallback:switch";
+const RULES: &str = "fallback:rules";
 const SESSIONS: &str = "lifeguard:sessions";
 
 /// Enough for any u64: what is compared as text compares as a number.

@@ -106,6 +106,8 @@ families! {
     KillSwitchSet = "beach_lifeguard_kill_switch_changes", Counter, "Uses of the kill switch on this node.", ["verb": VERBS];
     KillSwitchAge = "beach_lifeguard_kill_switch_age_seconds", Gauge, "Seconds since the kill switch was last read from the store.", [];
     TokenRequests = "beach_fallback_token_requests", Counter, "Requests for a fallback token.", ["outcome": OUTCOMES, "guardrail": GUARDRAIL];
+    RescueGrants = "beach_fallback_rescue_grants", Counter, "Members of rooms that asked for a rescue grant.", ["outcome": RESCUE];
+    SpareTokens = "beach_fallback_spare_tokens", Counter, "Spare tokens that somebody came with, by what became of them.", ["kind": &["rejoin", "rescue"], "outcome": SPARE];
     SessionsRegistered = "beach_control_sessions_registered", Counter, "Session documents that hosts published.", ["outcome": &["created", "known", "updated", "invalid_request", "revision_stale", "session_mismatch", "signature_invalid", "store_unavailable", "other"]];
     ProofsRefused = "beach_control_proofs_refused", Counter, "Proofs of membership that did not hold, for whatever was asked.", ["reason": PROOFS];
     Guardrail = "beach_fallback_guardrail_ratio_ppm", Gauge, "Activations per million sessions in this hour, the worst cohort this node minted for.", [];
@@ -119,7 +121,7 @@ families! {
     SignalingEnvelopes = "beach_signaling_envelopes", Counter, "Envelopes, by what became of them.", ["outcome": &["delivered", "undelivered", "rate_limited"]];
     SignalingRefused = "beach_signaling_refused", Counter, "Entries refused.", ["reason": ENTRIES];
     SignalingShownOut = "beach_signaling_shown_out", Counter, "Members whom a host's change put out of its room.", ["reason": &["link_revoked", "peer_removed"]];
-    StoreErrors = "beach_store_errors", Counter, "Operations of the store that failed or timed out.", ["operation": &["session", "nonce", "jti", "room", "guardrail", "switch", "counters", "other"]];
+    StoreErrors = "beach_store_errors", Counter, "Operations of the store that failed or timed out.", ["operation": &["session", "nonce", "jti", "room", "guardrail", "switch", "counters", "rules", "spare", "other"]];
     StoreBacklog = "beach_store_counter_backlog", Gauge, "Counter updates that wait for the store.", [];
     JwksRefreshes = "beach_entitlement_jwks_refreshes", Counter, "Fetches of the entitlement keys.", ["outcome": &["ok", "error", "stale"]];
 }
@@ -160,6 +162,9 @@ const HANDSHAKE: &[&str] = &[
     "bad_token",
     "spent_token",
     "paused",
+    "fallback_disabled",
+    "revoked",
+    "not_judged",
     "draining",
     "moved",
     "role_mismatch",
@@ -245,6 +250,19 @@ const ENTRIES: &[&str] = &[
     "store",
     "other",
 ];
+
+const RESCUE: &[&str] = &[
+    "given",
+    "fallback_disabled",
+    "entitlement_required",
+    "entitlement_missing",
+    "entitlement_invalid",
+    "entitlement_unavailable",
+    "other",
+];
+
+const SPARE: &[&str] =
+    &["used", "token_spent", "fallback_paused", "fallback_disabled", "revoked", "not_judged", "other"];
 
 const GUARDRAIL: &[&str] = &[
     "within_budget",

@@ -195,6 +195,11 @@ impl Metrics {
         self.add(Id::TokenFailure, &[reason], 1);
     }
 
+    /// Somebody came with a spare token; both labels are of the documented sets.
+    pub fn spare_token(&self, kind: &'static str, outcome: &'static str) {
+        self.add(Id::SpareTokens, &[kind, outcome], 1);
+    }
+
     /// A socket is served.
     pub fn connection_opened(&self, carrier: Carrier) {
         self.add(Id::ConnectionsTotal, &[], 1);
@@ -260,6 +265,11 @@ impl Metrics {
     /// The share of activations among sessions, 0 to 1, of the cohort a token was just asked for.
     pub fn guardrail_ratio(&self, ratio: f64) {
         self.set(Id::Guardrail, &[], (ratio * 1e6) as u64);
+    }
+
+    /// A member of a room asked for a rescue grant; `outcome` is `given` or why not.
+    pub fn rescue_asked(&self, outcome: &'static str) {
+        self.add(Id::RescueGrants, &[outcome], 1);
     }
 
     /// A session's document was published, or not.

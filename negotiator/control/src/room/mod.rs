@@ -22,6 +22,7 @@ use self::visit::Visitor;
 use crate::{
     error::ControlError,
     plane::{ControlPlane, Protocol},
+    rescue::Rescue,
     runtime::{Duration, JoinSet, timeout},
 };
 
@@ -48,6 +49,7 @@ impl Room {
         control: ControlPlane,
         credentials: Credentials,
         documents: Option<watch::Receiver<SignedDocument>>,
+        rescue: Option<Rescue>,
     ) -> Result<Self, ControlError> {
         let path = format!("{SIGNALING_PATH}/{}", credentials.session_id());
         let url = control.url(&path, Protocol::WebSocket)?;
@@ -59,8 +61,17 @@ impl Room {
         if let Some(documents) = documents.clone() {
             task.spawn(publish::follow(control.clone(), documents));
         }
-        let visitor =
-            Visitor { url, control, credentials, documents, said, events, state, doubted: doubted.clone() };
+        let visitor = Visitor {
+            url,
+            control,
+            credentials,
+            documents,
+            rescue,
+            said,
+            events,
+            state,
+            doubted: doubted.clone(),
+        };
         task.spawn(visit::stay(visitor));
         Ok(Self { outbox, events: Mutex::new(inbox), state: watched, doubted, _task: task })
     }
@@ -82,7 +93,21 @@ impl ControlPlane {
         credentials: Credentials,
         documents: Option<watch::Receiver<SignedDocument>>,
     ) -> Result<Room, ControlError> {
-        Room::join(self.clone(), credentials, documents)
+        Room::join(self.clone(), credentials, documents, None)
+    }
+
+    /// As [`room`](Self::room), and asks for rescue grants inside, which `rescue` keeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`room`](Self::room).
+    pub fn room_with_rescue(
+        &self,
+        credentials: Credentials,
+        documents: Option<watch::Receiver<SignedDocument>>,
+        rescue: Rescue,
+    ) -> Result<Room, ControlError> {
+        Room::join(self.clone(), credentials, documents, Some(rescue))
     }
 }
 

@@ -25,7 +25,8 @@ use super::{
 use crate::{
     plane::ControlPlane,
     prove::prove,
-    runtime::{Duration, Instant, now, timeout, timeout_at},
+    rescue::Rescue,
+    runtime::{Duration, Instant, now, sleep_until, timeout, timeout_at},
 };
 
 /// All that the task which stays in the room needs.
@@ -35,6 +36,8 @@ pub(super) struct Visitor {
     pub(super) credentials: Credentials,
     /// What the host publishes of its session.
     pub(super) documents: Option<watch::Receiver<SignedDocument>>,
+    /// What is asked for inside, and kept.
+    pub(super) rescue: Option<Rescue>,
     pub(super) said: mpsc::Receiver<(PeerId, Bytes)>,
     pub(super) events: mpsc::Sender<SignalingEvent>,
     pub(super) state: watch::Sender<RoomState>,
@@ -193,8 +196,19 @@ impl Visitor {
         let doubted = self.doubted.clone();
         let mut silent_at = now() + SILENCE;
         let (mut asked, mut woken) = (false, false);
+        // The first grant is asked for at once.
+        let mut rescue_at = self.rescue.is_some().then(now);
         loop {
             tokio::select! {
+                () = sleep_until(rescue_at.unwrap_or_else(now)), if rescue_at.is_some() => {
+                    rescue_at = None;
+                    let request = self.rescue.as_ref().map(Rescue::request).unwrap_or_default();
+                    match timeout(WRITE, socket.say(&ToRoom::Rescue(request))).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(departure)) => return departure,
+                        Err(_) => return Departure::Lost("the room does not read".into()),
+                    }
+                }
                 () = doubted.notified() => {
                     if !matches!(timeout(DOUBT, socket.ask()).await, Ok(Ok(()))) {
                         return Departure::Lost("the room does not read".into());
@@ -227,6 +241,10 @@ impl Visitor {
                 // The server pings every 15 s; three missed are a dead socket.
                 heard = timeout_at(silent_at, socket.next()) => {
                     let event = match heard {
+                        Ok(Ok(Some(FromRoom::Rescue(grant)))) => {
+                            rescue_at = self.rescue.as_ref().map(|rescue| now() + rescue.keep(grant, now()));
+                            None
+                        }
                         Ok(Ok(message)) => message.and_then(event),
                         Ok(Err(departure)) => return departure,
                         // Noticed long after it was due, the silence says nothing: this machine slept, or a browser
@@ -265,7 +283,7 @@ fn event(message: FromRoom) -> Option<SignalingEvent> {
             tracing::debug!("an envelope was not delivered");
             None
         }
-        FromRoom::Welcome { .. } | FromRoom::Unknown => None,
+        FromRoom::Rescue(_) | FromRoom::Welcome { .. } | FromRoom::Unknown => None,
     }
 }
 

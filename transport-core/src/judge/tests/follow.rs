@@ -174,3 +174,59 @@ fn a_slow_attempt_at_the_deadline_is_not_followed_by_another() {
     assert!(fails(&mut drive, 1, TimedOut).is_empty());
     assert_eq!(drive.judge.poll_timeout(), None);
 }
+
+#[test]
+fn without_path_and_word_it_waits_at_the_fallback_until_there_is_a_path() {
+    let attend = Action::Attend { transport: RELAY };
+    let called = |generation| Event::Called { transport: RELAY, generation: Generation(generation) };
+    // Either alone is no reason, and in whichever order they come both are.
+    for lost_first in [true, false] {
+        let mut drive = Drive::follow();
+        drive.hear(dial(WEBRTC, 1));
+        drive.connect(1);
+        let (first, second) = if lost_first {
+            (drive.lose(1), drive.event(Event::SignalingLost))
+        } else {
+            (drive.event(Event::SignalingLost), drive.lose(1))
+        };
+        assert!(!first.contains(&attend) && second.contains(&attend), "{first:?} {second:?}");
+        assert!(drive.event(Event::SignalingFound).is_empty(), "it is kept until there is a path");
+        assert!(!drive.event(Event::SignalingLost).contains(&attend), "once is enough");
+        assert_eq!(dials(&drive.event(called(1))), [0; 0], "that attempt is over");
+        assert_eq!(dials(&drive.event(called(5))), [5]);
+        assert_eq!(dials(&drive.event(called(5))), [0; 0], "it is under way");
+        // The place proves nothing, so it must not outrank what the leader says.
+        assert_eq!(dials(&drive.event(called(u32::MAX))), [u32::MAX]);
+        assert_eq!(dials(&drive.hear(dial(RELAY, 6))), [6]);
+        assert!(drive.connect(6).contains(&Action::Leave));
+        assert_eq!(dials(&drive.event(called(7))), [0; 0], "nobody waits there any more");
+    }
+}
+
+#[test]
+fn a_path_that_is_dead_is_as_good_as_one_that_ended() {
+    let mut drive = Drive::follow();
+    drive.hear(dial(WEBRTC, 1));
+    drive.connect(1);
+    drive.event(Event::SignalingLost);
+    let mut actions = Vec::new();
+    for ms in (0..12_000).step_by(500) {
+        drive.until(ms);
+        actions.extend(drive.event(stalled(1, ms)));
+    }
+    let attends = actions.iter().filter(|action| matches!(action, Action::Attend { .. })).count();
+    assert_eq!(attends, 1, "{actions:?}");
+    assert!(drive.event(Event::Ended).contains(&Action::Leave));
+}
+
+#[test]
+fn it_waits_nowhere_where_the_application_allows_no_relay() {
+    for mode in [Override::NoRelay, Override::DirectOnly] {
+        let mut drive = Drive::follow();
+        drive.event(Event::ModeSet(mode));
+        drive.hear(dial(WEBRTC, 1));
+        drive.connect(1);
+        drive.event(Event::SignalingLost);
+        assert!(!drive.lose(1).contains(&Action::Attend { transport: RELAY }), "{mode:?}");
+    }
+}

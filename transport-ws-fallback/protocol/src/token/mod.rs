@@ -10,6 +10,7 @@ mod verify;
 
 use std::fmt;
 
+use beach_identity::LinkId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -22,8 +23,56 @@ pub use verify::TokenVerifier;
 /// The `typ` of a token's header, checked by hand: another JWT of the same issuer is not a token.
 pub const TOKEN_TYPE: &str = "beach-fallback+jwt";
 
-/// The `aud` of every token.
+/// The `aud` of a token that was asked for when it was needed.
 pub const AUDIENCE: &str = "beach-lifeguard";
+
+/// How a client came by a token. Its audience says so, and each kind is taken only where it is meant: a relay that does
+/// not know the spare ones takes neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenKind {
+    /// Asked for when it was needed: [`AUDIENCE`].
+    Minted,
+    /// A rejoin ticket: given by a relay over an open socket, for the case that nobody can be asked when that ends.
+    Rejoin,
+    /// A rescue grant: given in the signaling room, for the case that nobody can be asked when it is needed.
+    Rescue,
+}
+
+impl TokenKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Minted, Self::Rejoin, Self::Rescue];
+
+    /// Returns the `aud` of such a token.
+    pub const fn audience(self) -> &'static str {
+        match self {
+            Self::Minted => AUDIENCE,
+            Self::Rejoin => "beach-lifeguard-rejoin",
+            Self::Rescue => "beach-lifeguard-rescue",
+        }
+    }
+
+    /// Returns its longest life in seconds. Spare ones live longer, and are checked again when they are used.
+    pub const fn max_life_secs(self) -> u64 {
+        match self {
+            Self::Minted => MAX_LIFE_SECS,
+            Self::Rejoin => 900,
+            Self::Rescue => 3_600,
+        }
+    }
+
+    /// Returns its name in metrics and logs.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Minted => "minted",
+            Self::Rejoin => "rejoin",
+            Self::Rescue => "rescue",
+        }
+    }
+
+    pub(super) fn of(audience: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.audience() == audience)
+    }
+}
 
 /// What a token opens: sockets of one wire version and of no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,7 +93,7 @@ impl Capability {
     }
 }
 
-/// Longest life of a token in seconds.
+/// Longest life of a token that was asked for when it was needed, in seconds.
 pub const MAX_LIFE_SECS: u64 = 300;
 
 /// Clock skew that is forgiven, in seconds.
@@ -57,7 +106,7 @@ pub struct Claims {
     pub iss: String,
     /// The peer it was given to.
     pub sub: Uuid,
-    /// [`AUDIENCE`].
+    /// The [audience](TokenKind::audience) of its kind.
     pub aud: String,
     /// The session it opens.
     pub session_id: Uuid,
@@ -67,11 +116,14 @@ pub struct Claims {
     pub role: Role,
     /// What the peer may do.
     pub access: Access,
+    /// By which link a viewer came: a spare token is worth nothing once the host has taken the link back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkId>,
     /// When it was signed, Unix seconds.
     pub iat: u64,
     /// From when it is valid, Unix seconds.
     pub nbf: u64,
-    /// Until when it is valid, Unix seconds; at most [`MAX_LIFE_SECS`] after `iat`.
+    /// Until when it is valid, Unix seconds; at most [`TokenKind::max_life_secs`] after `iat`.
     pub exp: u64,
     /// Its own name: the relay takes each once.
     pub jti: Uuid,

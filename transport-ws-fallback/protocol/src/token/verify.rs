@@ -10,8 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 
 use super::{
-    AUDIENCE, Capability, Claims, FallbackToken, KeyId, LEEWAY_SECS, MAX_LIFE_SECS, PublicKey, TOKEN_TYPE,
-    TokenError,
+    Capability, Claims, FallbackToken, KeyId, LEEWAY_SECS, PublicKey, TOKEN_TYPE, TokenError, TokenKind,
 };
 
 /// Verifies tokens of one issuer with any of a set of public keys, so that keys rotate with overlap.
@@ -27,7 +26,7 @@ impl TokenVerifier {
     /// Trusts `keys` of `issuer`.
     pub fn new(issuer: &str, keys: impl IntoIterator<Item = (KeyId, PublicKey)>) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_audience(&[AUDIENCE]);
+        validation.set_audience(&TokenKind::ALL.map(TokenKind::audience));
         validation.set_issuer(&[issuer]);
         validation.set_required_spec_claims(&["aud", "exp", "iss", "nbf", "sub"]);
         // Times are checked below against the caller's clock, so that tests and simulations can
@@ -42,7 +41,7 @@ impl TokenVerifier {
         &self.keys
     }
 
-    /// Checks everything a token itself can tell: type, algorithm, key, signature, issuer, audience,
+    /// Checks a token that was asked for when it was needed: everything it can tell itself, type, algorithm, key, signature, issuer, audience,
     /// times with 5 s of leeway, length of life, and that it grants the fallback and opens `wanted`.
     ///
     /// # Errors
@@ -54,6 +53,24 @@ impl TokenVerifier {
         wanted: Capability,
         now: SystemTime,
     ) -> Result<Claims, TokenError> {
+        match self.verify_any(token, wanted, now)? {
+            (TokenKind::Minted, claims) => Ok(claims),
+            _ => Err(TokenError::Audience),
+        }
+    }
+
+    /// As [`verify`](Self::verify), for tokens of every kind: whether a spare one may be used at this moment is for the
+    /// relay to find out.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`].
+    pub fn verify_any(
+        &self,
+        token: &FallbackToken,
+        wanted: Capability,
+        now: SystemTime,
+    ) -> Result<(TokenKind, Claims), TokenError> {
         let token = token.expose();
         if token.len() > MAX_TOKEN_BYTES || token.bytes().filter(|byte| *byte == b'.').count() != 2 {
             return Err(TokenError::Malformed);
@@ -70,12 +87,13 @@ impl TokenVerifier {
         // First as any JSON object, so that a missing claim is told from unreadable JSON.
         let claims = jsonwebtoken::decode::<serde_json::Value>(token, &key, &self.validation)?.claims;
         let claims: Claims = serde_json::from_value(claims).map_err(|_| TokenError::Claims)?;
-        check_times(&claims, now)?;
+        let kind = TokenKind::of(&claims.aud).ok_or(TokenError::Audience)?;
+        check_times(&claims, kind, now)?;
         let opens = claims.capabilities.iter().any(|capability| capability == wanted.label());
         if !claims.feature_bits.fallback_authorized || !opens {
             return Err(TokenError::Entitlement);
         }
-        Ok(claims)
+        Ok((kind, claims))
     }
 }
 
@@ -99,7 +117,7 @@ impl TokenHeader {
     }
 }
 
-fn check_times(claims: &Claims, now: SystemTime) -> Result<(), TokenError> {
+fn check_times(claims: &Claims, kind: TokenKind, now: SystemTime) -> Result<(), TokenError> {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     if claims.exp.saturating_add(LEEWAY_SECS) <= now {
         return Err(TokenError::Expired);
@@ -107,7 +125,7 @@ fn check_times(claims: &Claims, now: SystemTime) -> Result<(), TokenError> {
     if claims.nbf.max(claims.iat) > now.saturating_add(LEEWAY_SECS) {
         return Err(TokenError::Premature);
     }
-    if claims.exp.saturating_sub(claims.iat) > MAX_LIFE_SECS {
+    if claims.exp.saturating_sub(claims.iat) > kind.max_life_secs() {
         return Err(TokenError::Life);
     }
     Ok(())

@@ -8,9 +8,9 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::config::{ControlConfig, STORE_DEADLINE};
 use crate::{
     kill_switch::{KillSwitch, Verb},
+    rules::Budget,
     store::{Bucket, Counted, Counts, Store},
     telemetry::metrics::Metrics,
 };
@@ -43,10 +43,7 @@ impl BudgetUse {
 
 /// Counts activations and acts on what the counters say.
 #[derive(Debug)]
-pub(super) struct Guardrail {
-    threshold: f64,
-    /// The share at which a cohort is paused; `None` for never.
-    pause_at: Option<f64>,
+pub(crate) struct Guardrail {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     kill_switch: KillSwitch,
@@ -58,15 +55,8 @@ pub(super) struct Guardrail {
 }
 
 impl Guardrail {
-    pub(super) fn new(
-        config: &ControlConfig,
-        store: Arc<dyn Store>,
-        metrics: Arc<Metrics>,
-        kill_switch: KillSwitch,
-    ) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, kill_switch: KillSwitch) -> Self {
         Self {
-            threshold: config.guardrail_threshold,
-            pause_at: config.auto_pause.ratio,
             store,
             metrics,
             kill_switch,
@@ -77,7 +67,7 @@ impl Guardrail {
     }
 
     /// Adds to this hour's bucket. A store that does not answer costs the figure, never the exit.
-    pub(super) async fn count(&self, cohort: &str, what: Counted) -> Counts {
+    pub(crate) async fn count(&self, cohort: &str, what: Counted) -> Counts {
         let bucket = Bucket::of(OffsetDateTime::now_utc());
         match timeout(STORE_DEADLINE, self.store.count(cohort, &bucket, what)).await {
             Ok(Ok(counts)) => counts,
@@ -89,9 +79,9 @@ impl Guardrail {
     }
 
     /// Says how close a cohort is to its budget, and acts when it is far beyond.
-    pub(super) async fn judge(&self, cohort: &str, counts: Counts) -> GuardrailHint {
-        let threshold = self.threshold;
-        let BudgetUse { ratio, soft_breach, spike } = BudgetUse::of(counts, threshold, self.pause_at);
+    pub(crate) async fn judge(&self, budget: Budget, cohort: &str, counts: Counts) -> GuardrailHint {
+        let Budget { threshold, pause_at } = budget;
+        let BudgetUse { ratio, soft_breach, spike } = BudgetUse::of(counts, threshold, pause_at);
         let bucket = Bucket::of(OffsetDateTime::now_utc());
         self.metrics.guardrail_ratio(self.worst(&bucket, ratio));
         if soft_breach && self.may_alert(Instant::now()) {
@@ -131,7 +121,7 @@ impl Guardrail {
 }
 
 /// Pauses everybody once nobody has read the metrics for `patience`: what is not watched is not open.
-pub(super) async fn watch_telemetry(
+pub(crate) async fn watch_telemetry(
     kill_switch: KillSwitch,
     metrics: Arc<Metrics>,
     patience: Duration,
@@ -173,6 +163,8 @@ async fn pause(
 const MEANINGFUL: u64 = 200;
 
 const ALERT_EVERY: Duration = Duration::from_secs(60);
+/// How long the store may take.
+const STORE_DEADLINE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
