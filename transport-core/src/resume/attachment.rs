@@ -5,12 +5,16 @@ use std::{collections::VecDeque, num::NonZeroUsize};
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    SEGMENT,
+    REPEATED, SEGMENT,
     error::ProtocolError,
     event::Transmit,
-    frame::{DATA_OVERHEAD, Data, End},
+    frame::{DATA_OVERHEAD, Data, End, REPEAT_OVERHEAD},
 };
-use crate::{fragment::FRAGMENT_HEADER, lane::Profile, time::Instant};
+use crate::{
+    fragment::FRAGMENT_HEADER,
+    lane::{Carriage, Profile},
+    time::Instant,
+};
 
 /// What is known about one attached transport.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub(super) struct Attachment {
     pub(super) close_sent: bool,
     /// The id of the newest ping to answer: older ones no longer matter.
     pub(super) pong: Option<u64>,
+    /// The same of the newest repeat.
+    pub(super) heard: Option<u64>,
     /// Frames the transport refused, first to go out again.
     pub(super) returned: VecDeque<Transmit>,
     /// The transport is full; nothing is handed out until it has room.
@@ -49,6 +55,8 @@ pub(super) struct Limits {
     /// Bytes of one fragment, header included; `None` when the lane is too narrow for any.
     pub(super) fragment: Option<NonZeroUsize>,
     pub(super) in_flight: usize,
+    /// Payload bytes of a segment that may be repeated on the datagram lane; 0 where that loses nothing alone.
+    pub(super) repeat: usize,
 }
 
 /// Fragments that arrived before their sender said which instance of the peer it is. They are handed on once it turns out
@@ -86,6 +94,13 @@ impl Attachment {
             piece: room(profile.reliable.max_message, DATA_OVERHEAD).unwrap_or(NonZeroUsize::MIN),
             fragment: room(profile.datagram.max_message, 1),
             in_flight: profile.in_flight.get(),
+            // A lane that is acted out on top of the reliable one stands still with it.
+            repeat: match profile.datagram.carriage {
+                Carriage::Emulated => 0,
+                Carriage::Native => {
+                    profile.datagram.max_message.get().saturating_sub(REPEAT_OVERHEAD).min(REPEATED)
+                }
+            },
         };
         Self {
             since,
@@ -97,6 +112,7 @@ impl Attachment {
             drain_sent: false,
             close_sent: false,
             pong: None,
+            heard: None,
             returned: VecDeque::new(),
             blocked: false,
             arrived: 0,
@@ -141,6 +157,11 @@ impl Attachment {
     /// Notes that `seq` arrived whole.
     pub(super) fn advance(&mut self, seq: u64) {
         self.recv_next = seq.checked_add(1);
+    }
+
+    /// Returns the number of the segment that the reliable lane brings next.
+    pub(super) fn lane_next(&self) -> u64 {
+        self.recv_next.or(self.told_next).unwrap_or(0)
     }
 
     /// Says whether pieces of a segment wait for the rest.

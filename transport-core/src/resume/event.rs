@@ -108,6 +108,8 @@ pub struct ResumeStats {
     pub messages_received: u64,
     /// Segments handed out again after a switch.
     pub segments_resent: u64,
+    /// Small segments handed out again on the datagram lane because their acknowledgement was late.
+    pub segments_repeated: u64,
     /// Segments that came twice and were dropped.
     pub duplicates: u64,
     /// Datagrams dropped: no generation, no room, or never complete.

@@ -11,9 +11,15 @@
 //! | 7 | drain | nothing |
 //! | 8 | fin | seq u64 |
 //! | 9 | close | code u16, reason of at most 123 bytes UTF-8 |
+//! | 10 | repeat | id u64, then as data |
+//! | 11 | heard | id u64, next on the reliable lane u64, received u64, credit u64 |
 //!
 //! Data flags: bit 0, the segment ends its message; bit 1, the segment goes on in the next frame;
 //! bit 2, an ack is aboard. The others are 0.
+//!
+//! Datagram, repeat and heard go on the datagram lane, all others on the reliable lane. A repeat is a whole segment that
+//! goes on the reliable lane too; it never has bit 1. Heard answers the newest one. A ping whose id has the highest bit set
+//! ([`TAKES_REPEATS`]) says that its sender reads both; nobody else is sent a repeat.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -47,10 +53,31 @@ pub enum Frame {
         /// The number after the last segment.
         seq: u64,
     },
+    /// What arrived, in answer to a repeat.
+    Heard(Heard),
     /// Asks for a pong.
     Ping(u64),
     /// Answers a ping with its id.
     Pong(u64),
+    /// A segment once more.
+    Repeat {
+        /// Numbers the repeats of a side, so that an answer tells how long it took.
+        id: u64,
+        /// The segment, whole.
+        data: Data,
+    },
+}
+
+/// What arrived, said on the datagram lane in answer to a repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// The repeat that is answered.
+    pub id: u64,
+    /// The number that the reliable lane of this generation brings next: behind what was received while it waits for
+    /// a lost packet.
+    pub lane: u64,
+    /// What was received on either lane.
+    pub ack: Ack,
 }
 
 /// A cumulative acknowledgement, and how far the other side may send.
@@ -106,18 +133,17 @@ impl Frame {
         let mut out = BytesMut::with_capacity(self.len() + ROOM_FOR_SEAL);
         match self {
             Self::Data(data) => {
-                let end = match data.end {
-                    End::Message => FLAG_LAST,
-                    End::Nothing => FLAG_MORE,
-                    End::Segment => 0,
-                };
                 out.put_u8(KIND_DATA);
-                out.put_u8(end | if data.ack.is_some() { FLAG_ACK } else { 0 });
-                out.put_u64(data.seq);
-                if let Some(ack) = data.ack {
-                    ack.write(&mut out);
-                }
-                out.put_slice(&data.payload);
+                data.write(&mut out);
+            }
+            Self::Repeat { id, data } => {
+                put_numbered(&mut out, KIND_REPEAT, *id);
+                data.write(&mut out);
+            }
+            Self::Heard(heard) => {
+                put_numbered(&mut out, KIND_HEARD, heard.id);
+                out.put_u64(heard.lane);
+                heard.ack.write(&mut out);
             }
             Self::Ack(ack) => {
                 out.put_u8(KIND_ACK);
@@ -155,7 +181,8 @@ impl Frame {
     pub fn decode(mut bytes: Bytes) -> Result<Self, BadFrame> {
         let kind = bytes.try_get_u8().map_err(|_| BadFrame::Length)?;
         let frame = match kind {
-            KIND_DATA => return Self::decode_data(bytes),
+            KIND_DATA => return Data::read(bytes).map(Self::Data),
+            KIND_REPEAT => return Self::decode_repeat(bytes),
             KIND_DATAGRAM => return Ok(Self::Datagram(bytes)),
             KIND_CLOSE => return Self::decode_close(bytes),
             KIND_ACK => Self::Ack(Ack::read(&mut bytes)?),
@@ -169,25 +196,20 @@ impl Frame {
             KIND_PONG => Self::Pong(read_u64(&mut bytes)?),
             KIND_DRAIN => Self::Drain,
             KIND_FIN => Self::Fin { seq: read_u64(&mut bytes)? },
+            KIND_HEARD => Self::Heard(Heard {
+                id: read_u64(&mut bytes)?,
+                lane: read_u64(&mut bytes)?,
+                ack: Ack::read(&mut bytes)?,
+            }),
             other => return Err(BadFrame::Kind(other)),
         };
         if bytes.is_empty() { Ok(frame) } else { Err(BadFrame::Length) }
     }
 
-    fn decode_data(mut bytes: Bytes) -> Result<Self, BadFrame> {
-        let flags = bytes.try_get_u8().map_err(|_| BadFrame::Length)?;
-        let end = match flags & !FLAG_ACK {
-            FLAG_LAST => End::Message,
-            FLAG_MORE => End::Nothing,
-            0 => End::Segment,
-            _ => return Err(BadFrame::Flags(flags)),
-        };
-        let seq = read_u64(&mut bytes)?;
-        let ack = if flags & FLAG_ACK != 0 { Some(Ack::read(&mut bytes)?) } else { None };
-        if bytes.is_empty() {
-            return Err(BadFrame::Length);
-        }
-        Ok(Self::Data(Data { seq, end, ack, payload: bytes }))
+    fn decode_repeat(mut bytes: Bytes) -> Result<Self, BadFrame> {
+        let id = read_u64(&mut bytes)?;
+        let data = Data::read(bytes)?;
+        if data.end == End::Nothing { Err(BadFrame::Flags(FLAG_MORE)) } else { Ok(Self::Repeat { id, data }) }
     }
 
     fn decode_close(mut bytes: Bytes) -> Result<Self, BadFrame> {
@@ -205,11 +227,49 @@ impl Frame {
             Self::Ack(_) => 17,
             Self::Attach(_) => 30,
             Self::Close { reason, .. } => 3 + reason.len(),
-            Self::Data(data) => 10 + if data.ack.is_some() { 16 } else { 0 } + data.payload.len(),
+            Self::Data(data) => 1 + data.len(),
+            Self::Heard(_) => 33,
+            Self::Repeat { data, .. } => 9 + data.len(),
             Self::Datagram(fragment) => 1 + fragment.len(),
             Self::Drain => 1,
             Self::Fin { .. } | Self::Ping(_) | Self::Pong(_) => 9,
         }
+    }
+}
+
+impl Data {
+    fn write(&self, out: &mut BytesMut) {
+        let end = match self.end {
+            End::Message => FLAG_LAST,
+            End::Nothing => FLAG_MORE,
+            End::Segment => 0,
+        };
+        out.put_u8(end | if self.ack.is_some() { FLAG_ACK } else { 0 });
+        out.put_u64(self.seq);
+        if let Some(ack) = self.ack {
+            ack.write(out);
+        }
+        out.put_slice(&self.payload);
+    }
+
+    fn read(mut bytes: Bytes) -> Result<Self, BadFrame> {
+        let flags = bytes.try_get_u8().map_err(|_| BadFrame::Length)?;
+        let end = match flags & !FLAG_ACK {
+            FLAG_LAST => End::Message,
+            FLAG_MORE => End::Nothing,
+            0 => End::Segment,
+            _ => return Err(BadFrame::Flags(flags)),
+        };
+        let seq = read_u64(&mut bytes)?;
+        let ack = if flags & FLAG_ACK != 0 { Some(Ack::read(&mut bytes)?) } else { None };
+        if bytes.is_empty() {
+            return Err(BadFrame::Length);
+        }
+        Ok(Self { seq, end, ack, payload: bytes })
+    }
+
+    fn len(&self) -> usize {
+        9 + if self.ack.is_some() { 16 } else { 0 } + self.payload.len()
     }
 }
 
@@ -249,6 +309,10 @@ pub enum BadFrame {
 pub const VERSION: u8 = 1;
 /// The most a data frame adds to its payload, in bytes.
 pub const DATA_OVERHEAD: usize = 26;
+/// The most a repeat adds to its payload, in bytes.
+pub const REPEAT_OVERHEAD: usize = DATA_OVERHEAD + 8;
+/// The bit of a ping's id that says that its sender reads repeats.
+pub const TAKES_REPEATS: u64 = 1 << 63;
 
 /// Room left behind an encoded frame: the seal's trailer fits.
 pub(super) const ROOM_FOR_SEAL: usize = crate::secure::SEAL_OVERHEAD;
@@ -262,6 +326,8 @@ const KIND_PONG: u8 = 6;
 const KIND_DRAIN: u8 = 7;
 const KIND_FIN: u8 = 8;
 const KIND_CLOSE: u8 = 9;
+const KIND_REPEAT: u8 = 10;
+const KIND_HEARD: u8 = 11;
 
 const FLAG_LAST: u8 = 1;
 const FLAG_MORE: u8 = 2;
@@ -303,6 +369,12 @@ mod tests {
             Frame::Drain,
             Frame::Fin { seq: 8 },
             Frame::Close { code: CloseCode::NORMAL, reason: "bye".into() },
+            Frame::Repeat {
+                id: 4,
+                data: Data { seq: 7, end: End::Message, ack: Some(ack), payload: Bytes::from_static(b"hi") },
+            },
+            Frame::Heard(Heard { id: 4, lane: 0x0100, ack }),
+            Frame::Ping(TAKES_REPEATS | 9),
         ]
     }
 
@@ -331,7 +403,10 @@ mod tests {
     fn every_cut_and_every_extra_byte_is_refused_or_reads_as_another_payload() {
         for frame in examples() {
             let whole = frame.encode();
-            let open_ended = matches!(frame, Frame::Data(_) | Frame::Datagram(_) | Frame::Close { .. });
+            let open_ended = matches!(
+                frame,
+                Frame::Data(_) | Frame::Datagram(_) | Frame::Close { .. } | Frame::Repeat { .. }
+            );
             for cut in 0..whole.len() {
                 let read = Frame::decode(whole.slice(..cut));
                 assert!(read.is_err() || (open_ended && read != Ok(frame.clone())), "{frame:?} cut at {cut}");

@@ -25,9 +25,12 @@ mod error;
 mod event;
 pub mod frame;
 mod heartbeat;
+mod held;
 mod inbox;
+mod lateness;
 mod outbox;
 mod receive;
+mod repeat;
 mod transmit;
 
 #[cfg(test)]
@@ -50,7 +53,8 @@ pub use self::{
     receive::{ACK_AT, ACK_EVERY},
 };
 use self::{
-    attachment::Attachment, datagrams::Datagrams, heartbeat::Heartbeat, inbox::Inbox, outbox::Outbox,
+    attachment::Attachment, datagrams::Datagrams, heartbeat::Heartbeat, held::Held, inbox::Inbox,
+    outbox::Outbox, repeat::Repeats,
 };
 use crate::{
     close::{CloseCode, Closed},
@@ -68,6 +72,8 @@ pub struct Resume {
     peer_instance: Option<u64>,
     outbox: Outbox,
     inbox: Inbox,
+    held: Held,
+    repeats: Repeats,
     /// The weight the peer grants in all.
     credit: u64,
     /// What the owner lets be under way.
@@ -117,6 +123,8 @@ impl Resume {
             peer_instance: None,
             outbox: Outbox::new(config.outbox_bytes),
             inbox: Inbox::new(config.window_bytes),
+            held: Held::default(),
+            repeats: Repeats::default(),
             credit: 0,
             ahead: Ahead::UNLIMITED,
             round_trip: None,
@@ -268,6 +276,7 @@ impl Resume {
             self.acks.now = true;
         }
         self.datagrams.handle_timeout(now);
+        self.repeats.handle_timeout(now);
         if self.orphaned.is_some_and(|since| now >= since + self.config.resume_window) {
             self.expire(Expiry::Window);
         }
@@ -294,7 +303,9 @@ impl Resume {
         let ack = self.acks.due.filter(|_| sendable && !self.acks.now);
         let ping = self.heartbeat.due(self.is_busy()).filter(|_| sendable);
         let expiry = self.orphaned.map(|since| since + self.config.resume_window);
-        [ack, ping, expiry, self.datagrams.poll_timeout()].into_iter().flatten().min()
+        let repeat = self.next_late().map(|(due, _)| due).filter(|_| sendable);
+        let behind = self.repeats.behind_until().filter(|_| sendable && self.outbox.is_early());
+        [ack, ping, expiry, repeat, behind, self.datagrams.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Says whether everything that was accepted, a fin included, has been acknowledged.
@@ -350,6 +361,14 @@ impl Resume {
         }
     }
 
+    /// Returns the segment that is to be repeated next, and when.
+    fn next_late(&self) -> Option<(Instant, u64)> {
+        let attachment = self.attachments.get(&self.current?).filter(|_| self.repeats.allowed())?;
+        let ping = self.heartbeat.rtt();
+        let due = |segment: outbox::UnderWay| Some((self.repeats.due(&segment, ping)?, segment.seq));
+        self.outbox.little_under_way(attachment.limits.repeat).filter_map(due).min()
+    }
+
     fn sending_ended(&self) -> Option<Closed> {
         let finished = || Closed::local(CloseCode::NORMAL, "finished sending");
         self.ended.clone().or_else(|| self.finished.then(finished))
@@ -395,6 +414,12 @@ pub const SEGMENT: usize = 30 * 1024;
 /// What flow control counts for a segment beside its payload: about the headers of a data frame,
 /// the seal and a relay frame, so that many small messages weigh what they really cost.
 pub const SEGMENT_OVERHEAD: u64 = 48;
+
+/// Payload bytes of the longest segment that is repeated: with headers and seal one packet.
+pub const REPEATED: usize = 1_024;
+
+/// How often a segment is repeated on one generation. Of one that is lost each time the reliable lane takes care.
+pub const MOST_REPEATS: u8 = 5;
 
 const _: () = assert!(SEGMENT + 2 * (frame::DATA_OVERHEAD + SEAL_OVERHEAD) <= 2 * 16 * 1024);
 

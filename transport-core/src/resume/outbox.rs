@@ -4,10 +4,13 @@
 //! under way stands before everything that is accepted later, and only whole segments are acknowledged. Once handed out
 //! a segment stays as it is, for the next generation too.
 
+mod little;
+
 use std::{collections::VecDeque, num::NonZeroUsize};
 
 use bytes::Bytes;
 
+pub(super) use self::little::UnderWay;
 use super::{Ahead, MAX_MESSAGE, SEGMENT, SEGMENT_OVERHEAD, UNIT, frame::End, inbox::MIN_WINDOW, weight};
 use crate::{
     error::{Refusal, Refused},
@@ -24,6 +27,11 @@ pub(super) struct Outbox {
     base: u64,
     /// Number of the next segment to hand out on the present generation.
     cursor: u64,
+    /// Everything below went out on the datagram lane at least. At or behind the cursor unless small segments go ahead of
+    /// a reliable lane that stands still.
+    early: u64,
+    /// The number after the last segment that the reliable lane of the present generation took.
+    lane_end: u64,
     /// Bytes of the segment at the cursor that already went out in pieces.
     piece: usize,
     /// Everything below was handed out at least once.
@@ -49,6 +57,9 @@ struct Segment {
     end_total: u64,
     /// When it was handed out on the present generation.
     sent_at: Option<Instant>,
+    /// How often it was repeated on the present generation, and when last.
+    repeats: u8,
+    repeated_at: Option<Instant>,
 }
 
 /// A message that is not cut, or what is left of it.
@@ -76,6 +87,8 @@ impl Outbox {
             waiting: VecDeque::new(),
             base: 0,
             cursor: 0,
+            early: 0,
+            lane_end: 0,
             piece: 0,
             sent: 0,
             again: 0,
@@ -111,17 +124,18 @@ impl Outbox {
     /// held. Returns how many segments go out again.
     pub(super) fn rewind(&mut self, next: u64) -> u64 {
         self.cursor = next.clamp(self.base, self.sent);
+        (self.early, self.lane_end) = (self.cursor, self.cursor);
         self.piece = 0;
         self.again = self.sent;
         let keep = usize::try_from(self.cursor - self.base).unwrap_or(usize::MAX);
         for segment in self.segments.iter_mut().skip(keep) {
-            segment.sent_at = None;
+            (segment.sent_at, segment.repeats, segment.repeated_at) = (None, 0, None);
         }
         self.sent - self.cursor
     }
 
     /// Forgets everything below `received`. Returns when the last of it was handed out, unless it had been handed out on
-    /// an older generation too.
+    /// an older generation too, or repeated: nobody knows then what was acknowledged.
     ///
     /// # Errors
     ///
@@ -134,7 +148,7 @@ impl Outbox {
         while self.base < received {
             // `base < received <= sent` are all held: `sent` never passes the end of the box.
             let Some(segment) = self.segments.pop_front() else { break };
-            handed_out = segment.sent_at.filter(|_| self.base >= self.again);
+            handed_out = segment.sent_at.filter(|_| self.base >= self.again && segment.repeats == 0);
             self.base += 1;
             self.base_total = segment.end_total;
             self.payload_bytes -= segment.payload.len();
@@ -174,6 +188,7 @@ impl Outbox {
         let whole = to == payload.len();
         if whole {
             self.cursor += 1;
+            self.lane_end = self.cursor;
             self.piece = 0;
             self.sent = self.sent.max(self.cursor);
         } else {
@@ -192,21 +207,21 @@ impl Outbox {
 
     /// Says whether something waits to be handed out that the peer grants.
     pub(super) fn is_held(&self, credit: u64) -> bool {
-        self.piece > 0 || self.next_segment(UNIT).is_some_and(|(_, total)| total <= credit)
+        self.piece > 0 || self.segment_at(self.front(), UNIT).is_some_and(|(_, total)| total <= credit)
     }
 
     /// Says whether the segment at the cursor may begin.
     fn may_go(&self, ahead: Ahead, credit: u64) -> bool {
-        self.next_segment(ahead.segment).is_some_and(|(payload, end_total)| {
+        self.segment_at(self.cursor, ahead.segment).is_some_and(|(payload, end_total)| {
             let beyond =
                 self.in_flight() > 0 && end_total - self.base_total > ahead.bytes_for(payload) as u64;
             end_total <= credit && !beyond
         })
     }
 
-    /// Returns the payload's length of the segment at the cursor, cut or as it would be, and the weight up to its end.
-    fn next_segment(&self, length: usize) -> Option<(usize, u64)> {
-        let at = usize::try_from(self.cursor - self.base).ok()?;
+    /// Returns the payload's length of this segment, cut or as it would be, and the weight up to its end.
+    fn segment_at(&self, seq: u64, length: usize) -> Option<(usize, u64)> {
+        let at = usize::try_from(seq - self.base).ok()?;
         if let Some(segment) = self.segments.get(at) {
             return Some((segment.payload.len(), segment.end_total));
         }
@@ -230,7 +245,19 @@ impl Outbox {
         }
         self.cut_total += weight(payload.len());
         let end_total = self.cut_total;
-        self.segments.push_back(Segment { payload, ends_message, end_total, sent_at: None });
+        self.segments.push_back(Segment {
+            payload,
+            ends_message,
+            end_total,
+            sent_at: None,
+            repeats: 0,
+            repeated_at: None,
+        });
+    }
+
+    /// Returns the number of the next segment that went on neither lane.
+    fn front(&self) -> u64 {
+        self.cursor.max(self.early)
     }
 
     /// Forgets everything: the session is over.
@@ -238,13 +265,19 @@ impl Outbox {
         (self.segments, self.waiting) = (VecDeque::new(), VecDeque::new());
         self.payload_bytes = 0;
         self.waiting_weight = 0;
-        (self.base, self.sent) = (self.cursor, self.cursor);
+        let end = self.front();
+        (self.base, self.sent, self.cursor, self.early, self.lane_end) = (end, end, end, end, end);
         self.piece = 0;
         self.base_total = self.cut_total;
     }
 
     pub(super) fn has_room(&self) -> bool {
         self.cut_total - self.base_total + self.waiting_weight < self.bound as u64
+    }
+
+    /// Returns the first number that is not acknowledged.
+    pub(super) fn base(&self) -> u64 {
+        self.base
     }
 
     /// Returns the first number that was never handed out.
@@ -264,7 +297,7 @@ impl Outbox {
 
     /// Returns the weight of what was handed to the present generation and is not acknowledged.
     pub(super) fn in_flight(&self) -> usize {
-        let ahead = usize::try_from(self.cursor - self.base).unwrap_or(usize::MAX);
+        let ahead = usize::try_from(self.front() - self.base).unwrap_or(usize::MAX);
         let before = ahead.checked_sub(1).and_then(|at| self.segments.get(at));
         let whole = before.map_or(0, |segment| segment.end_total - self.base_total);
         usize::try_from(whole).unwrap_or(usize::MAX) + self.piece

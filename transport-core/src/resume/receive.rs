@@ -1,12 +1,14 @@
 //! What arrived, and what follows from it.
 
+use std::cmp::Ordering;
+
 use bytes::Bytes;
 
 use super::{
     Resume, SMALL,
     error::ProtocolError,
     event::{Event, Expiry},
-    frame::{Ack, Attach, Data, Frame, VERSION},
+    frame::{Ack, Attach, Data, End, Frame, TAKES_REPEATS, VERSION},
     inbox::Accepted,
     weight,
 };
@@ -55,7 +57,8 @@ impl Resume {
         lane: Lane,
         frame: Frame,
     ) -> Result<(), ProtocolError> {
-        if (lane == Lane::Datagram) != matches!(frame, Frame::Datagram(_)) {
+        let lossy = matches!(frame, Frame::Datagram(_) | Frame::Heard(_) | Frame::Repeat { .. });
+        if (lane == Lane::Datagram) != lossy {
             return Err(ProtocolError::WrongLane);
         }
         let attachment =
@@ -70,14 +73,31 @@ impl Resume {
                 }
             }
             Frame::Datagram(fragment) => self.handle_fragment(now, fragment)?,
+            // It comes on the reliable lane too, or is answered once more.
+            Frame::Heard(_) | Frame::Repeat { .. } if !attachment.introduced => {}
+            Frame::Heard(heard) => {
+                if self.current == Some(generation) {
+                    self.repeats.heard(now, &heard, self.outbox.lane_end());
+                }
+                self.handle_ack(now, generation, heard.ack)?;
+            }
+            Frame::Repeat { id, data } => {
+                attachment.heard = Some(attachment.heard.map_or(id, |newest| newest.max(id)));
+                self.handle_repeat(now, generation, data)?;
+            }
             _ if !attachment.introduced => return Err(ProtocolError::BeforeAttach),
             Frame::Ack(ack) => self.handle_ack(now, generation, ack)?,
             Frame::Data(data) => self.handle_data(now, generation, data)?,
             Frame::Fin { seq } => self.handle_fin(now, generation, seq)?,
-            Frame::Ping(id) => attachment.pong = Some(id),
+            Frame::Ping(id) => {
+                attachment.pong = Some(id);
+                if id & TAKES_REPEATS != 0 {
+                    self.repeats.allow();
+                }
+            }
             Frame::Pong(id) => {
                 if self.current == Some(generation)
-                    && let Some(sample) = self.heartbeat.pong(now, id)
+                    && let Some(sample) = self.heartbeat.pong(now, id & !TAKES_REPEATS)
                 {
                     self.events.push_back(Event::RttSample(sample));
                 }
@@ -147,6 +167,7 @@ impl Resume {
         let resent_segments = self.outbox.rewind(next);
         self.datagrams.cut();
         self.heartbeat.restart(now);
+        self.repeats.restart();
         let told = self.attachments.get(&generation).and_then(|attachment| attachment.told_next);
         // What arrived since this side introduced itself has not been acknowledged here.
         self.acks.now |= told.is_some_and(|told| told < self.inbox.next());
@@ -156,12 +177,16 @@ impl Resume {
     }
 
     fn handle_ack(&mut self, now: Instant, generation: Generation, ack: Ack) -> Result<(), ProtocolError> {
+        let before = self.outbox.base();
         let handed_out = self
             .outbox
             .acknowledge(ack.received)
             .map_err(|sent| ProtocolError::AckBeyondSent { received: ack.received, sent })?;
-        if let Some(at) = handed_out.filter(|_| self.current == Some(generation)) {
-            self.round_trip = Some(now.saturating_duration_since(at));
+        let here = self.current == Some(generation);
+        let round_trip = handed_out.filter(|_| here).map(|at| now.saturating_duration_since(at));
+        self.round_trip = round_trip.or(self.round_trip);
+        if here && self.outbox.base() > before {
+            self.repeats.acknowledged(now, round_trip);
         }
         self.credit = self.credit.max(ack.credit);
         Ok(())
@@ -185,8 +210,44 @@ impl Resume {
         self.owe_ack(now, generation, weight(segment.len()));
         if seq < self.inbox.next() {
             self.stats.duplicates += 1;
-        } else if let Accepted::Message(message) = self.inbox.accept(segment, ends_message)? {
-            self.events.push_back(Event::Message(message));
+        } else {
+            self.accept(segment, ends_message)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the segment that is next, and those that waited for it.
+    fn accept(&mut self, mut segment: Bytes, mut ends_message: bool) -> Result<(), ProtocolError> {
+        loop {
+            if let Accepted::Message(message) = self.inbox.accept(segment, ends_message)? {
+                self.events.push_back(Event::Message(message));
+            }
+            let Some(held) = self.held.take(self.inbox.next()) else { return Ok(()) };
+            (segment, ends_message) = held;
+        }
+    }
+
+    /// A segment on the datagram lane: perhaps before its turn, perhaps a copy of one that came already. Its number says
+    /// so, whichever generation brings it: a segment stays as it is once it was sent.
+    fn handle_repeat(
+        &mut self,
+        now: Instant,
+        generation: Generation,
+        data: Data,
+    ) -> Result<(), ProtocolError> {
+        if let Some(ack) = data.ack {
+            self.handle_ack(now, generation, ack)?;
+        }
+        let (next, ends_message) = (self.inbox.next(), data.end == End::Message);
+        match data.seq.cmp(&next) {
+            Ordering::Less => self.stats.duplicates += 1,
+            Ordering::Equal => {
+                // An ack can ride on what answers it. None is due: the repeat is answered, and the copy on the reliable
+                // lane acknowledged.
+                self.acks.owed += weight(data.payload.len());
+                self.accept(data.payload, ends_message)?;
+            }
+            Ordering::Greater => self.held.keep(data.seq, next, data.payload, ends_message),
         }
         Ok(())
     }
@@ -240,7 +301,9 @@ impl Resume {
         let few = self.acks.owed <= weight(SMALL);
         let rested = self.acks.told_at.is_none_or(|told| now >= told + ACK_EVERY);
         self.acks.now |= !few && (self.acks.owed >= enough || rested);
-        let due = now + if few { self.config.ack_delay } else { self.config.ack_delay.min(ACK_EVERY) };
+        // Where the peer repeats what is not acknowledged in time, it is soon told.
+        let patient = few && !(self.repeats.allowed() && attachment.limits.repeat > 0);
+        let due = now + if patient { self.config.ack_delay } else { self.config.ack_delay.min(ACK_EVERY) };
         self.acks.due = Some(self.acks.due.map_or(due, |earlier| earlier.min(due)));
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     Acks, Resume,
     event::Transmit,
-    frame::{Ack, Attach, Data, Frame, VERSION},
+    frame::{Ack, Attach, Data, Frame, Heard, TAKES_REPEATS, VERSION},
     outbox::Piece,
 };
 use crate::{close::Initiator, ids::Generation, lane::Lane, time::Instant};
@@ -67,6 +67,11 @@ impl Resume {
         if self.current != Some(generation) || self.ended.is_some() {
             return None;
         }
+        if let Some(frame) =
+            self.next_heard(generation).or_else(|| self.next_repeat(now)).or_else(|| self.next_early(now))
+        {
+            return Some(Transmit { generation, lane: Lane::Datagram, payload: frame.encode() });
+        }
         // Neither datagrams nor messages may starve the other.
         self.datagrams_first = !self.datagrams_first;
         if self.datagrams_first {
@@ -109,12 +114,16 @@ impl Resume {
         }
         let busy = self.is_busy();
         if let Some(id) = self.heartbeat.ping(now, busy) {
-            return Some(Frame::Ping(id));
+            return Some(Frame::Ping(id | TAKES_REPEATS));
         }
         if self.acks.now { Some(Frame::Ack(self.take_ack(now))) } else { None }
     }
 
     fn next_data(&mut self, now: Instant, generation: Generation) -> Option<Transmit> {
+        if self.outbox.is_early() && self.repeats.behind(now).is_some() {
+            // What the peer says it heard need not wait in that lane.
+            return None;
+        }
         let limits = self.attachments.get(&generation)?.limits;
         let ahead = self.ahead.within(limits.in_flight);
         let frame = match self.outbox.next(now, limits.piece, ahead, self.credit)? {
@@ -125,6 +134,34 @@ impl Resume {
             }
         };
         Some(Transmit { generation, lane: Lane::Reliable, payload: frame.encode() })
+    }
+
+    fn next_heard(&mut self, generation: Generation) -> Option<Frame> {
+        let attachment = self.attachments.get_mut(&generation)?;
+        let id = attachment.heard.take()?;
+        Some(Frame::Heard(Heard { id, lane: attachment.lane_next(), ack: self.inbox.ack() }))
+    }
+
+    fn next_repeat(&mut self, now: Instant) -> Option<Frame> {
+        let (_, seq) = self.next_late().filter(|(due, _)| *due <= now)?;
+        let data = self.outbox.repeat(now, seq)?;
+        self.stats.segments_repeated += 1;
+        self.repeats.spend(now, data.payload.len());
+        Some(self.lossy(now, data))
+    }
+
+    /// Takes a small segment past a reliable lane that stands still.
+    fn next_early(&mut self, now: Instant) -> Option<Frame> {
+        self.repeats.behind(now)?;
+        let longest = self.attachments.get(&self.current?)?.limits.repeat;
+        let data = self.outbox.next_early(now, longest, self.credit)?;
+        Some(self.lossy(now, data))
+    }
+
+    fn lossy(&mut self, now: Instant, data: Data) -> Frame {
+        let id = self.repeats.number(now);
+        // What it tells stays owed: it may be lost.
+        Frame::Repeat { id, data: Data { ack: Some(self.inbox.ack()), ..data } }
     }
 
     fn next_datagram(&mut self, generation: Generation) -> Option<Transmit> {

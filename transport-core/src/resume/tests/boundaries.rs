@@ -221,7 +221,7 @@ fn on_a_new_generation_nothing_is_acknowledged_that_the_introduction_told() {
     resume.attach(now, Generation(1), &memory::profile(196_608, 65_000)).unwrap();
     transmits(&mut resume, now);
     receive(&mut resume, now, 1, &attach(Generation(1), 0)).unwrap();
-    assert_eq!(frames(&mut resume, now), [(1, Frame::Ping(0))]);
+    assert_eq!(frames(&mut resume, now), [(1, Frame::Ping(TAKES_REPEATS))]);
 }
 
 #[test]

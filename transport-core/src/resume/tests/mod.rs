@@ -5,6 +5,7 @@ mod boundaries;
 mod flow;
 mod hostile;
 mod pipes;
+mod repeats;
 mod switches;
 mod timing;
 
@@ -12,8 +13,9 @@ use bytes::Bytes;
 
 use self::pipes::{Pair, Side};
 use super::{
-    Ahead, Event, MAX_MESSAGE, Resume, ResumeConfig, SEGMENT, Transmit, UNIT,
-    frame::{Ack, Attach, Data, End, Frame, VERSION},
+    ACK_EVERY, Ahead, Event, MAX_MESSAGE, REPEATED, Resume, ResumeConfig, SEGMENT, SEGMENT_OVERHEAD,
+    Transmit, UNIT,
+    frame::{self, Ack, Attach, Data, End, Frame, TAKES_REPEATS, VERSION},
 };
 use crate::{
     ids::Generation,
@@ -56,7 +58,8 @@ fn receive(
     generation: u32,
     frame: &Frame,
 ) -> Result<(), super::ProtocolError> {
-    let lane = if matches!(frame, Frame::Datagram(_)) { Lane::Datagram } else { Lane::Reliable };
+    let lossy = matches!(frame, Frame::Datagram(_) | Frame::Heard(_) | Frame::Repeat { .. });
+    let lane = if lossy { Lane::Datagram } else { Lane::Reliable };
     resume.handle_frame(now, Generation(generation), lane, frame.encode())
 }
 
