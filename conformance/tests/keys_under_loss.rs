@@ -67,13 +67,13 @@ async fn type_keys(
     tokio::time::sleep(Duration::from_secs(1)).await;
     udp.set_loss(loss);
     let mut echo = Judge::new(stream);
-    let (sender, mut typed) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut typed) = tokio::sync::mpsc::channel(keys as usize);
     let typing = async {
         let (mut author, mut due) = (Author::new(stream), interval(BETWEEN_KEYS));
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for _ in 0..keys {
             due.tick().await;
-            let _ = sender.send(Instant::now());
+            let _ = sender.send(Instant::now()).await;
             viewer.send(author.write(KEY)).await.expect("the session lives");
         }
         author.written()
