@@ -81,7 +81,9 @@ impl Repeats {
             let since = self.progress.map_or(segment.last, |progress| progress.max(segment.last));
             since + self.lateness.patience(ping) * (1 + u32::from(segment.repeats)).max(2) / 2
         };
-        Some(self.earned_at.map_or(late, |earned| late.max(earned - BURST)))
+        // A clock may be younger than that: a page's begins with the page.
+        let affordable = self.earned_at.and_then(|earned| earned.checked_sub(BURST));
+        Some(affordable.map_or(late, |at| at.max(late)))
     }
 
     /// Says until when the peer's reliable lane stands behind a lost packet, if it does.
