@@ -68,7 +68,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Sets the kill switch for every node if `state` has the higher revision, and returns what stands.
     async fn set_switch(&self, state: &SwitchState) -> Result<SwitchState, StoreError>;
 
-    /// Keeps the rules that a control plane mints by, for [`LIFE`](crate::rules::LIFE).
+    /// Keeps the rules that a control plane mints by, for a day.
     async fn set_rules(&self, rules: &Rules) -> Result<(), StoreError>;
 
     /// Reads them; `None` when no control plane shares this store.

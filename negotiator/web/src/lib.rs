@@ -1,7 +1,7 @@
 //! The negotiator in a browser: `connect(link, options)` in JavaScript, with the policy, the seal and the resume of the
 //! native one.
 //!
-//! The API of the module, as TypeScript sees it, is what [`connect`] and [`Session`] export. `scripts/web` builds it; it is
+//! The API of the module, as TypeScript sees it, is what `connect` and `Session` export. `scripts/web` builds it; it is
 //! empty on any other target.
 #![cfg(all(target_family = "wasm", target_os = "unknown"))]
 
