@@ -1,10 +1,12 @@
 //! Which path, since when, why, what was tried, what happens next: as data and as text.
 
+mod absence;
+
 use std::fmt;
 
 use serde::Serialize;
 use transport_core::{
-    Closed, ConnectError, ConnectErrorKind, Generation, TransportId,
+    Generation, TransportId,
     policy::{Class, Gate, NextStep, Reason, RungSnapshot},
     secure::Access,
 };
@@ -14,6 +16,9 @@ use crate::{
     rendezvous::Missing,
     runtime::{Duration, Instant, now},
 };
+
+pub use self::absence::Absence;
+pub(crate) use self::absence::LastError;
 
 /// Where a session stands, as its driver last saw it.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,60 +70,6 @@ pub struct Tried {
     /// What the control plane or the relay called its refusal, if that was the last error:
     /// `fallback_paused`, `entitlement_denied`, …
     pub refusal: Option<&'static str>,
-}
-
-/// How the last dial or link of a transport ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LastError {
-    pub(crate) text: String,
-    pub(crate) refusal: Option<&'static str>,
-    pub(crate) absent: Option<Absence>,
-}
-
-/// Who is missing while a session has no path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Absence {
-    /// The relay answers, and the other side does not come there: it sleeps, or has no network.
-    Peer,
-    /// The relay cannot be reached from here.
-    Relay,
-}
-
-impl Absence {
-    /// Says it to a person, of the other side called `peer`, which was last heard so long ago.
-    pub fn text(self, peer: &str, last_heard: Option<&str>) -> String {
-        match (self, last_heard) {
-            (Self::Peer, Some(ago)) => format!("{peer} is silent since {ago}; the relay answers"),
-            (Self::Peer, None) => format!("{peer} is silent; the relay answers"),
-            (Self::Relay, _) => "the relay cannot be reached".to_owned(),
-        }
-    }
-}
-
-impl LastError {
-    /// A dial failed.
-    pub(crate) fn of(error: &ConnectError) -> Self {
-        let absent = match error.kind {
-            _ if error.stage == ConnectError::PEER => Some(Absence::Peer),
-            ConnectErrorKind::TimedOut | ConnectErrorKind::Unreachable => Some(Absence::Relay),
-            // Whoever refuses is there, and what is not configured says nothing.
-            _ => None,
-        };
-        Self { text: error.chain(), refusal: error.refusal, absent }
-    }
-
-    /// A dial was given up at a relay to which the other side did not come.
-    pub(crate) fn nobody_came() -> Self {
-        let text = "the other side has not opened the link".to_owned();
-        Self { text, refusal: None, absent: Some(Absence::Peer) }
-    }
-
-    /// A link ended.
-    pub(crate) fn ended(closed: &Closed) -> Self {
-        Self { text: closed.to_string(), refusal: None, absent: None }
-    }
 }
 
 impl Tried {
@@ -378,26 +329,5 @@ fn seconds(ms: u64) -> String {
         0..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         10_000..120_000 => format!("{} s", ms / 1000),
         _ => format!("{} min", ms / 60_000),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dial_that_nobody_came_to_blames_the_other_side_and_a_refusal_nobody() {
-        let absent = |stage, kind| {
-            LastError::of(&ConnectError::new(TransportId::from_static("ws-fallback"), stage, kind)).absent
-        };
-        use ConnectErrorKind::{Incompatible, Misuse, Rejected, TimedOut, Unreachable};
-        assert_eq!(absent(ConnectError::PEER, TimedOut), Some(Absence::Peer));
-        assert_eq!(absent(ConnectError::PEER, Unreachable), Some(Absence::Peer));
-        assert_eq!(absent("dial", Unreachable), Some(Absence::Relay));
-        assert_eq!(absent("token", TimedOut), Some(Absence::Relay));
-        for kind in [Incompatible, Misuse, Rejected] {
-            assert_eq!(absent("upgrade", kind), None);
-        }
-        assert_eq!(LastError::nobody_came().absent, Some(Absence::Peer));
     }
 }

@@ -8,21 +8,12 @@
 
 mod real;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use lifeguard_relay::{Dev, DevConfig};
-use negotiator::{Host, HostConfig, Negotiator, NetworkConfig, Received, Session};
-use real::{PATIENCE, RELAY, on, through, wire};
-use tokio::{
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
+use negotiator::{Host, HostConfig, Negotiator, NetworkConfig, Session};
+use real::{PATIENCE, RELAY, flow::Flow, on, through, wire};
+use tokio::time::{sleep, timeout};
 use transport_webrtc::ID;
 
 /// A relay, and a control plane that can die without it: they share a store, as a deployment's do.
@@ -49,54 +40,6 @@ async fn meet(control: &Dev, mut network: NetworkConfig) -> (Host, Session, Sess
     let joining = Negotiator::new(host.link().clone(), network).connect();
     let (viewer, hosted) = tokio::join!(joining, timeout(PATIENCE, host.accept()));
     (host, viewer.unwrap(), hosted.unwrap().unwrap())
-}
-
-/// Numbers one way, fifty a second, none of which may be lost, doubled or out of order.
-struct Flow {
-    stop: Arc<AtomicBool>,
-    sent: JoinHandle<u64>,
-    received: JoinHandle<u64>,
-}
-
-impl Flow {
-    fn start(from: &Session, to: &Session) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let sent = tokio::spawn({
-            let (from, stop) = (from.clone(), stop.clone());
-            async move {
-                let mut number = 0u64;
-                while !stop.load(Ordering::Relaxed) {
-                    from.send(number.to_be_bytes().to_vec().into()).await.unwrap();
-                    number += 1;
-                    sleep(Duration::from_millis(20)).await;
-                }
-                from.finish();
-                number
-            }
-        });
-        let to = to.clone();
-        let received = tokio::spawn(async move {
-            let mut next = 0u64;
-            loop {
-                match to.recv().await.unwrap() {
-                    Received::Message(message) => assert_eq!(message[..], next.to_be_bytes()),
-                    Received::Finished => return next,
-                    other => panic!("{other:?}"),
-                }
-                next += 1;
-            }
-        });
-        Self { stop, sent, received }
-    }
-
-    /// Stops, and returns how many arrived: all of them.
-    async fn finish(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        let (sent, received) = (self.sent.await.unwrap(), timeout(PATIENCE, self.received).await);
-        let received = received.expect("everything arrives").unwrap();
-        assert_eq!(sent, received);
-        received
-    }
 }
 
 fn spare(relay: &Dev, kind: &str) -> u64 {

@@ -1,5 +1,7 @@
 //! The one relay socket of a connector: the shell around [`Links`].
 
+mod dial_guard;
+
 use std::{
     fmt,
     sync::{
@@ -11,18 +13,19 @@ use std::{
 use beach_lifeguard_client::websocket::{Opcode, Violation};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use transport_core::{CloseCode, Closed, Generation, Inbound, Initiator, PeerId, Refusal, Text};
+use transport_core::{CloseCode, Closed, Inbound, Initiator, PeerId, Refusal, Text};
 
 use crate::{
     link::Link,
-    links::{CLOSING, Links, key},
+    links::{CLOSING, Links},
     outcome::{Batch, Outgoing, Tick},
     rhythm::Life,
     runtime::{Duration, Instant, now, sleep, sleep_until, spawn, timeout},
     token::uuid,
-    transport::WsTransport,
     wire::{Goodbye, Item, Lost, RelaySink, RelaySource, RelayStream},
 };
+
+pub(crate) use self::dial_guard::DialGuard;
 
 /// A socket that lives while somebody holds it ([`DialGuard`]) or a link is open on it.
 pub(crate) struct Socket {
@@ -36,10 +39,6 @@ pub(crate) struct Socket {
     /// Whether the socket is closed, with its goodbye written.
     gone: AtomicBool,
 }
-
-/// Keeps a socket open for a dial that has no link yet.
-#[derive(Debug)]
-pub(crate) struct DialGuard(Arc<Socket>);
 
 impl Socket {
     /// Runs a greeted socket in a task of its own, which `open` counts.
@@ -284,77 +283,6 @@ impl Socket {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Socket(…)")
-    }
-}
-
-impl DialGuard {
-    /// Opens link number `generation` to `peer`, and waits until the peer has opened it too. `None` when
-    /// it is open already.
-    ///
-    /// The peer may not be at the relay yet, or still be known by the address of a connection that is
-    /// dead: the link follows it to its newest one.
-    ///
-    /// # Errors
-    ///
-    /// The end of the link or of the socket.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe; the peer is told that the link is given up.
-    pub(crate) async fn open(&self, peer: PeerId, generation: u32) -> Result<Option<WsTransport>, Closed> {
-        let peer_id = uuid(peer.as_bytes());
-        let mut opened: Option<WsTransport> = None;
-        loop {
-            let changed = self.0.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            let address = self.0.links.lock().find(peer_id)?;
-            if address.is_none_or(|address| opened.as_ref().is_some_and(|link| link.peer() != address)) {
-                opened = None;
-            }
-            if let (None, Some(address)) = (&opened, address) {
-                let link = self.0.links.lock().open(key(address, generation));
-                self.0.outgoing.notify_one();
-                let Some(link) = link else { return Ok(None) };
-                opened = Some(WsTransport::new(self.0.links.lock().profile().clone(), self.0.clone(), link));
-            }
-            if let Some(link) = opened.take_if(|link| link.is_met() != Ok(false)) {
-                return link.is_met().map(|_| Some(link));
-            }
-            changed.await;
-        }
-    }
-}
-
-impl DialGuard {
-    /// Tells each link that `peer` opens and nobody here has opened, until the socket ends.
-    pub(crate) async fn attend(&self, peer: PeerId, calls: &watch::Sender<Generation>) -> Closed {
-        let peer_id = uuid(peer.as_bytes());
-        loop {
-            let changed = self.0.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            match self.0.links.lock().called_by(peer_id) {
-                Err(closed) => return closed,
-                Ok(None) => {}
-                Ok(Some(link)) => {
-                    calls.send_if_modified(|known| {
-                        let is_new = known.0 != link;
-                        known.0 = link;
-                        is_new
-                    });
-                }
-            }
-            changed.await;
-        }
-    }
-}
-
-impl Drop for DialGuard {
-    fn drop(&mut self) {
-        self.0.links.lock().release();
-        self.0.outgoing.notify_one();
-        self.0.rescheduled.notify_one();
     }
 }
 

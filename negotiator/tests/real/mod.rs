@@ -4,11 +4,13 @@
     dead_code,
     unreachable_pub,
     clippy::unwrap_used,
+    clippy::expect_used,
     reason = "each program uses its part; helpers may fail"
 )]
 
 pub mod coturn;
 pub mod fence;
+pub mod flow;
 pub mod scenes;
 
 use std::{

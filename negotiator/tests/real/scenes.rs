@@ -1,18 +1,11 @@
 //! What happens to a session: each scene plays it once and says how long the parts took.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, Instant, SystemTime};
 
-use negotiator::{NetworkConfig, Received, Session, TransitionKind};
-use tokio::{task::JoinHandle, time::timeout};
+use negotiator::{NetworkConfig, TransitionKind};
 use transport_webrtc::ID;
 
-use super::{PATIENCE, RELAY, Stage, blocked, on, through, wire};
+use super::{RELAY, Stage, blocked, flow::Flow, on, through, wire};
 
 /// UDP is blocked from the start: from `connect` to a session that carries messages.
 pub async fn udp_blocked(stage: &Stage) -> Duration {
@@ -41,11 +34,8 @@ pub async fn path_dies(stage: &Stage, settings: impl Fn(NetworkConfig) -> Networ
     let udp = wire();
     let (mut pair, _) = stage.join(settings(through(udp.clone()))).await;
     pair.on(&ID).await;
-    let (stop, mut traffic) = (Arc::new(AtomicBool::new(false)), Vec::new());
-    for (from, to) in [(&pair.viewer, &pair.hosted), (&pair.hosted, &pair.viewer)] {
-        traffic.push(count(from.clone(), stop.clone()));
-        traffic.push(check(to.clone()));
-    }
+    let flows = [(&pair.viewer, &pair.hosted), (&pair.hosted, &pair.viewer)];
+    let flows = flows.map(|(from, to)| Flow::start(from, to));
     tokio::time::sleep(Duration::from_secs(1)).await;
 
     udp.cut();
@@ -60,44 +50,12 @@ pub async fn path_dies(stage: &Stage, settings: impl Fn(NetworkConfig) -> Networ
     let healed = Instant::now();
     on(&pair.viewer, &ID).await;
     let returned = healed.elapsed();
-    stop.store(true, Ordering::Relaxed);
-    let mut totals = Vec::new();
-    for side in traffic {
-        totals.push(timeout(PATIENCE, side).await.unwrap().unwrap());
+    for flow in flows {
+        flow.finish().await;
     }
-    assert_eq!((totals[0], totals[2]), (totals[1], totals[3]), "sent and received");
     while let Some(event) = pair.events.try_next() {
         story.push(format!("{:?} {event}", event.at.duration_since(cut_at).unwrap_or_default()));
     }
     pair.viewer.close().await;
     Death { detected, rescued, returned, story }
-}
-
-/// Sends numbers, fifty a second, until told to stop.
-fn count(from: Session, stop: Arc<AtomicBool>) -> JoinHandle<u64> {
-    tokio::spawn(async move {
-        let mut number = 0u64;
-        while !stop.load(Ordering::Relaxed) {
-            from.send(number.to_be_bytes().to_vec().into()).await.unwrap();
-            number += 1;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        from.finish();
-        number
-    })
-}
-
-/// Expects those numbers, and says how many there were.
-fn check(to: Session) -> JoinHandle<u64> {
-    tokio::spawn(async move {
-        let mut next = 0u64;
-        loop {
-            match to.recv().await.unwrap() {
-                Received::Message(message) => assert_eq!(message[..], next.to_be_bytes()),
-                Received::Finished => return next,
-                other => panic!("{other:?}"),
-            }
-            next += 1;
-        }
-    })
 }
