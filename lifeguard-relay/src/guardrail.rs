@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     kill_switch::{KillSwitch, Verb},
     rules::Budget,
-    store::{Bucket, Counted, Counts, Store},
+    store::{Bucket, Counted, Counts, PATIENCE, Store},
     telemetry::metrics::Metrics,
 };
 
@@ -69,7 +69,7 @@ impl Guardrail {
     /// Adds to this hour's bucket. A store that does not answer costs the figure, never the exit.
     pub(crate) async fn count(&self, cohort: &str, what: Counted) -> Counts {
         let bucket = Bucket::of(OffsetDateTime::now_utc());
-        match timeout(STORE_DEADLINE, self.store.count(cohort, &bucket, what)).await {
+        match timeout(PATIENCE, self.store.count(cohort, &bucket, what)).await {
             Ok(Ok(counts)) => counts,
             Ok(Err(_)) | Err(_) => {
                 self.metrics.store_failed("guardrail");
@@ -163,8 +163,6 @@ async fn pause(
 const MEANINGFUL: u64 = 200;
 
 const ALERT_EVERY: Duration = Duration::from_secs(60);
-/// How long the store may take.
-const STORE_DEADLINE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

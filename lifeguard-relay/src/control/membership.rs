@@ -19,12 +19,8 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{
-    config::{STORE_DEADLINE, UNENTERED_LIFE},
-    plane::ControlPlane,
-    refusal::Refused,
-};
-use crate::store::{Counted, Published, StoreError};
+use super::{config::UNENTERED_LIFE, plane::ControlPlane, refusal::Refused};
+use crate::store::{Counted, PATIENCE, Published, StoreError};
 
 /// `POST /v1/sessions`.
 pub(super) async fn publish(
@@ -51,7 +47,7 @@ impl ControlPlane {
         let cohort = inner.config.cohort(cohort).ok_or(Reason::InvalidRequest)?.to_owned();
         let document = Arc::new(document);
         let life = UNENTERED_LIFE.min(inner.config.session_life());
-        let stored = timeout(STORE_DEADLINE, inner.store.publish(&document, life)).await;
+        let stored = timeout(PATIENCE, inner.store.publish(&document, life)).await;
         match stored.unwrap_or(Err(StoreError::Unavailable)) {
             Ok(Published::Stale) => Err(Reason::RevisionStale),
             Ok(published) => {
@@ -109,7 +105,7 @@ impl ControlPlane {
     }
 
     async fn spend(&self, nonce: [u8; 16]) -> Result<(), Reason> {
-        match timeout(STORE_DEADLINE, self.0.store.spend_nonce(nonce, FRESHNESS * 2)).await {
+        match timeout(PATIENCE, self.0.store.spend_nonce(nonce, FRESHNESS * 2)).await {
             Ok(Ok(true)) => Ok(()),
             Ok(Ok(false)) => Err(Reason::MembershipInvalid),
             Ok(Err(_)) | Err(_) => {
@@ -122,7 +118,7 @@ impl ControlPlane {
     /// Finds the newest document of a session.
     pub(super) async fn document(&self, session: Uuid) -> Result<Arc<SessionDocument>, Reason> {
         let inner = &self.0;
-        match timeout(STORE_DEADLINE, inner.store.session(session)).await {
+        match timeout(PATIENCE, inner.store.session(session)).await {
             Ok(Ok(Some(document))) => Ok(document),
             Ok(Ok(None)) => {
                 // A store that lost its memory: whose host is in its room is known from there.
@@ -142,7 +138,7 @@ impl ControlPlane {
     pub(super) async fn renew(&self, document: &Arc<SessionDocument>) {
         let inner = &self.0;
         let renewed = inner.store.publish(document, inner.config.session_life());
-        match timeout(STORE_DEADLINE, renewed).await {
+        match timeout(PATIENCE, renewed).await {
             Ok(Ok(Published::Stale)) => self.refresh(document.session_id).await,
             Ok(Ok(_)) => {}
             Ok(Err(_)) | Err(_) => inner.metrics.store_failed("session"),
@@ -151,7 +147,7 @@ impl ControlPlane {
 
     /// Lets the session's room know the newest document.
     pub(super) async fn refresh(&self, session: Uuid) {
-        match timeout(STORE_DEADLINE, self.0.store.session(session)).await {
+        match timeout(PATIENCE, self.0.store.session(session)).await {
             Ok(Ok(Some(document))) => self.0.rooms.apply(&document),
             Ok(Ok(None)) => {}
             Ok(Err(_)) | Err(_) => self.0.metrics.store_failed("session"),

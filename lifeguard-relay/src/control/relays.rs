@@ -9,9 +9,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::config::STORE_DEADLINE;
 use crate::store::{
-    Store, StoreError,
+    PATIENCE, Store, StoreError,
     relays::{BEAT, LEASE, OtherOwner, RelayNode},
 };
 
@@ -49,7 +48,7 @@ impl Relays {
         if self.0.read().is_empty() {
             return Ok(None);
         }
-        let found = timeout(STORE_DEADLINE, self.find(store, session, region)).await;
+        let found = timeout(PATIENCE, self.find(store, session, region)).await;
         found.unwrap_or(Err(StoreError::Unavailable)).map_err(|_| Reason::StoreUnavailable)
     }
 

@@ -16,7 +16,10 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::refusal::HandshakeRefused;
-use crate::{kill_switch::KillSwitch, store::Store};
+use crate::{
+    kill_switch::KillSwitch,
+    store::{DEADLINE, Store},
+};
 
 /// Everything a token is checked against.
 #[derive(Debug)]
@@ -106,7 +109,7 @@ impl Admission {
             }
         }
         let life = Duration::from_secs(expires.saturating_sub(unix_seconds(now)).max(1));
-        match timeout(STORE_DEADLINE, self.store.spend_jti(claims.jti, life)).await {
+        match timeout(DEADLINE, self.store.spend_jti(claims.jti, life)).await {
             Ok(Ok(first)) => Some(first),
             Ok(Err(_)) | Err(_) => {
                 tracing::warn!("the store does not answer; one use of a token is enforced on this node only");
@@ -129,5 +132,3 @@ fn forget_expired(spent: &mut HashMap<Uuid, u64>, now: SystemTime) {
 
 /// Expired ones are forgotten at the latest when there are this many.
 const MAX_REMEMBERED: usize = 100_000;
-/// A handshake does not wait longer for the store: the client's own deadline is 5 s.
-pub(super) const STORE_DEADLINE: Duration = Duration::from_secs(1);

@@ -8,10 +8,10 @@ use beach_lifeguard_client::{
 };
 use tokio::time::timeout;
 
-use super::{admission::STORE_DEADLINE, core::Core, refusal::HandshakeRefused};
+use super::{core::Core, refusal::HandshakeRefused};
 use crate::{
     rules::Rules,
-    store::{Counted, StoreError},
+    store::{Counted, DEADLINE, StoreError},
 };
 
 /// Admits the holder of a spare token if a token would be minted at this moment, spends it and counts it as an activation.
@@ -58,7 +58,7 @@ async fn look(
 ) -> Result<(Option<Rules>, Option<Arc<SessionDocument>>), StoreError> {
     let store = relay.admission.store();
     let both = async { tokio::try_join!(store.rules(), store.session(claims.session_id)) };
-    timeout(STORE_DEADLINE, both).await.unwrap_or(Err(StoreError::Unavailable))
+    timeout(DEADLINE, both).await.unwrap_or(Err(StoreError::Unavailable))
 }
 
 /// Whether the holder may still do what the token says: the host's newest word counts, as it does for who asks now.

@@ -202,6 +202,10 @@ pub const MOST_SESSIONS: usize = 1 << 19;
 /// How long a store may take over one operation. A handshake waits for it, and its client only for 5 s.
 pub const DEADLINE: Duration = Duration::from_secs(1);
 
+/// How long a request to the control plane waits for the store, which may be asked twice for it. Beyond it, what the outage
+/// table says stands.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+
 /// How long a guardrail bucket is kept: its hour and half of the next.
 pub const BUCKET_LIFE: Duration = Duration::from_secs(90 * 60);
 

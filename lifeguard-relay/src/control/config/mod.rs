@@ -196,6 +196,3 @@ impl ConfigError {
 /// How long a session is known whose host has not entered its room yet: whoever registers sessions and does not
 /// use them shall not fill the store.
 pub(super) const UNENTERED_LIFE: Duration = Duration::from_secs(600);
-
-/// How long the store may take. Beyond it, what the outage table says stands.
-pub(super) const STORE_DEADLINE: Duration = Duration::from_secs(2);
