@@ -21,7 +21,9 @@ pub mod screen;
 pub mod signal;
 pub mod ui;
 pub mod viewer;
-pub mod wire;
+
+/// What the two ends say to each other.
+pub use beach_link_wire as wire;
 
 use args::{Cli, Command, PipeCommand};
 use exit::Failure;

@@ -1,5 +1,5 @@
-use negotiator::Access;
 use proptest::prelude::*;
+use transport_core::secure::Access;
 
 use super::*;
 

@@ -20,13 +20,16 @@
 //! | 14 | done | both | `u64` bytes written in all: the answer to *end* |
 //! | 15 | failed | both | UTF-8 text: this side cannot go on |
 //! | 16 | record | host | `u64` number, bytes: the demo's bulk stream |
+//!
+//! No IO, and nothing of a machine: the page in a browser speaks it with this same code.
+#![forbid(unsafe_code)]
 
 mod bad_message;
 mod codec;
 mod size;
 
 use bytes::Bytes;
-use negotiator::Access;
+use transport_core::secure::Access;
 
 pub use bad_message::BadMessage;
 pub use size::Size;

@@ -1,8 +1,7 @@
 //! Messages as bytes, and back.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use negotiator::Access;
-use transport_core::Text;
+use transport_core::{Text, secure::Access};
 
 use super::{BadMessage, Message, Refusal, Service, Size, Sum, VERSION};
 
