@@ -78,6 +78,11 @@ impl Failure {
         Self::new(stage, ConnectErrorKind::TimedOut, "the deadline of this stage passed")
     }
 
+    /// Says whether this is what went wrong.
+    pub(crate) fn is<Cause: Error + 'static>(&self) -> bool {
+        self.cause.is::<Cause>()
+    }
+
     pub(crate) fn into_error(self, transport: TransportId) -> ConnectError {
         ConnectError::new(transport, self.stage.label(), self.kind).because(self.cause)
     }

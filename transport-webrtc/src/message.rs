@@ -49,6 +49,9 @@ pub(crate) enum LinkMessage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum DeclineReason {
+    /// The sender has no file descriptor left for a socket.
+    #[error("the peer has no file descriptor left for a socket")]
+    Exhausted,
     /// The sender gave the attempt up, or it failed there.
     #[error("the peer gave the attempt up")]
     GaveUp,
@@ -133,6 +136,10 @@ mod tests {
             (
                 LinkMessage::Candidate { candidate: "candidate:1".into() },
                 r#"{"type":"candidate","candidate":"candidate:1"}"#,
+            ),
+            (
+                LinkMessage::Decline { reason: DeclineReason::Exhausted },
+                r#"{"type":"decline","reason":"exhausted"}"#,
             ),
             (
                 LinkMessage::Decline { reason: DeclineReason::NoUdp },

@@ -92,6 +92,31 @@ async fn a_machine_without_udp_ends_the_rung_at_once_on_both_sides() {
     }
 }
 
+#[tokio::test]
+async fn a_machine_without_descriptors_is_told_from_a_network_without_udp_on_both_sides() {
+    let peers = Peers::new();
+    let mut config = plain();
+    config.udp = Some(Arc::new(NoDescriptors));
+    for (generation, offerer, answerer) in [(1, config.clone(), plain()), (2, plain(), config)] {
+        let (a, b) = peers.dial(generation, offerer, answerer).await;
+        let (a, b) = (a.unwrap_err(), b.unwrap_err());
+        assert_eq!((a.kind, b.kind), (ConnectErrorKind::Unreachable, ConnectErrorKind::Unreachable));
+        for error in [a.chain(), b.chain()] {
+            assert!(error.contains("file descriptor") && !error.contains("UDP"), "{error}");
+        }
+    }
+}
+
+#[derive(Debug)]
+struct NoDescriptors;
+
+#[async_trait]
+impl UdpWire for NoDescriptors {
+    async fn bind(&self, _local: SocketAddr) -> io::Result<Box<dyn UdpConn>> {
+        Err(io::Error::from_raw_os_error(24))
+    }
+}
+
 #[derive(Debug)]
 struct NoUdp;
 

@@ -19,6 +19,7 @@ pub mod probe;
 pub mod reach;
 pub mod screen;
 pub mod signal;
+pub mod terminal;
 pub mod ui;
 pub mod viewer;
 

@@ -1,18 +1,23 @@
 //! Whose fault a failed dial is.
 
-use std::error::Error;
+use std::{
+    error::Error,
+    net::{Ipv4Addr, SocketAddr},
+};
 
+use tokio::net::UdpSocket;
 use transport_core::{ConnectErrorKind, signaling::SignalingError};
 
 use crate::{
+    config::WebRtcConfig,
     error::{Failure, Stage},
     message::DeclineReason,
 };
 
 pub(super) fn declined(stage: Stage, reason: DeclineReason) -> Failure {
     let kind = match reason {
-        // Its own dial failed; that says as much about the path as ours failing.
-        DeclineReason::GaveUp => ConnectErrorKind::Unreachable,
+        // Its own dial failed; that says as much about the path as ours failing. A descriptor may be free later.
+        DeclineReason::Exhausted | DeclineReason::GaveUp => ConnectErrorKind::Unreachable,
         DeclineReason::Incompatible | DeclineReason::NoUdp => ConnectErrorKind::Incompatible,
         DeclineReason::Other => ConnectErrorKind::Rejected,
     };
@@ -30,3 +35,23 @@ pub(super) fn unreachable(error: SignalingError) -> Failure {
     };
     Failure::new(Stage::Signaling, kind, error)
 }
+
+/// Says whether no socket can be had because file descriptors ran out. The WebRTC library keeps the reasons of failed
+/// sockets to itself, so one is asked for here: a limit of this process must not read as a network without UDP.
+pub(super) async fn exhausted(config: &WebRtcConfig) -> Option<Failure> {
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let error = match &config.udp {
+        Some(wire) => wire.bind(any).await.err(),
+        None => UdpSocket::bind(any).await.err(),
+    }?;
+    let out_of_descriptors = error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code));
+    out_of_descriptors.then(|| Failure::new(Stage::Gathering, ConnectErrorKind::Unreachable, Exhausted))
+}
+
+/// This process, or the machine, has no file descriptor left.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("no file descriptor is left for a socket: raise the limit (ulimit -n)")]
+pub(super) struct Exhausted;
+
+/// `ENFILE` and `EMFILE`, the same on every Unix. The standard library has no kind for them.
+const OUT_OF_DESCRIPTORS: [i32; 2] = [23, 24];

@@ -8,7 +8,7 @@ use webrtc::data::data_channel::DataChannel;
 
 use super::{
     Dial,
-    fault::{declined, incompatible, unreachable},
+    fault::{declined, exhausted, incompatible, unreachable},
 };
 use crate::{
     channel::Channel,
@@ -26,7 +26,7 @@ impl Dial<'_> {
                 self.local_candidates += 1;
                 self.say(LinkMessage::Candidate { candidate }).await?;
             }
-            PeerEvent::Gathered if self.local_candidates == 0 => return Err(self.no_candidate()),
+            PeerEvent::Gathered if self.local_candidates == 0 => return Err(self.no_candidate().await),
             PeerEvent::Ice(IceState::Connected) => {
                 self.progress.mark_answered();
                 self.ice = true;
@@ -44,7 +44,10 @@ impl Dial<'_> {
         Ok(())
     }
 
-    fn no_candidate(&self) -> Failure {
+    async fn no_candidate(&self) -> Failure {
+        if let Some(exhausted) = exhausted(self.config).await {
+            return exhausted;
+        }
         let kind = match self.config.policy {
             IcePolicy::All => ConnectErrorKind::Incompatible,
             // The servers may answer later, or to other credentials.

@@ -16,8 +16,8 @@ pub use self::{
 use crate::{
     exit,
     link::LinkArgs,
+    terminal::keys::EscapeKey,
     ui::{Lines, To},
-    viewer::keys::EscapeKey,
 };
 
 /// Shares a terminal, or any stream of bytes, over a session that survives its transport: directly between the

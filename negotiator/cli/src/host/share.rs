@@ -16,8 +16,9 @@ use crate::{
     exit::Failure,
     meeting::Obstacles,
     signal::Interrupts,
+    terminal,
     ui::{Lines, To, write_link},
-    viewer::{status, terminal},
+    viewer::status,
     wire::Size,
 };
 

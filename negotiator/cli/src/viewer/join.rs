@@ -9,15 +9,13 @@ use tokio::{
 };
 use transport_core::Initiator;
 
-use super::{
-    terminal::{self, Keyboard, RawTerminal, print},
-    view::{Do, View},
-};
+use super::view::{Do, View};
 use crate::{
     args::{Format, JoinArgs},
     exit::Failure,
     meeting::Obstacles,
     signal::Interrupts,
+    terminal::{self, Keyboard, RawTerminal, print},
     ui::{Lines, To},
     viewer::json,
     wire::{Message, Service, VERSION},

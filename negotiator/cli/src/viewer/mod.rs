@@ -3,7 +3,5 @@
 pub mod explain;
 pub mod join;
 pub mod json;
-pub mod keys;
 pub mod status;
-pub mod terminal;
 pub mod view;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use negotiator::{Absence, Status};
-use transport_core::Text;
+
+use crate::terminal::line::{ATTENTION, CALM, painted};
 
 /// What the status line tells.
 #[derive(Debug)]
@@ -131,25 +132,6 @@ pub fn bytes(count: u64) -> String {
     if unit == "B" || amount >= 100.0 { format!("{amount:.0} {unit}") } else { format!("{amount:.1} {unit}") }
 }
 
-/// Fits both texts into a row; the right one gives way first.
-fn painted(style: &str, left: &str, right: &str, columns: usize) -> String {
-    let mut line: String = left.chars().filter(|&c| Text::shows(c)).take(columns).collect();
-    let (used, wanted) = (line.chars().count(), right.chars().count());
-    if used + wanted < columns {
-        line.extend(std::iter::repeat_n(' ', columns - used - wanted));
-        line.push_str(right);
-    } else {
-        line.extend(std::iter::repeat_n(' ', columns - used));
-    }
-    format!("{style}{line}\x1b[0m")
-}
-
-/// Dim.
-const CALM: &str = "\x1b[0;2m";
-
-/// Reversed.
-const ATTENTION: &str = "\x1b[0;7m";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,20 +157,5 @@ mod tests {
         assert_eq!(said(Some(Absence::Relay), hours), "last heard 3 h ago · the relay cannot be reached");
         assert_eq!(said(Some(Absence::Peer), None), "the host is silent; the relay answers");
         assert_eq!(said(None, hours), "last heard 3 h ago · the link ended");
-    }
-
-    #[test]
-    fn the_line_is_exactly_as_wide_as_the_terminal() {
-        for columns in [1, 5, 20, 80] {
-            let line = painted(CALM, " webrtc · 3 ms", "Ctrl-^ ? ", columns);
-            let shown = line.strip_prefix(CALM).unwrap().strip_suffix("\x1b[0m").unwrap();
-            assert_eq!(shown.chars().count(), columns);
-        }
-    }
-
-    #[test]
-    fn the_right_side_gives_way_first() {
-        assert_eq!(painted("", "abc", "de", 6), "abc de\x1b[0m");
-        assert_eq!(painted("", "abc", "de", 5), "abc  \x1b[0m");
     }
 }

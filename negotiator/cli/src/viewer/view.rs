@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use negotiator::{Access, Explanation, Status};
-use transport_core::Text;
 
-use super::{
-    keys::{Command, EscapeKey, Keys, Typed},
-    status::Line,
-};
+use super::status::Line;
 use crate::{
     screen::{Frame, Painter, Screen},
+    terminal::{
+        keys::{Command, EscapeKey, Keys, Typed, inputs},
+        panel::panel,
+        usable,
+    },
     wire::{Message, Size},
 };
 
@@ -22,7 +22,7 @@ pub struct View {
     painter: Painter,
     terminal: Size,
     access: Access,
-    keys: Keys,
+    keys: Keys<Command>,
     escape: Option<String>,
     viewers: u16,
     notice: Option<(String, Instant)>,
@@ -56,7 +56,7 @@ impl View {
             painter: Painter::default(),
             terminal,
             access,
-            keys: Keys::new(escape),
+            keys: Keys::new(escape, Command::of),
             escape: escape.name(),
             viewers: 0,
             notice: None,
@@ -92,7 +92,7 @@ impl View {
                 Typed::Input(_) if self.access == Access::ReadOnly => {
                     self.notice = Some((READ_ONLY.to_owned(), now));
                 }
-                Typed::Input(bytes) => todo.extend(pieces(bytes).map(Message::Input).map(Do::Send)),
+                Typed::Input(bytes) => todo.extend(inputs(bytes).map(Do::Send)),
                 Typed::Command(Command::Explain) => self.toggle(Overlay::Explain),
                 Typed::Command(Command::Help) => self.toggle(Overlay::Help),
                 Typed::Command(Command::Quit) => todo.push(Do::Quit),
@@ -158,57 +158,6 @@ impl View {
     fn toggle(&mut self, overlay: Overlay) {
         self.overlay = if self.overlay == Some(overlay) { None } else { Some(overlay) };
     }
-}
-
-/// The part of the terminal that the shared screen may use: all but the status line. In a smaller terminal than
-/// one may be shared in, the edge of the screen is not seen.
-fn usable(terminal: Size) -> Size {
-    Size { rows: terminal.rows.saturating_sub(1), ..terminal }.shared()
-}
-
-/// Lays a text over the top of the terminal.
-fn panel(text: &str, terminal: Size) -> Vec<String> {
-    let width = usize::from(terminal.columns);
-    let row = |text: &str| {
-        let mut row: String = text.chars().filter(|&c| Text::shows(c)).take(width).collect();
-        row.extend(std::iter::repeat_n(' ', width - row.chars().count()));
-        format!("\x1b[0;7m{row}\x1b[0m")
-    };
-    let indented = text.lines().flat_map(|line| wrap(line, width.saturating_sub(2)));
-    let mut rows: Vec<String> = std::iter::once(row(""))
-        .chain(indented.map(|line| row(&format!(" {line}"))))
-        .chain([row(""), row(" any key continues")])
-        .collect();
-    rows.truncate(usize::from(terminal.rows.saturating_sub(1)));
-    rows
-}
-
-/// Breaks a line at spaces, or anywhere in words that are wider than the row.
-fn wrap(line: &str, width: usize) -> Vec<String> {
-    let width = width.max(1);
-    let mut rows = vec![String::new()];
-    for word in line.split_inclusive(' ') {
-        for (index, letter) in word.chars().enumerate() {
-            let last = rows.len() - 1;
-            let used = rows[last].chars().count();
-            let wanted = if index == 0 { word.trim_end().chars().count().clamp(1, width) } else { 1 };
-            if used + wanted > width {
-                rows.push(String::new());
-            }
-            let last = rows.len() - 1;
-            rows[last].push(letter);
-        }
-    }
-    rows
-}
-
-/// Typing and pasting in pieces that a message holds.
-fn pieces(bytes: Bytes) -> impl Iterator<Item = Bytes> {
-    let count = bytes.len().div_ceil(crate::wire::CHUNK);
-    (0..count).map(move |index| {
-        let start = index * crate::wire::CHUNK;
-        bytes.slice(start..bytes.len().min(start + crate::wire::CHUNK))
-    })
 }
 
 /// How long a notice covers the status line.
@@ -283,24 +232,5 @@ mod tests {
         view.handle_message(now, Message::Change(screen.picture().since(&before)));
         assert_eq!(view.handle_message(now, Message::Exit(0)), Some(Do::End(0)));
         assert_eq!(view.last_screen(), "$ make\x1b[m\r\n\x1b[32mall done\x1b[m\r\n");
-    }
-
-    #[test]
-    fn a_large_paste_is_sent_in_pieces() {
-        let sizes: Vec<_> = pieces(vec![0; 150_000].into()).map(|piece| piece.len()).collect();
-        assert_eq!(sizes, [61_440, 61_440, 27_120]);
-    }
-
-    #[test]
-    fn long_lines_are_wrapped_at_spaces() {
-        assert_eq!(wrap("one two three", 8), ["one two ", "three"]);
-        assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
-        assert_eq!(wrap("", 3), [""]);
-    }
-
-    #[test]
-    fn a_panel_fits_the_terminal() {
-        let rows = panel(HELP, Size { columns: 30, rows: 8 });
-        assert_eq!(rows.len(), 7);
     }
 }

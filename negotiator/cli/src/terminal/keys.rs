@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 
+use crate::wire::{CHUNK, Message};
+
 /// The key that begins a command to this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EscapeKey(Option<u8>);
@@ -42,14 +44,14 @@ pub struct BadEscapeKey;
 
 /// What a piece of typing means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Typed {
-    /// For the host.
+pub enum Typed<C> {
+    /// For the shared terminal.
     Input(Bytes),
     /// For this program.
-    Command(Command),
+    Command(C),
 }
 
-/// What this program can be told.
+/// What a viewer's program can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// Show which path is used and why.
@@ -62,18 +64,31 @@ pub enum Command {
     Quit,
 }
 
+impl Command {
+    /// Reads the key behind the escape key; an unknown one asks for the list.
+    pub fn of(key: u8) -> Self {
+        match key {
+            b'e' => Self::Explain,
+            b'l' => Self::Redraw,
+            b'q' | b'.' => Self::Quit,
+            _ => Self::Help,
+        }
+    }
+}
+
 /// Splits what is typed. No IO.
 #[derive(Debug)]
-pub struct Keys {
+pub struct Keys<C> {
     escape: EscapeKey,
+    commands: fn(u8) -> C,
     /// The escape key was the last one typed.
     armed: bool,
 }
 
-impl Keys {
-    /// Listens for `escape`.
-    pub fn new(escape: EscapeKey) -> Self {
-        Self { escape, armed: false }
+impl<C> Keys<C> {
+    /// Listens for `escape`; `commands` says what the key behind it means.
+    pub fn new(escape: EscapeKey, commands: fn(u8) -> C) -> Self {
+        Self { escape, commands, armed: false }
     }
 
     /// Says whether the next key is a command.
@@ -81,25 +96,18 @@ impl Keys {
         self.armed
     }
 
-    /// Splits `bytes`. The escape key twice is the key itself; before an unknown key it is dropped with it.
-    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Typed> {
+    /// Splits `bytes`. The escape key twice is the key itself.
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Typed<C>> {
         let mut typed = Vec::new();
         let mut plain = Vec::new();
         for &byte in bytes {
             if std::mem::take(&mut self.armed) {
-                let command = match byte {
-                    b'e' => Command::Explain,
-                    b'l' => Command::Redraw,
-                    b'q' | b'.' => Command::Quit,
-                    b'?' | b'h' => Command::Help,
-                    _ if Some(byte) == self.escape.0 => {
-                        plain.push(byte);
-                        continue;
-                    }
-                    _ => Command::Help,
-                };
+                if Some(byte) == self.escape.0 {
+                    plain.push(byte);
+                    continue;
+                }
                 flush(&mut plain, &mut typed);
-                typed.push(Typed::Command(command));
+                typed.push(Typed::Command((self.commands)(byte)));
             } else if Some(byte) == self.escape.0 {
                 self.armed = true;
             } else {
@@ -111,18 +119,27 @@ impl Keys {
     }
 }
 
-fn flush(plain: &mut Vec<u8>, typed: &mut Vec<Typed>) {
+fn flush<C>(plain: &mut Vec<u8>, typed: &mut Vec<Typed<C>>) {
     if !plain.is_empty() {
         typed.push(Typed::Input(std::mem::take(plain).into()));
     }
+}
+
+/// Typing and pasting, in messages that each hold a piece.
+pub fn inputs(bytes: Bytes) -> impl Iterator<Item = Message> {
+    let count = bytes.len().div_ceil(CHUNK);
+    (0..count).map(move |index| {
+        let start = index * CHUNK;
+        Message::Input(bytes.slice(start..bytes.len().min(start + CHUNK)))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn feed(parts: &[&'static str]) -> Vec<Typed> {
-        let mut keys = Keys::new(EscapeKey::DEFAULT);
+    fn feed(parts: &[&'static str]) -> Vec<Typed<Command>> {
+        let mut keys = Keys::new(EscapeKey::DEFAULT, Command::of);
         parts.iter().flat_map(|part| keys.feed(part.as_bytes())).collect()
     }
 
@@ -158,7 +175,13 @@ mod tests {
         for bad in ["", "x", "^", "^M", "^[", "^1", "^^^"] {
             assert_eq!(key(bad), Err(BadEscapeKey), "{bad}");
         }
-        let mut keys = Keys::new(key("none").unwrap());
+        let mut keys = Keys::new(key("none").unwrap(), Command::of);
         assert_eq!(keys.feed(b"\x1eq"), [Typed::Input("\x1eq".into())]);
+    }
+
+    #[test]
+    fn a_large_paste_is_sent_in_pieces() {
+        let sizes: Vec<_> = inputs(vec![0; 150_000].into()).map(|piece| piece.encode().len() - 1).collect();
+        assert_eq!(sizes, [61_440, 61_440, 27_120]);
     }
 }

@@ -1,5 +1,9 @@
 //! The person's terminal: raw while a session is shown, and always put back.
 
+pub mod keys;
+pub mod line;
+pub mod panel;
+
 use std::{
     fs::File,
     io::{self, IsTerminal, Read, Write},
@@ -91,6 +95,13 @@ pub fn print(text: &str) -> Result<(), Failure> {
 /// Returns the terminal's size, unless it has none.
 pub fn size() -> Option<Size> {
     terminal::size().ok().and_then(|(columns, rows)| Size::new(columns, rows))
+}
+
+/// The part of the terminal that the shared screen may use: all but the status line. In a smaller terminal than
+/// one may be shared in, the edge of the screen is not seen.
+#[must_use]
+pub fn usable(terminal: Size) -> Size {
+    Size { rows: terminal.rows.saturating_sub(1), ..terminal }.shared()
 }
 
 /// Where keys come from.
