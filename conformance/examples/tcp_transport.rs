@@ -1,7 +1,7 @@
 //! A complete third-party transport in one file: plain TCP, written against public API only.
 //!
-//! `cargo run -p conformance --example tcp_transport` lets two ends talk;
-//! `cargo test -p conformance --test third_party` certifies it; `docs/adding-a-transport.md` explains it.
+//! `cargo run -p beach-conformance --example tcp_transport` lets two ends talk;
+//! `cargo test -p beach-conformance --test third_party` certifies it; `docs/adding-a-transport.md` explains it.
 //!
 //! On the wire, big-endian: `u32 length of what follows | u8 kind | payload`, kinds as in [`Kind`].
 //! Before the first frame the dialling side sends the 16 bytes that it was told through signaling.

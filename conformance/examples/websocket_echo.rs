@@ -4,7 +4,7 @@
 //! with two peers: one sends everything back; the other's socket, once admitted, is spliced byte for byte to the
 //! suite's. So each frame of the suite is read by the relay itself, and each answer is the relay's own.
 //!
-//! `cargo run -p conformance --example websocket_echo -- 127.0.0.1:9001`, then point the suite at `ws://127.0.0.1:9001`.
+//! `cargo run -p beach-conformance --example websocket_echo -- 127.0.0.1:9001`, then point the suite at `ws://127.0.0.1:9001`.
 
 use std::error::Error;
 

@@ -37,6 +37,10 @@
 //! What it is not: a benchmark (see `lifeguard-load`) or a fuzzer.
 #![forbid(unsafe_code)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(feature = "relay")]
 pub mod attacker;
 pub mod case;

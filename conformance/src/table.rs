@@ -61,7 +61,7 @@ impl Transports {
     fn certify(&self, suite: &str) -> io::Result<(bool, Vec<Row>)> {
         let report = report_path(suite);
         let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["test", "--quiet", "-p", "conformance", "--test", suite, "--", "--quiet"])
+            .args(["test", "--quiet", "-p", "beach-conformance", "--test", suite, "--", "--quiet"])
             .env("CONFORMANCE_REPORT", &report)
             .env("CONFORMANCE_SEED", self.seed.to_string())
             .status()?;

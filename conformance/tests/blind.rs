@@ -28,7 +28,7 @@ impl Lifeguard {
         let binary: PathBuf =
             std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("beach-lifeguard");
         if !binary.exists() {
-            let build = ["build", "-q", "--locked", "-p", "lifeguard-relay", "--bin", "beach-lifeguard"];
+            let build = ["build", "-q", "--locked", "-p", "beach-lifeguard", "--bin", "beach-lifeguard"];
             assert!(Command::new(env!("CARGO")).args(build).status().unwrap().success());
         }
         let mut child = Command::new(binary)

@@ -1,4 +1,4 @@
-//! What the relay does with each frame and each peer, without sockets: `cargo bench -p lifeguard-relay`.
+//! What the relay does with each frame and each peer, without sockets: `cargo bench -p beach-lifeguard`.
 //!
 //! The parts are private to the relay, and are compiled in here as they are.
 #![allow(

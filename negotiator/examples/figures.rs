@@ -1,9 +1,9 @@
 //! Measures the judgement on the real stack of this machine, and prints median, 95th percentile and JSON:
 //!
 //! ```sh
-//! cargo run -p negotiator --example figures -- blocked 30  # UDP blocked from the start
-//! cargo run -p negotiator --example figures -- cut 10      # a path dies with data pending, and heals
-//! cargo run -p negotiator --example figures -- turn 12     # minutes on TURN, with credentials of 30 s
+//! cargo run -p beach-negotiator --example figures -- blocked 30  # UDP blocked from the start
+//! cargo run -p beach-negotiator --example figures -- cut 10      # a path dies with data pending, and heals
+//! cargo run -p beach-negotiator --example figures -- turn 12     # minutes on TURN, with credentials of 30 s
 //! ```
 #![allow(clippy::disallowed_methods, reason = "an example is an owner, which brings the runtime")]
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot be taken is no figure")]

@@ -1,4 +1,4 @@
-//! Shares a session and echoes what each viewer says: `cargo run -p negotiator --example host`.
+//! Shares a session and echoes what each viewer says: `cargo run -p beach-negotiator --example host`.
 //! Needs `beach-lifeguard dev` running on this machine.
 #![allow(clippy::disallowed_methods, reason = "an example is an owner, which brings the runtime")]
 

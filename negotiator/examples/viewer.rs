@@ -1,4 +1,4 @@
-//! Joins a session: `cargo run -p negotiator --example viewer -- 'LINK'`.
+//! Joins a session: `cargo run -p beach-negotiator --example viewer -- 'LINK'`.
 #![allow(clippy::disallowed_methods, reason = "an example is an owner, which brings the runtime")]
 
 use negotiator::{Negotiator, NetworkConfig, Received};

@@ -23,6 +23,10 @@
 //! and [`Way`]s of your own, as a [`Rendezvous`].
 #![forbid(unsafe_code)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod assembly;
 #[cfg(feature = "blocking")]
 pub mod blocking;

@@ -1,5 +1,5 @@
 //! The judgement on real sockets: UDP blocked from the start, and a direct path that dies with data pending
-//! and heals. Here it must only work; `cargo run -p negotiator --example figures` measures it.
+//! and heals. Here it must only work; `cargo run -p beach-negotiator --example figures` measures it.
 #![allow(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 

@@ -9,6 +9,10 @@
 //! transports is open; see `docs/adding-a-transport.md`.
 #![forbid(unsafe_code)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod backoff;
 pub mod close;
 pub mod connector;

@@ -1,7 +1,7 @@
 //! Prints what a link costs on this machine: time to open, round trip, throughput, memory.
 //!
 //! ```text
-//! cargo run --release -p transport-webrtc --example figures
+//! cargo run --release -p beach-transport-webrtc --example figures
 //! ```
 
 use std::time::{Duration, Instant};

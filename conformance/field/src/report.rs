@@ -162,7 +162,7 @@ between them. Times run from the start of `beach-link join` until the first key 
 otherwise. This file is written by the last command:
 
 ```sh
-cargo build -p beach-link -p lifeguard-relay
+cargo build -p beach-link -p beach-lifeguard
 cargo run -p beach-field -- run --runs 3
 cargo run -p beach-field -- table
 ```

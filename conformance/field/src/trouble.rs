@@ -23,7 +23,7 @@ pub enum Trouble {
         source: io::Error,
     },
     /// A program of this workspace has not been built.
-    #[error("{} is missing: build it first, `cargo build -p beach-link -p lifeguard-relay`", .0.display())]
+    #[error("{} is missing: build it first, `cargo build -p beach-link -p beach-lifeguard`", .0.display())]
     Missing(PathBuf),
     /// This machine does not allow namespaces.
     #[error("no network namespaces here ({0}): the field laboratory needs root, `ip` and `nft`")]

@@ -1,4 +1,4 @@
-//! What every message costs on its way, with allocations: `cargo bench -p lifeguard-load`.
+//! What every message costs on its way, with allocations: `cargo bench -p beach-load`.
 //!
 //! The relay's registry and fan-out are inside the relay; `lifeguard-load churn` and `fanout` measure them
 //! whole.

@@ -106,7 +106,7 @@ pub(crate) fn sibling(name: &str) -> Result<PathBuf, Failure> {
     if path.exists() {
         return Ok(path);
     }
-    Err(Failure(format!("{name} is not beside this program: cargo build --release -p lifeguard-relay")))
+    Err(Failure(format!("{name} is not beside this program: cargo build --release -p beach-lifeguard")))
 }
 
 /// How long a process may take to be ready.

@@ -1,7 +1,7 @@
 //! A guard that is no wall clock: allocations of a fixed script on the path of every message.
 //!
 //! Counts are compared with `allocations.txt`; more than a tenth above fails. After a change that is worth
-//! it: `UPDATE_ALLOCATIONS=1 cargo test -p lifeguard-load --test allocations`, and say why in the commit.
+//! it: `UPDATE_ALLOCATIONS=1 cargo test -p beach-load --test allocations`, and say why in the commit.
 #![allow(clippy::unwrap_used, reason = "tests and benchmarks end loudly")]
 
 use std::{fmt::Write, time::Instant};
@@ -49,7 +49,7 @@ fn a_message_costs_no_more_allocations_than_it_did() {
     }
     assert!(
         worse.is_empty(),
-        "{worse}If it is worth it: UPDATE_ALLOCATIONS=1 cargo test -p lifeguard-load --test allocations"
+        "{worse}If it is worth it: UPDATE_ALLOCATIONS=1 cargo test -p beach-load --test allocations"
     );
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The relay runs on one thread under `strace -c`. Two runs of different length are compared, so that neither the start
 //! nor the end counts. More than a tenth above `system_calls.txt` fails. After a change that is worth it:
-//! `UPDATE_SYSTEM_CALLS=1 cargo test -p lifeguard-load --test system_calls`, and say why in the commit.
+//! `UPDATE_SYSTEM_CALLS=1 cargo test -p beach-load --test system_calls`, and say why in the commit.
 #![allow(clippy::unwrap_used, reason = "tests and benchmarks end loudly")]
 
 use std::{
@@ -44,7 +44,7 @@ async fn a_message_costs_no_more_system_calls_than_it_did() {
         assert!(
             calls <= committed * 1.1,
             "{name}: {calls:.2} system calls for a message, {committed} committed. If it is worth it: \
-             UPDATE_SYSTEM_CALLS=1 cargo test -p lifeguard-load --test system_calls"
+             UPDATE_SYSTEM_CALLS=1 cargo test -p beach-load --test system_calls"
         );
     }
 }
@@ -111,7 +111,7 @@ fn relay() -> PathBuf {
     let program = test.ancestors().nth(2).unwrap().join("beach-lifeguard");
     if !program.exists() {
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "-q", "-p", "lifeguard-relay", "--bin", "beach-lifeguard"]);
+        build.args(["build", "-q", "-p", "beach-lifeguard", "--bin", "beach-lifeguard"]);
         assert!(build.status().unwrap().success(), "the relay does not build");
     }
     program

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 
 fn write(folder: &PathBuf, plan: &Plan, tally: &conformance::simulator::Tally) -> io::Result<()> {
     let command = format!(
-        "cargo run -p conformance --no-default-features --bin beach-simulate -- --days {} --sessions {} --seed {} --out {}",
+        "cargo run -p beach-conformance --no-default-features --bin beach-simulate -- --days {} --sessions {} --seed {} --out {}",
         plan.days,
         plan.sessions,
         plan.seed,

@@ -1,7 +1,7 @@
 //! Certifies any relay, by its URL: hello, admission, routing, roles, limits, slow consumers, drain.
 //!
 //! The relay and the control plane that mints its tokens are seen from outside only, through
-//! `docs/wire.md`; each case cites its section. `cargo run -p conformance -- relay --url …
+//! `docs/wire.md`; each case cites its section. `cargo run -p beach-conformance -- relay --url …
 //! --control-plane …` is the command, [`certify_relay`] the same from a test.
 
 mod admission;
@@ -207,7 +207,7 @@ fn trial(target: &RelayTarget, case: &'static RelayCase, results: &Arc<Mutex<Vec
         results.lock().push(row(&target, case, told, started.elapsed().as_millis() as u64));
         outcome.map_err(|failure| {
             Failed::from(format!(
-                "{failure}\n  section docs/wire.md §{}\n  replay  cargo run -p conformance -- relay --url {} --control-plane {} {}",
+                "{failure}\n  section docs/wire.md §{}\n  replay  cargo run -p beach-conformance -- relay --url {} --control-plane {} {}",
                 case.clause, target.relay, target.control_plane, case.name
             ))
         })

@@ -59,7 +59,7 @@ impl Service {
     /// Starts everything; keys are made in `folder`.
     pub(crate) async fn start(folder: &Path) -> Self {
         let store = Redis::start();
-        let program = program("lifeguard-relay", "beach-lifeguard");
+        let program = program("beach-lifeguard", "beach-lifeguard");
         let key = folder.join("key.pem");
         let made =
             Command::new(&program).args(["keys", "generate", "--id", "chaos", "--out"]).arg(&key).output();

@@ -19,6 +19,10 @@
 //! In a browser there is an `Outbound` of the same name with `http`, by `fetch`, and `websocket` in place of the
 //! others: names, proxies, trust and TLS are the browser's own (`docs/adr/0029-where-a-browser-parts.md`).
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod error;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod native;

@@ -22,6 +22,10 @@
 //! Signing and verifying tokens needs a crypto provider of `jsonwebtoken` in the binary that does it.
 #![forbid(unsafe_code)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod api;
 pub mod close;
 pub mod control;

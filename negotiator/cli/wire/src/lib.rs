@@ -24,6 +24,11 @@
 //! No IO, and nothing of a machine: the page in a browser speaks it with this same code.
 #![forbid(unsafe_code)]
 
+// The README's code must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod bad_message;
 mod codec;
 mod size;
