@@ -26,7 +26,6 @@
 mod clock;
 mod error;
 mod plane;
-mod prove;
 mod rescue;
 mod room;
 mod runtime;
@@ -34,7 +33,6 @@ mod runtime;
 pub use clock::Skew;
 pub use error::{ControlError, Refusal};
 pub use plane::{ControlPlane, Published};
-pub use prove::prove;
 pub use rescue::{KeptGrant, Rescue};
 pub use room::Room;
 // They stand in public signatures.
