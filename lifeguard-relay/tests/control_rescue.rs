@@ -4,7 +4,7 @@
 mod control_support;
 mod relay_support;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use beach_lifeguard_client::{
     CloseCode, FallbackToken, Role, SUBPROTOCOL,
@@ -24,6 +24,7 @@ use lifeguard_relay::{
 };
 use relay_support::{Client, Heard, Rig, hello};
 use time::OffsetDateTime;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 /// A control plane whose rules the relay can read.
@@ -60,6 +61,26 @@ async fn come(plane: &Plane, person: &Person, token: FallbackToken) -> Option<(u
         Heard::Text(_) => None,
         Heard::Closed(code, reason) => Some((code, reason)),
         other => panic!("{other:?}"),
+    }
+}
+
+/// Comes in, and returns the ticket that the relay gives.
+async fn ticket(plane: &Plane, person: &Person, token: FallbackToken) -> FallbackToken {
+    let protocol = [("sec-websocket-protocol", SUBPROTOCOL)];
+    let mut client = Client::connect(plane.address, "/v2/ws", &protocol).await.unwrap();
+    client.say(Message::text(hello(person.session, person.peer, person.role, token).encode())).await;
+    client.welcome().await;
+    client.ticket().await
+}
+
+/// Comes in with minted tokens until the relay knows the key it signs tickets with.
+async fn first_ticket(plane: &Plane, person: &Person) -> FallbackToken {
+    loop {
+        let token = person.token(plane).await.token;
+        let given = timeout(Duration::from_secs(2), ticket(plane, person, token)).await;
+        if let Ok(ticket) = given {
+            return ticket;
+        }
     }
 }
 
@@ -208,4 +229,36 @@ async fn one_use_and_the_rules_hold_on_all_nodes_of_a_pool() {
     assert_eq!(again, closed(CloseCode::BAD_TOKEN, "token_spent"));
     let (rules, known) = (one.store.rules().await.unwrap(), other.store.rules().await.unwrap());
     assert!(rules.is_some() && rules == known);
+}
+
+#[tokio::test]
+async fn a_ticket_admits_once_to_any_relay_of_the_deployment_and_brings_the_next() {
+    let (redis, keys) = (Redis::start(), keys());
+    let store = || Arc::new(RedisStore::open(&redis.url()).unwrap());
+    let one = shared(ControlConfig::development(), store(), keys.clone()).await;
+    let host = one.session().await;
+    let first = first_ticket(&one, &host).await;
+    // A relay that was started later: it finds the key in the store.
+    let other = shared(ControlConfig::development(), store(), keys).await;
+    let viewer = host.viewer();
+    let by_viewer = first_ticket(&other, &viewer).await;
+    let second = ticket(&other, &host, first.clone()).await;
+    for plane in [&one, &other] {
+        let again = come(plane, &host, first.clone()).await;
+        assert_eq!(again, closed(CloseCode::BAD_TOKEN, "token_spent"));
+    }
+    assert_eq!(come(&one, &host, second).await, None);
+    assert_eq!(other.metrics.read("beach_fallback_spare_tokens", &["rejoin", "used"]), 1);
+    // It is somebody's, and a pause and the host's word hold for it.
+    let stolen = come(&one, &host.viewer(), by_viewer.clone()).await;
+    assert_eq!(stolen, closed(CloseCode::BAD_TOKEN, "peer_mismatch"));
+    one.kill_switch.set(None, Some(Verb::PauseMinting), "test", "").await.unwrap();
+    let paused = come(&one, &viewer, by_viewer.clone()).await;
+    assert_eq!(paused, closed(CloseCode::PAUSED, "fallback_paused"));
+    one.kill_switch.set(None, None, "test", "").await.unwrap();
+    let mut document = host.document(2);
+    document.links.clear();
+    assert_eq!(one.publish(&document.sign(&host.host)).await.0, 200);
+    let revoked = come(&one, &viewer, by_viewer).await;
+    assert_eq!(revoked, closed(CloseCode::BAD_TOKEN, "link_unknown"));
 }

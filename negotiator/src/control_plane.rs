@@ -17,6 +17,7 @@ use crate::{
     config::NetworkConfig,
     endpoint::Way,
     rendezvous::{Membership, Missing, Rendezvous, SessionDocument},
+    runtime::SystemTime,
 };
 
 /// Meets through a control plane, and connects by WebRTC first and the relay when it must be.
@@ -156,6 +157,10 @@ impl Rendezvous for ControlPlaneRendezvous {
         let _ = peer;
     }
 
+    fn wall_clock(&self) -> SystemTime {
+        self.control.now()
+    }
+
     async fn prepare(&self, membership: &Membership) -> Vec<Missing> {
         #[cfg(feature = "webrtc")]
         return self.look_for_turn(membership).await;
@@ -263,7 +268,7 @@ impl ControlPlaneRendezvous {
         config.entitlement_proof = self.config.entitlement_proof.clone().map(EntitlementProof::new);
         config.telemetry_opt_in = self.config.telemetry_opt_in;
         let tokens = crate::relay_tokens::RelayTokens::new(config.clone());
-        let tokens = Arc::new(tokens.with_rescue(self.rescue.get().cloned()));
+        let tokens = Arc::new(tokens.through(self.control.clone()).with_rescue(self.rescue.get().cloned()));
         let connector = WsFallbackConnector::new(config, tokens).map_err(|error| error.to_string())?;
         let connector = Arc::new(connector);
         // A second membership of the same session would bring the same one.

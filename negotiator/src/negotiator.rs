@@ -21,7 +21,7 @@ use crate::{
     link::JoinLink,
     pump::Attach,
     rendezvous::{Membership, Missing, Rendezvous, inside},
-    runtime::{Duration, Instant, interval, now, sleep_until, spawn, wall_clock},
+    runtime::{Duration, Instant, interval, now, sleep_until, spawn},
     session::Session,
 };
 
@@ -101,7 +101,8 @@ impl Negotiator {
         };
         let signaling = rendezvous.enter(&membership).await.map_err(JoinError::shown_out)?;
         let sealer = Sealer::joiner(identity.clone(), host, link.secret().clone());
-        let exchange = Exchange::new(signaling, sealer, wall_clock);
+        let clock = rendezvous.clone();
+        let exchange = Exchange::new(signaling, sealer, move || clock.wall_clock());
         let (entered, mut missing) =
             tokio::join!(inside(&exchange, config.connect_timeout), rendezvous.prepare(&membership));
         entered.map_err(JoinError::shown_out)?;
@@ -317,6 +318,7 @@ mod tests {
     use transport_core::{secure::LinkSecret, signaling::MemoryRoom};
 
     use super::*;
+    use crate::runtime::wall_clock;
 
     #[tokio::test]
     async fn a_host_of_another_version_is_told_apart_from_one_that_is_away() {

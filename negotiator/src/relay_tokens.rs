@@ -1,7 +1,7 @@
 //! The relay's tokens, from a control plane.
 
 use async_trait::async_trait;
-use beach_control_client::{ControlError, ControlPlane, Rescue, prove};
+use beach_control_client::{ControlError, ControlPlane, Rescue};
 use beach_lifeguard_client::{
     api::{TokenRequest, TokenResponse},
     membership::Purpose,
@@ -29,6 +29,13 @@ impl RelayTokens {
         }
     }
 
+    /// Asks through `control`, which has learnt the time from other answers.
+    #[must_use]
+    pub fn through(mut self, control: ControlPlane) -> Self {
+        self.control = control;
+        self
+    }
+
     /// Has these grants at hand for when the control plane cannot be asked.
     #[must_use]
     pub fn with_rescue(mut self, rescue: Option<Rescue>) -> Self {
@@ -38,7 +45,8 @@ impl RelayTokens {
 
     fn request(&self) -> TokenRequest {
         let WsConfig { credentials, cohort, .. } = &self.config;
-        let mut request = TokenRequest::new(credentials.session_id(), prove(credentials, Purpose::Token));
+        let mut request =
+            TokenRequest::new(credentials.session_id(), self.control.prove(credentials, Purpose::Token));
         request.cohort_id.clone_from(cohort);
         request.client_version = Some(self.config.client_version.clone());
         request.entitlement_proof =
@@ -51,12 +59,15 @@ impl RelayTokens {
 #[async_trait]
 impl TokenProvider for RelayTokens {
     async fn token(&self, _: TokenFor) -> Result<Grant, TokenFailure> {
-        let answer = self.control.token(&self.request()).await.map_err(failure)?;
+        let answer = self.control.token_by(|| self.request()).await.map_err(failure)?;
         let TokenResponse { token, expires_at, relay_url, .. } = answer;
         let relay_url = relay_url.as_deref().map(Url::parse).transpose();
         let relay_url = relay_url.map_err(|error| TokenFailure::Malformed(Box::new(error)))?;
-        let expires_at = Duration::from_secs(expires_at.unix_timestamp().try_into().unwrap_or_default());
-        Ok(Grant { token, expires_at: UNIX_EPOCH + expires_at, relay_url })
+        // By this machine's clock, which may be off.
+        let expires_at =
+            UNIX_EPOCH + Duration::from_secs(expires_at.unix_timestamp().try_into().unwrap_or_default());
+        let life = expires_at.duration_since(self.control.now()).unwrap_or_default();
+        Ok(Grant { token, expires_at: wall_clock() + life, relay_url })
     }
 
     fn rescue(&self, _: TokenFor) -> Option<Grant> {

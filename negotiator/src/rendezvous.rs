@@ -12,7 +12,7 @@ use transport_core::{
 
 use crate::{
     endpoint::Way,
-    runtime::{Duration, now, timeout},
+    runtime::{Duration, SystemTime, now, timeout, wall_clock},
 };
 
 /// A way to meet, and the ladder of transports from there. The default is the control plane with WebRTC and the
@@ -26,6 +26,12 @@ pub trait Rendezvous: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`SignalingError`] when that failed and trying again at once would not help.
     async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError>;
+
+    /// Returns the time that envelopes to and from this side are judged by: that of whoever admits, where it tells it, so that
+    /// a machine whose clock is off can still be understood. By default this machine's.
+    fn wall_clock(&self) -> SystemTime {
+        wall_clock()
+    }
 
     /// Makes ready what [`ways`](Self::ways) needs, as soon as the room is entered, and says which transports
     /// it will have to leave out. Must not wait long: nobody has a path yet. By default there is nothing

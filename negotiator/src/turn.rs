@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use beach_control_client::{ControlError, ControlPlane, Credentials, prove};
+use beach_control_client::{ControlError, ControlPlane, Credentials};
 use beach_lifeguard_client::{
     api::{TurnCredentials, TurnRequest},
     membership::Purpose,
@@ -132,7 +132,7 @@ impl TurnSource {
     async fn ask(&self) -> Result<TurnCredentials, ControlError> {
         let request = TurnRequest {
             session_id: self.credentials.session_id(),
-            proof: prove(&self.credentials, Purpose::Turn),
+            proof: self.control.prove(&self.credentials, Purpose::Turn),
             entitlement_proof: self.entitlement_proof.clone(),
         };
         self.control.turn(&request).await

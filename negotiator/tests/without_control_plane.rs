@@ -11,7 +11,7 @@ mod real;
 use std::time::{Duration, Instant};
 
 use lifeguard_relay::{Dev, DevConfig};
-use negotiator::{Host, HostConfig, Negotiator, NetworkConfig, Session};
+use negotiator::{FallbackMode, Host, HostConfig, Negotiator, NetworkConfig, Session};
 use real::{PATIENCE, RELAY, flow::Flow, on, through, wire};
 use tokio::time::{sleep, timeout};
 use transport_webrtc::ID;
@@ -76,4 +76,38 @@ async fn a_session_whose_direct_path_dies_moves_to_the_relay_by_its_grants() {
     assert_eq!(spare(&relay, "rescue"), 2);
     host.close().await;
     relay.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_on_the_relay_outlives_a_restart_of_it_by_its_tickets() {
+    let Deployment { relay, control } = Deployment::start().await;
+    // It keeps the store and the keys, as Redis and a configuration do; nobody asks it anything.
+    let keeper = relay.start_another(DevConfig::default()).await.unwrap();
+    let mut network = through(wire());
+    network.mode = FallbackMode::RelayOnly;
+    let (host, viewer, hosted) = meet(&control, network).await;
+    on(&viewer, &RELAY).await;
+    let flows = [Flow::start(&viewer, &hosted), Flow::start(&hosted, &viewer)];
+    sleep(Duration::from_secs(2)).await;
+
+    control.shutdown().await;
+    let mut config = DevConfig::default();
+    config.public = relay.public_url().strip_prefix("http://").unwrap().parse().unwrap();
+    relay.shutdown().await;
+    let away = Instant::now();
+    let again = keeper.start_another(config).await.unwrap();
+    let back = async {
+        while again.live_relay_sockets() < 2 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, back).await.expect("both sides come back");
+    println!("both sides back {:?} after the relay went", away.elapsed());
+    for flow in flows {
+        println!("{} arrived", flow.finish().await);
+    }
+    assert!(spare(&again, "rejoin") >= 2 && spare(&again, "rescue") == 0);
+    host.close().await;
+    again.shutdown().await;
+    keeper.shutdown().await;
 }

@@ -54,6 +54,7 @@ pub struct WsFallbackConnector {
 struct Current {
     whom: TokenFor,
     socket: Arc<Socket>,
+    url: Url,
 }
 
 impl WsFallbackConnector {
@@ -119,7 +120,7 @@ impl WsFallbackConnector {
     async fn hold(&self, target: &Target) -> Result<DialGuard, ConnectError> {
         let whom = TokenFor { session: target.session, peer: target.local };
         let mut current = self.current.lock().await;
-        if let Some(Current { whom: user, socket }) = &*current {
+        if let Some(Current { whom: user, socket, .. }) = &*current {
             // A socket that may be dead would cost every dial its deadline.
             socket.settled().await;
             match socket.hold() {
@@ -137,11 +138,16 @@ impl WsFallbackConnector {
                 return Err(closed_at(stage::DIAL, closed));
             }
         }
-        if let Some(life) = current.take().and_then(|old| old.socket.life()) {
-            self.rhythm.lock().learn(life);
+        if let Some(old) = current.take() {
+            if let Some(life) = old.socket.life() {
+                self.rhythm.lock().learn(life);
+            }
+            if let Some(ticket) = old.socket.ticket() {
+                self.spares.keep(old.whom, ticket, old.url);
+            }
         }
-        let (socket, hold) = self.open_socket(whom, target).await?;
-        *current = Some(Current { whom, socket });
+        let (socket, hold, url) = self.open_socket(whom, target).await?;
+        *current = Some(Current { whom, socket, url });
         Ok(hold)
     }
 
@@ -149,7 +155,7 @@ impl WsFallbackConnector {
         &self,
         whom: TokenFor,
         target: &Target,
-    ) -> Result<(Arc<Socket>, DialGuard), ConnectError> {
+    ) -> Result<(Arc<Socket>, DialGuard, Url), ConnectError> {
         let open = OpenSocket::new(&self.open);
         let Reached { url, carrier, stream, answer } = self.reach(whom, target).await?;
         let profile = self.profile(&url, carrier, &answer)?;
@@ -163,7 +169,8 @@ impl WsFallbackConnector {
         }
         self.put_out.lock().lately(now()).into_iter().for_each(|peer_id| links.evict(peer_id));
         tracing::debug!("relay socket open");
-        Ok(Socket::start(links, stream, open))
+        let (socket, hold) = Socket::start(links, stream, open);
+        Ok((socket, hold, url))
     }
 
     /// Reaches the relay by the carrier that comes first, or by the other one when something is in its way.
@@ -238,7 +245,8 @@ impl WsFallbackConnector {
 
     /// Returns the spare token to use, if there is one.
     fn spare(&self, whom: TokenFor) -> Option<Grant> {
-        self.tokens.rescue(whom).filter(|grant| self.spares.is_unused(&grant.token))
+        let ticket = self.spares.ticket(whom, wall_clock(), now());
+        ticket.or_else(|| self.tokens.rescue(whom)).filter(|grant| self.spares.is_unused(&grant.token))
     }
 
     async fn fetch(&self, whom: TokenFor) -> Result<Fetched, Unfetched> {

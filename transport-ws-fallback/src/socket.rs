@@ -21,6 +21,7 @@ use crate::{
     outcome::{Batch, Outgoing, Tick},
     rhythm::Life,
     runtime::{Duration, Instant, now, sleep, sleep_until, spawn, timeout},
+    spares::Ticket,
     token::uuid,
     wire::{Goodbye, Item, Lost, RelaySink, RelaySource, RelayStream},
 };
@@ -91,6 +92,11 @@ impl Socket {
     /// How it lived, once it has ended.
     pub(crate) fn life(&self) -> Option<Life> {
         self.links.lock().life()
+    }
+
+    /// The newest ticket that the relay gave for coming back.
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        self.links.lock().ticket()
     }
 
     /// Ends a draining socket, so that the next one does not have to supersede it.

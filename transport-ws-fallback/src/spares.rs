@@ -2,11 +2,13 @@
 
 use beach_lifeguard_client::{CloseCode, FallbackToken};
 use parking_lot::Mutex;
+use url::Url;
 
 use crate::{
     dial::Failed,
     error::CloseAtHandshake,
-    runtime::{Duration, Instant},
+    runtime::{Duration, Instant, SystemTime},
+    token::{Grant, TokenFor},
 };
 
 /// What a connector remembers of spare tokens. Their keepers have them.
@@ -18,6 +20,14 @@ struct State {
     /// The last ones that were used, oldest first.
     used: Vec<FallbackToken>,
     unanswered: Option<Instant>,
+    ticket: Option<(TokenFor, Ticket, Url)>,
+}
+
+/// A token by which to come back to a relay.
+#[derive(Debug, Clone)]
+pub(crate) struct Ticket {
+    pub(crate) token: FallbackToken,
+    pub(crate) until: Instant,
 }
 
 impl Spares {
@@ -32,6 +42,22 @@ impl Spares {
 
     pub(crate) fn is_unused(&self, token: &FallbackToken) -> bool {
         !self.0.lock().used.contains(token)
+    }
+
+    /// Keeps what the relay at `url` gave for coming back.
+    pub(crate) fn keep(&self, whom: TokenFor, ticket: Ticket, url: Url) {
+        self.0.lock().ticket = Some((whom, ticket, url));
+    }
+
+    /// The ticket of `whom`, if it still lives and was not used.
+    pub(crate) fn ticket(&self, whom: TokenFor, wall: SystemTime, now: Instant) -> Option<Grant> {
+        let (of, ticket, url) = self.0.lock().ticket.clone()?;
+        let is_good = of == whom && now < ticket.until && self.is_unused(&ticket.token);
+        is_good.then(|| Grant {
+            token: ticket.token,
+            expires_at: wall + ticket.until.saturating_duration_since(now),
+            relay_url: Some(url),
+        })
     }
 
     /// A question to the control plane was not answered.

@@ -32,7 +32,7 @@ impl ControlPlane {
         let bits = FeatureBits { telemetry_enabled: request.telemetry_opt_in, fallback_authorized: true };
         let kind = TokenKind::Rescue;
         let (token, _) = self.sign((kind, Capability::V2), member, cohort, bits)?;
-        let relay_url = inner.relays.likely(member.session, &inner.config.region);
+        let relay_url = inner.relays.likely(member.session);
         let relay_url = relay_url.or_else(|| inner.config.relay_url.clone());
         Ok(RescueGrant { token, life_secs: kind.max_life_secs(), relay_url })
     }

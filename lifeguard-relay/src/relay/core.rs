@@ -28,6 +28,7 @@ use super::{
     registry::Registry,
     session::SessionShared,
     stream::Streams,
+    tickets::Tickets,
 };
 use crate::{
     guardrail::Guardrail,
@@ -57,6 +58,7 @@ pub(crate) struct Core {
     pub(super) registry: Registry<Arc<PeerHandle>, SessionShared>,
     pub(super) streams: Arc<Streams>,
     pub(super) admission: Admission,
+    pub(super) tickets: Tickets,
     /// Counts spare tokens as activations when they are used.
     pub(super) guardrail: Guardrail,
     /// Its part in a pool, if there is one.
@@ -89,6 +91,7 @@ impl Core {
             streams: Arc::default(),
             admission,
             guardrail,
+            tickets: Tickets::default(),
             ownership,
             metrics,
             egress: Meter::new(config.limits.egress_bytes),

@@ -86,7 +86,11 @@ async fn greet_v2(
         return Err(HandshakeRefused::UnexpectedFrame);
     };
     let hello = ClientHello::decode(&hello)?;
-    let (kind, claims) = relay.admission.verify(&hello.token)?;
+    let (kind, claims) = match relay.admission.verify(&hello.token) {
+        // A ticket is signed by a relay.
+        Err(HandshakeRefused::Token(TokenError::Key)) => relay.tickets.verify(&hello.token)?,
+        verified => verified?,
+    };
     if claims.session_id != hello.session_id {
         return Err(TokenError::Session.into());
     }
@@ -121,9 +125,10 @@ async fn greet_v2(
             feature_bits,
             compression: Compression::None,
         };
+        let ticket = relay.tickets.give(&claims);
         let rest = present.map(|peer| Outgoing::Binary(Control::PeerJoined(peer).frame()));
         let first = Outgoing::Text(server_hello.encode().into());
-        std::iter::once(first).chain(rest).collect()
+        std::iter::once(first).chain(rest).chain(ticket).collect()
     })?;
     Ok(Greeted { joined, role: card.role, access: hello.access, telemetry: feature_bits.telemetry_enabled })
 }
@@ -205,6 +210,7 @@ fn join(
     let budget = relay.config.budget(card.wire);
     let handle = |address, others: &Roster<Arc<PeerHandle>>| {
         let handle = PeerHandle::new(address, card.wire, &claims.cohort_id, budget, activity.clone());
+        let handle = if card.wire == Wire::V2 { handle.admitted_by(claims) } else { handle };
         for message in first(address, others) {
             handle.push(Lane::Reliable, message);
         }

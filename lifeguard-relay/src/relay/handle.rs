@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use beach_lifeguard_client::{CloseCode, Lane, PeerAddr};
+use beach_lifeguard_client::{Claims, CloseCode, Lane, PeerAddr};
 use futures::task::AtomicWaker;
 use parking_lot::{Mutex, MutexGuard};
 
@@ -31,6 +31,8 @@ pub(crate) struct PeerHandle {
     pub(crate) wire: Wire,
     /// The rollout cohort its token was counted for; the kill switch may name it.
     pub(crate) cohort: Box<str>,
+    /// What admitted it, for its rejoin tickets. v1 has none.
+    pub(crate) claims: Option<Box<Claims>>,
     writer: Mutex<Writer>,
     waker: AtomicWaker,
     order: OnceLock<Order>,
@@ -52,6 +54,7 @@ impl PeerHandle {
             address,
             wire,
             cohort: cohort.into(),
+            claims: None,
             writer: Mutex::new(Writer::new(Outbound::new(budget))),
             waker: AtomicWaker::new(),
             order: OnceLock::new(),
@@ -59,6 +62,13 @@ impl PeerHandle {
             pinged: AtomicU64::new(0),
             waiting_since: AtomicU64::new(0),
         }
+    }
+
+    /// Has what admitted it at hand for rejoin tickets.
+    #[must_use]
+    pub(crate) fn admitted_by(mut self, claims: &Claims) -> Self {
+        self.claims = Some(Box::new(claims.clone()));
+        self
     }
 
     /// Sends or queues one message. A reliable one that does not fit ends the peer as slow: the sender is never

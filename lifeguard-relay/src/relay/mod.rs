@@ -30,6 +30,7 @@ mod spare;
 mod stream;
 mod sweep;
 mod throttle;
+mod tickets;
 mod writer;
 mod ws;
 
@@ -67,6 +68,7 @@ impl Relay {
         let core = Arc::new(Core::new(config, admission, metrics));
         core.tasks.spawn(sweep::run(core.clone()));
         core.tasks.spawn(drain::obey_kill_switch(core.clone()));
+        core.tasks.spawn(tickets::run(core.clone()));
         if core.ownership.is_some() {
             core.tasks.spawn(ownership::run(core.clone()));
         }

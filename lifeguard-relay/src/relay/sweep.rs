@@ -8,19 +8,22 @@ use std::{sync::Arc, time::Duration};
 use beach_lifeguard_client::{CloseCode, token::MAX_LIFE_SECS};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{core::Core, ending::Order, handle::PeerHandle, idle::Due};
+use super::{core::Core, ending::Order, handle::PeerHandle, idle::Due, tickets};
 
 /// Sweeps until the relay is dropped or told to stop.
 pub(super) async fn run(relay: Arc<Core>) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut since_recycling, mut since_forgetting) = (Duration::ZERO, Duration::ZERO);
+    let mut second = 0;
     loop {
         tokio::select! {
             () = relay.stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
         sweep(&relay);
+        tickets::renew_some(&relay, second);
+        second += 1;
         since_recycling += PERIOD;
         if since_recycling >= RECYCLE_PERIOD {
             since_recycling = Duration::ZERO;

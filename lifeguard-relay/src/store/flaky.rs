@@ -13,7 +13,7 @@ use beach_lifeguard_client::session::SessionDocument;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::{Bucket, Counted, Counts, MemoryStore, Published, Store, StoreError, Totals};
+use super::{Bucket, Counted, Counts, MemoryStore, Published, Seed, Store, StoreError, Totals};
 use crate::{kill_switch::state::SwitchState, rules::Rules};
 
 /// A memory store that can be away, or lose its memory.
@@ -74,6 +74,10 @@ impl Store for Flaky {
 
     async fn rules(&self) -> Result<Option<Rules>, StoreError> {
         self.inner()?.rules().await
+    }
+
+    async fn ticket_seed(&self, fresh: &Seed) -> Result<Seed, StoreError> {
+        self.inner()?.ticket_seed(fresh).await
     }
 
     async fn add_totals(&self, batch: Uuid, totals: &Totals) -> Result<(), StoreError> {

@@ -28,6 +28,7 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use self::{
     flush::{Flusher, SessionTotals},
@@ -73,6 +74,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Reads them; `None` when no control plane shares this store.
     async fn rules(&self) -> Result<Option<Rules>, StoreError>;
+
+    /// Returns the seed by which the relays of this deployment sign rejoin tickets: `fresh`, if there was none. It is kept for
+    /// [`LIFE`](crate::rules::LIFE) from here on.
+    async fn ticket_seed(&self, fresh: &Seed) -> Result<Seed, StoreError>;
 
     /// Makes this process a node of the deployment's pool of control planes, until `stop`. None where there is one node
     /// only: the store of one process.
@@ -168,6 +173,28 @@ pub struct Counts {
     pub activations: u64,
     /// Sessions that were registered in this hour.
     pub sessions: u64,
+}
+
+/// The secret of a signing key. Wiped when dropped, never printed.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct Seed([u8; 32]);
+
+impl Seed {
+    /// Takes 32 random bytes.
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Shows them, for a store that keeps them and for the key.
+    pub const fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed(…)")
+    }
 }
 
 /// What became of a document.

@@ -305,11 +305,25 @@ impl Client {
         }
     }
 
-    /// The next notice.
+    /// The next notice that is no ticket.
     pub async fn notice(&mut self) -> Control {
-        match self.hear().await {
-            Heard::Control(control) => control,
-            other => panic!("instead of a notice: {other:?}"),
+        loop {
+            match self.hear().await {
+                Heard::Control(Control::Ticket { .. }) => {}
+                Heard::Control(control) => return control,
+                other => panic!("instead of a notice: {other:?}"),
+            }
+        }
+    }
+
+    /// The next ticket.
+    pub async fn ticket(&mut self) -> FallbackToken {
+        loop {
+            match self.hear().await {
+                Heard::Control(Control::Ticket { token, .. }) => return token,
+                Heard::Control(_) => {}
+                other => panic!("instead of a ticket: {other:?}"),
+            }
         }
     }
 

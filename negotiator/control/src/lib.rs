@@ -30,7 +30,6 @@ struct Readme;
 mod clock;
 mod error;
 mod plane;
-mod prove;
 mod rescue;
 mod room;
 mod runtime;
@@ -38,7 +37,6 @@ mod runtime;
 pub use clock::Skew;
 pub use error::{ControlError, Refusal};
 pub use plane::{ControlPlane, Published};
-pub use prove::prove;
 pub use rescue::{KeptGrant, Rescue};
 pub use room::Room;
 // They stand in public signatures.

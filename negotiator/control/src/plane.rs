@@ -1,14 +1,16 @@
 //! The control plane's HTTP endpoints.
 
+use beach_lifeguard_client::membership::{Credentials, FRESHNESS, MembershipProof, Purpose};
 use beach_lifeguard_client::{
-    SignedDocument,
+    Reason, SignedDocument,
     api::{SESSIONS_PATH, TOKEN_PATH, TURN_PATH, TokenRequest, TokenResponse, TurnCredentials, TurnRequest},
 };
 use beach_outbound::{Outbound, Request, Response};
 use serde::{Serialize, de::DeserializeOwned};
+use transport_core::time::SystemTime;
 use url::{Host, Url};
 
-use crate::error::ControlError;
+use crate::{clock::ServerClock, error::ControlError, runtime::wall_clock};
 
 /// One control plane. Cheap to clone; holds no connection.
 ///
@@ -17,6 +19,7 @@ use crate::error::ControlError;
 pub struct ControlPlane {
     base: Url,
     outbound: Outbound,
+    clock: ServerClock,
 }
 
 /// What became of a published document.
@@ -32,7 +35,31 @@ impl ControlPlane {
     /// Names it. `base` is `https://…` or `wss://…`, on loopback also `http://…` or `ws://…`: what is said to a
     /// control plane can be used by whoever reads it. Any path in it is kept as a prefix.
     pub fn new(base: Url, outbound: Outbound) -> Self {
-        Self { base, outbound }
+        Self { base, outbound, clock: ServerClock::new(wall_clock) }
+    }
+
+    /// Has another clock of this machine than the wall's: a test's, or one that is known to be better.
+    #[must_use]
+    pub fn with_clock(mut self, machine: fn() -> SystemTime) -> Self {
+        self.clock = ServerClock::new(machine);
+        self
+    }
+
+    /// Returns the time by the control plane's clock, as its last answer told it; by this machine's before there was one, and
+    /// while the two are no more than a minute apart.
+    pub fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    /// Proves who an endpoint is and which link it holds once, for one purpose, now by the control plane's clock.
+    pub fn prove(&self, credentials: &Credentials, purpose: Purpose) -> MembershipProof {
+        // In a browser the clock's type is not the standard library's.
+        let since = self.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        credentials.prove(purpose, std::time::UNIX_EPOCH + since, rand::random())
+    }
+
+    pub(crate) fn clock(&self) -> &ServerClock {
+        &self.clock
     }
 
     /// Publishes a session's document: `POST /v1/sessions`. The verifiers in it prove which link somebody holds
@@ -66,6 +93,33 @@ impl ControlPlane {
     /// Cancel safe; a token that was minted meanwhile expires unused.
     pub async fn token(&self, request: &TokenRequest) -> Result<TokenResponse, ControlError> {
         self.ask(TOKEN_PATH, request).await
+    }
+
+    /// As [`token`](Self::token), with a request that is made anew when the first answer shows that this machine's clock is
+    /// off.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`token`](Self::token).
+    pub async fn token_by(&self, request: impl Fn() -> TokenRequest) -> Result<TokenResponse, ControlError> {
+        let before = self.now();
+        match self.token(&request()).await {
+            Err(error) if error.reason() == Some(Reason::MembershipInvalid) && self.has_learnt(before) => {
+                self.token(&request()).await
+            }
+            answered => answered,
+        }
+    }
+
+    /// Whether the time is another one than it would be if nothing was learnt since `before`.
+    fn has_learnt(&self, before: SystemTime) -> bool {
+        let now = self.now();
+        let apart = now.duration_since(before).unwrap_or_else(|error| error.duration());
+        apart > FRESHNESS / 2
     }
 
     /// Asks for TURN servers and credentials for them: `POST /turn/credentials`.
@@ -112,7 +166,10 @@ impl ControlPlane {
             return Err(ControlError::Misuse { url });
         };
         match self.outbound.http(request).await {
-            Ok(answer) => Ok((url, answer)),
+            Ok(answer) => {
+                self.clock.learn(&answer.headers);
+                Ok((url, answer))
+            }
             Err(error) => Err(ControlError::Unreachable { url, source: Box::new(error) }),
         }
     }

@@ -39,7 +39,7 @@ use crate::{
     error::ShareError,
     link::JoinLink,
     rendezvous::{Membership, Rendezvous, inside},
-    runtime::{Duration, JoinHandle, JoinSet, spawn, timeout, wall_clock},
+    runtime::{Duration, JoinHandle, JoinSet, spawn, timeout},
     session::Session,
 };
 pub(crate) use host_state::unix_now;
@@ -95,7 +95,8 @@ impl Host {
         };
         let signaling = rendezvous.enter(&membership).await?;
         let sealer = Sealer::host(identity.clone(), Arc::new(LinksRemembered(host_state.clone())));
-        let exchange = Exchange::new(signaling, sealer, wall_clock);
+        let clock = rendezvous.clone();
+        let exchange = Exchange::new(signaling, sealer, move || clock.wall_clock());
         inside(&exchange, config.network.connect_timeout).await?;
         // Only now is the session known to whoever admits.
         let missing = rendezvous.prepare(&membership).await.into();

@@ -21,7 +21,7 @@ use crate::{
 pub struct Exchange {
     signaling: Arc<dyn Signaling>,
     sealer: Mutex<Sealer>,
-    clock: fn() -> SystemTime,
+    clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
     mailboxes: Arc<Mutex<Mailboxes>>,
 }
 
@@ -68,9 +68,18 @@ pub enum ExchangeEvent {
 }
 
 impl Exchange {
-    /// Speaks over `signaling`, sealed by `sealer`. `clock` is the wall clock: freshness needs it.
-    pub fn new(signaling: Arc<dyn Signaling>, sealer: Sealer, clock: fn() -> SystemTime) -> Arc<Self> {
-        Arc::new(Self { signaling, sealer: Mutex::new(sealer), clock, mailboxes: Arc::default() })
+    /// Speaks over `signaling`, sealed by `sealer`. `clock` is a wall clock: freshness needs it.
+    pub fn new(
+        signaling: Arc<dyn Signaling>,
+        sealer: Sealer,
+        clock: impl Fn() -> SystemTime + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            signaling,
+            sealer: Mutex::new(sealer),
+            clock: Box::new(clock),
+            mailboxes: Arc::default(),
+        })
     }
 
     /// Sends one message to one peer.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     encoding::millis,
     frame::{Header, Kind, PeerAddr},
-    token::Role,
+    token::{FallbackToken, Role},
 };
 
 /// A control message: from the relay to one client, but for [`Evict`](Self::Evict).
@@ -42,6 +42,14 @@ pub enum Control {
         /// How long to pause, in milliseconds on the wire.
         #[serde(rename = "retry_after_ms", with = "millis")]
         retry_after: Duration,
+    },
+    /// A rejoin ticket: keep it instead of the one before, for when this socket ends and nobody can be asked for a token.
+    Ticket {
+        /// The token; of kind [`Rejoin`](crate::token::TokenKind::Rejoin).
+        token: FallbackToken,
+        /// How long it admits from here on, in milliseconds on the wire.
+        #[serde(rename = "life_ms", with = "millis")]
+        life: Duration,
     },
     /// A message of a later revision; ignored.
     #[serde(other)]
@@ -109,7 +117,12 @@ mod tests {
             serde_json::to_string(&evict).unwrap(),
             r#"{"type":"evict","peer_id":"00000000-0000-0000-0000-000000000000"}"#
         );
-        for message in [drain, joined, left, limited, evict] {
+        let ticket = Control::Ticket { token: FallbackToken::new("a.b.c"), life: Duration::from_secs(900) };
+        assert_eq!(
+            serde_json::to_string(&ticket).unwrap(),
+            r#"{"type":"ticket","token":"a.b.c","life_ms":900000}"#
+        );
+        for message in [drain, joined, left, limited, evict, ticket] {
             assert_eq!(Control::decode(&message.frame()[12..]).unwrap(), message);
         }
     }

@@ -1,6 +1,8 @@
 //! What the relay sent: frames, pings, and what becomes of links by them.
 
-use beach_lifeguard_client::{Header, Kind, PeerAddr, close::CloseFrame, control::Control, frame::Window};
+use beach_lifeguard_client::{
+    Header, Kind, PeerAddr, close::CloseFrame, control::Control, frame::Window, token::TokenKind,
+};
 use bytes::Bytes;
 use transport_core::{CloseCode, Closed, Inbound, Lane};
 
@@ -10,6 +12,7 @@ use crate::{
     link::Key,
     outcome::{Arrival, Outgoing},
     runtime::{Duration, Instant},
+    spares::Ticket,
 };
 
 impl Links {
@@ -109,6 +112,9 @@ impl Links {
                 self.leave_at.get_or_insert(now + wait);
             }
             Control::RateLimited { retry_after } => self.held_until = Some(now + retry_after.min(MAX_HOLD)),
+            Control::Ticket { token, life } => {
+                self.ticket = Some(Ticket { token, until: now + life.min(MAX_TICKET) });
+            }
             Control::Evict { .. } | Control::Unknown => {}
         }
     }
@@ -141,3 +147,5 @@ impl Links {
 /// The longest pause and the longest drain a relay can ask for.
 pub(super) const MAX_HOLD: Duration = Duration::from_secs(5);
 const MAX_DRAIN: Duration = Duration::from_secs(600);
+/// No ticket is kept longer, whatever the relay says.
+const MAX_TICKET: Duration = Duration::from_secs(TokenKind::Rejoin.max_life_secs());

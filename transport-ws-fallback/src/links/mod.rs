@@ -23,6 +23,7 @@ use crate::{
     link::{Key, Link},
     outcome::Outgoing,
     runtime::{Duration, Instant},
+    spares::Ticket,
 };
 
 pub(crate) use clock::CLOSING;
@@ -54,6 +55,8 @@ pub(crate) struct Links {
     held_until: Option<Instant>,
     retired_at: Option<Instant>,
     end: Option<(Closed, Instant)>,
+    /// The newest that the relay gave.
+    ticket: Option<Ticket>,
 }
 
 impl Links {
@@ -80,6 +83,7 @@ impl Links {
             held_until: None,
             retired_at: None,
             end: None,
+            ticket: None,
         }
     }
 
@@ -100,6 +104,11 @@ impl Links {
             Some((closed, _)) => Err(closed.clone()),
             None => Ok(self.peers.get(&peer_id).copied()),
         }
+    }
+
+    /// The newest ticket for coming back.
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        self.ticket.clone()
     }
 
     /// The newest link that `peer_id` has opened and this side has not.

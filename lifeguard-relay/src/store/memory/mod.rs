@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use self::living::Living;
-use super::{BUCKET_LIFE, Bucket, Counted, Counts, Published, Store, StoreError, Totals, pseudonym};
+use super::{BUCKET_LIFE, Bucket, Counted, Counts, Published, Seed, Store, StoreError, Totals, pseudonym};
 use crate::{kill_switch::state::SwitchState, rules::Rules};
 
 /// See the module.
@@ -22,6 +22,7 @@ pub struct MemoryStore {
     hours: Mutex<Living<(String, Bucket), Hour>>,
     switch: Mutex<SwitchState>,
     rules: Mutex<Option<Rules>>,
+    ticket_seed: Mutex<Option<Seed>>,
     batches: Mutex<Living<Uuid, ()>>,
     totals: Mutex<Totals>,
 }
@@ -43,6 +44,7 @@ impl MemoryStore {
             hours: Mutex::default(),
             switch: Mutex::default(),
             rules: Mutex::default(),
+            ticket_seed: Mutex::default(),
             batches: Mutex::default(),
             totals: Mutex::default(),
         }
@@ -140,6 +142,10 @@ impl Store for MemoryStore {
 
     async fn rules(&self) -> Result<Option<Rules>, StoreError> {
         Ok(self.rules.lock().clone())
+    }
+
+    async fn ticket_seed(&self, fresh: &Seed) -> Result<Seed, StoreError> {
+        Ok(self.ticket_seed.lock().get_or_insert_with(|| fresh.clone()).clone())
     }
 
     async fn add_totals(&self, batch: Uuid, totals: &Totals) -> Result<(), StoreError> {

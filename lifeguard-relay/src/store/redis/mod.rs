@@ -40,7 +40,7 @@ use uuid::Uuid;
 use self::{connection::Redis, relays::Relays, script::Scripts};
 pub use self::{connection::UrlError, pool::Pool};
 use super::{
-    BUCKET_LIFE, Bucket, Counted, Counts, MOST_SESSIONS, Published, Store, StoreError, Totals,
+    BUCKET_LIFE, Bucket, Counted, Counts, MOST_SESSIONS, Published, Seed, Store, StoreError, Totals,
     pool::{Heard, NodeId},
     pseudonym,
     relays::{OtherOwner, RelayNode},
@@ -161,6 +161,24 @@ impl Store for RedisStore {
         Ok(json.and_then(|json| serde_json::from_str(&json).ok()))
     }
 
+    async fn ticket_seed(&self, fresh: &Seed) -> Result<Seed, StoreError> {
+        let mut connection = self.redis.connection();
+        let mut steps = ::redis::pipe();
+        let life = millis(rules::LIFE);
+        steps
+            .cmd("SET")
+            .arg(TICKET_SEED)
+            .arg(fresh.expose().as_slice())
+            .arg("NX")
+            .arg("PX")
+            .arg(life)
+            .ignore();
+        steps.cmd("PEXPIRE").arg(TICKET_SEED).arg(life).ignore();
+        steps.get(TICKET_SEED);
+        let (seed,): (Vec<u8>,) = self.redis.ask(steps.query_async(&mut connection)).await?;
+        <[u8; 32]>::try_from(&seed[..]).map(Seed::new).map_err(|_| StoreError::Unavailable)
+    }
+
     fn join_pool(
         &self,
         stop: &CancellationToken,
@@ -240,6 +258,7 @@ impl fmt::Debug for RedisStore {
 
 const SWITCH: &str = "fallback:switch";
 const RULES: &str = "fallback:rules";
+const TICKET_SEED: &str = "fallback:ticket-seed";
 const SESSIONS: &str = "lifeguard:sessions";
 
 /// Enough for any u64: what is compared as text compares as a number.

@@ -24,7 +24,6 @@ use super::{
 };
 use crate::{
     plane::ControlPlane,
-    prove::prove,
     rescue::Rescue,
     runtime::{Duration, Instant, now, sleep_until, timeout, timeout_at},
 };
@@ -173,7 +172,7 @@ impl Visitor {
     }
 
     async fn greet(&self, socket: &mut Socket) -> Result<Vec<PeerId>, Departure> {
-        let hello = ToRoom::Hello { proof: prove(&self.credentials, Purpose::Signaling) };
+        let hello = ToRoom::Hello { proof: self.control.prove(&self.credentials, Purpose::Signaling) };
         socket.say(&hello).await?;
         loop {
             if let Some(FromRoom::Welcome { peers }) = socket.next().await? {

@@ -113,7 +113,7 @@ pub(super) const ROWS: &[Row] = &[
         "viewer_clock_off",
         "the viewer's clock is 10 minutes fast",
         "\"the link's secret does not fit this session\"",
-        "a session within 5 s, or an error that says how far the clock is off",
+        "a session within 5 s",
         clock::viewer,
     ),
     due(

@@ -17,7 +17,7 @@ use crate::{
         answer::{Departure, from_close, from_outbound},
         upgrade::from_handshake,
     },
-    runtime::{Duration, timeout, wall_clock},
+    runtime::{Duration, timeout},
 };
 
 /// The socket, and how far the clock was off when it was opened.
@@ -39,7 +39,9 @@ impl Socket {
         let upgraded = timeout(UPGRADE, client_async_with_config(url.as_str(), stream, Some(limits))).await;
         match upgraded {
             Ok(Ok((stream, answer))) => {
-                let skew = Skew::between(wall_clock(), answer.headers());
+                // Before anything is proven.
+                control.clock().learn(answer.headers());
+                let skew = control.clock().skew(answer.headers());
                 Ok(Self { stream, skew })
             }
             Ok(Err(error)) => Err(from_handshake(url, error)),
