@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use transport_core::{
     policy::{Override, PolicyConfig},
     resume::ResumeConfig,
+    secure::CertificatePin,
 };
 
 use crate::{
     endpoint::Way,
     gate::FallbackGate,
     host::{Approval, LinkOptions},
-    link::{BadJoinLink, parse_control_plane},
+    link::{BadJoinLink, check_pin, parse_control_plane},
 };
 
 /// Which paths a session may take.
@@ -111,12 +112,30 @@ impl Default for NetworkConfig {
     }
 }
 
+#[cfg(feature = "control-plane")]
+impl NetworkConfig {
+    /// Accepts from the host of `address` no other certificate than the pinned one, at every port: control plane, room,
+    /// relay and TURN. Other hosts, such as a relay elsewhere, are judged as [`outbound`](Self::outbound) says.
+    pub(crate) fn keep_pin(&mut self, address: &url::Url, pin: Option<CertificatePin>) {
+        // A browser lets no page decide about certificates.
+        #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+        if let (Some(host), Some(CertificatePin(start))) = (address.host_str(), pin) {
+            self.outbound.trust.pin_host(host, start);
+        }
+        #[cfg(all(target_family = "wasm", target_os = "unknown"))]
+        let _ = (address, pin);
+    }
+}
+
 /// How a session is shared.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HostConfig {
     /// Base URL of the control plane: `https://beach.example`.
     pub control_plane: String,
+    /// The one certificate that the control plane shows, for one that nobody signed. It goes into the links, so that viewers
+    /// need no setting, and holds for this side too. Default: whatever the machine trusts.
+    pub certificate_pin: Option<CertificatePin>,
     /// How this side reaches its viewers.
     pub network: NetworkConfig,
     /// Viewers at one time; further ones are told that the session is full. With several links in force one link fills at
@@ -134,6 +153,7 @@ impl HostConfig {
     pub fn new(control_plane: impl Into<String>) -> Self {
         Self {
             control_plane: control_plane.into(),
+            certificate_pin: None,
             network: NetworkConfig::default(),
             max_viewers: 32,
             links: vec![LinkOptions::full()],
@@ -147,6 +167,8 @@ impl HostConfig {
     ///
     /// [`BadJoinLink`] for one that no link can hold.
     pub fn address(&self) -> Result<url::Url, BadJoinLink> {
-        parse_control_plane(&self.control_plane)
+        let address = parse_control_plane(&self.control_plane)?;
+        check_pin(&address, self.certificate_pin)?;
+        Ok(address)
     }
 }

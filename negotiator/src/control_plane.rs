@@ -14,8 +14,10 @@ use transport_core::{
 use url::Url;
 
 use crate::{
-    config::NetworkConfig,
+    config::{HostConfig, NetworkConfig},
     endpoint::Way,
+    error::ShareError,
+    link::JoinLink,
     rendezvous::{Membership, Missing, Rendezvous, SessionDocument},
     runtime::SystemTime,
 };
@@ -81,6 +83,27 @@ pub struct ControlPlaneRendezvous {
 }
 
 impl ControlPlaneRendezvous {
+    /// Meets where `link` leads, and keeps to the certificate it names. Opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn of_link(link: &JoinLink, mut config: NetworkConfig) -> Result<Self, ConfigError> {
+        config.keep_pin(link.control_plane(), link.certificate_pin());
+        Self::new(link.control_plane().clone(), config)
+    }
+
+    /// Meets where a session of `config` is shared, and keeps to the certificate it names. Opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ShareError`] for an address or a configuration that cannot work.
+    pub fn of_host(config: &HostConfig) -> Result<Self, ShareError> {
+        let (address, mut network) = (config.address()?, config.network.clone());
+        network.keep_pin(&address, config.certificate_pin);
+        Self::new(address, network).map_err(|error| ShareError::Misconfigured(error.to_string()))
+    }
+
     /// Meets through the control plane at `address` (`https://…`, or `http://` on loopback). Opens nothing.
     ///
     /// # Errors

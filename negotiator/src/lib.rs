@@ -60,7 +60,7 @@ pub use self::core::RefusedInput;
 pub use beach_outbound::{self as outbound, ConfigError as OutboundConfigError, OutboundConfig};
 // A browser has its own.
 #[cfg(all(feature = "control-plane", not(all(target_family = "wasm", target_os = "unknown"))))]
-pub use beach_outbound::{ProxyMode, ProxyUrl};
+pub use beach_outbound::{Fingerprint, ProxyMode, ProxyUrl};
 pub use config::{FallbackMode, HostConfig, NetworkConfig};
 #[cfg(feature = "control-plane")]
 pub use control_plane::ControlPlaneRendezvous;
@@ -79,6 +79,6 @@ pub use session::{Received, Session};
 pub use transport_core::{
     CloseCode, Closed, Initiator, PeerId, Role, SessionId, Text, TransportId,
     policy::{Gate, GateState, Gates, Reason, TransitionKind},
-    secure::{Access, Identity, LinkId, PublicKey},
+    secure::{Access, CertificatePin, Identity, LinkId, PublicKey},
     signaling::{ByeReason, Obstacle, SignalingError},
 };

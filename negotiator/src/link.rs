@@ -4,7 +4,9 @@ use std::{fmt, str::FromStr};
 
 use transport_core::{
     SessionId,
-    secure::{Access, BadJoinFragment, JoinFragment as Fragment, LinkId, LinkSecret, PublicKey},
+    secure::{
+        Access, BadJoinFragment, CertificatePin, JoinFragment as Fragment, LinkId, LinkSecret, PublicKey,
+    },
 };
 use url::Url;
 
@@ -55,6 +57,22 @@ impl JoinLink {
         self.fragment.expires_at
     }
 
+    /// Returns which certificate the control plane shows, if the link says so: no other is accepted from its host then,
+    /// whatever the machine trusts. A browser goes by its own trust.
+    pub fn certificate_pin(&self) -> Option<CertificatePin> {
+        self.fragment.certificate
+    }
+
+    /// Says whether the link leads to the machine it is used on: nobody else can join by it.
+    pub fn is_local(&self) -> bool {
+        match self.control_plane.host() {
+            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+            None => false,
+        }
+    }
+
     /// Returns the link that is valid until `unix_seconds`, and not after.
     #[must_use]
     pub fn expiring_at(mut self, unix_seconds: u64) -> Self {
@@ -87,7 +105,9 @@ impl FromStr for JoinLink {
         let (address, fragment) = text.trim().split_once('#').ok_or(BadJoinLink::NoFragment)?;
         let base = address.strip_suffix(PATH).unwrap_or(address);
         let control_plane = parse_control_plane(base)?;
-        Ok(Self { control_plane, fragment: Fragment::parse(fragment)? })
+        let fragment = Fragment::parse(fragment)?;
+        check_pin(&control_plane, fragment.certificate)?;
+        Ok(Self { control_plane, fragment })
     }
 }
 
@@ -109,6 +129,9 @@ pub enum BadJoinLink {
     /// No `#`: shells and chat programs cut there.
     #[error("the part behind # is missing: copy the whole link, and quote it in a shell")]
     NoFragment,
+    /// Where there is no TLS there is no certificate.
+    #[error("a certificate is pinned, and the address has none: it begins with https://")]
+    NoTls,
 }
 
 /// Reads the base URL of a control plane.
@@ -120,6 +143,15 @@ pub(crate) fn parse_control_plane(text: &str) -> Result<Url, BadJoinLink> {
     let url = Url::parse(text).map_err(|_| BadJoinLink::Address)?;
     let usable = matches!(url.scheme(), "http" | "https") && url.has_host();
     if usable { Ok(url) } else { Err(BadJoinLink::Address) }
+}
+
+/// Checks that a pin can be kept.
+///
+/// # Errors
+///
+/// [`BadJoinLink::NoTls`].
+pub(crate) fn check_pin(control_plane: &Url, pin: Option<CertificatePin>) -> Result<(), BadJoinLink> {
+    if pin.is_some() && control_plane.scheme() != "https" { Err(BadJoinLink::NoTls) } else { Ok(()) }
 }
 
 const PATH: &str = "/s";
@@ -142,6 +174,29 @@ mod tests {
         assert!(text.starts_with("https://beach.example/base/s#"), "{text}");
         assert_eq!(text.parse(), Ok(link()));
         assert_eq!(format!("  {text}\n").parse(), Ok(link()));
+    }
+
+    #[test]
+    fn a_pin_travels_in_the_fragment_and_needs_tls() {
+        let pin = CertificatePin([7; 16]);
+        let mut pinned = link();
+        pinned.fragment.certificate = Some(pin);
+        let text = pinned.reveal();
+        assert_eq!(text.parse::<JoinLink>().map(|link| link.certificate_pin()), Ok(Some(pin)));
+        assert_eq!(text.replace("https:", "http:").parse::<JoinLink>(), Err(BadJoinLink::NoTls));
+        assert_eq!(link().certificate_pin(), None);
+    }
+
+    #[test]
+    fn a_link_to_this_machine_is_known_by_its_host() {
+        let fragment = link().fragment;
+        let local = |base: &str| JoinLink::new(base.parse().unwrap(), fragment.clone()).is_local();
+        for here in ["http://127.0.0.1:9443", "https://localhost", "https://[::1]", "https://a.localhost:1"] {
+            assert!(local(here), "{here}");
+        }
+        for elsewhere in ["https://10.0.0.1", "https://localhost.example", "https://[fd00::1]:7443"] {
+            assert!(!local(elsewhere), "{elsewhere}");
+        }
     }
 
     #[test]

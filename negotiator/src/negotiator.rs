@@ -297,8 +297,7 @@ async fn usable(session: &Session, deadline: Instant) -> Result<(), JoinError> {
 
 #[cfg(feature = "control-plane")]
 fn default_rendezvous(link: &JoinLink, config: &NetworkConfig) -> Result<Arc<dyn Rendezvous>, JoinError> {
-    let address = link.control_plane().clone();
-    let rendezvous = crate::control_plane::ControlPlaneRendezvous::new(address, config.clone())
+    let rendezvous = crate::control_plane::ControlPlaneRendezvous::of_link(link, config.clone())
         .map_err(|error| JoinError::Misconfigured(error.to_string()))?;
     Ok(Arc::new(rendezvous))
 }

@@ -165,6 +165,10 @@ pub(crate) async fn inside(exchange: &Exchange, connect_timeout: Duration) -> Re
         match timeout(patience.saturating_sub(now().saturating_duration_since(begun)), exchange.next()).await
         {
             Ok(event) => match event? {
+                // It will not show another one in a moment.
+                ExchangeEvent::Down { detail, obstacle: obstacle @ Obstacle::OtherCertificate } => {
+                    return Err(SignalingError::Unreachable { detail, obstacle });
+                }
                 ExchangeEvent::Down { detail, obstacle } => missing = Some((detail, obstacle)),
                 _ => return Ok(()),
             },

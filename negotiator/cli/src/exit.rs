@@ -3,9 +3,13 @@
 use std::{fmt, process::ExitCode};
 
 use negotiator::{BadJoinLink, JoinError, SessionEnd, ShareError};
-use transport_core::{secure::BadJoinFragment, signaling::SignalingError};
+use transport_core::{
+    secure::BadJoinFragment,
+    signaling::{Obstacle, SignalingError},
+};
 
 use crate::{
+    first_contact::NamedBy,
     host::pty::PtyError,
     meeting,
     ui::{Lines, To},
@@ -41,6 +45,15 @@ pub enum Failure {
     /// The control plane cannot be reached.
     #[error("the control plane cannot be reached ({0}): check its address and your network")]
     Unreachable(String),
+    /// The control plane, or what stands before it, shows another certificate than the pinned one.
+    #[error("{0}")]
+    OtherCertificate(String),
+    /// Nobody says where to meet.
+    #[error(
+        "no control plane is known here: run `beach-lifeguard up` on a machine that both can reach and copy the line it \
+         prints, or name one with --control-plane, BEACH_CONTROL_PLANE or ~/.config/beach/config.toml"
+    )]
+    NoControlPlane,
     /// The control plane answered no.
     #[error("the control plane refused ({0})")]
     Refused(String),
@@ -137,7 +150,26 @@ impl Failure {
             Self::Command(PtyError::Unavailable(_)) => 88,
             Self::LinkGone(_) => 89,
             Self::ShownOut(_) => 90,
+            Self::OtherCertificate(_) => 91,
+            Self::NoControlPlane => 92,
             Self::Interrupted => 130,
+        }
+    }
+
+    /// Says at which URL a control plane was looked for, and who named it.
+    #[must_use]
+    pub fn at(self, url: &str, named_by: &NamedBy) -> Self {
+        let placed = |detail: String| {
+            let host =
+                url::Url::parse(url).ok().and_then(|url| url.host_str().map(|host| format!("{host}: ")));
+            // The URL names the host.
+            let short = host.and_then(|host| detail.strip_prefix(&host).map(str::to_owned));
+            format!("{url}{named_by}: {}", short.unwrap_or(detail))
+        };
+        match self {
+            Self::Unreachable(detail) => Self::Unreachable(placed(detail)),
+            Self::OtherCertificate(detail) => Self::OtherCertificate(placed(detail)),
+            other => other,
         }
     }
 
@@ -193,6 +225,9 @@ impl From<SessionEnd> for Failure {
 impl From<ShareError> for Failure {
     fn from(error: ShareError) -> Self {
         match error {
+            ShareError::Address(BadJoinLink::NoTls) => {
+                Self::Usage("--pin names a certificate: --control-plane begins with https:// then".to_owned())
+            }
             ShareError::Address(_) => {
                 Self::Usage("--control-plane begins with http:// or https:// and a host".to_owned())
             }
@@ -218,7 +253,12 @@ impl From<SignalingError> for Failure {
                 label => Self::Refused(format!("{label}: {detail}")),
             },
             SignalingError::Unreachable { detail, obstacle } => {
-                Self::Unreachable(meeting::in_words(&detail, obstacle))
+                let words = meeting::in_words(&detail, obstacle);
+                if obstacle == Obstacle::OtherCertificate {
+                    Self::OtherCertificate(words)
+                } else {
+                    Self::Unreachable(words)
+                }
             }
             error => Self::Unreachable(chain(&error)),
         }
@@ -288,7 +328,8 @@ Exit codes:
    76  the operator paused the relay    85  received bytes differ from sent ones
    86  the other side is unintelligible 87  the demo failed
    88  no pseudo-terminal               89  the link was revoked or used up
-   90  the host removed you, or said no 126  the command cannot be executed
+   90  the host removed you, or said no 91  the certificate is not the pinned one
+   92  no control plane is known        126  the command cannot be executed
   127  command not found               130  interrupted";
 
 #[cfg(test)]
@@ -326,6 +367,9 @@ mod tests {
             PtyError::Unavailable("x".into()).into(),
             SessionEnd::LinkRevoked.into(),
             SessionEnd::Removed.into(),
+            Failure::NoControlPlane,
+            SignalingError::Unreachable { detail: String::new(), obstacle: Obstacle::OtherCertificate }
+                .into(),
             Failure::Interrupted,
         ];
         let mut codes: Vec<u8> = failures.iter().map(Failure::code).collect();
@@ -352,6 +396,16 @@ mod tests {
         ] {
             assert_eq!(Failure::from(error).code(), code);
         }
+    }
+
+    #[test]
+    fn what_cannot_be_reached_is_told_with_url_stage_and_cause() {
+        let detail = "10.0.0.1: tls: no answer within 5s".to_owned();
+        let said = |by| Failure::Unreachable(detail.clone()).at("https://10.0.0.1:7443", &by).to_string();
+        let url = "the control plane cannot be reached (https://10.0.0.1:7443";
+        assert!(said(NamedBy::Argument).starts_with(&format!("{url}: tls: no answer within 5s): ")));
+        let up = said(NamedBy::Up("/run/x".into()));
+        assert!(up.starts_with(&format!("{url}, left by `beach-lifeguard up` in /run/x: tls: ")), "{up}");
     }
 
     #[test]

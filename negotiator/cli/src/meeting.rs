@@ -5,14 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use negotiator::{
-    ControlPlaneRendezvous, Membership, Missing, NetworkConfig, Obstacle, PeerId, Rendezvous,
-    SessionDocument, SignalingError, Way,
+    ControlPlaneRendezvous, Membership, Missing, Obstacle, PeerId, Rendezvous, SessionDocument,
+    SignalingError, Way,
 };
 use tokio::sync::watch;
 use transport_core::signaling::{Signaling, SignalingEvent};
-use url::Url;
 
-use crate::{exit::Failure, ui::Lines};
+use crate::ui::Lines;
 
 /// What stands in the way of the meeting place; empty while nothing does.
 #[derive(Debug, Clone)]
@@ -25,15 +24,9 @@ impl Default for Obstacles {
 }
 
 impl Obstacles {
-    /// Meets through the control plane at `address`, and notes here what stands in the way.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::Usage`] for a configuration that cannot work.
-    pub fn meeting(&self, address: Url, network: NetworkConfig) -> Result<Arc<dyn Rendezvous>, Failure> {
-        let standard = ControlPlaneRendezvous::new(address, network);
-        let standard = standard.map_err(|error| Failure::Usage(error.to_string()))?;
-        Ok(Arc::new(Meeting { standard, obstacles: self.clone() }))
+    /// Meets as `standard` does, and notes here what stands in the way.
+    pub fn beside(&self, standard: ControlPlaneRendezvous) -> Arc<dyn Rendezvous> {
+        Arc::new(Meeting { standard, obstacles: self.clone() })
     }
 
     /// Notes what is waited for.
@@ -66,10 +59,14 @@ impl Obstacles {
 /// Says what stands in the way, and what this program has against it.
 pub fn in_words(detail: &str, obstacle: Obstacle) -> String {
     match obstacle {
-        Obstacle::Untrusted => format!("{detail}: --ca FILE"),
+        Obstacle::Untrusted => format!("{detail}: --ca FILE, or --pin where the session is shared"),
+        Obstacle::OtherCertificate => format!("{detail}; {OTHER_CERTIFICATE}"),
         _ => detail.to_owned(),
     }
 }
+
+const OTHER_CERTIFICATE: &str = "ask who runs the service whether that is its new one: if so, a new link (or --pin) \
+                                 is needed; if not, somebody stands in between";
 
 #[derive(Debug)]
 struct Meeting {

@@ -10,11 +10,13 @@ use std::{
 };
 
 use lifeguard_relay::{Dev, DevConfig, kill_switch::Verb};
+use negotiator::Fingerprint;
 use program::{End, Program, Running, SEEN, lives, read_when_there, run, until};
 use rand::{RngCore, SeedableRng, rngs::StdRng};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use transport_core::secure::{Identity, JoinFragment, LinkSecret};
+use transport_core::secure::{CertificatePin, Identity, JoinFragment, LinkSecret};
 
 /// A service, and a folder for link files.
 struct Service {
@@ -25,14 +27,30 @@ struct Service {
 
 impl Service {
     fn start() -> Self {
+        Self::with(DevConfig::default())
+    }
+
+    fn with_tls() -> Self {
+        let mut config = DevConfig::default();
+        config.tls = true;
+        Self::with(config)
+    }
+
+    fn with(config: DevConfig) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let runtime = Runtime::new().unwrap();
-        let dev = runtime.block_on(Dev::start(DevConfig::default())).unwrap();
+        let dev = runtime.block_on(Dev::start(config)).unwrap();
         Self { runtime, dev: Some(dev), folder: tempfile::tempdir().unwrap() }
     }
 
     fn url(&self) -> String {
         self.dev.as_ref().unwrap().public_url()
+    }
+
+    /// Of its certificate.
+    fn fingerprint(&self) -> String {
+        let pem = self.dev.as_ref().unwrap().certificate_pem().unwrap();
+        Fingerprint::of(&CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).to_string()
     }
 
     fn path(&self, name: &str) -> String {
@@ -97,6 +115,34 @@ fn a_link_that_is_wrong_in_any_way_has_its_own_code_and_line() {
     join_json(&elsewhere).fails(74, "control plane");
     run(&["join", &link]).fails(81, "not a terminal");
     run(&["pipe", "join", "--loopback", &link]).fails(80, "beach-link join");
+}
+
+#[test]
+fn a_pin_in_the_link_is_all_that_a_certificate_nobody_signed_needs() {
+    let service = Service::with_tls();
+    let pin = service.fingerprint();
+    let joined = |link: &str| run(&["pipe", "join", "--loopback", "--relay-only", "-n", link]);
+    let (host, link) =
+        service.pipe_host(b"over a relay of friends".to_vec(), &["--relay-only", "--pin", &pin]);
+    let end = joined(&link);
+    assert_eq!((end.code, end.stdout.as_str()), (0, "over a relay of friends"), "{}", end.stderr);
+    assert_eq!(host.end().code, 0);
+
+    let (_sharing, link) = service.share(&["--pin", &pin, "--", "sleep", "60"]);
+    let another = forge(&link, |parts| parts.certificate = Some(CertificatePin([7; 16])));
+    let end = joined(&another);
+    end.fails(91, "not the pinned one; its fingerprint is ");
+    end.fails(91, "a new link");
+    let end = joined(&forge(&link, |parts| parts.certificate = None));
+    end.fails(74, &format!("({}: tls: the certificate's issuer", service.url()));
+    end.fails(74, "--ca");
+    let url = service.url();
+    let wrong = pin.replace(|digit: char| digit.is_ascii_hexdigit(), "7");
+    run(&["share", "--control-plane", &url, "--pin", &wrong, "--", "true"]).fails(91, &pin);
+    let end = run(&["share", "--control-plane", &url, "--pin", "7", "--", "true"]);
+    assert!(end.code == 2 && end.stderr.contains("64 hexadecimal digits"), "{end:?}");
+    run(&["share", "--control-plane", "http://127.0.0.1:1", "--pin", &pin, "--", "true"])
+        .fails(2, "https://");
 }
 
 #[test]

@@ -196,6 +196,7 @@ mod tests {
             secret: LinkSecret::from_bytes([seed; 16]),
             access: Access::Full,
             expires_at,
+            certificate: None,
         };
         JoinLink::new(parse_control_plane("https://beach.example").unwrap(), fragment)
     }

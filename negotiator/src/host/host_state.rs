@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use transport_core::{
     PeerId, Text,
-    secure::{Access, Identity, JoinFragment, LinkId, LinkSecret},
+    secure::{Access, CertificatePin, Identity, JoinFragment, LinkId, LinkSecret},
     signaling::{ByeReason, Message, SignalingError},
 };
 use url::Url;
@@ -30,6 +30,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct HostState {
     address: Url,
+    /// Goes into each link.
+    certificate: Option<CertificatePin>,
     identity: Identity,
     seats: usize,
     state: Mutex<State>,
@@ -73,9 +75,15 @@ pub(super) enum Knocked {
 }
 
 impl HostState {
-    pub(super) fn new(address: Url, identity: Identity, seats: usize) -> Self {
+    pub(super) fn new(
+        address: Url,
+        certificate: Option<CertificatePin>,
+        identity: Identity,
+        seats: usize,
+    ) -> Self {
         Self {
             address,
+            certificate,
             identity,
             seats,
             state: Mutex::default(),
@@ -95,6 +103,7 @@ impl HostState {
             secret: LinkSecret::random()?,
             access: options.access,
             expires_at,
+            certificate: self.certificate,
         };
         let link = JoinLink::new(self.address.clone(), fragment);
         if !self.state.lock().book.add(link.clone(), options) {

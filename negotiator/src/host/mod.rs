@@ -61,9 +61,7 @@ impl Host {
     /// [`ShareError`]; nothing is left running then.
     #[cfg(feature = "control-plane")]
     pub async fn share(config: HostConfig) -> Result<Self, ShareError> {
-        let address = config.address()?;
-        let rendezvous = crate::control_plane::ControlPlaneRendezvous::new(address, config.network.clone())
-            .map_err(|error| ShareError::Misconfigured(error.to_string()))?;
+        let rendezvous = crate::control_plane::ControlPlaneRendezvous::of_host(&config)?;
         Self::meeting_at(config, Arc::new(rendezvous)).await
     }
 
@@ -75,7 +73,7 @@ impl Host {
     pub async fn meeting_at(config: HostConfig, rendezvous: Arc<dyn Rendezvous>) -> Result<Self, ShareError> {
         let (address, identity) = (config.address()?, Identity::random()?);
         let seats = config.max_viewers.clamp(1, 1024);
-        let host_state = Arc::new(HostState::new(address, identity.clone(), seats));
+        let host_state = Arc::new(HostState::new(address, config.certificate_pin, identity.clone(), seats));
         let mut links = Vec::new();
         for options in &config.links {
             links.push(host_state.add_link(options.clone())?.0);

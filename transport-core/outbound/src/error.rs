@@ -51,6 +51,11 @@ impl OutboundError {
     pub fn is_untrusted(&self) -> bool {
         self.cause.is_untrusted()
     }
+
+    /// Says whether the server shows another certificate than the pinned one.
+    pub fn is_not_pinned(&self) -> bool {
+        self.cause.is_not_pinned()
+    }
 }
 
 impl fmt::Display for OutboundError {

@@ -75,6 +75,38 @@ async fn a_pin_accepts_no_other_certificate_not_even_a_trusted_one() {
     assert_echoes(pinning(shown).tls("localhost", server.address.port()).await.unwrap()).await;
 }
 
+#[tokio::test]
+async fn a_pin_for_one_host_says_nothing_about_another() {
+    let ours = Authority::new("Corp CA");
+    let (certificate, key) = self_made("any.example");
+    let made = Server::tls_echo(server(vec![certificate.clone()], &key)).await;
+    let signed = Server::tls_echo(ours.server("localhost")).await;
+    let start = Fingerprint::of(&certificate).as_bytes()[..16].try_into().unwrap();
+    let outbound = outbound(|config| {
+        config.trust.add_roots("the company", ours.pem().as_bytes()).unwrap();
+        config.trust.pin_host("127.0.0.1", start);
+        config.trust.pin_host("[::1]", start);
+    });
+    assert_echoes(outbound.tls("127.0.0.1", made.address.port()).await.unwrap()).await;
+    assert_echoes(outbound.tls("localhost", signed.address.port()).await.unwrap()).await;
+    let error = outbound.tls("127.0.0.1", signed.address.port()).await.unwrap_err();
+    assert!(error.is_not_pinned(), "{error}");
+    let error = outbound.tls("localhost", made.address.port()).await.unwrap_err();
+    assert!(!error.is_not_pinned() && error.stage == Stage::Tls, "{error}");
+}
+
+#[tokio::test]
+async fn a_pin_for_a_host_is_wrong_by_one_bit_and_holds_for_every_spelling() {
+    let (certificate, key) = self_made("any.example");
+    let server = Server::tls_echo(server(vec![certificate.clone()], &key)).await;
+    let mut start: [u8; 16] = Fingerprint::of(&certificate).as_bytes()[..16].try_into().unwrap();
+    let pinned = outbound(|config| config.trust.pin_host("LocalHost.", start));
+    assert_echoes(pinned.tls("localhost", server.address.port()).await.unwrap()).await;
+    start[15] ^= 1;
+    let error = refused(&outbound(|config| config.trust.pin_host("localhost", start)), &server).await;
+    assert!(error.is_not_pinned(), "{error}");
+}
+
 /// Shows a certificate without holding its key.
 #[derive(Debug)]
 struct Impostor(Arc<CertifiedKey>);

@@ -1,5 +1,7 @@
 //! What a join link carries behind its `#`: everything a viewer needs to be sure of the host.
 
+use std::fmt;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use beach_identity::{LinkSecret, PublicKey};
 use beach_terms::Access;
@@ -15,11 +17,12 @@ use crate::ids::{PeerId, SessionId};
 ///
 /// | offset | length | what |
 /// |---|---|---|
-/// | 0 | 1 | form, 2, in the upper four bits; flags in the lower: bit 0 set for read-only, bit 1 when an expiry follows, the others 0 |
+/// | 0 | 1 | form, 2, in the upper four bits; flags in the lower: bit 0 set for read-only, bit 1 when an expiry follows, bit 2 when a pin follows, the other 0 |
 /// | 1 | 32 | host's public key, Ed25519: it names the session |
 /// | 33 | 16 | secret of this link |
 /// | 49 | 0 or 4 | expiry, Unix seconds, big-endian |
-/// | 49 or 53 | 2 | checksum: first bytes of SHA-256 over `beach/2/link` and all of the above |
+/// | 49 or 53 | 0 or 16 | certificate pin: the first bytes of SHA-256 of the service's certificate in DER |
+/// | last | 2 | checksum: first bytes of SHA-256 over `beach/2/link` and all of the above |
 ///
 /// The checksum finds accidents (a character lost in a chat window); it authenticates nothing. Access and expiry are
 /// there to be shown: the host goes by the secret.
@@ -34,12 +37,14 @@ pub struct JoinFragment {
     /// When the host stops letting new viewers in by this link, in Unix seconds; `None` for never. The wire ends in
     /// the year 2106: what is later reads as then.
     pub expires_at: Option<u64>,
+    /// The one certificate that the service may show; `None` for whatever the viewer's machine trusts.
+    pub certificate: Option<CertificatePin>,
 }
 
 impl JoinFragment {
-    /// Describes a link that does not expire.
+    /// Describes a link that does not expire, to a service that the viewer's machine trusts by itself.
     pub fn new(host: PublicKey, secret: LinkSecret, access: Access) -> Self {
-        Self { host, secret, access, expires_at: None }
+        Self { host, secret, access, expires_at: None, certificate: None }
     }
 
     /// Returns the session to join.
@@ -52,16 +57,21 @@ impl JoinFragment {
         PeerId::of(&self.host)
     }
 
-    /// Returns the fragment, without the `#`: 68 characters, 74 with an expiry. It is secret.
+    /// Returns the fragment, without the `#`: 68 characters, 74 with an expiry, 90 and 95 with a
+    /// pin. It is secret.
     pub fn to_fragment(&self) -> Zeroizing<String> {
         let read_only = if self.access == Access::ReadOnly { FLAG_READ_ONLY } else { 0 };
         let expires = if self.expires_at.is_some() { FLAG_EXPIRES } else { 0 };
+        let pinned = if self.certificate.is_some() { FLAG_PINNED } else { 0 };
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LEN));
-        bytes.push(FORM << 4 | read_only | expires);
+        bytes.push(FORM << 4 | read_only | expires | pinned);
         bytes.extend_from_slice(self.host.as_bytes());
         bytes.extend_from_slice(self.secret.expose());
         if let Some(expires_at) = self.expires_at {
             bytes.extend_from_slice(&u32::try_from(expires_at).unwrap_or(u32::MAX).to_be_bytes());
+        }
+        if let Some(pin) = &self.certificate {
+            bytes.extend_from_slice(&pin.0);
         }
         let sum = checksum(&bytes);
         bytes.extend_from_slice(&sum);
@@ -91,17 +101,21 @@ impl JoinFragment {
             0 => None,
             _ => Some(u32::from_be_bytes(fields.take()?).into()),
         };
+        let certificate = match flags & FLAG_PINNED {
+            0 => None,
+            _ => Some(CertificatePin(fields.take()?)),
+        };
         let sum: [u8; 2] = fields.take()?;
         if !fields.0.is_empty() {
             return Err(BadJoinFragment::Length);
         }
-        if sum != checksum(&bytes[..bytes.len() - sum.len()]) || flags & !(FLAG_READ_ONLY | FLAG_EXPIRES) != 0
-        {
+        let unknown = flags & !(FLAG_READ_ONLY | FLAG_EXPIRES | FLAG_PINNED);
+        if sum != checksum(&bytes[..bytes.len() - sum.len()]) || unknown != 0 {
             return Err(BadJoinFragment::Altered);
         }
         let host = PublicKey::from_bytes(host).map_err(|_| BadJoinFragment::Altered)?;
         let access = if flags & FLAG_READ_ONLY == 0 { Access::Full } else { Access::ReadOnly };
-        Ok(Self { host, secret: LinkSecret::from_bytes(*secret), access, expires_at })
+        Ok(Self { host, secret: LinkSecret::from_bytes(*secret), access, expires_at, certificate })
     }
 
     /// Checks the expiry against the wall clock, in Unix seconds.
@@ -114,6 +128,35 @@ impl JoinFragment {
             Some(expires_at) if unix_now >= expires_at => Err(BadJoinFragment::Expired),
             _ => Ok(()),
         }
+    }
+}
+
+/// Which certificate a service shows: the first 16 bytes of the SHA-256 digest of it in DER. No secret.
+///
+/// Who wants to pass for the service needs another certificate with the same 16 bytes: 2^128 attempts, as for the link's
+/// secret. That two certificates can be *made* to agree with 2^64 helps nobody but the service itself.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CertificatePin(pub [u8; 16]);
+
+impl CertificatePin {
+    /// Takes the beginning of a certificate's fingerprint, its SHA-256 digest.
+    pub fn of_fingerprint(fingerprint: &[u8; 32]) -> Self {
+        let mut pin = [0; 16];
+        pin.copy_from_slice(&fingerprint[..16]);
+        Self(pin)
+    }
+}
+
+/// As hex digits, the first half of what tools print as the fingerprint.
+impl fmt::Display for CertificatePin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for CertificatePin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CertificatePin({self})")
     }
 }
 
@@ -156,7 +199,8 @@ fn checksum(bytes: &[u8]) -> [u8; 2] {
 const FORM: u8 = 2;
 const FLAG_READ_ONLY: u8 = 1;
 const FLAG_EXPIRES: u8 = 2;
-const MAX_LEN: usize = 55;
+const FLAG_PINNED: u8 = 4;
+const MAX_LEN: usize = 71;
 /// A pasted page is refused before it is decoded.
 const MAX_TEXT: usize = 256;
 

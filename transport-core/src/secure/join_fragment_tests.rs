@@ -8,6 +8,10 @@ fn link(access: Access, expires_at: Option<u64>) -> JoinFragment {
     JoinFragment { expires_at, ..JoinFragment::new(host, LinkSecret::from_bytes([2; 16]), access) }
 }
 
+fn pinned(link: JoinFragment) -> JoinFragment {
+    JoinFragment { certificate: Some(CertificatePin([9; 16])), ..link }
+}
+
 /// Alters the bytes of a link and makes its checksum good again.
 fn altered(link: &JoinFragment, alter: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut bytes = URL_SAFE_NO_PAD.decode(&*link.to_fragment()).unwrap();
@@ -19,12 +23,14 @@ fn altered(link: &JoinFragment, alter: impl FnOnce(&mut Vec<u8>)) -> String {
 
 #[test]
 fn a_link_survives_the_round_trip_and_its_length_is_what_is_promised() {
-    for (expires_at, len) in [(None, 68), (Some(1_800_000_000), 74)] {
+    for (expires_at, len, with_pin) in [(None, 68, 90), (Some(1_800_000_000), 74, 95)] {
         for access in [Access::Full, Access::ReadOnly] {
-            let link = link(access, expires_at);
-            let fragment = link.to_fragment();
-            assert_eq!(fragment.len(), len);
-            assert_eq!(JoinFragment::parse(&format!("#{}\n", *fragment)), Ok(link));
+            let plain = link(access, expires_at);
+            for (link, len) in [(plain.clone(), len), (pinned(plain), with_pin)] {
+                let fragment = link.to_fragment();
+                assert_eq!(fragment.len(), len);
+                assert_eq!(JoinFragment::parse(&format!("#{}\n", *fragment)), Ok(link));
+            }
         }
     }
 }
@@ -39,11 +45,13 @@ fn the_form_is_pinned_by_its_vectors() {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let access = if fields[0] == "full" { Access::Full } else { Access::ReadOnly };
         let plain = JoinFragment::new(host, LinkSecret::from_bytes([5; 16]), access);
-        let link = JoinFragment { expires_at: fields[1].parse().ok(), ..plain };
-        assert_eq!(*link.to_fragment(), fields[2]);
-        assert_eq!(JoinFragment::parse(fields[2]), Ok(link));
+        let pin = CertificatePin(std::array::from_fn(|n| 0xA0 + u8::try_from(n).unwrap()));
+        let certificate = (fields[2] == "pinned").then_some(pin);
+        let link = JoinFragment { expires_at: fields[1].parse().ok(), certificate, ..plain };
+        assert_eq!(*link.to_fragment(), fields[3]);
+        assert_eq!(JoinFragment::parse(fields[3]), Ok(link));
     }
-    assert_eq!(lines.len(), 4);
+    assert_eq!(lines.len(), 8);
 }
 
 #[test]
@@ -55,7 +63,7 @@ fn a_link_names_its_session_and_its_host_by_the_key() {
 
 #[test]
 fn every_single_altered_character_is_noticed() {
-    let good = link(Access::ReadOnly, Some(1_800_000_000)).to_fragment();
+    let good = pinned(link(Access::ReadOnly, Some(1_800_000_000))).to_fragment();
     for at in 0..good.len() {
         let mut bad = good.as_bytes().to_vec();
         bad[at] = if bad[at] == b'A' { b'B' } else { b'A' };
@@ -93,9 +101,12 @@ fn each_way_to_be_bad_has_its_name() {
 fn a_pasted_page_is_refused_by_its_length_and_flags_of_a_later_form_by_their_value() {
     assert_eq!(JoinFragment::parse(&"A".repeat(256)), Err(BadJoinFragment::Form(0)));
     assert_eq!(JoinFragment::parse(&"A".repeat(257)), Err(BadJoinFragment::Length));
-    for flag in [4, 8] {
-        let later = altered(&link(Access::Full, None), |bytes| bytes[0] |= flag);
-        assert_eq!(JoinFragment::parse(&later), Err(BadJoinFragment::Altered));
+    let later = altered(&link(Access::Full, None), |bytes| bytes[0] |= 8);
+    assert_eq!(JoinFragment::parse(&later), Err(BadJoinFragment::Altered));
+    // A flag that announces what is not there.
+    for flag in [FLAG_EXPIRES, FLAG_PINNED] {
+        let short = altered(&link(Access::Full, None), |bytes| bytes[0] |= flag);
+        assert_eq!(JoinFragment::parse(&short), Err(BadJoinFragment::Length));
     }
 }
 
@@ -116,6 +127,12 @@ fn an_expiry_beyond_the_wire_reads_as_the_last_second_it_has() {
 }
 
 #[test]
+fn a_pin_is_the_beginning_of_a_fingerprint() {
+    let pin = CertificatePin::of_fingerprint(&std::array::from_fn(|n| u8::try_from(n).unwrap()));
+    assert_eq!(pin.to_string(), "000102030405060708090a0b0c0d0e0f");
+}
+
+#[test]
 fn nothing_secret_is_printed() {
     let shown = format!("{:?}", link(Access::Full, None));
     assert!(shown.contains("LinkSecret(…)"), "{shown}");
@@ -128,7 +145,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_with_a_good_checksum_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 1..60)) {
+    fn arbitrary_bytes_with_a_good_checksum_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 1..76)) {
         let text = altered(&link(Access::Full, None), |of| of.splice(.., bytes.clone()).for_each(drop));
         if let Ok(read) = JoinFragment::parse(&text) {
             prop_assert_eq!(&*read.to_fragment(), &text);

@@ -31,7 +31,7 @@ pub use beach_identity::{BadPublicKey, Identity, Key, LinkId, LinkSecret, NoEntr
 pub use self::{
     establish::{SecureConfig, SecureError},
     handshake::{Access, Agreed, Answer, Binding, HandshakeError, Joiner, Request, Visitor},
-    join_fragment::{BadJoinFragment, JoinFragment},
+    join_fragment::{BadJoinFragment, CertificatePin, JoinFragment},
     keys::{SessionKeys, ShortAuth},
     links::LinkSecrets,
     seal::{Rekey, SEAL_OVERHEAD},

@@ -119,6 +119,8 @@ pub enum SignalingError {
 pub enum Obstacle {
     /// A captive portal: somebody has to log in there, and the room is back at once.
     LoginPage,
+    /// The room shows another certificate than the one it is known by: it has a new one, or somebody stands in between.
+    OtherCertificate,
     /// The certificate comes from an authority that is not trusted here.
     Untrusted,
     /// None that is known: the room may be down, or the network.

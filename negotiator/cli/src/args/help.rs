@@ -4,9 +4,9 @@
 pub(super) const EXAMPLES: &str = "\
 Examples:
   beach-link demo                           see a session move to the relay and back
-  beach-lifeguard dev                       a relay and control plane for this machine, then:
+  beach-lifeguard up                        a relay and control plane where both can reach it, then there:
   beach-link share -- htop                  prints a link
-  beach-link join 'http://127.0.0.1:9443/s#…'
+  beach-link join 'https://192.0.2.1:7443/s#…'
 
 Links hold the secret behind their #: quote them, and hand them out like passwords.";
 

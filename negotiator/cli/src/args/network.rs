@@ -3,18 +3,55 @@
 use std::time::Duration;
 
 use clap::Args;
-use negotiator::{FallbackMode, NetworkConfig};
+use negotiator::{CertificatePin, FallbackMode, Fingerprint, HostConfig, NetworkConfig};
 use transport_webrtc::{IceServer, WebRtcConfig, config::IceUrl};
 
-use crate::{exit::Failure, reach::ReachArgs};
+use crate::{
+    exit::Failure,
+    first_contact::{self, MeetingPoint, NamedBy},
+    reach::ReachArgs,
+};
 
 /// Where a new session meets.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Meeting point")]
 pub struct MeetingArgs {
-    /// The control plane. `beach-lifeguard dev` runs one at the default address.
-    #[arg(long, value_name = "URL", env = "BEACH_CONTROL_PLANE", default_value = "http://127.0.0.1:9443")]
-    pub control_plane: String,
+    /// The control plane. Default: what ~/.config/beach/config.toml says (control_plane = "URL", pin = "FINGERPRINT"),
+    /// else the `beach-lifeguard up` of this machine, else its `beach-lifeguard dev`.
+    #[arg(long, value_name = "URL", env = "BEACH_CONTROL_PLANE")]
+    pub control_plane: Option<String>,
+    /// The SHA-256 fingerprint of its certificate, where nobody signed that: `beach-lifeguard up` prints it, and so does
+    /// `openssl x509 -fingerprint -sha256`. No other certificate is accepted then, here and by who joins: the link says it.
+    #[arg(long, value_name = "FINGERPRINT", env = "BEACH_PIN")]
+    pub pin: Option<Fingerprint>,
+}
+
+impl MeetingArgs {
+    /// Finds where that is.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::NoControlPlane`] when nobody says, [`Failure::Usage`] for a file that cannot be read.
+    pub fn find(&self) -> Result<MeetingPoint, Failure> {
+        let mut found = match &self.control_plane {
+            Some(named) => {
+                MeetingPoint { control_plane: named.clone(), pin: None, named_by: NamedBy::Argument }
+            }
+            None => first_contact::find()?,
+        };
+        found.pin = self.pin.or(found.pin);
+        Ok(found)
+    }
+}
+
+impl MeetingPoint {
+    /// How a session that meets there is shared.
+    pub fn host_config(&self, network: NetworkConfig) -> HostConfig {
+        let mut config = HostConfig::new(&self.control_plane);
+        config.certificate_pin = self.pin.map(|pin| CertificatePin::of_fingerprint(pin.as_bytes()));
+        config.network = network;
+        config
+    }
 }
 
 /// Which paths a session may take.

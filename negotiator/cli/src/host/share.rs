@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, io::IsTerminal, sync::Arc, time::Duration};
 
-use negotiator::{Access, Host, HostConfig, LinkOptions, NegotiationEvent, PeerId, Session, ShareError};
+use negotiator::{
+    Access, ControlPlaneRendezvous, Host, HostConfig, JoinLink, LinkOptions, NegotiationEvent, PeerId,
+    Session,
+};
 use serde_json::json;
 use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 
@@ -14,6 +17,7 @@ use super::{
 use crate::{
     args::{Format, ShareArgs},
     exit::Failure,
+    first_contact::MeetingPoint,
     meeting::Obstacles,
     signal::Interrupts,
     terminal,
@@ -30,14 +34,14 @@ use crate::{
 pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     let mut interrupts = Interrupts::listen()?;
     let program = Program::find(&args.command)?;
-    let mut config = HostConfig::new(&args.meeting.control_plane);
-    config.network = args.network.terminal()?;
+    let point = args.meeting.find()?;
+    let mut config = point.host_config(args.network.terminal()?);
     // The library keeps to it, whatever a viewer's program does.
     let access = if args.read_only { Access::ReadOnly } else { Access::Full };
     config.links = links(&args, access);
     let mut lines = Lines::new(To::Stderr);
     let host = tokio::select! {
-        host = open(config, &mut lines) => host?,
+        host = open(&point, config, &mut lines) => host?,
         failure = interrupts.next() => return Err(failure),
     };
     let link = host.link().reveal();
@@ -47,6 +51,7 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     }
     let mut board = Board::new(args.output);
     board.open(&link, also.as_deref(), &program.name(), access);
+    board.warn_of(host.link());
 
     let size = unwatched();
     let (pty, output) = Pty::start(program, size)?;
@@ -83,11 +88,11 @@ fn links(args: &ShareArgs, access: Access) -> Vec<LinkOptions> {
 /// # Errors
 ///
 /// [`Failure`].
-pub async fn open(config: HostConfig, lines: &mut Lines) -> Result<Host, Failure> {
-    let address = config.address().map_err(ShareError::from)?;
+pub async fn open(point: &MeetingPoint, config: HostConfig, lines: &mut Lines) -> Result<Host, Failure> {
     let obstacles = Obstacles::default();
-    let meeting = obstacles.meeting(address, config.network.clone())?;
-    Ok(obstacles.shown(lines, Host::meeting_at(config, meeting)).await?)
+    let meeting = obstacles.beside(ControlPlaneRendezvous::of_host(&config)?);
+    let host = obstacles.shown(lines, Host::meeting_at(config, meeting)).await;
+    host.map_err(|error| Failure::from(error).at(&point.control_plane, &point.named_by))
 }
 
 /// Runs the command to its end, and until the viewers that are here were told its status.
@@ -169,6 +174,13 @@ impl Board {
                     self.lines.say(&format!("or, to watch and not type:\n\n  beach-link join '{also}'\n"));
                 }
             }
+        }
+    }
+
+    /// Whoever gets a link that leads to their own machine finds nobody there.
+    fn warn_of(&mut self, link: &JoinLink) {
+        if self.format == Format::Text && link.is_local() {
+            self.lines.say(LOCAL);
         }
     }
 
@@ -267,6 +279,9 @@ fn unwatched() -> Size {
 
 /// How long viewers may take to receive the last output: as long as a session lingers, and a little.
 const FAREWELL: Duration = Duration::from_secs(6);
+
+const LOCAL: &str = "this link works on this machine only: its control plane is at a loopback address. For other machines \
+                     run `beach-lifeguard up`, here or where both can reach it";
 
 /// How often round trips are shown anew.
 const REFRESH: Duration = Duration::from_millis(500);

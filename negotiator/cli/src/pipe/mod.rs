@@ -4,7 +4,7 @@ mod stream;
 
 use std::{io::IsTerminal, time::Duration};
 
-use negotiator::{Access, Host, HostConfig, Session};
+use negotiator::{Access, Host, Session};
 use tokio::{
     io::{AsyncRead, empty, stdin, stdout},
     task::JoinSet,
@@ -33,11 +33,11 @@ pub use stream::{Totals, carry};
 /// [`Failure`].
 pub async fn host(args: PipeHostArgs) -> Result<u8, Failure> {
     let mut interrupts = Interrupts::listen()?;
-    let mut config = HostConfig::new(&args.meeting.control_plane);
-    config.network = args.network.config()?;
+    let point = args.meeting.find()?;
+    let config = point.host_config(args.network.config()?);
     let mut lines = Lines::new(To::Stderr);
     let work = async {
-        let host = open(config, &mut lines).await?;
+        let host = open(&point, config, &mut lines).await?;
         let link = host.link().reveal();
         match &args.link_file {
             Some(path) => write_link(path, &link)?,

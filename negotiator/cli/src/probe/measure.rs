@@ -31,13 +31,8 @@ pub struct Figures {
 /// # Errors
 ///
 /// [`Failure`].
-pub(super) async fn measure(
-    control_plane: &str,
-    network: NetworkConfig,
-    length: Duration,
-) -> Result<Figures, Failure> {
-    let mut config = HostConfig::new(control_plane);
-    config.network = network.clone();
+pub(super) async fn measure(config: HostConfig, length: Duration) -> Result<Figures, Failure> {
+    let network = config.network.clone();
     let host = Host::share(config).await?;
     let outcome = between(&host, network, length).await;
     host.close().await;

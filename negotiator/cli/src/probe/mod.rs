@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::{
     args::{Format, ProbeArgs},
     exit::Failure,
+    first_contact::MeetingPoint,
     signal::Interrupts,
     ui::{Lines, To},
     viewer::status,
@@ -31,7 +32,7 @@ pub use measure::Figures;
 /// serve at is taken.
 pub async fn probe(args: ProbeArgs) -> Result<u8, Failure> {
     let mut interrupts = Interrupts::listen()?;
-    let network = args.network.config()?;
+    let (point, network) = (args.meeting.find()?, args.network.config()?);
     let page = match args.serve {
         Some(address) => Some(Page::open(address).await?),
         None => None,
@@ -46,7 +47,7 @@ pub async fn probe(args: ProbeArgs) -> Result<u8, Failure> {
     loop {
         let next = tokio::time::Instant::now() + args.every;
         let results = tokio::select! {
-            results = round(&args, &network, &mut lines) => results,
+            results = round(&args, &point, &network, &mut lines) => results,
             failure = interrupts.next() => return Err(failure),
         };
         let Some(page) = &page else { return verdict(&results) };
@@ -59,7 +60,12 @@ pub async fn probe(args: ProbeArgs) -> Result<u8, Failure> {
 }
 
 /// Measures each path alone, one after the other, and prints what was found.
-async fn round(args: &ProbeArgs, network: &NetworkConfig, lines: &mut Lines) -> Vec<Probed> {
+async fn round(
+    args: &ProbeArgs,
+    point: &MeetingPoint,
+    network: &NetworkConfig,
+    lines: &mut Lines,
+) -> Vec<Probed> {
     let mut results = Vec::new();
     for (path, mode) in [("direct", FallbackMode::DirectOnly), ("relay", FallbackMode::RelayOnly)] {
         if args.output == Format::Text {
@@ -67,7 +73,7 @@ async fn round(args: &ProbeArgs, network: &NetworkConfig, lines: &mut Lines) -> 
         }
         let mut network = network.clone();
         network.mode = mode;
-        let outcome = measure::measure(&args.meeting.control_plane, network, args.length).await;
+        let outcome = measure::measure(point.host_config(network), args.length).await;
         let probed =
             Probed { path, error: outcome.as_ref().err().map(ToString::to_string), figures: outcome.ok() };
         lines.say(&match args.output {

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use negotiator::{Access, Closed, JoinLink, Negotiator, NetworkConfig, Received, Session, SessionEnd};
+use negotiator::{
+    Access, Closed, ControlPlaneRendezvous, JoinLink, Negotiator, NetworkConfig, Received, Session,
+    SessionEnd,
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{MissedTickBehavior, timeout},
@@ -13,6 +16,7 @@ use super::view::{Do, View};
 use crate::{
     args::{Format, JoinArgs},
     exit::Failure,
+    first_contact::NamedBy,
     meeting::Obstacles,
     signal::Interrupts,
     terminal::{self, Keyboard, RawTerminal, print},
@@ -61,7 +65,8 @@ pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
 pub async fn connect(link: &JoinLink, config: NetworkConfig, lines: &mut Lines) -> Result<Session, Failure> {
     let obstacles = Obstacles::default();
     let dial = async || {
-        let meeting = obstacles.meeting(link.control_plane().clone(), config.clone())?;
+        let meeting = ControlPlaneRendezvous::of_link(link, config.clone());
+        let meeting = obstacles.beside(meeting.map_err(|error| Failure::Usage(error.to_string()))?);
         let pending = obstacles.clone();
         let joining = Negotiator::meeting_at(link.clone(), config.clone(), meeting)
             .when_pending(move || pending.note("the host is asked whether to let you in"));
@@ -77,7 +82,8 @@ pub async fn connect(link: &JoinLink, config: NetworkConfig, lines: &mut Lines) 
             outcome => outcome,
         }
     };
-    obstacles.shown(lines, work).await
+    let at = link.control_plane().as_str().trim_end_matches('/');
+    obstacles.shown(lines, work).await.map_err(|failure| failure.at(at, &NamedBy::Argument))
 }
 
 /// Tells the host what this side came for. Returns what it may do.

@@ -42,6 +42,7 @@ impl<T: Into<String>> From<T> for Absence {
 pub(super) fn from_outbound(error: &OutboundError) -> Departure {
     let obstacle = match error {
         error if error.is_login_page() => Obstacle::LoginPage,
+        error if error.is_not_pinned() => Obstacle::OtherCertificate,
         error if error.is_untrusted() => Obstacle::Untrusted,
         _ => Obstacle::Unknown,
     };

@@ -114,6 +114,10 @@ impl Cause {
     pub(crate) fn is_untrusted(&self) -> bool {
         matches!(self, Self::Untrusted { .. })
     }
+
+    pub(crate) fn is_not_pinned(&self) -> bool {
+        matches!(self, Self::NotPinned { .. })
+    }
 }
 
 impl ProxyFault {

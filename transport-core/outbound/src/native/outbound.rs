@@ -37,7 +37,7 @@ struct Inner {
     recall: Recall,
     /// For the target.
     tls: Tls,
-    /// For a proxy that speaks TLS itself: a pinned certificate is the target's, not the proxy's.
+    /// For a proxy that speaks TLS itself: pinned certificates are the targets', not the proxy's.
     proxy_tls: Tls,
 }
 
@@ -82,7 +82,7 @@ impl Outbound {
             deadlines,
             proxies: Proxies::new(proxy, lookup),
             recall: Recall::default(),
-            proxy_tls: Tls::new(Trust { pinned: None, ..trust.clone() }),
+            proxy_tls: Tls::new(trust.without_pins()),
             tls: Tls::new(trust),
         };
         Self { inner: Arc::new(inner), answered: None }

@@ -10,12 +10,13 @@ use sha2::{Digest, Sha256};
 
 use crate::native::config::ConfigError;
 
-/// Whose certificates are accepted: what the system trusts, the roots added here, or, with a pinned
-/// fingerprint, one certificate and no other.
+/// Whose certificates are accepted: what the system trusts, the roots added here, or, where a fingerprint is
+/// pinned, one certificate and no other.
 #[derive(Clone, Default)]
 pub struct Trust {
     pub(crate) roots: Vec<CertificateDer<'static>>,
     pub(crate) pinned: Option<Fingerprint>,
+    pub(crate) hosts: Vec<PinnedHost>,
 }
 
 impl Trust {
@@ -50,13 +51,49 @@ impl Trust {
     pub fn pin(&mut self, fingerprint: Fingerprint) {
         self.pinned = Some(fingerprint);
     }
+
+    /// Accepts from `host`, a name or an address, at every port, exactly the certificates whose fingerprint begins
+    /// with `start`, and no other. What other hosts show is judged as before. A second pin of a host replaces the first.
+    pub fn pin_host(&mut self, host: &str, start: [u8; PIN]) {
+        let host = bare(host);
+        self.hosts.retain(|pinned| pinned.host != host);
+        self.hosts.push(PinnedHost { host, start });
+    }
+
+    /// For a proxy: what is pinned is a target's certificate.
+    pub(crate) fn without_pins(&self) -> Self {
+        Self { roots: self.roots.clone(), ..Self::default() }
+    }
 }
 
 /// Counts the roots: their bytes help nobody.
 impl fmt::Debug for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trust").field("roots", &self.roots.len()).field("pinned", &self.pinned).finish()
+        f.debug_struct("Trust")
+            .field("roots", &self.roots.len())
+            .field("pinned", &self.pinned)
+            .field("hosts", &self.hosts)
+            .finish()
     }
+}
+
+/// A host with the only certificate that is accepted from it.
+#[derive(Debug, Clone)]
+pub(crate) struct PinnedHost {
+    host: String,
+    /// What its fingerprint begins with.
+    pub(crate) start: [u8; PIN],
+}
+
+impl PinnedHost {
+    pub(crate) fn is(&self, host: &str) -> bool {
+        self.host == bare(host)
+    }
+}
+
+/// One spelling for each name and address.
+fn bare(host: &str) -> String {
+    host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase()
 }
 
 /// The SHA-256 digest of a certificate in DER. `Display` is 64 hexadecimal digits.
@@ -110,6 +147,8 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
+/// Bytes of a fingerprint that a pin for one host names: nobody finds another certificate with the same.
+const PIN: usize = 16;
 /// What every block of PEM begins with.
 const PEM: &[u8] = b"-----BEGIN ";
 

@@ -42,4 +42,9 @@ impl Cause {
     pub(crate) fn is_untrusted(&self) -> bool {
         false
     }
+
+    /// A browser pins nothing.
+    pub(crate) fn is_not_pinned(&self) -> bool {
+        false
+    }
 }

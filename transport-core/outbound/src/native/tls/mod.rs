@@ -7,6 +7,7 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use rustls::{
     ClientConfig,
+    client::danger::ServerCertVerifier,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::ServerName,
 };
@@ -44,11 +45,14 @@ impl Next {
 pub(crate) struct Tls {
     trust: Trust,
     config: OnceCell<Arc<ClientConfig>>,
+    /// One for each pinned host of `trust`.
+    hosts: Vec<OnceCell<Arc<ClientConfig>>>,
 }
 
 impl Tls {
     pub(crate) fn new(trust: Trust) -> Self {
-        Self { trust, config: OnceCell::new() }
+        let hosts = trust.hosts.iter().map(|_| OnceCell::new()).collect();
+        Self { trust, config: OnceCell::new(), hosts }
     }
 
     /// Shakes hands with `host` over `io`, within `limit`, for what `next` says is spoken above.
@@ -65,11 +69,19 @@ impl Tls {
         let name = ServerName::try_from(host.to_owned());
         let name = name.map_err(|_| Cause::Url("the host is no name that a certificate bears"))?;
         let handshake = async {
-            let config = self.config.get_or_try_init(|| client_config(&self.trust)).await?;
+            let config = self.config(host).await?;
             let connector = TlsConnector::from(config.clone());
             connector.with_alpn(next.alpn()).connect(name, io).await.map_err(why)
         };
         timeout(limit, handshake).await.map_err(|_| Cause::TimedOut(limit))?
+    }
+
+    /// What a handshake with `host` goes by. Of a pinned one the system's store is not asked.
+    async fn config(&self, host: &str) -> Result<&Arc<ClientConfig>, Cause> {
+        match self.trust.hosts.iter().zip(&self.hosts).find(|(pinned, _)| pinned.is(host)) {
+            Some((pinned, cell)) => cell.get_or_try_init(async || only(&pinned.start)).await,
+            None => self.config.get_or_try_init(|| client_config(&self.trust)).await,
+        }
     }
 }
 
@@ -80,24 +92,31 @@ impl fmt::Debug for Tls {
 }
 
 async fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, Cause> {
-    // Named: with two in the process, rustls's bare builder panics.
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
+    match trust.pinned {
+        Some(fingerprint) => only(fingerprint.as_bytes()),
+        None => verified_by(Arc::new(NamesIssuer(system_and(trust, provider()).await?))),
+    }
+}
+
+/// Accepts the certificate whose fingerprint begins with `start`.
+fn only(start: &[u8]) -> Result<Arc<ClientConfig>, Cause> {
+    let algorithms = provider().signature_verification_algorithms;
+    verified_by(Arc::new(Pinned { start: start.into(), algorithms }))
+}
+
+fn verified_by(verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<ClientConfig>, Cause> {
+    let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(Cause::Tls)?
-        .dangerous();
-    let config = match trust.pinned {
-        Some(fingerprint) => builder.with_custom_certificate_verifier(Arc::new(Pinned {
-            fingerprint,
-            algorithms: provider.signature_verification_algorithms,
-        })),
-        None => {
-            let verifier = system_and(trust, provider).await?;
-            builder.with_custom_certificate_verifier(Arc::new(NamesIssuer(verifier)))
-        }
-    }
-    .with_no_client_auth();
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// Named: with two in the process, rustls's bare builder panics.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
 }
 
 /// Reads the system's store away from the runtime's threads: it is a hundred files and more.
