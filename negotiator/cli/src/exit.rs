@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use negotiator::{BadJoinLink, JoinError, SessionEnd, ShareError};
+use negotiator::{BadJoinLink, ByeReason, JoinError, SessionEnd, ShareError};
 use transport_core::{secure::BadJoinFragment, signaling::SignalingError};
 
 use crate::{
@@ -98,6 +98,18 @@ pub enum Failure {
     /// The command cannot be run.
     #[error("{0}")]
     Command(PtyError),
+    /// The folder for control sockets cannot be used.
+    #[error("the folder for this machine's sessions cannot be used: {0}")]
+    Folder(String),
+    /// No session runs here.
+    #[error("no session runs on this machine: `beach-link share --detach` starts one")]
+    NoSession,
+    /// No session of this name runs here.
+    #[error("no session called {0} runs on this machine: `beach-link list` shows those that do")]
+    NoSuchSession(String),
+    /// A session of this machine said no, or does not answer.
+    #[error("{0}")]
+    Session(String),
     /// A signal ended the program.
     #[error("interrupted")]
     Interrupted,
@@ -137,6 +149,9 @@ impl Failure {
             Self::Command(PtyError::Unavailable(_)) => 88,
             Self::LinkGone(_) => 89,
             Self::ShownOut(_) => 90,
+            Self::Folder(_) => 95,
+            Self::NoSession | Self::NoSuchSession(_) => 96,
+            Self::Session(_) => 97,
             Self::Interrupted => 130,
         }
     }
@@ -164,6 +179,9 @@ impl From<JoinError> for Failure {
         match error {
             JoinError::Full => Self::Declined("the session is full, try again later".to_owned()),
             JoinError::HostAbsent => Self::HostAbsent,
+            JoinError::HostRefused { why: why @ ByeReason::Unanswered } => {
+                Self::ShownOut(format!("{why}: ask them, and join again"))
+            }
             JoinError::HostRefused { why } => Self::Declined(why.to_string()),
             JoinError::Link(bad) => bad.into(),
             JoinError::LinkExpired => Self::Expired,
@@ -289,12 +307,12 @@ Exit codes:
    86  the other side is unintelligible 87  the demo failed
    88  no pseudo-terminal               89  the link was revoked or used up
    90  the host removed you, or said no 126  the command cannot be executed
-  127  command not found               130  interrupted";
+   95  no folder for control sockets    96  no such session on this machine
+   97  the session here refused        127  command not found
+  130  interrupted";
 
 #[cfg(test)]
 mod tests {
-    use negotiator::ByeReason;
-
     use super::*;
 
     #[test]
@@ -326,6 +344,9 @@ mod tests {
             PtyError::Unavailable("x".into()).into(),
             SessionEnd::LinkRevoked.into(),
             SessionEnd::Removed.into(),
+            Failure::Folder(String::new()),
+            Failure::NoSession,
+            Failure::Session(String::new()),
             Failure::Interrupted,
         ];
         let mut codes: Vec<u8> = failures.iter().map(Failure::code).collect();
@@ -347,6 +368,7 @@ mod tests {
             (JoinError::LinkExpired, 71),
             (JoinError::LinkRevoked, 89),
             (JoinError::LinkUsedUp, 89),
+            (JoinError::HostRefused { why: ByeReason::Unanswered }, 90),
             (JoinError::NotApproved, 90),
             (JoinError::Removed, 90),
         ] {

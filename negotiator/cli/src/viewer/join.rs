@@ -37,7 +37,7 @@ pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
         let mut lines = Lines::new(To::Stderr);
         let mut config = args.network.terminal()?;
         config.ack_delay = ACK_DELAY;
-        let session = connect(&link, config, &mut lines).await?;
+        let session = connect_as(args.name.as_deref(), &link, config, &mut lines).await?;
         let access = ask(&session, Service::Terminal).await?;
         Ok::<_, Failure>((session, access))
     };
@@ -59,12 +59,26 @@ pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
 ///
 /// [`Failure`].
 pub async fn connect(link: &JoinLink, config: NetworkConfig, lines: &mut Lines) -> Result<Session, Failure> {
+    connect_as(None, link, config, lines).await
+}
+
+/// As [`connect`], with a name for the host to show.
+async fn connect_as(
+    name: Option<&str>,
+    link: &JoinLink,
+    config: NetworkConfig,
+    lines: &mut Lines,
+) -> Result<Session, Failure> {
     let obstacles = Obstacles::default();
     let dial = async || {
         let meeting = obstacles.meeting(link.control_plane().clone(), config.clone())?;
         let pending = obstacles.clone();
         let joining = Negotiator::meeting_at(link.clone(), config.clone(), meeting)
             .when_pending(move || pending.note("the host is asked whether to let you in"));
+        let joining = match name {
+            Some(name) => joining.named(name.to_owned()),
+            None => joining,
+        };
         Ok::<_, Failure>(joining.connect().await?)
     };
     let work = async {
