@@ -123,6 +123,7 @@ fn the_host_types_sees_decides_and_the_last_screen_stays() {
     host.ends_with(5);
     host.sees("exit 5");
     host.sees("the command ended with status 5");
+    assert!(!host.text().contains("nobody watches"), "live lines are left behind: {}", host.text());
 }
 
 #[test]
@@ -151,8 +152,8 @@ fn what_is_typed_after_the_end_does_not_run() {
     let board = format!("{} --board -- sleep 1", stage.arguments(&[]).join(" "));
     let marks = ["one", "two"].map(|name| stage.path(name));
     let mut shell = Terminal::run(
-        USUAL,
         "sh",
+        USUAL,
         &[],
         &[("XDG_RUNTIME_DIR", stage.folder.path().to_str().unwrap()), ("PS1", "$ ")],
     );
@@ -267,6 +268,8 @@ fn a_session_in_the_background_is_attached_to_decided_about_and_stopped() {
     stage.run(&["sessions", "who"]).fails(96, "share --detach");
     let listed = stage.run(&["list"]);
     assert!(listed.code == 0 && listed.stdout.is_empty(), "{listed:?}");
+    let left = std::fs::read_dir(stage.folder.path().join("beach-link")).unwrap().count();
+    assert_eq!(left, 0, "a socket or a log is left behind");
 }
 
 #[test]

@@ -8,13 +8,36 @@ use std::{
 
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::termios::{FlushArg, tcflush},
+    sys::termios::{FlushArg, LocalFlags, SetArg, Termios, tcflush, tcgetattr, tcsetattr},
     unistd::{getpgrp, tcgetpgrp},
 };
 
 /// Says whether this program has the terminal on standard input, and may read from it.
 pub(super) fn has_terminal() -> bool {
     io::stdin().is_terminal() && is_in_front()
+}
+
+/// A terminal that does not echo what is typed. Dropping it puts the old settings back.
+#[derive(Debug)]
+pub(super) struct Mute(Termios);
+
+impl Mute {
+    /// Switches the echo off; `None` where there is none.
+    pub(super) fn begin() -> Option<Self> {
+        let before = tcgetattr(io::stdin()).ok()?;
+        let mut settings = before.clone();
+        settings.local_flags.remove(LocalFlags::ECHO | LocalFlags::ECHONL);
+        tcsetattr(io::stdin(), SetArg::TCSANOW, &settings).ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for Mute {
+    fn drop(&mut self) {
+        if let Err(error) = tcsetattr(io::stdin(), SetArg::TCSANOW, &self.0) {
+            tracing::warn!(%error, "the terminal's echo stays off");
+        }
+    }
 }
 
 /// Reads what is typed, and drops it, from a thread that ends with the program. A program in the background reads

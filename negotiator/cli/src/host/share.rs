@@ -69,13 +69,13 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
         write_link(path, &link)?;
     }
     let called = program.name();
+    let log = args.in_background.then(|| Folder::open().map(|folder| folder.log(&name))).transpose()?;
     let size = front.size();
     let (pty, output) = Pty::start(program, size)?;
     let shared = Arc::new(Shared { hub: Hub::new(size), pty });
     let control = Control::new(name.clone(), called.clone(), host.clone(), shared.clone(), approvals);
     let control = Arc::new(control);
-    let board = if args.in_background {
-        let log = Folder::open()?.log(&name);
+    let board = if let Some(log) = log.clone() {
         let read_only_link = also;
         detach::ready(&detach::Ready { name, program: called, link, read_only_link, log })?;
         Board::new(args.output, To::Stderr)
@@ -88,8 +88,13 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     let mut sharing = Sharing { host, shared, control, board: Arc::new(Mutex::new(board)), socket };
     let outcome = sharing.run(output, front, args.escape, &mut interrupts).await;
     let closed = sharing.board.lock().close(&outcome, &sharing.shared);
-    if front != Front::Background {
-        drain::end();
+    match log {
+        // Of a session that ended well nobody reads it.
+        Some(log) if outcome.is_ok() => {
+            let _ = std::fs::remove_file(log);
+        }
+        Some(_) => {}
+        None => drain::end(),
     }
     closed.and(outcome)
 }
@@ -289,6 +294,8 @@ pub async fn open(config: HostConfig, lines: &mut Lines) -> Result<Host, Failure
 /// Shows the board until return is pressed, so that the links can be copied; from then on the shared terminal.
 async fn sit(stream: DuplexStream, escape: EscapeKey, board: Arc<Mutex<Board>>) -> Result<Left, Failure> {
     let mut typed = Keyboard::StandardInput.read()?;
+    // The live lines stand where an echo would.
+    let mute = drain::Mute::begin();
     board.lock().say(&match escape.name() {
         Some(key) => format!("Return goes to the shared terminal; {key} ? lists the keys there.\n"),
         None => "Return goes to the shared terminal.\n".to_owned(),
@@ -306,6 +313,7 @@ async fn sit(stream: DuplexStream, escape: EscapeKey, board: Arc<Mutex<Board>>) 
             None => std::future::pending().await,
         }
     };
+    drop(mute);
     board.lock().quiet(true);
     let left = console::run(stream, ConsoleView::new(Seat::Own, size, escape), &mut typed).await;
     board.lock().quiet(false);

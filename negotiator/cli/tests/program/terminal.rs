@@ -32,11 +32,11 @@ impl Terminal {
     }
 
     pub fn start(size: Size, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        Self::run(size, env!("CARGO_BIN_EXE_beach-link"), arguments, environment)
+        Self::run(env!("CARGO_BIN_EXE_beach-link"), size, arguments, environment)
     }
 
     /// Runs any program.
-    pub fn run(size: Size, program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub fn run(program: &str, size: Size, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let pair = native_pty_system().openpty(pty_size(size)).unwrap();
         let mut command = CommandBuilder::new(program);
         command.args(arguments);
