@@ -63,9 +63,11 @@ impl SessionEnd {
         match word {
             ByeReason::LinkRevoked => Self::LinkRevoked,
             ByeReason::Removed => Self::Removed,
-            why @ (ByeReason::Full | ByeReason::LinkExpired | ByeReason::LinkUsedUp | ByeReason::Refused) => {
-                Self::TurnedAway { why }
-            }
+            why @ (ByeReason::Full
+            | ByeReason::LinkExpired
+            | ByeReason::LinkUsedUp
+            | ByeReason::Refused
+            | ByeReason::Unanswered) => Self::TurnedAway { why },
             word => Self::Closed(Closed::peer(CloseCode::GOING_AWAY, word.code())),
         }
     }

@@ -254,7 +254,8 @@ impl Approval for Person {
 
 #[tokio::test(start_paused = true)]
 async fn a_person_decides_before_a_session_is_handed_out() {
-    for decision in [Decision::Admit(Access::Full), Decision::Admit(Access::ReadOnly), Decision::Refuse] {
+    let admit = [Access::Full, Access::ReadOnly].map(Decision::Admit);
+    for decision in admit.into_iter().chain([Decision::Refuse, Decision::Unanswered]) {
         let net = Net::new();
         let person = Arc::new(Person { asked: Notify::new(), decided: Notify::new(), decision });
         let mut config = host_config();
@@ -279,6 +280,10 @@ async fn a_person_decides_before_a_session_is_handed_out() {
             Decision::Refuse => {
                 let error = joining.await.unwrap().unwrap_err();
                 assert!(matches!(error, JoinError::NotApproved), "{error}");
+            }
+            Decision::Unanswered => {
+                let error = joining.await.unwrap().unwrap_err();
+                assert!(matches!(error, JoinError::HostRefused { why: ByeReason::Unanswered }), "{error}");
             }
         }
     }

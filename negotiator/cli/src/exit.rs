@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use negotiator::{BadJoinLink, JoinError, SessionEnd, ShareError};
+use negotiator::{BadJoinLink, ByeReason, JoinError, SessionEnd, ShareError};
 use transport_core::{
     secure::BadJoinFragment,
     signaling::{Obstacle, SignalingError},
@@ -111,6 +111,18 @@ pub enum Failure {
     /// The command cannot be run.
     #[error("{0}")]
     Command(PtyError),
+    /// The folder for control sockets cannot be used.
+    #[error("the folder for this machine's sessions cannot be used: {0}")]
+    Folder(String),
+    /// No session runs here.
+    #[error("no session runs on this machine: `beach-link share --detach` starts one")]
+    NoSession,
+    /// No session of this name runs here.
+    #[error("no session called {0} runs on this machine: `beach-link list` shows those that do")]
+    NoSuchSession(String),
+    /// A session of this machine said no, or does not answer.
+    #[error("{0}")]
+    Session(String),
     /// A signal ended the program.
     #[error("interrupted")]
     Interrupted,
@@ -152,6 +164,9 @@ impl Failure {
             Self::ShownOut(_) => 90,
             Self::OtherCertificate(_) => 91,
             Self::NoControlPlane => 92,
+            Self::Folder(_) => 95,
+            Self::NoSession | Self::NoSuchSession(_) => 96,
+            Self::Session(_) => 97,
             Self::Interrupted => 130,
         }
     }
@@ -196,6 +211,9 @@ impl From<JoinError> for Failure {
         match error {
             JoinError::Full => Self::Declined("the session is full, try again later".to_owned()),
             JoinError::HostAbsent => Self::HostAbsent,
+            JoinError::HostRefused { why: why @ ByeReason::Unanswered } => {
+                Self::ShownOut(format!("{why}: ask them, and join again"))
+            }
             JoinError::HostRefused { why } => Self::Declined(why.to_string()),
             JoinError::Link(bad) => bad.into(),
             JoinError::LinkExpired => Self::Expired,
@@ -329,13 +347,13 @@ Exit codes:
    86  the other side is unintelligible 87  the demo failed
    88  no pseudo-terminal               89  the link was revoked or used up
    90  the host removed you, or said no 91  the certificate is not the pinned one
-   92  no control plane is known        126  the command cannot be executed
-  127  command not found               130  interrupted";
+   92  no control plane is known        95  no folder for control sockets
+   96  no such session on this machine  97  the session here refused
+  126  the command cannot be executed   127  command not found
+  130  interrupted";
 
 #[cfg(test)]
 mod tests {
-    use negotiator::ByeReason;
-
     use super::*;
 
     #[test]
@@ -370,6 +388,9 @@ mod tests {
             Failure::NoControlPlane,
             SignalingError::Unreachable { detail: String::new(), obstacle: Obstacle::OtherCertificate }
                 .into(),
+            Failure::Folder(String::new()),
+            Failure::NoSession,
+            Failure::Session(String::new()),
             Failure::Interrupted,
         ];
         let mut codes: Vec<u8> = failures.iter().map(Failure::code).collect();
@@ -391,6 +412,7 @@ mod tests {
             (JoinError::LinkExpired, 71),
             (JoinError::LinkRevoked, 89),
             (JoinError::LinkUsedUp, 89),
+            (JoinError::HostRefused { why: ByeReason::Unanswered }, 90),
             (JoinError::NotApproved, 90),
             (JoinError::Removed, 90),
         ] {

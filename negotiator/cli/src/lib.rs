@@ -40,13 +40,17 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
         diagnostics::log_to(file, &cli.log)?;
     }
     match cli.command {
+        Command::Attach(args) => host::sessions::attach(args).await,
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::demo(args).await,
         Command::Explain(args) => viewer::explain::explain(args).await,
         Command::Join(args) => viewer::join::join(args).await,
+        Command::List(args) => host::sessions::list(args).await,
         Command::Pipe(PipeCommand::Host(args)) => pipe::host(args).await,
         Command::Pipe(PipeCommand::Join(args)) => pipe::join(args).await,
         Command::Probe(args) => probe::probe(args).await,
+        Command::Sessions(args) => host::sessions::sessions(args).await,
         Command::Share(args) => host::share::share(args).await,
+        Command::Stop(args) => host::sessions::stop(args).await,
     }
 }

@@ -10,6 +10,8 @@ pub struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
+    /// A hangup is somebody else's.
+    detached: bool,
 }
 
 impl Interrupts {
@@ -24,7 +26,17 @@ impl Interrupts {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             hang_up: listen(SignalKind::hangup())?,
+            detached: false,
         })
+    }
+
+    /// As [`listen`](Self::listen), for a program that no terminal controls: a hangup does not end it.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Io`].
+    pub fn listen_detached() -> Result<Self, Failure> {
+        Ok(Self { detached: true, ..Self::listen()? })
     }
 
     /// Waits for one of them.
@@ -36,7 +48,7 @@ impl Interrupts {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+            _ = self.hang_up.recv(), if !self.detached => {}
         }
         Failure::Interrupted
     }

@@ -3,98 +3,17 @@
 
 mod program;
 
-use std::{
-    io::{Read, Write},
-    path::Path,
-    sync::{Arc, Mutex},
-    thread,
-};
+use std::path::Path;
 
-use beach_link::{screen::Screen, wire::Size};
+use beach_link::wire::Size;
 use lifeguard_relay::{Dev, DevConfig};
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
-use program::{Program, Running, read_when_there, until};
+use program::{
+    Program, Running, read_when_there,
+    terminal::{Terminal, USUAL},
+    until,
+};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-
-/// A terminal with `beach-link join` in it.
-struct Terminal {
-    master: Box<dyn MasterPty + Send>,
-    /// Keeps the terminal's settings alive after the program's end.
-    _slave: Box<dyn SlavePty + Send>,
-    child: Box<dyn Child + Send + Sync>,
-    writer: Box<dyn Write + Send>,
-    screen: Arc<Mutex<Screen>>,
-    raw: Arc<Mutex<Vec<u8>>>,
-    settings_before: String,
-}
-
-impl Terminal {
-    fn join(link: &str, size: Size, more: &[&str]) -> Self {
-        Self::start(size, &[&["join", "--loopback"], more].concat(), &[("BEACH_LINK", link)])
-    }
-
-    fn start(size: Size, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let pair = native_pty_system().openpty(pty_size(size)).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_beach-link"));
-        command.args(arguments);
-        for (name, value) in environment {
-            command.env(name, value);
-        }
-        let settings_before = settings(pair.master.as_ref());
-        let child = pair.slave.spawn_command(command).unwrap();
-        let (screen, raw) = (Arc::new(Mutex::new(Screen::new(size))), Arc::new(Mutex::new(Vec::new())));
-        let mut reader = pair.master.try_clone_reader().unwrap();
-        let (glass, bytes) = (screen.clone(), raw.clone());
-        thread::spawn(move || {
-            let mut buffer = [0; 65536];
-            while let Ok(count @ 1..) = reader.read(&mut buffer) {
-                glass.lock().unwrap().feed(&buffer[..count]);
-                bytes.lock().unwrap().extend_from_slice(&buffer[..count]);
-            }
-        });
-        let writer = pair.master.take_writer().unwrap();
-        Self { master: pair.master, _slave: pair.slave, child, writer, screen, raw, settings_before }
-    }
-
-    fn type_text(&mut self, text: &str) {
-        self.writer.write_all(text.as_bytes()).unwrap();
-        self.writer.flush().unwrap();
-    }
-
-    fn text(&self) -> String {
-        self.screen.lock().unwrap().text()
-    }
-
-    #[track_caller]
-    fn sees(&self, text: &str) {
-        let seen = || self.text().contains(text).then_some(());
-        until(&format!("{text:?} was not seen"), seen);
-    }
-
-    fn resize(&self, size: Size) {
-        self.screen.lock().unwrap().resize(size);
-        self.master.resize(pty_size(size)).unwrap();
-    }
-
-    /// Waits for the program's end; the terminal must be as it was before.
-    #[track_caller]
-    fn ends_with(&mut self, code: u32) {
-        let status = until("the program goes on", || self.child.try_wait().unwrap());
-        assert_eq!(status.exit_code(), code, "{status:?}: {}", self.text());
-        assert_eq!(settings(self.master.as_ref()), self.settings_before);
-        let raw = String::from_utf8_lossy(&self.raw.lock().unwrap()).into_owned();
-        assert_eq!(raw.matches("\x1b[?1049h").count(), raw.matches("\x1b[?1049l").count());
-    }
-}
-
-fn settings(master: &dyn MasterPty) -> String {
-    format!("{:?}", master.get_termios().unwrap())
-}
-
-fn pty_size(size: Size) -> PtySize {
-    PtySize { rows: size.rows, cols: size.columns, pixel_width: 0, pixel_height: 0 }
-}
 
 struct Stage {
     _runtime: Runtime,
@@ -118,8 +37,6 @@ impl Stage {
         Self { _runtime: runtime, _dev: dev, _folder: folder, sharing, link }
     }
 }
-
-const USUAL: Size = Size { columns: 80, rows: 24 };
 
 #[test]
 fn a_person_types_resizes_asks_and_leaves() {

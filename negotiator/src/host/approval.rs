@@ -36,4 +36,6 @@ pub enum Decision {
     Admit(Access),
     /// Stay out.
     Refuse,
+    /// Nobody has decided in time: stay out for now. Who asks again is decided about again.
+    Unanswered,
 }

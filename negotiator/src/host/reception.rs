@@ -204,6 +204,10 @@ impl Reception {
                     self.answer(peer, &Message::Bye { reason: ByeReason::Refused }).await;
                 }
             }
+            (Decision::Unanswered, Some(_)) => {
+                self.host_state.left(peer, number);
+                self.answer(peer, &Message::Bye { reason: ByeReason::Unanswered }).await;
+            }
         }
     }
 

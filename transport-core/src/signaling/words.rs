@@ -24,13 +24,15 @@ pub enum ByeReason {
     Refused,
     /// Its person removed this viewer. `removed`
     Removed,
+    /// Its person did not say in time whether to let this viewer in. `unanswered`
+    Unanswered,
     /// A reason of a newer program.
     Unknown,
 }
 
 impl ByeReason {
     /// Every reason that has a word.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Closed,
         Self::Forgotten,
         Self::Full,
@@ -39,6 +41,7 @@ impl ByeReason {
         Self::LinkUsedUp,
         Self::Refused,
         Self::Removed,
+        Self::Unanswered,
     ];
 
     /// Returns the word on the wire.
@@ -52,6 +55,7 @@ impl ByeReason {
             Self::LinkUsedUp => "link_used_up",
             Self::Refused => "refused",
             Self::Removed => "removed",
+            Self::Unanswered => "unanswered",
             Self::Unknown => "unknown",
         }
     }
@@ -68,6 +72,7 @@ impl fmt::Display for ByeReason {
             Self::LinkUsedUp => "the link was used up by others",
             Self::Refused => "the host did not let you in",
             Self::Removed => "the host removed you",
+            Self::Unanswered => "the host did not say in time whether to let you in",
             Self::Unknown => "for a reason this program does not know",
         })
     }

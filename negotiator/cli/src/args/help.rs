@@ -15,10 +15,34 @@ Examples:
   beach-link share                          your shell, for whoever has the link
   beach-link share --read-only -- htop      watch only
   beach-link share --also-read-only         two links: one to type, one to watch
+  beach-link share --approve                you are asked about everybody who comes
+  beach-link share --detach                 goes on without this terminal; see `beach-link attach`
   beach-link share --control-plane https://beach.example -- tmux attach
 
-The terminal has the size of the smallest viewer. The command ends when it ends, not when viewers leave;
-`share` then exits with its status.";
+In a terminal you see and drive what you share, as whoever joins does. Keys, behind the escape key (Ctrl-^):
+  w  who is here: let in, remove, read-only     k  the links: add, revoke, replace
+  y  let in whoever asks     n  turn away       q  end     l  draw everything anew     ?  this list
+
+The terminal has the size of the smallest that may type, yours included. The command ends when it ends, not
+when viewers leave; `share` then exits with its status.";
+
+pub(super) const ATTACH_HELP: &str = "\
+The keys are those of `beach-link share`; q leaves, and the session goes on. Ends with the status of the command.
+
+Examples:
+  beach-link share --detach --name work     once
+  beach-link attach work                    from any terminal of this machine, at any time";
+
+pub(super) const SESSIONS_HELP: &str = "\
+Viewers and links are named by the first digits of their ids, as `who` and `links` show them.
+
+Examples:
+  beach-link sessions who
+  beach-link sessions approve 3fa2          with `share --approve`: let them in
+  beach-link sessions access 3fa2 read-only
+  beach-link sessions remove 3fa2           and keep them out
+  beach-link sessions links add --uses 1    a link for one more
+  beach-link sessions -s work links revoke 12ab";
 
 pub(super) const EXPLAIN_HELP: &str = "\
 Inside `beach-link join`, the escape key and e say the same about the session that is running.

@@ -3,15 +3,21 @@
 mod help;
 mod network;
 mod pipe;
+mod sessions;
 
 use std::{ffi::OsString, path::PathBuf, process, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use self::help::{EXAMPLES, EXPLAIN_HELP, JOIN_HELP, PIPE_HELP, PROBE_HELP, SHARE_HELP};
+use self::help::{
+    ATTACH_HELP, EXAMPLES, EXPLAIN_HELP, JOIN_HELP, PIPE_HELP, PROBE_HELP, SESSIONS_HELP, SHARE_HELP,
+};
 pub use self::{
     network::{MeetingArgs, NetworkArgs},
     pipe::{PipeCommand, PipeHostArgs, PipeJoinArgs, StreamArgs},
+    sessions::{
+        AddLinkArgs, AttachArgs, LinksCommand, ListArgs, Role, SessionsArgs, SessionsCommand, StopArgs,
+    },
 };
 use crate::{
     exit,
@@ -60,6 +66,9 @@ impl Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show a session that runs on this machine in this terminal; leaving it leaves it running.
+    #[command(after_help = ATTACH_HELP)]
+    Attach(AttachArgs),
     #[cfg(feature = "demo")]
     /// Show it working, on this machine alone: a shell moves from WebRTC to the relay and back.
     Demo(DemoArgs),
@@ -69,15 +78,22 @@ pub enum Command {
     /// Join a shared terminal.
     #[command(after_help = JOIN_HELP)]
     Join(JoinArgs),
+    /// List your sessions on this machine.
+    List(ListArgs),
     /// Carry standard input and output, for scripts.
     #[command(subcommand, after_help = PIPE_HELP)]
     Pipe(PipeCommand),
     /// Measure both paths from here: set-up, round trip, throughput.
     #[command(after_help = PROBE_HELP)]
     Probe(ProbeArgs),
+    /// Say who is in a session of this machine, and decide about them and its links.
+    #[command(after_help = SESSIONS_HELP)]
+    Sessions(SessionsArgs),
     /// Run a command in a terminal that others can join.
     #[command(after_help = SHARE_HELP)]
     Share(ShareArgs),
+    /// End a session that runs on this machine.
+    Stop(StopArgs),
 }
 
 /// `beach-link share`.
@@ -92,6 +108,24 @@ pub struct ShareArgs {
     /// Print a second link, for viewers who may watch and not type.
     #[arg(long, conflicts_with = "read_only")]
     pub also_read_only: bool,
+    /// Ask before anybody is let in. Who knocks is shown with name and link, and turned away after a minute.
+    #[arg(long)]
+    pub approve: bool,
+    /// Go on in the background, whatever happens to this terminal; `attach`, `stop` and `sessions` reach it.
+    #[arg(long, conflicts_with_all = ["board", IN_BACKGROUND_ID])]
+    pub detach: bool,
+    /// Show who comes and goes in place of the shared terminal.
+    #[arg(long)]
+    pub board: bool,
+    /// What the session is called on this machine [default: a few random digits].
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The key that begins a command to this program: ^^, ^], ^A, … or none.
+    #[arg(long, value_name = "KEY", default_value = "^^")]
+    pub escape: EscapeKey,
+    /// The background half of --detach.
+    #[arg(id = IN_BACKGROUND_ID, long = "in-background", hide = true)]
+    pub in_background: bool,
     /// Also write the link into this file, readable by you alone.
     #[arg(long, value_name = "FILE")]
     pub link_file: Option<PathBuf>,
@@ -129,6 +163,9 @@ pub struct JoinArgs {
     /// Whom to join.
     #[command(flatten)]
     pub link: LinkArgs,
+    /// How the host sees you in its list; it proves nothing [default: your login name].
+    #[arg(long, value_name = "NAME", env = "USER", hide_env = true)]
+    pub name: Option<String>,
     /// The key that begins a command to this program: ^^, ^], ^A, … or none.
     #[arg(long, value_name = "KEY", default_value = "^^")]
     pub escape: EscapeKey,
@@ -191,6 +228,11 @@ pub enum Format {
     /// For a person.
     Text,
 }
+
+/// What the background half of `share --detach` is started with.
+pub const IN_BACKGROUND: &str = "--in-background";
+
+const IN_BACKGROUND_ID: &str = "in_background";
 
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {

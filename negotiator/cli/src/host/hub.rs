@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use negotiator::Access;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
@@ -77,6 +78,10 @@ struct Viewer {
     told_the_end: bool,
     /// Nothing was heard of it for a while: it counts neither for the size nor among those present.
     silent: bool,
+    /// It sits at this machine: it is no viewer to others, and takes no place of theirs.
+    local: bool,
+    /// It may no longer type: it has no say in the size.
+    watches: bool,
     size: Option<Size>,
     wake: Arc<Notify>,
 }
@@ -99,14 +104,19 @@ impl Hub {
     /// Adds a viewer, to which the whole screen is to be sent. `None` when no more fit.
     pub fn enter(&self) -> Option<ViewerId> {
         let mut state = self.state.lock();
-        if state.viewers.len() >= MAX_VIEWERS {
-            return None;
-        }
-        let id = ViewerId(state.next);
-        state.next += 1;
-        state.viewers.insert(id, Viewer { behind: true, ..Viewer::default() });
+        let id = state.enter(Viewer::default(), MAX_VIEWERS)?;
         self.announce(&mut state);
         Some(id)
+    }
+
+    /// Adds a terminal of this machine, which is no viewer to others but has a say in the size. Returns the shared
+    /// one's new size when that changes it. `None` when no more fit.
+    pub fn enter_local(&self, size: Size) -> Option<(ViewerId, Option<Size>)> {
+        let mut state = self.state.lock();
+        let local = Viewer { local: true, size: Some(size), ..Viewer::default() };
+        let id = state.enter(local, MAX_LOCAL)?;
+        self.announce(&mut state);
+        Some((id, state.fit()))
     }
 
     /// Removes a viewer. Returns the terminal's new size when that changes it.
@@ -127,6 +137,24 @@ impl Hub {
         }
         self.announce(&mut state);
         state.fit()
+    }
+
+    /// Notes whether a viewer may type, and tells it. Returns the terminal's new size when that changes it.
+    pub fn allow(&self, id: ViewerId, access: Access) -> Option<Size> {
+        let mut state = self.state.lock();
+        let viewer = state.viewers.get_mut(&id)?;
+        viewer.watches = access == Access::ReadOnly;
+        viewer.tell(Message::Welcome(access));
+        state.fit()
+    }
+
+    /// Sends a viewer something that it acknowledges, so that it is heard.
+    pub fn ask(&self, id: ViewerId) {
+        let mut state = self.state.lock();
+        let present = state.present();
+        if let Some(viewer) = state.viewers.get_mut(&id).filter(|viewer| viewer.messages.is_empty()) {
+            viewer.tell(Message::Viewers(present));
+        }
     }
 
     /// Notes the size of a viewer's terminal. Returns the shared one's new size when that changes it.
@@ -155,10 +183,17 @@ impl Hub {
     /// Sends one viewer a text, unless the same text still waits for it.
     pub fn notify(&self, id: ViewerId, text: &str) {
         if let Some(viewer) = self.state.lock().viewers.get_mut(&id) {
-            let notice = Message::Notice(text.to_owned());
-            if !viewer.messages.contains(&notice) {
-                viewer.tell(notice);
+            viewer.notify(text);
+        }
+    }
+
+    /// Sends the terminals of this machine a text. One that takes nothing is told the newest few.
+    pub fn notify_local(&self, text: &str) {
+        for viewer in self.state.lock().viewers.values_mut().filter(|viewer| viewer.local) {
+            if viewer.messages.len() >= MAX_TOLD {
+                viewer.messages.pop_front();
             }
+            viewer.notify(text);
         }
     }
 
@@ -235,17 +270,23 @@ impl Hub {
     }
 
     fn announce(&self, state: &mut State) {
-        let count = state.viewers.values().filter(|viewer| !viewer.silent).count();
-        let present = Message::Viewers(u16::try_from(count).unwrap_or(u16::MAX));
+        let present = state.present();
         for viewer in state.viewers.values_mut() {
             viewer.messages.retain(|message| !matches!(message, Message::Viewers(_)));
-            viewer.tell(present.clone());
+            viewer.tell(Message::Viewers(present));
         }
-        self.present.send_replace(count);
+        self.present.send_replace(present.into());
     }
 }
 
 impl Viewer {
+    fn notify(&mut self, text: &str) {
+        let notice = Message::Notice(text.to_owned());
+        if !self.messages.contains(&notice) {
+            self.tell(notice);
+        }
+    }
+
     fn tell(&mut self, message: Message) {
         self.messages.push_back(message);
         self.wake.notify_one();
@@ -253,6 +294,22 @@ impl Viewer {
 }
 
 impl State {
+    fn enter(&mut self, viewer: Viewer, most: usize) -> Option<ViewerId> {
+        if self.viewers.values().filter(|other| other.local == viewer.local).count() >= most {
+            return None;
+        }
+        let id = ViewerId(self.next);
+        self.next += 1;
+        self.viewers.insert(id, Viewer { behind: true, ..viewer });
+        Some(id)
+    }
+
+    /// How many viewers are present and heard.
+    fn present(&self) -> u16 {
+        let present = self.viewers.values().filter(|viewer| !viewer.silent && !viewer.local);
+        u16::try_from(present.count()).unwrap_or(u16::MAX)
+    }
+
     fn changed(&mut self) {
         self.number += 1;
         self.newest = None;
@@ -305,9 +362,10 @@ impl State {
         }
     }
 
-    /// Gives the terminal the largest size that every viewer can show. Without viewers it stays.
+    /// Gives the terminal the largest size that everybody who may type can show. Without anybody it stays.
     fn fit(&mut self) -> Option<Size> {
-        let sizes = self.viewers.values().filter(|viewer| !viewer.silent).filter_map(|viewer| viewer.size);
+        let counts = |viewer: &&Viewer| !viewer.silent && !viewer.watches;
+        let sizes = self.viewers.values().filter(counts).filter_map(|viewer| viewer.size);
         let size = sizes.reduce(Size::fit)?;
         if size == self.screen.size() {
             return None;
@@ -326,6 +384,12 @@ fn held(size: Size) -> usize {
 
 /// Viewers of one terminal. Each costs a session.
 const MAX_VIEWERS: usize = 64;
+
+/// Terminals of this machine at one session.
+const MAX_LOCAL: usize = 8;
+
+/// Messages that wait for a terminal of this machine.
+const MAX_TOLD: usize = 16;
 
 /// Pictures kept for viewers that are behind, and changes kept for viewers that stand at the same.
 const MAX_HELD: usize = 8;

@@ -291,12 +291,27 @@ async fn remind(session: &Session, hub: &Hub, id: ViewerId) -> std::convert::Inf
 }
 
 /// Notes when a viewer falls silent and when it is heard again: a terminal that was closed with its session alive must
-/// not keep everybody's small.
+/// not keep everybody's small. Notes as well what the host lets it do.
 async fn listen(session: &Session, shared: &Shared, id: ViewerId) -> std::convert::Infallible {
+    let mut may = access(session);
+    let mut asked = false;
     loop {
         tokio::time::sleep(LISTEN).await;
-        let silent = session.status().last_heard.is_some_and(|silence| silence >= SILENT);
-        if let Some(size) = shared.hub.silent(id, silent) {
+        let silence = session.status().last_heard.unwrap_or_default();
+        if silence < ASK {
+            asked = false;
+        } else if !std::mem::replace(&mut asked, true) {
+            // An idle session is silent for longer than a viewer may be: what it is told, it acknowledges.
+            shared.hub.ask(id);
+        }
+        let mut size = shared.hub.silent(id, silence >= SILENT);
+        if may != access(session) {
+            may = access(session);
+            let said = if may == Access::Full { LET } else { WITHHELD };
+            size = shared.hub.allow(id, may).or(size);
+            shared.hub.notify(id, said);
+        }
+        if let Some(size) = size {
             shared.pty.resize(size);
         }
     }
@@ -341,8 +356,14 @@ const HELLO: Duration = Duration::from_secs(10);
 /// How often it is looked whether a viewer was heard.
 const LISTEN: Duration = Duration::from_secs(1);
 
-/// Silence after which a viewer does not count: longer than a healthy idle session is silent, which pings every 8 to
-/// 12 s.
-const SILENT: Duration = Duration::from_secs(15);
+/// Silence after which a viewer is sent something to acknowledge: it has five seconds to be heard.
+const ASK: Duration = Duration::from_secs(5);
+
+/// Silence after which a viewer does not count.
+const SILENT: Duration = Duration::from_secs(10);
+
+const LET: &str = "the host lets you type";
+
+const WITHHELD: &str = "the host has made you read-only";
 
 const READ_ONLY: &str = "this terminal is shared read-only: what you type goes nowhere";

@@ -6,23 +6,37 @@ use crate::wire::Size;
 
 /// Lays a text over the top of the terminal.
 pub fn panel(text: &str, terminal: Size) -> Vec<String> {
+    let width = usize::from(terminal.columns).saturating_sub(2);
+    let lines: Vec<String> = text.lines().flat_map(|line| wrap(line, width)).collect();
+    listing(&lines, None, "any key continues", terminal)
+}
+
+/// Lays a list over the top of the terminal, with one of its lines chosen and a last line of what can be done. Of a list
+/// that is too long the part around the chosen line is shown.
+pub fn listing(lines: &[String], chosen: Option<usize>, foot: &str, terminal: Size) -> Vec<String> {
     let width = usize::from(terminal.columns);
-    let row = |text: &str| {
+    let row = |style: &str, text: &str| {
         let mut row: String = text.chars().filter(|&c| Text::shows(c)).take(width).collect();
         row.extend(std::iter::repeat_n(' ', width - row.chars().count()));
-        format!("\x1b[0;7m{row}\x1b[0m")
+        format!("{style}{row}\x1b[0m")
     };
-    let indented = text.lines().flat_map(|line| wrap(line, width.saturating_sub(2)));
-    let mut rows: Vec<String> = std::iter::once(row(""))
-        .chain(indented.map(|line| row(&format!(" {line}"))))
-        .chain([row(""), row(" any key continues")])
-        .collect();
+    // Above and beneath stand a blank row each, the last line and the status line.
+    let room = usize::from(terminal.rows).saturating_sub(4).max(1);
+    let first = chosen.unwrap_or(0).saturating_sub(room / 2).min(lines.len().saturating_sub(room));
+    let shown = lines.iter().enumerate().skip(first).take(room).map(|(index, line)| match chosen {
+        Some(chosen) if chosen == index => row(CHOSEN, &format!(">{line}")),
+        _ => row(LAID, &format!(" {line}")),
+    });
+    let foot = wrap(foot, width.saturating_sub(2));
+    let foot = foot.iter().map(|line| row(LAID, &format!(" {line}")));
+    let mut rows: Vec<String> =
+        std::iter::once(row(LAID, "")).chain(shown).chain([row(LAID, "")]).chain(foot).collect();
     rows.truncate(usize::from(terminal.rows.saturating_sub(1)));
     rows
 }
 
 /// Breaks a line at spaces, or anywhere in words that are wider than the row.
-fn wrap(line: &str, width: usize) -> Vec<String> {
+pub fn wrap(line: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut rows = vec![String::new()];
     for word in line.split_inclusive(' ') {
@@ -40,6 +54,12 @@ fn wrap(line: &str, width: usize) -> Vec<String> {
     rows
 }
 
+/// Reversed.
+const LAID: &str = "\x1b[0;7m";
+
+/// Bold, and not reversed.
+const CHOSEN: &str = "\x1b[0;1m";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +75,21 @@ mod tests {
     fn a_panel_fits_the_terminal() {
         let rows = panel(&"a\n".repeat(20), Size { columns: 30, rows: 8 });
         assert_eq!(rows.len(), 7);
+    }
+
+    #[test]
+    fn of_a_long_list_the_part_around_the_chosen_line_is_shown() {
+        let lines: Vec<String> = (0..40).map(|n| format!("line {n}")).collect();
+        let terminal = Size { columns: 30, rows: 12 };
+        for (chosen, first, last) in [(0, 0, 7), (20, 16, 23), (39, 32, 39)] {
+            let rows = listing(&lines, Some(chosen), "q", terminal);
+            let text = rows.join("\n");
+            assert_eq!(rows.len(), 11);
+            assert!(text.contains(&format!(">line {chosen} ")), "{text}");
+            assert!(
+                text.contains(&format!("line {first} ")) && text.contains(&format!("line {last} ")),
+                "{text}"
+            );
+        }
     }
 }

@@ -41,7 +41,7 @@ pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
         let mut lines = Lines::new(To::Stderr);
         let mut config = args.network.terminal()?;
         config.ack_delay = ACK_DELAY;
-        let session = connect(&link, config, &mut lines).await?;
+        let session = connect_as(args.name.as_deref(), &link, config, &mut lines).await?;
         let access = ask(&session, Service::Terminal).await?;
         Ok::<_, Failure>((session, access))
     };
@@ -63,6 +63,16 @@ pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
 ///
 /// [`Failure`].
 pub async fn connect(link: &JoinLink, config: NetworkConfig, lines: &mut Lines) -> Result<Session, Failure> {
+    connect_as(None, link, config, lines).await
+}
+
+/// As [`connect`], with a name for the host to show.
+async fn connect_as(
+    name: Option<&str>,
+    link: &JoinLink,
+    config: NetworkConfig,
+    lines: &mut Lines,
+) -> Result<Session, Failure> {
     let obstacles = Obstacles::default();
     let dial = async || {
         let meeting = ControlPlaneRendezvous::of_link(link, config.clone());
@@ -70,6 +80,10 @@ pub async fn connect(link: &JoinLink, config: NetworkConfig, lines: &mut Lines) 
         let pending = obstacles.clone();
         let joining = Negotiator::meeting_at(link.clone(), config.clone(), meeting)
             .when_pending(move || pending.note("the host is asked whether to let you in"));
+        let joining = match name {
+            Some(name) => joining.named(name.to_owned()),
+            None => joining,
+        };
         Ok::<_, Failure>(joining.connect().await?)
     };
     let work = async {

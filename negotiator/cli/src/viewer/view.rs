@@ -75,6 +75,11 @@ impl View {
             }
             Message::Change(bytes) => self.draw(&bytes),
             Message::Viewers(count) => self.viewers = count,
+            // The host decided anew. Who may type has a say in the size.
+            Message::Welcome(access) => {
+                self.access = access;
+                return self.opening().map(Do::Send);
+            }
             Message::Notice(text) => self.notice = Some((text, now)),
             Message::Exit(status) => return Some(Do::End(status)),
             other => tracing::warn!(kind = other.encode()[0], "a message that is not for a viewer"),

@@ -1,6 +1,8 @@
 //! Runs the built binary and looks at how it ends.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod terminal;
+
 use std::{
     io::{Read, Write},
     path::Path,
@@ -29,6 +31,8 @@ impl Program {
                 command.env_remove(name);
             }
         }
+        // The sockets of sessions belong into no tester's folders.
+        command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
         Self(command)
     }
 

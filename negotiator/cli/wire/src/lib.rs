@@ -5,7 +5,7 @@
 //! | kind | name | from | body |
 //! |---|---|---|---|
 //! | 1 | hello | viewer with full access | `u8` version, `u8` service |
-//! | 2 | welcome | host | `u8` access: 0 full, 1 read-only |
+//! | 2 | welcome | host | `u8` access: 0 full, 1 read-only; once more whenever that changes |
 //! | 3 | refused | host | `u8` why, UTF-8 text |
 //! | 4 | resize | viewer | `u16` columns, `u16` rows, within 20×4 and 1000×500 |
 //! | 5 | snapshot | host | `u16` columns, `u16` rows, within the same, bytes that draw the screen from nothing |
