@@ -11,6 +11,7 @@ pub mod args;
 pub mod demo;
 pub mod diagnostics;
 pub mod exit;
+pub mod files;
 pub mod host;
 pub mod link;
 pub mod meeting;
