@@ -1,6 +1,6 @@
 //! How the program ends: one line that says what to do, and a code of its own per failure.
 
-use std::{fmt, process::ExitCode};
+use std::{fmt, process::ExitCode, time::Duration};
 
 use negotiator::{BadJoinLink, JoinError, SessionEnd, ShareError};
 use transport_core::{secure::BadJoinFragment, signaling::SignalingError};
@@ -9,6 +9,7 @@ use crate::{
     host::pty::PtyError,
     meeting,
     ui::{Lines, To},
+    viewer::status,
     wire::Refusal,
 };
 
@@ -80,6 +81,14 @@ pub enum Failure {
         /// The fewest rows.
         least_rows: u16,
     },
+    /// The terminal is shared already.
+    #[error(
+        "this terminal is shared by beach-link already: use another one, or unset BEACH_SESSION if that is not so"
+    )]
+    Nested,
+    /// Nothing was heard of the host for as long as the person wanted to wait.
+    #[error("the host was silent for {}: given up, as --give-up-after says; the session may still be joined", status::span(*.0))]
+    GivenUp(Duration),
     /// The person's terminal went away.
     #[error("standard input was closed: the session goes on without this viewer")]
     StdinClosed,
@@ -137,6 +146,8 @@ impl Failure {
             Self::Command(PtyError::Unavailable(_)) => 88,
             Self::LinkGone(_) => 89,
             Self::ShownOut(_) => 90,
+            Self::Nested => 92,
+            Self::GivenUp(_) => 93,
             Self::Interrupted => 130,
         }
     }
@@ -276,7 +287,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// The exit codes, for `--help`.
 pub const TABLE: &str = "\
 Exit codes:
-    0  done; `share` exits with its command's status instead
+    0  done; `share` and `join` exit with the command's status when it ends
     1  a file or stream failed          77  the host does not answer
     2  wrong arguments                  78  no path to the host
    70  the link is damaged              79  the other side is of another version
@@ -289,7 +300,8 @@ Exit codes:
    86  the other side is unintelligible 87  the demo failed
    88  no pseudo-terminal               89  the link was revoked or used up
    90  the host removed you, or said no 126  the command cannot be executed
-  127  command not found               130  interrupted";
+  127  command not found                92  this terminal is shared already
+   93  given up (--give-up-after)      130  interrupted";
 
 #[cfg(test)]
 mod tests {
@@ -326,6 +338,8 @@ mod tests {
             PtyError::Unavailable("x".into()).into(),
             SessionEnd::LinkRevoked.into(),
             SessionEnd::Removed.into(),
+            Failure::Nested,
+            Failure::GivenUp(Duration::from_secs(60)),
             Failure::Interrupted,
         ];
         let mut codes: Vec<u8> = failures.iter().map(Failure::code).collect();

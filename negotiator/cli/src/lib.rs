@@ -12,6 +12,7 @@ pub mod demo;
 pub mod diagnostics;
 pub mod exit;
 pub mod files;
+pub mod guard;
 pub mod host;
 pub mod link;
 pub mod meeting;

@@ -204,7 +204,7 @@ fn share_exits_with_its_commands_status_and_viewers_are_told() {
     fs::write(&gate, "").unwrap();
     for viewer in viewers {
         let end = viewer.end();
-        assert_eq!(end.code, 0, "{end:?}");
+        assert_eq!(end.code, 42, "{end:?}");
         let events: Vec<serde_json::Value> =
             end.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(events[0]["type"], "connected");

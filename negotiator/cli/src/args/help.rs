@@ -14,10 +14,11 @@ pub(super) const SHARE_HELP: &str = "\
 Examples:
   beach-link share                          your shell, for whoever has the link
   beach-link share --read-only -- htop      watch only
+  beach-link share bash -c 'make; bash'     options of the command stand behind it
   beach-link share --also-read-only         two links: one to type, one to watch
   beach-link share --control-plane https://beach.example -- tmux attach
 
-The terminal has the size of the smallest viewer. The command ends when it ends, not when viewers leave;
+The terminal has the size of the smallest viewer that may type, or that of --size. The command ends when it ends, not when viewers leave;
 `share` then exits with its status.";
 
 pub(super) const EXPLAIN_HELP: &str = "\
@@ -31,9 +32,11 @@ pub(super) const JOIN_HELP: &str = "\
 Keys, behind the escape key (Ctrl-^):
   e  explain which path is used, since when and why      l  draw everything anew
   q  quit; the session goes on without you               ?  this list
+  z  suspend this program; `fg` brings it back
 
 Examples:
   beach-link join 'http://127.0.0.1:9443/s#…'
+  beach-link join --escape ^]                leaves Ctrl-^ to vim
   beach-link join --link-file link           keeps the link out of the list of processes
   BEACH_LINK=… beach-link join --output json | jq .reason";
 

@@ -18,6 +18,7 @@ use crate::{
     link::LinkArgs,
     terminal::keys::EscapeKey,
     ui::{Lines, To},
+    wire::Size,
 };
 
 /// Shares a terminal, or any stream of bytes, over a session that survives its transport: directly between the
@@ -83,8 +84,8 @@ pub enum Command {
 /// `beach-link share`.
 #[derive(Debug, Args)]
 pub struct ShareArgs {
-    /// The command and its arguments [default: your shell].
-    #[arg(last = true, value_name = "COMMAND")]
+    /// The command and its arguments, behind all options [default: your shell].
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
     /// Viewers may watch and not type.
     #[arg(long)]
@@ -95,6 +96,10 @@ pub struct ShareArgs {
     /// Also write the link into this file, readable by you alone.
     #[arg(long, value_name = "FILE")]
     pub link_file: Option<PathBuf>,
+    /// Give the terminal this size, whoever watches: 120x40. Larger viewers see a border, smaller ones a part of it
+    /// [default: the smallest of those who may type].
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub size: Option<Size>,
     /// Let new viewers in for so long only.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub link_lifetime: Option<Duration>,
@@ -129,9 +134,15 @@ pub struct JoinArgs {
     /// Whom to join.
     #[command(flatten)]
     pub link: LinkArgs,
-    /// The key that begins a command to this program: ^^, ^], ^A, … or none.
+    /// The key that begins a command to this program: ^^, ^], ^A, … or none. Vim has a use for ^^ of its own.
     #[arg(long, value_name = "KEY", default_value = "^^")]
     pub escape: EscapeKey,
+    /// Leave the last screen in the terminal after leaving, too. What a command that ended showed last always stays.
+    #[arg(long)]
+    pub keep: bool,
+    /// Give up when nothing was heard of the host for so long [default: wait for as long as the session may live].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub give_up_after: Option<Duration>,
     /// What to print. JSON: one object per line for each event, and no terminal.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
@@ -192,6 +203,16 @@ pub enum Format {
     Text,
 }
 
+/// Reads `120x40`.
+fn size(text: &str) -> Result<Size, String> {
+    let sides = text.split_once(['x', 'X', '×']);
+    let size = sides.and_then(|(columns, rows)| Size::new(columns.parse().ok()?, rows.parse().ok()?));
+    size.filter(|size| *size == size.shared()).ok_or_else(|| {
+        let (least, most) = (Size::SMALLEST, Size::LARGEST);
+        format!("columns×rows, from {}x{} to {}x{}", least.columns, least.rows, most.columns, most.rows)
+    })
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("a number of seconds from 1 on".to_owned()),
@@ -215,5 +236,21 @@ mod tests {
         let cli = Cli::try_parse_from(["beach-link", "share", "--", "ls", "--help"]).unwrap();
         let Command::Share(share) = cli.command else { panic!() };
         assert_eq!(share.command, ["ls", "--help"]);
+    }
+
+    #[test]
+    fn a_command_needs_no_dashes_before_it_and_keeps_its_own_options() {
+        let share = |line: &[&str]| {
+            let cli = Cli::try_parse_from([&["beach-link", "share"], line].concat()).unwrap();
+            let Command::Share(share) = cli.command else { panic!() };
+            share
+        };
+        let bash = share(&["--read-only", "bash", "-c", "echo --size"]);
+        assert_eq!((bash.command.join(" ".as_ref()), bash.read_only), ("bash -c echo --size".into(), true));
+        assert_eq!(share(&["htop", "--read-only"]).command, ["htop", "--read-only"]);
+        assert_eq!(share(&["--size", "120x40"]).size, Size::new(120, 40));
+        for bad in ["120", "19x40", "120x3", "1001x40", "x", "-1x40", "65536x40"] {
+            assert!(Cli::try_parse_from(["beach-link", "share", "--size", bad]).is_err(), "{bad}");
+        }
     }
 }

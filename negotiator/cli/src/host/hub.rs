@@ -55,6 +55,8 @@ struct State {
     viewers: BTreeMap<ViewerId, Viewer>,
     next: u64,
     ended: Option<u8>,
+    /// The size stays, whoever watches.
+    fixed: bool,
 }
 
 #[derive(Debug)]
@@ -82,8 +84,17 @@ struct Viewer {
 }
 
 impl Hub {
-    /// Makes the hub of a terminal without viewers.
+    /// Makes the hub of a terminal without viewers. It will have the size of the smallest that may type.
     pub fn new(size: Size) -> Self {
+        Self::make(size, false)
+    }
+
+    /// Makes the hub of a terminal that keeps its size. Larger viewers see a border, smaller ones a part of it.
+    pub fn fixed(size: Size) -> Self {
+        Self::make(size, true)
+    }
+
+    fn make(size: Size, fixed: bool) -> Self {
         let state = State {
             screen: Screen::new(size),
             number: 0,
@@ -92,6 +103,7 @@ impl Hub {
             viewers: BTreeMap::new(),
             next: 0,
             ended: None,
+            fixed,
         };
         Self { state: Mutex::new(state), present: watch::Sender::new(0) }
     }
@@ -305,8 +317,11 @@ impl State {
         }
     }
 
-    /// Gives the terminal the largest size that every viewer can show. Without viewers it stays.
+    /// Gives the terminal the largest size that every viewer can show. Without viewers it stays, and where it is fixed.
     fn fit(&mut self) -> Option<Size> {
+        if self.fixed {
+            return None;
+        }
         let sizes = self.viewers.values().filter(|viewer| !viewer.silent).filter_map(|viewer| viewer.size);
         let size = sizes.reduce(Size::fit)?;
         if size == self.screen.size() {

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     args::{Format, ShareArgs},
     exit::Failure,
+    guard,
     meeting::Obstacles,
     signal::Interrupts,
     terminal,
@@ -28,6 +29,7 @@ use crate::{
 ///
 /// [`Failure`] when it could not be shared, or was interrupted.
 pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
+    guard::check()?;
     let mut interrupts = Interrupts::listen()?;
     let program = Program::find(&args.command)?;
     let mut config = HostConfig::new(&args.meeting.control_plane);
@@ -48,9 +50,10 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     let mut board = Board::new(args.output);
     board.open(&link, also.as_deref(), &program.name(), access);
 
-    let size = unwatched();
+    let size = args.size.unwrap_or_else(unwatched);
     let (pty, output) = Pty::start(program, size)?;
-    let shared = Arc::new(Shared { hub: Hub::new(size), pty });
+    let hub = if args.size.is_some() { Hub::fixed(size) } else { Hub::new(size) };
+    let shared = Arc::new(Shared { hub, pty });
     let outcome = tokio::select! {
         status = finish(output, &shared) => Ok(status),
         never = receive(&host, &shared, &mut board) => match never {},

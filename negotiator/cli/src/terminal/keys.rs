@@ -62,6 +62,8 @@ pub enum Command {
     Redraw,
     /// Leave; the session goes on.
     Quit,
+    /// Stop this program until the shell brings it back.
+    Suspend,
 }
 
 impl Command {
@@ -71,6 +73,8 @@ impl Command {
             b'e' => Self::Explain,
             b'l' => Self::Redraw,
             b'q' | b'.' => Self::Quit,
+            // Ctrl-Z is what a hand types.
+            b'z' | 0x1A => Self::Suspend,
             _ => Self::Help,
         }
     }
