@@ -11,6 +11,15 @@ use std::{
 use nix::fcntl::OFlag;
 use rand::RngCore;
 
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Whoever may see its folder.
+    Everybody,
+    /// Its owner alone.
+    Owner,
+}
+
 /// A file that is being written beside its place. Dropping it without [`Draft::keep`] removes it.
 #[derive(Debug)]
 pub struct Draft {
@@ -21,17 +30,21 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Begins a file for its owner's eyes only.
+    /// Begins a file.
     ///
     /// # Errors
     ///
     /// What the system says; [`io::ErrorKind::AlreadyExists`] when `place` is there and no plain file.
-    pub fn beside(place: &Path) -> io::Result<Self> {
+    pub fn beside(place: &Path, readers: Readers) -> io::Result<Self> {
         plain_or_none(place)?;
         let mut draft = place.as_os_str().to_owned();
         draft.push(format!(".{:016x}.tmp", rand::rng().next_u64()));
         let draft = PathBuf::from(draft);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        let mode = match readers {
+            Readers::Everybody => 0o644,
+            Readers::Owner => 0o600,
+        };
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
         Ok(Self { file, draft, place: place.to_owned(), kept: false })
     }
 
@@ -67,13 +80,13 @@ impl Drop for Draft {
     }
 }
 
-/// Writes a whole file for its owner's eyes only. It appears whole or not at all.
+/// Writes a whole file. It appears whole or not at all.
 ///
 /// # Errors
 ///
 /// As [`Draft::beside`].
-pub fn write(place: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut draft = Draft::beside(place)?;
+pub fn write(place: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
+    let mut draft = Draft::beside(place, readers)?;
     draft.write_all(bytes)?;
     draft.keep()
 }
@@ -84,9 +97,21 @@ pub fn write(place: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// As [`Draft::beside`].
 pub fn append(place: &Path) -> io::Result<File> {
-    plain_or_none(place)?;
     let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600);
+    open(place, options.append(true).create(true).mode(0o600))
+}
+
+/// Opens a file to read it and go on writing it; makes it if it is not there.
+///
+/// # Errors
+///
+/// As [`Draft::beside`].
+pub fn update(place: &Path) -> io::Result<File> {
+    open(place, OpenOptions::new().read(true).write(true).create(true).truncate(false))
+}
+
+fn open(place: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    plain_or_none(place)?;
     // What was put there since the look is not followed and not waited for.
     options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
     let file = options.open(place)?;
@@ -128,14 +153,16 @@ mod tests {
         mkfifo(&at("fifo"), Mode::S_IRWXU).unwrap();
         fs::create_dir(at("folder")).unwrap();
         for name in ["symlink", "dangling", "fifo", "folder"] {
-            for error in [write(&at(name), b"new").unwrap_err(), append(&at(name)).unwrap_err()] {
+            for error in
+                [write(&at(name), b"new", Readers::Owner).unwrap_err(), append(&at(name)).unwrap_err()]
+            {
                 assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{name}: {error}");
             }
         }
-        assert!(write(Path::new("/dev/null"), b"new").is_err());
+        assert!(write(Path::new("/dev/null"), b"new", Readers::Owner).is_err());
         assert!(!Path::new("/dev/null").is_file());
-        write(&at("target"), b"new").unwrap();
-        write(&at("fresh"), b"new").unwrap();
+        write(&at("target"), b"new", Readers::Owner).unwrap();
+        write(&at("fresh"), b"new", Readers::Everybody).unwrap();
         assert_eq!(fs::read(at("target")).unwrap(), b"new");
         assert_eq!(at("target").metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 6, "no draft is left");
@@ -145,7 +172,7 @@ mod tests {
     fn a_draft_that_is_not_kept_is_gone_and_a_log_is_appended_to() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("file");
-        let mut draft = Draft::beside(&place).unwrap();
+        let mut draft = Draft::beside(&place, Readers::Owner).unwrap();
         draft.write_all(b"half").unwrap();
         drop(draft);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

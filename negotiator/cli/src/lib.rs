@@ -15,9 +15,11 @@ pub mod files;
 pub mod guard;
 pub mod host;
 pub mod link;
+pub mod manual;
 pub mod meeting;
 pub mod pipe;
 pub mod probe;
+pub mod qr;
 pub mod reach;
 pub mod screen;
 pub mod signal;
@@ -41,11 +43,15 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::demo(args).await,
+        Command::Completions(args) => manual::completions(&args),
         Command::Explain(args) => viewer::explain::explain(args).await,
         Command::Join(args) => viewer::join::join(args).await,
+        Command::Man(args) => manual::man(&args),
         Command::Pipe(PipeCommand::Host(args)) => pipe::host(args).await,
         Command::Pipe(PipeCommand::Join(args)) => pipe::join(args).await,
         Command::Probe(args) => probe::probe(args).await,
+        Command::Receive(args) => pipe::receive::receive(args).await,
+        Command::Send(args) => pipe::send::send(args).await,
         Command::Share(args) => host::share::share(args).await,
     }
 }

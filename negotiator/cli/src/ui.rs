@@ -7,7 +7,10 @@ use std::{
 
 use transport_core::Text;
 
-use crate::{exit::Failure, files};
+use crate::{
+    exit::Failure,
+    files::{self, Readers},
+};
 
 /// Lasting lines with a live region beneath. On something that is no terminal only the lasting ones appear.
 #[derive(Debug)]
@@ -135,7 +138,7 @@ fn columns() -> usize {
 ///
 /// [`Failure::Io`].
 pub fn write_link(path: &Path, link: &str) -> Result<(), Failure> {
-    files::write(path, format!("{link}\n").as_bytes()).map_err(Failure::io("the link file"))
+    files::write(path, format!("{link}\n").as_bytes(), Readers::Owner).map_err(Failure::io("the link file"))
 }
 
 #[cfg(test)]

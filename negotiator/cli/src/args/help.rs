@@ -28,6 +28,12 @@ Examples:
   beach-link explain 'https://beach.example/s#…'
   beach-link explain --output json 'https://beach.example/s#…' | jq .explain.tried";
 
+pub(super) const COMPLETIONS_HELP: &str = "\
+Examples:
+  beach-link completions bash > ~/.local/share/bash-completion/completions/beach-link
+  beach-link completions zsh > \"${fpath[1]}/_beach-link\"
+  beach-link completions fish > ~/.config/fish/completions/beach-link.fish";
+
 pub(super) const JOIN_HELP: &str = "\
 Keys, behind the escape key (Ctrl-^):
   e  explain which path is used, since when and why      l  draw everything anew
@@ -47,6 +53,15 @@ with success only when the other end has written everything and has sent everyth
 Examples:
   tar c src | beach-link pipe host --link-file link        on one machine
   beach-link pipe join --link-file link -n | tar x         on the other";
+
+pub(super) const FILE_HELP: &str = "\
+What is received stands in NAME.part until all of it is there and its SHA-256 is the sender's; no file is written
+over. Interrupted on either side, the same two commands go on where they were. Both print the SHA-256.
+
+Examples:
+  beach-link send photos.tar                on one machine; it prints the line for the other:
+  beach-link receive 'https://beach.example/s#…'
+  beach-link receive --to /srv/backup/ --link-file link";
 
 pub(super) const PROBE_HELP: &str = "\
 Both ends of each session are in this process: what is measured is this machine, the control plane and the relay.

@@ -8,10 +8,12 @@ use std::{ffi::OsString, path::PathBuf, process, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use self::help::{EXAMPLES, EXPLAIN_HELP, JOIN_HELP, PIPE_HELP, PROBE_HELP, SHARE_HELP};
+use self::help::{
+    COMPLETIONS_HELP, EXAMPLES, EXPLAIN_HELP, FILE_HELP, JOIN_HELP, PIPE_HELP, PROBE_HELP, SHARE_HELP,
+};
 pub use self::{
     network::{MeetingArgs, NetworkArgs},
-    pipe::{PipeCommand, PipeHostArgs, PipeJoinArgs, StreamArgs},
+    pipe::{PipeCommand, PipeHostArgs, PipeJoinArgs, ReceiveArgs, SendArgs, StreamArgs},
 };
 use crate::{
     exit,
@@ -61,6 +63,9 @@ impl Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Print completions for a shell.
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArgs),
     #[cfg(feature = "demo")]
     /// Show it working, on this machine alone: a shell moves from WebRTC to the relay and back.
     Demo(DemoArgs),
@@ -70,15 +75,39 @@ pub enum Command {
     /// Join a shared terminal.
     #[command(after_help = JOIN_HELP)]
     Join(JoinArgs),
+    /// Print the manual page, or write those of all subcommands into a folder.
+    Man(ManArgs),
     /// Carry standard input and output, for scripts.
     #[command(subcommand, after_help = PIPE_HELP)]
     Pipe(PipeCommand),
     /// Measure both paths from here: set-up, round trip, throughput.
     #[command(after_help = PROBE_HELP)]
     Probe(ProbeArgs),
+    /// Receive a file that somebody sends.
+    #[command(after_help = FILE_HELP)]
+    Receive(ReceiveArgs),
+    /// Send a file to whoever has the link.
+    #[command(after_help = FILE_HELP)]
+    Send(SendArgs),
     /// Run a command in a terminal that others can join.
     #[command(after_help = SHARE_HELP)]
     Share(ShareArgs),
+}
+
+/// `beach-link completions`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `beach-link man`.
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// Where to write the pages, one a file; made if it is not there.
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
 }
 
 /// `beach-link share`.
@@ -96,6 +125,9 @@ pub struct ShareArgs {
     /// Also write the link into this file, readable by you alone.
     #[arg(long, value_name = "FILE")]
     pub link_file: Option<PathBuf>,
+    /// Also draw the link as a QR code.
+    #[arg(long)]
+    pub qr: bool,
     /// Give the terminal this size, whoever watches: 120x40. Larger viewers see a border, smaller ones a part of it
     /// [default: the smallest of those who may type].
     #[arg(long, value_name = "WxH", value_parser = size)]

@@ -16,6 +16,7 @@ use crate::{
     exit::Failure,
     guard,
     meeting::Obstacles,
+    qr,
     signal::Interrupts,
     terminal,
     ui::{Lines, To, write_link},
@@ -49,6 +50,10 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     }
     let mut board = Board::new(args.output);
     board.open(&link, also.as_deref(), &program.name(), access);
+    if args.qr && args.output == Format::Text {
+        let columns = terminal::size().map_or(80, |size| size.columns);
+        board.lines.say(&qr::picture(&link, columns));
+    }
 
     let size = args.size.unwrap_or_else(unwatched);
     let (pty, output) = Pty::start(program, size)?;
