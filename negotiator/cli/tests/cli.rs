@@ -46,7 +46,7 @@ fn no_secret_from_the_environment_is_printed_by_help() {
 fn completions_and_manual_pages_are_generated() {
     let folder = tempfile::tempdir().unwrap();
     let bash = run(&["completions", "bash"]);
-    assert!(bash.code == 0 && bash.stdout.contains("complete -F _beach-link"), "{bash:?}");
+    assert!(bash.code == 0 && bash.stdout.contains("complete -F _beach__link"), "{bash:?}");
     let page = run(&["man"]);
     assert!(page.code == 0 && page.stdout.contains(".TH") && page.stdout.contains("Exit codes"), "{page:?}");
     assert_eq!(run(&["man", folder.path().to_str().unwrap()]).code, 0);

@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_shows_the_keys() {
-        assert_eq!(feed(&["\x1ez"]), [Typed::Command(Command::Help)]);
+        assert_eq!(feed(&["\x1ek"]), [Typed::Command(Command::Help)]);
     }
 
     #[test]

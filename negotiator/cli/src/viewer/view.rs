@@ -238,7 +238,7 @@ mod tests {
             assert_eq!(view.handle_typed(now, b" "), []);
             turned += 1;
         }
-        assert!(turned > 1 && shown.contains("this list") && shown.contains("round trip"), "{shown}");
+        assert!(turned > 1 && shown.contains("this list") && shown.contains("why it is used"), "{shown}");
         assert_eq!(view.handle_typed(now, b"\x1ez"), [Do::Suspend]);
     }
 
