@@ -1,7 +1,7 @@
 //! What goes wrong while dialing: which stage, and who is at fault. No error of the backend leaves the
 //! crate except as an opaque cause.
 
-use std::error::Error;
+use std::{error::Error, io};
 
 use transport_core::{ConnectError, ConnectErrorKind, TransportId};
 
@@ -78,12 +78,28 @@ impl Failure {
         Self::new(stage, ConnectErrorKind::TimedOut, "the deadline of this stage passed")
     }
 
-    /// Says whether this is what went wrong.
-    pub(crate) fn is<Cause: Error + 'static>(&self) -> bool {
-        self.cause.is::<Cause>()
+    /// A socket that could not be opened: the network has no UDP, or file descriptors ran out.
+    pub(crate) fn no_socket(error: io::Error) -> Self {
+        if error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code)) {
+            return Self::new(Stage::Gathering, ConnectErrorKind::Unreachable, Exhausted);
+        }
+        Self::new(Stage::Gathering, ConnectErrorKind::Incompatible, error)
+    }
+
+    /// Says whether it failed for want of file descriptors: another time it may succeed.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.cause.is::<Exhausted>()
     }
 
     pub(crate) fn into_error(self, transport: TransportId) -> ConnectError {
         ConnectError::new(transport, self.stage.label(), self.kind).because(self.cause)
     }
 }
+
+/// This process, or the machine, has no file descriptor left.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("no file descriptor is left for a socket: raise the limit (ulimit -n)")]
+struct Exhausted;
+
+/// `ENFILE` and `EMFILE`, the same on every Unix. The standard library has no kind for them.
+const OUT_OF_DESCRIPTORS: [i32; 2] = [23, 24];

@@ -1,6 +1,6 @@
 //! How the program ends: one line that says what to do, and a code of its own per failure.
 
-use std::{fmt, process::ExitCode};
+use std::{fmt, process::ExitCode, time::Duration};
 
 use negotiator::{BadJoinLink, ByeReason, JoinError, SessionEnd, ShareError};
 use transport_core::{
@@ -13,6 +13,7 @@ use crate::{
     host::pty::PtyError,
     meeting,
     ui::{Lines, To},
+    viewer::status,
     wire::Refusal,
 };
 
@@ -93,6 +94,14 @@ pub enum Failure {
         /// The fewest rows.
         least_rows: u16,
     },
+    /// The terminal is shared already.
+    #[error(
+        "this terminal is shared by beach-link already: use another one, or unset BEACH_SESSION if that is not so"
+    )]
+    Nested,
+    /// Nothing was heard of the host for as long as the person wanted to wait.
+    #[error("the host was silent for {}: given up, as --give-up-after says; the session may still be joined", status::span(*.0))]
+    GivenUp(Duration),
     /// The person's terminal went away.
     #[error("standard input was closed: the session goes on without this viewer")]
     StdinClosed,
@@ -164,6 +173,8 @@ impl Failure {
             Self::ShownOut(_) => 90,
             Self::OtherCertificate(_) => 91,
             Self::NoControlPlane => 92,
+            Self::Nested => 93,
+            Self::GivenUp(_) => 94,
             Self::Folder(_) => 95,
             Self::NoSession | Self::NoSuchSession(_) => 96,
             Self::Session(_) => 97,
@@ -334,7 +345,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// The exit codes, for `--help`.
 pub const TABLE: &str = "\
 Exit codes:
-    0  done; `share` exits with its command's status instead
+    0  done; `share` and `join` exit with the command's status when it ends
     1  a file or stream failed          77  the host does not answer
     2  wrong arguments                  78  no path to the host
    70  the link is damaged              79  the other side is of another version
@@ -347,7 +358,8 @@ Exit codes:
    86  the other side is unintelligible 87  the demo failed
    88  no pseudo-terminal               89  the link was revoked or used up
    90  the host removed you, or said no 91  the certificate is not the pinned one
-   92  no control plane is known        95  no folder for control sockets
+   92  no control plane is known        93  this terminal is shared already
+   94  given up (--give-up-after)       95  no folder for control sockets
    96  no such session on this machine  97  the session here refused
   126  the command cannot be executed   127  command not found
   130  interrupted";
@@ -391,6 +403,8 @@ mod tests {
             Failure::Folder(String::new()),
             Failure::NoSession,
             Failure::Session(String::new()),
+            Failure::Nested,
+            Failure::GivenUp(Duration::from_secs(60)),
             Failure::Interrupted,
         ];
         let mut codes: Vec<u8> = failures.iter().map(Failure::code).collect();

@@ -11,12 +11,16 @@ pub mod args;
 pub mod demo;
 pub mod diagnostics;
 pub mod exit;
+pub mod files;
 pub mod first_contact;
+pub mod guard;
 pub mod host;
 pub mod link;
+pub mod manual;
 pub mod meeting;
 pub mod pipe;
 pub mod probe;
+pub mod qr;
 pub mod reach;
 pub mod screen;
 pub mod signal;
@@ -43,12 +47,16 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Attach(args) => host::sessions::attach(args).await,
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::demo(args).await,
+        Command::Completions(args) => manual::completions(&args),
         Command::Explain(args) => viewer::explain::explain(args).await,
         Command::Join(args) => viewer::join::join(args).await,
         Command::List(args) => host::sessions::list(args).await,
+        Command::Man(args) => manual::man(&args),
         Command::Pipe(PipeCommand::Host(args)) => pipe::host(args).await,
         Command::Pipe(PipeCommand::Join(args)) => pipe::join(args).await,
         Command::Probe(args) => probe::probe(args).await,
+        Command::Receive(args) => pipe::receive::receive(args).await,
+        Command::Send(args) => pipe::send::send(args).await,
         Command::Sessions(args) => host::sessions::sessions(args).await,
         Command::Share(args) => host::share::share(args).await,
         Command::Stop(args) => host::sessions::stop(args).await,

@@ -78,6 +78,7 @@ fn argument(cli: &Cli) -> Option<&str> {
         Command::Explain(args) => &args.link,
         Command::Join(args) => &args.link,
         Command::Pipe(PipeCommand::Join(args)) => &args.link,
+        Command::Receive(args) => &args.link,
         _ => return None,
     };
     args.link.as_deref().filter(|link| *link != STDIN)

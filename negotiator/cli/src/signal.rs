@@ -4,10 +4,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Failure;
 
-/// Listens for Ctrl-C, SIGTERM and SIGHUP.
+/// Listens for Ctrl-C, SIGQUIT, SIGTERM and SIGHUP.
 #[derive(Debug)]
 pub struct Interrupts {
     interrupt: Signal,
+    quit: Signal,
     terminate: Signal,
     hang_up: Signal,
     /// A hangup is somebody else's.
@@ -24,6 +25,7 @@ impl Interrupts {
         let listen = |kind| signal(kind).map_err(Failure::io("signals"));
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
+            quit: listen(SignalKind::quit())?,
             terminate: listen(SignalKind::terminate())?,
             hang_up: listen(SignalKind::hangup())?,
             detached: false,
@@ -47,6 +49,7 @@ impl Interrupts {
     pub async fn next(&mut self) -> Failure {
         tokio::select! {
             _ = self.interrupt.recv() => {}
+            _ = self.quit.recv() => {}
             _ = self.terminate.recv() => {}
             _ = self.hang_up.recv(), if !self.detached => {}
         }

@@ -1,15 +1,16 @@
 //! What is printed outside a shared terminal: lasting lines, and a few live ones beneath them.
 
 use std::{
-    fs::{self, OpenOptions},
     io::{self, IsTerminal, Write},
-    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
 use transport_core::Text;
 
-use crate::exit::Failure;
+use crate::{
+    exit::Failure,
+    files::{self, Readers},
+};
 
 /// Lasting lines with a live region beneath. On something that is no terminal only the lasting ones appear.
 #[derive(Debug)]
@@ -137,20 +138,12 @@ fn columns() -> usize {
 ///
 /// [`Failure::Io`].
 pub fn write_link(path: &Path, link: &str) -> Result<(), Failure> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".tmp");
-    let write = || {
-        let _ = fs::remove_file(&draft);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        writeln!(file, "{link}")?;
-        fs::rename(&draft, path)
-    };
-    write().map_err(Failure::io("the link file"))
+    files::write(path, format!("{link}\n").as_bytes(), Readers::Owner).map_err(Failure::io("the link file"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use negotiator::{CloseCode, Closed, Obstacle, SessionEnd, SignalingError};
 

@@ -17,6 +17,10 @@ fn every_subcommand_explains_itself() {
             &["join", "--help"],
             &["--direct-only", "--relay-only", "--no-relay", "BEACH_FALLBACK_COHORT", "Ctrl-^"],
         ),
+        (&["send", "--help"], &["--link-file", "SHA-256", "Examples"]),
+        (&["receive", "--help"], &["--to", ".part"]),
+        (&["completions", "--help"], &["bash", "fish", "zsh"]),
+        (&["man", "--help"], &["DIR"]),
         (&["pipe", "--help"], &["SHA-256", "Examples"]),
         (&["pipe", "host", "--help"], &["--link-file", "--progress"]),
         (&["pipe", "join", "--help"], &["--no-stdin"]),
@@ -39,6 +43,34 @@ fn no_secret_from_the_environment_is_printed_by_help() {
 }
 
 #[test]
+fn completions_and_manual_pages_are_generated() {
+    let folder = tempfile::tempdir().unwrap();
+    let bash = run(&["completions", "bash"]);
+    assert!(bash.code == 0 && bash.stdout.contains("complete -F _beach__link"), "{bash:?}");
+    let page = run(&["man"]);
+    assert!(page.code == 0 && page.stdout.contains(".TH") && page.stdout.contains("Exit codes"), "{page:?}");
+    assert_eq!(run(&["man", folder.path().to_str().unwrap()]).code, 0);
+    assert!(folder.path().join("beach-link-join.1").is_file());
+}
+
+#[test]
+fn a_file_that_is_none_is_refused_before_anything_is_dialled() {
+    run(&["send", "/nowhere/file"]).fails(1, "the file");
+    run(&["send", "/tmp"]).fails(2, "tar c");
+    run(&["send", "/dev/null"]).fails(2, "no plain file");
+    let log = run(&["--log-file", "/dev/full", "send", "/tmp"]);
+    log.fails(1, "a device, a FIFO, a symbolic link or a folder");
+}
+
+#[test]
+fn a_shared_terminal_is_not_shared_again_from_inside() {
+    Program::new(&["share", "--", "true"])
+        .env("BEACH_SESSION", "1")
+        .run()
+        .fails(93, "shared by beach-link already");
+}
+
+#[test]
 fn wrong_arguments_are_code_2() {
     for arguments in [
         &["fly"][..],
@@ -46,6 +78,9 @@ fn wrong_arguments_are_code_2() {
         &["join", "http://h/s#AQ", "--direct-only", "--relay-only"],
         &["join", "http://h/s#AQ", "--escape", "^M"],
         &["share", "--link-lifetime", "0"],
+        &["share", "--size", "10x2"],
+        &["join", "--give-up-after", "0"],
+        &["completions", "perl"],
         &["share", "--control-plane", "ftp://nowhere"],
         &["demo", "--report", "xml"],
     ] {

@@ -250,7 +250,7 @@ fn share_exits_with_its_commands_status_and_viewers_are_told() {
     fs::write(&gate, "").unwrap();
     for viewer in viewers {
         let end = viewer.end();
-        assert_eq!(end.code, 0, "{end:?}");
+        assert_eq!(end.code, 42, "{end:?}");
         let events: Vec<serde_json::Value> =
             end.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(events[0]["type"], "connected");
@@ -326,6 +326,47 @@ fn a_pipe_has_one_peer_and_says_so() {
     drop(first.stdin.take());
     assert!(first.wait().unwrap().success());
     assert_eq!(host.end().code, 0);
+}
+
+#[test]
+fn a_file_is_sent_and_goes_on_after_its_receiver_was_killed() {
+    let service = Service::start();
+    let mut bytes = vec![0; 40_000_000];
+    StdRng::seed_from_u64(3).fill_bytes(&mut bytes);
+    let (file, link_file) = (service.path("sent"), service.path("file"));
+    fs::write(&file, &bytes).unwrap();
+    let url = service.url();
+    let send = ["send", &file, "--loopback", "--control-plane", &url, "--link-file", &link_file];
+    let sender = Program::new(&send).start();
+    read_when_there(Path::new(&link_file));
+    let to = service.path("received");
+    let receive = || Program::new(&["receive", "--loopback", "--link-file", &link_file, "--to", &to]);
+    let first = receive().start();
+    let part = service.folder.path().join("received.part");
+    until("nothing came", || (part.metadata().ok()?.len() > 1_000_000).then_some(()));
+    first.signal("INT");
+    first.end().fails(130, "interrupted");
+    assert!(part.metadata().unwrap().len() < 40_000_000);
+    let end = receive().start().end();
+    assert_eq!(end.code, 0, "{end:?}");
+    assert!(fs::read(&to).unwrap() == bytes);
+    let sent = sender.end();
+    assert_eq!(sent.code, 0, "{sent:?}");
+    assert!(sent.stderr.contains("waiting for the receiver to come again"), "{sent:?}");
+    assert_eq!(sent.stdout.split(' ').next(), end.stdout.split(' ').next());
+}
+
+#[test]
+fn a_pipe_that_is_interrupted_fails_at_its_other_end_at_once() {
+    let service = Service::start();
+    let (host, link) = service.pipe_host(vec![0; 100_000_000], &[]);
+    let join = Program::new(&["pipe", "join", "--loopback", "-n", "--progress", &link]).start();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    host.signal("INT");
+    host.end().fails(130, "interrupted");
+    let (code, _, stderr) = join.bytes();
+    assert_eq!(code, 80, "{stderr}");
+    assert!(stderr.contains("interrupted"), "{stderr}");
 }
 
 #[test]

@@ -137,6 +137,25 @@ async fn viewers_share_one_screen_and_a_late_one_sees_it_whole() {
 }
 
 #[tokio::test]
+async fn a_large_screen_in_true_colour_arrives_whole() {
+    let paint = r#"read go; awk 'BEGIN { for (r = 0; r < 109; r++) { for (c = 0; c < 430; c++)
+        printf "\033[38;2;%d;%d;%dm#", r, c % 256, (r + c) % 256; print "" } }'; echo all; sleep 60"#;
+    let stage = Stage::new(&["sh", "-c", paint], Access::Full).await;
+    let (mut viewer, _) = stage.join().await;
+    let size = Size { columns: 430, rows: 110 };
+    send(&viewer.session, Message::Resize(size)).await;
+    viewer.type_text("\r").await;
+    viewer.sees("\nall").await;
+    // Whoever comes now is sent it from nothing: more than a message holds.
+    let (mut late, _) = stage.join().await;
+    send(&late.session, Message::Resize(size)).await;
+    late.sees("\nall").await;
+    assert!(late.drawn > 10, "{} pieces", late.drawn);
+    assert_eq!(late.screen.text(), viewer.screen.text());
+    stage.shared.pty.stop().await;
+}
+
+#[tokio::test]
 async fn the_terminal_follows_the_smallest_viewer() {
     let stage = Stage::new(&["sh"], Access::Full).await;
     let (mut viewer, _) = stage.join().await;

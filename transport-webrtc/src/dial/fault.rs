@@ -36,22 +36,13 @@ pub(super) fn unreachable(error: SignalingError) -> Failure {
     Failure::new(Stage::Signaling, kind, error)
 }
 
-/// Says whether no socket can be had because file descriptors ran out. The WebRTC library keeps the reasons of failed
-/// sockets to itself, so one is asked for here: a limit of this process must not read as a network without UDP.
+/// Returns why there is no socket when that is for want of file descriptors. The WebRTC library keeps the reasons of
+/// failed sockets to itself, so one is asked for here: a limit of this process must not read as a network without UDP.
 pub(super) async fn exhausted(config: &WebRtcConfig) -> Option<Failure> {
     let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let error = match &config.udp {
         Some(wire) => wire.bind(any).await.err(),
         None => UdpSocket::bind(any).await.err(),
     }?;
-    let out_of_descriptors = error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code));
-    out_of_descriptors.then(|| Failure::new(Stage::Gathering, ConnectErrorKind::Unreachable, Exhausted))
+    Some(Failure::no_socket(error)).filter(Failure::is_exhausted)
 }
-
-/// This process, or the machine, has no file descriptor left.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("no file descriptor is left for a socket: raise the limit (ulimit -n)")]
-pub(super) struct Exhausted;
-
-/// `ENFILE` and `EMFILE`, the same on every Unix. The standard library has no kind for them.
-const OUT_OF_DESCRIPTORS: [i32; 2] = [23, 24];

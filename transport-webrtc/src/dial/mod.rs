@@ -15,7 +15,7 @@ use transport_core::{Carriage, ConnectErrorKind, DialRole, Lane, Progress, Targe
 
 use self::{
     farewell::Farewell,
-    fault::{Exhausted, declined, incompatible, unreachable},
+    fault::{declined, incompatible, unreachable},
     steps::EARLY,
 };
 use crate::{
@@ -46,7 +46,7 @@ pub(crate) async fn dial(
     };
     match &done {
         Ok(_) => farewell.link = None,
-        Err(failure) if failure.is::<Exhausted>() => farewell.reason = DeclineReason::Exhausted,
+        Err(failure) if failure.is_exhausted() => farewell.reason = DeclineReason::Exhausted,
         Err(failure) if failure.kind == ConnectErrorKind::Incompatible => {
             let own_network = matches!(failure.stage, Stage::Gathering | Stage::Checks);
             farewell.reason = if own_network { DeclineReason::NoUdp } else { DeclineReason::Incompatible };

@@ -45,7 +45,7 @@ use self::{
     addresses::outbound_ip,
     observe::{observe, observe_channel},
     remote::RemoteCandidates,
-    setup::{engine, ice_servers, misuse, no_udp},
+    setup::{engine, ice_servers, misuse},
 };
 use crate::{
     channel,
@@ -107,7 +107,7 @@ impl Peer {
         if let Some(wire) = &config.udp {
             let ip = if config.loopback { Ipv4Addr::LOCALHOST.into() } else { outbound_ip().await };
             let port = config.ports.as_ref().map_or(0, |ports| *ports.start());
-            let conn = wire.bind(SocketAddr::new(ip, port)).await.map_err(no_udp)?;
+            let conn = wire.bind(SocketAddr::new(ip, port)).await.map_err(Failure::no_socket)?;
             let muxed = UDPMuxDefault::new(UDPMuxParams::new(WireConn(conn)));
             engine.set_udp_network(UDPNetwork::Muxed(muxed.clone()));
             // Candidates on one multiplexed socket share a reader, so there may be only one.

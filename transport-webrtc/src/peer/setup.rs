@@ -68,7 +68,7 @@ pub(super) async fn ice_servers(
                 (Scheme::Turn, Upstream::Udp) if config.udp.is_none() => urls.push(url.to_string()),
                 (Scheme::Turn | Scheme::Turns, _) => {
                     let shim = TurnShim::open(url.clone(), config.outbound.clone(), config.udp.clone());
-                    let shim = shim.await.map_err(no_udp)?;
+                    let shim = shim.await.map_err(Failure::no_socket)?;
                     urls.push(shim.url());
                     shims.push(shim);
                 }
@@ -80,10 +80,6 @@ pub(super) async fn ice_servers(
         }
     }
     Ok((servers, shims))
-}
-
-pub(super) fn no_udp(error: std::io::Error) -> Failure {
-    Failure::new(Stage::Gathering, ConnectErrorKind::Incompatible, error)
 }
 
 pub(super) fn misuse(error: impl std::error::Error + Send + Sync + 'static) -> Failure {

@@ -14,6 +14,7 @@ pub(super) const SHARE_HELP: &str = "\
 Examples:
   beach-link share                          your shell, for whoever has the link
   beach-link share --read-only -- htop      watch only
+  beach-link share bash -c 'make; bash'     options of the command stand behind it
   beach-link share --also-read-only         two links: one to type, one to watch
   beach-link share --approve                you are asked about everybody who comes
   beach-link share --detach                 goes on without this terminal; see `beach-link attach`
@@ -23,7 +24,7 @@ In a terminal you see and drive what you share, as whoever joins does. Keys, beh
   w  who is here: let in, remove, read-only     k  the links: add, revoke, replace
   y  let in whoever asks     n  turn away       q  end     l  draw everything anew     ?  this list
 
-The terminal has the size of the smallest that may type, yours included. The command ends when it ends, not
+The terminal has the size of the smallest that may type, yours included, or that of --size. The command ends when it ends, not
 when viewers leave; `share` then exits with its status.";
 
 pub(super) const ATTACH_HELP: &str = "\
@@ -51,13 +52,21 @@ Examples:
   beach-link explain 'https://beach.example/s#…'
   beach-link explain --output json 'https://beach.example/s#…' | jq .explain.tried";
 
+pub(super) const COMPLETIONS_HELP: &str = "\
+Examples:
+  beach-link completions bash > ~/.local/share/bash-completion/completions/beach-link
+  beach-link completions zsh > \"${fpath[1]}/_beach-link\"
+  beach-link completions fish > ~/.config/fish/completions/beach-link.fish";
+
 pub(super) const JOIN_HELP: &str = "\
 Keys, behind the escape key (Ctrl-^):
   e  explain which path is used, since when and why      l  draw everything anew
   q  quit; the session goes on without you               ?  this list
+  z  suspend this program; `fg` brings it back
 
 Examples:
   beach-link join 'http://127.0.0.1:9443/s#…'
+  beach-link join --escape ^]                leaves Ctrl-^ to vim
   beach-link join --link-file link           keeps the link out of the list of processes
   BEACH_LINK=… beach-link join --output json | jq .reason";
 
@@ -68,6 +77,15 @@ with success only when the other end has written everything and has sent everyth
 Examples:
   tar c src | beach-link pipe host --link-file link        on one machine
   beach-link pipe join --link-file link -n | tar x         on the other";
+
+pub(super) const FILE_HELP: &str = "\
+What is received stands in NAME.part until all of it is there and its SHA-256 is the sender's; no file is written
+over. Interrupted on either side, the same two commands go on where they were. Both print the SHA-256.
+
+Examples:
+  beach-link send photos.tar                on one machine; it prints the line for the other:
+  beach-link receive 'https://beach.example/s#…'
+  beach-link receive --to /srv/backup/ --link-file link";
 
 pub(super) const PROBE_HELP: &str = "\
 Both ends of each session are in this process: what is measured is this machine, the control plane and the relay.

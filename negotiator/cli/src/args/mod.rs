@@ -10,11 +10,12 @@ use std::{ffi::OsString, path::PathBuf, process, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::help::{
-    ATTACH_HELP, EXAMPLES, EXPLAIN_HELP, JOIN_HELP, PIPE_HELP, PROBE_HELP, SESSIONS_HELP, SHARE_HELP,
+    ATTACH_HELP, COMPLETIONS_HELP, EXAMPLES, EXPLAIN_HELP, FILE_HELP, JOIN_HELP, PIPE_HELP, PROBE_HELP,
+    SESSIONS_HELP, SHARE_HELP,
 };
 pub use self::{
     network::{MeetingArgs, NetworkArgs},
-    pipe::{PipeCommand, PipeHostArgs, PipeJoinArgs, StreamArgs},
+    pipe::{PipeCommand, PipeHostArgs, PipeJoinArgs, ReceiveArgs, SendArgs, StreamArgs},
     sessions::{
         AddLinkArgs, AttachArgs, LinksCommand, ListArgs, Role, SessionsArgs, SessionsCommand, StopArgs,
     },
@@ -24,6 +25,7 @@ use crate::{
     link::LinkArgs,
     terminal::keys::EscapeKey,
     ui::{Lines, To},
+    wire::Size,
 };
 
 /// Shares a terminal, or any stream of bytes, over a session that survives its transport: directly between the
@@ -69,6 +71,9 @@ pub enum Command {
     /// Show a session that runs on this machine in this terminal; leaving it leaves it running.
     #[command(after_help = ATTACH_HELP)]
     Attach(AttachArgs),
+    /// Print completions for a shell.
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArgs),
     #[cfg(feature = "demo")]
     /// Show it working, on this machine alone: a shell moves from WebRTC to the relay and back.
     Demo(DemoArgs),
@@ -80,12 +85,20 @@ pub enum Command {
     Join(JoinArgs),
     /// List your sessions on this machine.
     List(ListArgs),
+    /// Print the manual page, or write those of all subcommands into a folder.
+    Man(ManArgs),
     /// Carry standard input and output, for scripts.
     #[command(subcommand, after_help = PIPE_HELP)]
     Pipe(PipeCommand),
     /// Measure both paths from here: set-up, round trip, throughput.
     #[command(after_help = PROBE_HELP)]
     Probe(ProbeArgs),
+    /// Receive a file that somebody sends.
+    #[command(after_help = FILE_HELP)]
+    Receive(ReceiveArgs),
+    /// Send a file to whoever has the link.
+    #[command(after_help = FILE_HELP)]
+    Send(SendArgs),
     /// Say who is in a session of this machine, and decide about them and its links.
     #[command(after_help = SESSIONS_HELP)]
     Sessions(SessionsArgs),
@@ -96,11 +109,27 @@ pub enum Command {
     Stop(StopArgs),
 }
 
+/// `beach-link completions`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `beach-link man`.
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// Where to write the pages, one a file; made if it is not there.
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+}
+
 /// `beach-link share`.
 #[derive(Debug, Args)]
 pub struct ShareArgs {
-    /// The command and its arguments [default: your shell].
-    #[arg(last = true, value_name = "COMMAND")]
+    /// The command and its arguments, behind all options [default: your shell].
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
     /// Viewers may watch and not type.
     #[arg(long)]
@@ -129,6 +158,13 @@ pub struct ShareArgs {
     /// Also write the link into this file, readable by you alone.
     #[arg(long, value_name = "FILE")]
     pub link_file: Option<PathBuf>,
+    /// Also draw the link as a QR code.
+    #[arg(long)]
+    pub qr: bool,
+    /// Give the terminal this size, whoever watches: 120x40. Larger viewers see a border, smaller ones a part of it
+    /// [default: the smallest of those who may type].
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub size: Option<Size>,
     /// Let new viewers in for so long only.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub link_lifetime: Option<Duration>,
@@ -166,9 +202,15 @@ pub struct JoinArgs {
     /// How the host sees you in its list; it proves nothing [default: your login name].
     #[arg(long, value_name = "NAME", env = "USER", hide_env = true)]
     pub name: Option<String>,
-    /// The key that begins a command to this program: ^^, ^], ^A, … or none.
+    /// The key that begins a command to this program: ^^, ^], ^A, … or none. Vim has a use for ^^ of its own.
     #[arg(long, value_name = "KEY", default_value = "^^")]
     pub escape: EscapeKey,
+    /// Leave the last screen in the terminal after leaving, too. What a command that ended showed last always stays.
+    #[arg(long)]
+    pub keep: bool,
+    /// Give up when nothing was heard of the host for so long [default: wait for as long as the session may live].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub give_up_after: Option<Duration>,
     /// What to print. JSON: one object per line for each event, and no terminal.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
@@ -233,6 +275,15 @@ pub enum Format {
 pub const IN_BACKGROUND: &str = "--in-background";
 
 const IN_BACKGROUND_ID: &str = "in_background";
+/// Reads `120x40`.
+fn size(text: &str) -> Result<Size, String> {
+    let sides = text.split_once(['x', 'X', '×']);
+    let size = sides.and_then(|(columns, rows)| Size::new(columns.parse().ok()?, rows.parse().ok()?));
+    size.filter(|size| *size == size.shared()).ok_or_else(|| {
+        let (least, most) = (Size::SMALLEST, Size::LARGEST);
+        format!("columns×rows, from {}x{} to {}x{}", least.columns, least.rows, most.columns, most.rows)
+    })
+}
 
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
@@ -257,5 +308,21 @@ mod tests {
         let cli = Cli::try_parse_from(["beach-link", "share", "--", "ls", "--help"]).unwrap();
         let Command::Share(share) = cli.command else { panic!() };
         assert_eq!(share.command, ["ls", "--help"]);
+    }
+
+    #[test]
+    fn a_command_needs_no_dashes_before_it_and_keeps_its_own_options() {
+        let share = |line: &[&str]| {
+            let cli = Cli::try_parse_from([&["beach-link", "share"], line].concat()).unwrap();
+            let Command::Share(share) = cli.command else { panic!() };
+            share
+        };
+        let bash = share(&["--read-only", "bash", "-c", "echo --size"]);
+        assert_eq!((bash.command.join(" ".as_ref()), bash.read_only), ("bash -c echo --size".into(), true));
+        assert_eq!(share(&["htop", "--read-only"]).command, ["htop", "--read-only"]);
+        assert_eq!(share(&["--size", "120x40"]).size, Size::new(120, 40));
+        for bad in ["120", "19x40", "120x3", "1001x40", "x", "-1x40", "65536x40"] {
+            assert!(Cli::try_parse_from(["beach-link", "share", "--size", bad]).is_err(), "{bad}");
+        }
     }
 }

@@ -47,6 +47,37 @@ pub struct PipeJoinArgs {
     pub network: NetworkArgs,
 }
 
+/// `beach-link send`.
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write the link into this file, readable by you alone, instead of to standard error.
+    #[arg(long, value_name = "FILE")]
+    pub link_file: Option<PathBuf>,
+    /// Where the session meets.
+    #[command(flatten)]
+    pub meeting: MeetingArgs,
+    /// Which paths it may take.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// `beach-link receive`.
+#[derive(Debug, Args)]
+pub struct ReceiveArgs {
+    /// Whom to receive from.
+    #[command(flatten)]
+    pub link: LinkArgs,
+    /// Where to put the file: a folder, or a name for it [default: the sender's name, here].
+    #[arg(long, value_name = "PATH")]
+    pub to: Option<PathBuf>,
+    /// Which paths it may take.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
 /// What both ends of a pipe can choose.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct StreamArgs {

@@ -56,6 +56,8 @@ struct State {
     viewers: BTreeMap<ViewerId, Viewer>,
     next: u64,
     ended: Option<u8>,
+    /// The size stays, whoever watches.
+    fixed: bool,
 }
 
 #[derive(Debug)]
@@ -87,8 +89,17 @@ struct Viewer {
 }
 
 impl Hub {
-    /// Makes the hub of a terminal without viewers.
+    /// Makes the hub of a terminal without viewers. It will have the size of the smallest that may type.
     pub fn new(size: Size) -> Self {
+        Self::make(size, false)
+    }
+
+    /// Makes the hub of a terminal that keeps its size. Larger viewers see a border, smaller ones a part of it.
+    pub fn fixed(size: Size) -> Self {
+        Self::make(size, true)
+    }
+
+    fn make(size: Size, fixed: bool) -> Self {
         let state = State {
             screen: Screen::new(size),
             number: 0,
@@ -97,6 +108,7 @@ impl Hub {
             viewers: BTreeMap::new(),
             next: 0,
             ended: None,
+            fixed,
         };
         Self { state: Mutex::new(state), present: watch::Sender::new(0) }
     }
@@ -362,8 +374,12 @@ impl State {
         }
     }
 
-    /// Gives the terminal the largest size that everybody who may type can show. Without anybody it stays.
+    /// Gives the terminal the largest size that everybody who may type can show. Without anybody it stays, and where it is
+    /// fixed.
     fn fit(&mut self) -> Option<Size> {
+        if self.fixed {
+            return None;
+        }
         let counts = |viewer: &&Viewer| !viewer.silent && !viewer.watches;
         let sizes = self.viewers.values().filter(counts).filter_map(|viewer| viewer.size);
         let size = sizes.reduce(Size::fit)?;

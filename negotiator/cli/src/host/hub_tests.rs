@@ -69,6 +69,14 @@ fn the_terminal_has_the_size_of_the_smallest_viewer() {
 }
 
 #[test]
+fn a_fixed_size_is_nobodys_but_the_hosts() {
+    let hub = Hub::fixed(SIZE);
+    let id = hub.enter().unwrap();
+    assert_eq!(hub.resize(id, Size { columns: 100, rows: 40 }), None);
+    assert_eq!((hub.silent(id, true), hub.leave(id), hub.size()), (None, None, SIZE));
+}
+
+#[test]
 fn who_fell_silent_counts_for_nothing_until_it_is_heard_again() {
     let hub = Hub::new(SIZE);
     let (small, large) = (hub.enter().unwrap(), hub.enter().unwrap());

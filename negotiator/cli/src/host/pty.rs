@@ -17,7 +17,10 @@ use parking_lot::Mutex;
 use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 use tokio::sync::{mpsc, watch};
 
-use crate::wire::{CHUNK, Size};
+use crate::{
+    guard,
+    wire::{CHUNK, Size},
+};
 
 /// A running command. Dropping it hangs the command up.
 pub struct Pty {
@@ -74,6 +77,7 @@ impl Pty {
         // What viewers' terminals are painted from understands this much.
         builder.env("TERM", "xterm-256color");
         builder.env_remove("BEACH_ENTITLEMENT_PROOF");
+        builder.env(guard::VARIABLE, std::process::id().to_string());
 
         let pair = native_pty_system().openpty(pty_size(size)).map_err(PtyError::open)?;
         let child = pair.slave.spawn_command(builder).map_err(PtyError::open)?;

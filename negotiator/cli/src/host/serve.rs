@@ -120,6 +120,7 @@ pub async fn greet(session: &Session, service: Service) -> Result<(), Left> {
         }
         Message::Hello { service: asked, .. } if asked != service => {
             let command = match service {
+                Service::File => "beach-link receive",
                 Service::Pipe => "beach-link pipe join",
                 Service::Terminal => "beach-link join",
             };

@@ -27,7 +27,9 @@ use crate::{
     args::{Format, ShareArgs},
     exit::Failure,
     first_contact::MeetingPoint,
+    guard,
     meeting::Obstacles,
+    qr,
     signal::Interrupts,
     terminal::{self, Keyboard, RawTerminal, keys::EscapeKey},
     ui::{Lines, To, write_link},
@@ -40,6 +42,7 @@ use crate::{
 ///
 /// [`Failure`] when it could not be shared, or was interrupted.
 pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
+    guard::check()?;
     if args.detach {
         return detach::start(args.output);
     }
@@ -71,9 +74,10 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     }
     let called = program.name();
     let log = args.in_background.then(|| Folder::open().map(|folder| folder.log(&name))).transpose()?;
-    let size = front.size();
+    let size = args.size.unwrap_or_else(|| front.size());
     let (pty, output) = Pty::start(program, size)?;
-    let shared = Arc::new(Shared { hub: Hub::new(size), pty });
+    let hub = if args.size.is_some() { Hub::fixed(size) } else { Hub::new(size) };
+    let shared = Arc::new(Shared { hub, pty });
     let control = Control::new(name.clone(), called.clone(), host.clone(), shared.clone(), approvals);
     let control = Arc::new(control);
     let board = if let Some(log) = log.clone() {
@@ -84,6 +88,10 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
         let mut board = Board::new(args.output, To::Stdout);
         board.open(&link, also.as_deref(), &called, access);
         board.warn_of(host.link());
+        if args.qr && args.output == Format::Text {
+            let columns = terminal::size().map_or(80, |size| size.columns);
+            board.say(&qr::picture(&link, columns));
+        }
         board
     };
 

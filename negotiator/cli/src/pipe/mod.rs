@@ -1,10 +1,13 @@
-//! `beach-link pipe`: standard input and output over a session, to the last byte.
+//! `beach-link pipe`: standard input and output over a session, to the last byte. `send` and `receive`: a file.
 
+mod progress;
+pub mod receive;
+pub mod send;
 mod stream;
 
-use std::{io::IsTerminal, time::Duration};
+use std::{io::IsTerminal, path::Path, time::Duration};
 
-use negotiator::{Access, Host, Session};
+use negotiator::{Access, Host, JoinLink, NetworkConfig, Session};
 use tokio::{
     io::{AsyncRead, empty, stdin, stdout},
     task::JoinSet,
@@ -24,7 +27,7 @@ use crate::{
     wire::{Message, Refusal, Service},
 };
 
-pub use stream::{Totals, carry};
+pub use stream::{Totals, carry, carry_until};
 
 /// Waits for one peer and carries both streams.
 ///
@@ -36,21 +39,14 @@ pub async fn host(args: PipeHostArgs) -> Result<u8, Failure> {
     let point = args.meeting.find()?;
     let config = point.host_config(args.network.config()?);
     let mut lines = Lines::new(To::Stderr);
-    let work = async {
-        let host = open(&point, config, &mut lines).await?;
-        let link = host.link().reveal();
-        match &args.link_file {
-            Some(path) => write_link(path, &link)?,
-            None => lines.say(&format!("beach-link pipe join '{link}'")),
-        }
-        let outcome = serve_one(&host, &args.stream, &mut lines).await;
-        host.close().await;
-        outcome
+    let host = tokio::select! {
+        host = open(&point, config, &mut lines) => host?,
+        failure = interrupts.next() => return Err(failure),
     };
-    tokio::select! {
-        outcome = work => outcome,
-        failure = interrupts.next() => Err(failure),
-    }
+    tell_link(&host, args.link_file.as_deref(), "beach-link pipe join", &mut lines)?;
+    let outcome = serve_one(&host, &args.stream, &mut lines, &mut interrupts).await;
+    host.close().await;
+    outcome
 }
 
 /// Joins the host's pipe and carries both streams.
@@ -62,36 +58,72 @@ pub async fn join(args: PipeJoinArgs) -> Result<u8, Failure> {
     let mut interrupts = Interrupts::listen()?;
     let link = args.link.read()?;
     let mut lines = Lines::new(To::Stderr);
-    let work = async {
-        let session = connect(&link, args.network.config()?, &mut lines).await?;
-        let outcome = match ask(&session, Service::Pipe).await {
-            Ok(_) => {
-                stream::run(&session, input(&args.stream), stdout(), progress(&args.stream, &mut lines)).await
-            }
-            Err(failure) => Err(failure),
-        };
-        session.close().await;
-        outcome.map(|_| 0)
+    let session = tokio::select! {
+        session = enter(&link, args.network.config()?, Service::Pipe, &mut lines) => session?,
+        failure = interrupts.next() => return Err(failure),
     };
-    tokio::select! {
-        outcome = work => outcome,
-        failure = interrupts.next() => Err(failure),
+    let progress = progress(&args.stream, &mut lines);
+    let outcome = stream::run(&session, input(&args.stream), stdout(), progress, interrupts.next()).await;
+    session.close().await;
+    outcome.map(|_| 0)
+}
+
+/// Connects to the host of a link and tells it what for.
+async fn enter(
+    link: &JoinLink,
+    config: NetworkConfig,
+    service: Service,
+    lines: &mut Lines,
+) -> Result<Session, Failure> {
+    let session = connect(link, config, lines).await?;
+    match ask(&session, service).await {
+        Ok(_) => Ok(session),
+        Err(failure) => {
+            session.close().await;
+            Err(failure)
+        }
+    }
+}
+
+/// Writes the link into a file, or prints the line that the other side types.
+fn tell_link(host: &Host, file: Option<&Path>, command: &str, lines: &mut Lines) -> Result<(), Failure> {
+    let link = host.link().reveal();
+    match file {
+        Some(path) => write_link(path, &link),
+        None => {
+            lines.say(&format!("{command} '{link}'"));
+            Ok(())
+        }
+    }
+}
+
+/// Waits for somebody who asks for `service`.
+async fn newcomer(host: &Host, service: Service) -> Result<Session, Failure> {
+    loop {
+        let Some(session) = host.accept().await else { return Err(Failure::HostAbsent) };
+        match greet(&session, service).await {
+            Ok(()) => return Ok(session),
+            Err(left) => tracing::info!(%left, "somebody came and was not served"),
+        }
+        session.close().await;
     }
 }
 
 /// Serves the first peer that asks for a pipe; whoever comes later is told that it is taken.
-async fn serve_one(host: &Host, args: &StreamArgs, lines: &mut Lines) -> Result<u8, Failure> {
-    let session = loop {
-        let Some(session) = host.accept().await else { return Err(Failure::HostAbsent) };
-        match greet(&session, Service::Pipe).await {
-            Ok(()) => break session,
-            Err(left) => tracing::info!(%left, "somebody came and was not served"),
-        }
-        session.close().await;
+async fn serve_one(
+    host: &Host,
+    args: &StreamArgs,
+    lines: &mut Lines,
+    interrupts: &mut Interrupts,
+) -> Result<u8, Failure> {
+    let session = tokio::select! {
+        session = newcomer(host, Service::Pipe) => session?,
+        failure = interrupts.next() => return Err(failure),
     };
     let _ = session.send(Message::Welcome(Access::Full).encode()).await;
     let carry = async {
-        let outcome = stream::run(&session, input(args), stdout(), progress(args, lines)).await;
+        let progress = progress(args, lines);
+        let outcome = stream::run(&session, input(args), stdout(), progress, interrupts.next()).await;
         if outcome.is_ok() {
             // The joining side hangs up first: whoever leaves first takes its last acknowledgement along.
             let _ = timeout(HANG_UP, session.ended()).await;

@@ -10,7 +10,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use negotiator::{Received, SendError, Session};
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::timeout,
+};
 
 use crate::{
     exit::Failure,
@@ -39,18 +42,38 @@ pub async fn carry(
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin,
 ) -> Result<Totals, Failure> {
-    run(session, input, output, None).await
+    carry_until(session, input, output, std::future::pending()).await
 }
 
-/// As [`carry`], and shows how it goes.
+/// As [`carry`], and fails as soon as `stop` says why: the other side is told at once.
+///
+/// # Errors
+///
+/// [`Failure`], as [`carry`] does, or what `stop` says.
+pub async fn carry_until(
+    session: &Session,
+    input: impl AsyncRead + Unpin,
+    output: impl AsyncWrite + Unpin,
+    stop: impl Future<Output = Failure>,
+) -> Result<Totals, Failure> {
+    run(session, input, output, None, stop).await
+}
+
+/// As [`carry_until`], and shows how it goes.
 pub(super) async fn run(
     session: &Session,
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin,
     lines: Option<&mut Lines>,
+    stop: impl Future<Output = Failure>,
 ) -> Result<Totals, Failure> {
     let meter = Meter::default();
-    let work = async { tokio::try_join!(send(session, input, &meter), receive(session, output, &meter)) };
+    let work = async {
+        tokio::select! {
+            outcome = async { tokio::try_join!(send(session, input, &meter), receive(session, output, &meter)) } => outcome,
+            failure = stop => Err(failure),
+        }
+    };
     let outcome = match lines {
         None => work.await,
         Some(lines) => {
@@ -64,8 +87,7 @@ pub(super) async fn run(
         }
     };
     if let Err(failure) = &outcome {
-        // The other side should not wait for what will not come. It may be gone: then nothing is lost.
-        let _ = session.try_send(Message::Failed(failure.to_string()).encode());
+        tell(session, failure).await;
     }
     let (sent, done) = outcome?;
     if done.confirmed != Some(sent) {
@@ -100,7 +122,26 @@ async fn send(session: &Session, mut input: impl AsyncRead + Unpin, meter: &Mete
     Ok(count)
 }
 
-async fn deliver(session: &Session, message: Message) -> Result<(), Failure> {
+/// Tells the other side that this one cannot go on: it should not wait for what will not come. It may be gone; then
+/// nothing is lost.
+pub(super) async fn tell(session: &Session, failure: &Failure) {
+    let told = async {
+        let _ = session.send(Message::Failed(failure.to_string()).encode()).await;
+        let _ = session.flushed().await;
+    };
+    let _ = timeout(TOLD, told).await;
+}
+
+/// What it means that the other side says this instead of what it should.
+pub(super) fn refusal(message: Message) -> Failure {
+    match message {
+        Message::Failed(why) => Failure::Declined(format!("the other side failed: {why}")),
+        other => Failure::Unintelligible(BadMessage::Kind(other.encode()[0])),
+    }
+}
+
+/// Sends a message.
+pub(super) async fn deliver(session: &Session, message: Message) -> Result<(), Failure> {
     match session.send(message.encode()).await {
         Ok(()) => Ok(()),
         // Refused, but the session lives: its end would be waited for in vain.
@@ -144,14 +185,14 @@ async fn receive(
                 deliver(session, Message::Done(incoming.written)).await?;
             }
             Message::Done(bytes) => incoming.confirmed = Some(bytes),
-            Message::Failed(why) => return Err(Failure::Declined(format!("the other side failed: {why}"))),
-            other => return Err(Failure::Unintelligible(BadMessage::Kind(other.encode()[0]))),
+            other => return Err(refusal(other)),
         }
     }
     Ok(incoming)
 }
 
-async fn next(session: &Session) -> Result<Message, Failure> {
+/// Waits for the next message.
+pub(super) async fn next(session: &Session) -> Result<Message, Failure> {
     loop {
         match session.recv().await {
             Ok(Received::Message(bytes)) => return Message::decode(bytes).map_err(Failure::Unintelligible),
@@ -198,5 +239,8 @@ impl Meter {
     }
 }
 
+/// How long telling the other side of a failure may take.
+const TOLD: Duration = Duration::from_secs(1);
+
 /// How often the progress line is drawn anew.
-const REFRESH: Duration = Duration::from_millis(200);
+pub(super) const REFRESH: Duration = Duration::from_millis(200);

@@ -8,7 +8,8 @@ use crate::wire::Size;
 /// What the terminal shall show.
 #[derive(Debug)]
 pub struct Frame<'a> {
-    /// The shared screen, drawn at the top left.
+    /// The shared screen, drawn at the top left with a border where the terminal is larger. Of one that is higher than
+    /// the terminal the rows around the cursor are drawn.
     pub screen: &'a Screen,
     /// The size of the person's terminal.
     pub terminal: Size,
@@ -73,18 +74,24 @@ fn rows(frame: &Frame<'_>) -> Vec<String> {
     // A width beyond the screen keeps rows from continuing the row before: each stands alone. Of a screen
     // that is wider than the terminal one column less is shown, lest a wide character wrap at the edge.
     let whole = if width <= columns { u16::MAX } else { columns - 1 };
+    let room = usize::from(rows.saturating_sub(1));
     let mut lines: Vec<String> = screen
         .rows_formatted(0, whole)
-        .take(usize::from(rows.saturating_sub(1)))
+        .skip(usize::from(first_row(frame)))
+        .take(room)
         .map(|mut row| {
-            if width < columns && !row.is_empty() {
+            if width < columns {
                 // Colours that run to the end of the shared screen must not run on beyond it.
-                let _ = write!(row, "\x1b[0m\x1b[{}G\x1b[K", width + 1);
+                let _ = write!(row, "\x1b[0m\x1b[{}G\x1b[K{BORDER}│", width + 1);
             }
             row
         })
         .collect();
-    lines.resize(usize::from(rows.saturating_sub(1)), String::new());
+    if lines.len() < room {
+        let corner = if width < columns { "┘" } else { "" };
+        lines.push(format!("{BORDER}{}{corner}", "─".repeat(usize::from(width.min(columns)))));
+    }
+    lines.resize(room, String::new());
     for (line, text) in lines.iter_mut().zip(frame.overlay) {
         line.clone_from(text);
     }
@@ -92,15 +99,26 @@ fn rows(frame: &Frame<'_>) -> Vec<String> {
     lines
 }
 
+/// The row of the shared screen that is drawn first.
+fn first_row(frame: &Frame<'_>) -> u16 {
+    let room = frame.terminal.rows.saturating_sub(1).max(1);
+    let (cursor, _) = frame.screen.parser.screen().cursor_position();
+    (cursor + 1).saturating_sub(room)
+}
+
 fn cursor(frame: &Frame<'_>) -> String {
     let screen = frame.screen.parser.screen();
     let (row, column) = screen.cursor_position();
+    let row = row - first_row(frame);
     let inside = row + 1 < frame.terminal.rows && column < frame.terminal.columns;
     if screen.hide_cursor() || !inside || !frame.overlay.is_empty() {
         return "\x1b[?25l".to_owned();
     }
     format!("\x1b[{};{}H\x1b[?25h", row + 1, column + 1)
 }
+
+/// The edge of a shared screen that is smaller than the terminal: dim.
+const BORDER: &str = "\x1b[0;2m";
 
 /// A synchronised update: terminals that know it show the frame at once, the others ignore it.
 const BEGIN: &str = "\x1b[?2026h\x1b[?25l";
@@ -158,6 +176,35 @@ mod tests {
     }
 
     #[test]
+    fn a_screen_smaller_than_the_terminal_has_a_border() {
+        let mut screen = Screen::new(Size { columns: 20, rows: 3 });
+        screen.feed(b"\x1b[44mone\x1b[K\r\n\r\nthree");
+        let mut glass = Glass::new();
+        glass.show(&screen, "STATUS");
+        let row = |text: &str| format!("{text:20}│");
+        assert_eq!(glass.lines()[..3], [row("one"), row(""), row("three")]);
+        assert_eq!(glass.lines()[3..], [format!("{}┘", "─".repeat(20)), String::new(), "STATUS".to_owned()]);
+        let mut screen = Screen::new(Size { columns: 30, rows: 4 });
+        screen.feed(b"as wide");
+        let mut glass = Glass::new();
+        glass.show(&screen, "STATUS");
+        assert_eq!(glass.lines(), ["as wide", "", "", "", &"─".repeat(30), "STATUS"]);
+    }
+
+    #[test]
+    fn of_a_screen_higher_than_the_terminal_the_rows_around_the_cursor_are_drawn() {
+        let mut screen = Screen::new(Size { columns: 30, rows: 8 });
+        let mut glass = Glass::new();
+        screen.feed(b"1\r\n2\r\n3\r\n4\r\n5");
+        glass.show(&screen, "STATUS");
+        assert_eq!(glass.lines(), ["1", "2", "3", "4", "5", "STATUS"]);
+        screen.feed(b"\r\n6\r\n7");
+        let bytes = glass.show(&screen, "STATUS");
+        assert_eq!(glass.lines(), ["3", "4", "5", "6", "7", "STATUS"]);
+        assert!(bytes.contains("\x1b[5;2H\x1b[?25h"), "{bytes:?}");
+    }
+
+    #[test]
     fn an_overlay_covers_the_top_and_goes_again() {
         let mut screen = Screen::new(Size { columns: 30, rows: 5 });
         screen.feed(b"shell");
@@ -186,10 +233,12 @@ mod tests {
             let mut at_once = Glass::new();
             at_once.show(&screen, "status");
             prop_assert_eq!(stepwise.lines(), at_once.lines());
-            let rows: Vec<_> = screen.parser.screen().rows(0, columns.min(TERMINAL.columns)).map(|row| row.trim_end().to_owned()).collect();
+            let shown = |screen: &Screen| -> Vec<String> {
+                screen.parser.screen().rows(0, columns).map(|row| row.trim_end().to_owned()).collect()
+            };
             // A wide character that the narrower terminal cuts in half may differ; whole ones may not.
             if columns <= TERMINAL.columns {
-                prop_assert_eq!(&stepwise.lines()[..5], &rows[..]);
+                prop_assert_eq!(&shown(&stepwise.0)[..5], &shown(&screen)[..]);
             }
         }
     }

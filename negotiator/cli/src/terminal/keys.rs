@@ -62,6 +62,8 @@ pub enum Command {
     Redraw,
     /// Leave; the session goes on.
     Quit,
+    /// Stop this program until the shell brings it back.
+    Suspend,
 }
 
 impl Command {
@@ -71,6 +73,8 @@ impl Command {
             b'e' => Self::Explain,
             b'l' => Self::Redraw,
             b'q' | b'.' => Self::Quit,
+            // Ctrl-Z is what a hand types.
+            b'z' | 0x1A => Self::Suspend,
             _ => Self::Help,
         }
     }
@@ -163,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_shows_the_keys() {
-        assert_eq!(feed(&["\x1ez"]), [Typed::Command(Command::Help)]);
+        assert_eq!(feed(&["\x1ek"]), [Typed::Command(Command::Help)]);
     }
 
     #[test]

@@ -66,6 +66,24 @@ impl RawTerminal {
         Ok(terminal)
     }
 
+    /// Lends the terminal to the shell: it is as it was before, until [`take_back`](Self::take_back).
+    pub fn lend(&self) {
+        restore();
+    }
+
+    /// Makes the terminal raw again. What it shows is not known then.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Io`].
+    pub fn take_back(&self) -> Result<(), Failure> {
+        // Stopped by somebody else it was not lent: what a shell made of its settings meanwhile does not count.
+        restore();
+        terminal::enable_raw_mode().map_err(Failure::io("the terminal"))?;
+        RAW.store(true, Ordering::SeqCst);
+        self.write(ENTER)
+    }
+
     /// Writes escape sequences and text.
     ///
     /// # Errors

@@ -6,6 +6,10 @@ use negotiator::{
     Access, Closed, ControlPlaneRendezvous, JoinLink, Negotiator, NetworkConfig, Received, Session,
     SessionEnd,
 };
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{MissedTickBehavior, timeout},
@@ -17,6 +21,7 @@ use crate::{
     args::{Format, JoinArgs},
     exit::Failure,
     first_contact::NamedBy,
+    guard,
     meeting::Obstacles,
     signal::Interrupts,
     terminal::{self, Keyboard, RawTerminal, print},
@@ -35,12 +40,16 @@ pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
     // Before anything else: a bad link is bad wherever it is used.
     let link = args.link.read()?;
     if args.output == Format::Text {
+        guard::check()?;
         RawTerminal::check(keyboard(&args))?;
     }
     let work = async {
         let mut lines = Lines::new(To::Stderr);
         let mut config = args.network.terminal()?;
         config.ack_delay = ACK_DELAY;
+        if let Some(patience) = args.give_up_after {
+            config.connect_timeout = config.connect_timeout.min(patience);
+        }
         let session = connect_as(args.name.as_deref(), &link, config, &mut lines).await?;
         let access = ask(&session, Service::Terminal).await?;
         Ok::<_, Failure>((session, access))
@@ -50,7 +59,10 @@ pub async fn join(args: JoinArgs) -> Result<u8, Failure> {
         failure = interrupts.next() => return Err(failure),
     };
     let outcome = match args.output {
-        Format::Json => json::watch(&session, &mut interrupts).await,
+        Format::Json => tokio::select! {
+            outcome = json::watch(&session, &mut interrupts) => outcome,
+            failure = given_up(&session, args.give_up_after) => Err(failure),
+        },
         Format::Text => watch(&session, access, &args, &mut interrupts).await,
     };
     session.close().await;
@@ -147,31 +159,49 @@ async fn watch(
     interrupts: &mut Interrupts,
 ) -> Result<u8, Failure> {
     let size = RawTerminal::check(keyboard(args))?;
+    let mut view = View::new(size, access, args.escape);
     let terminal = RawTerminal::enter()?;
-    let outcome =
-        run(session, &terminal, keyboard(args), View::new(size, access, args.escape), interrupts).await;
+    let outcome = tokio::select! {
+        outcome = run(session, &terminal, keyboard(args), &mut view, interrupts) => outcome,
+        failure = given_up(session, args.give_up_after) => Err(failure),
+    };
     drop(terminal);
-    match outcome {
-        Ok(Farewell { screen, line }) => {
-            print(&screen)?;
-            Lines::new(To::Stdout).say(&line);
-            Ok(0)
-        }
-        Err(failure) => Err(failure),
+    // What was shown last would be gone with the second screen.
+    if args.keep || matches!(outcome, Ok(Farewell::Ended(_) | Farewell::Stopped)) {
+        print(&view.last_screen())?;
     }
+    let farewell = outcome?;
+    Lines::new(To::Stdout).say(&farewell.to_string());
+    Ok(farewell.code())
 }
 
-/// What stays in the terminal.
-struct Farewell {
-    /// The last screen, when the command ended: its last output would be gone with the second screen.
-    screen: String,
-    line: String,
+/// How a viewer left, and the line that stays in its terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Farewell {
+    #[error("the command ended with status {0}")]
+    Ended(u8),
+    #[error("left; the session goes on")]
+    Left,
+    #[error("the host ended the session")]
+    Stopped,
 }
 
 impl Farewell {
-    fn line(line: &str) -> Self {
-        Self { screen: String::new(), line: line.to_owned() }
+    fn code(self) -> u8 {
+        match self {
+            Self::Ended(status) => status,
+            Self::Left | Self::Stopped => 0,
+        }
     }
+}
+
+/// Waits until nothing was heard of the host for as long as the person wants to wait; for ever without a limit.
+async fn given_up(session: &Session, patience: Option<Duration>) -> Failure {
+    let Some(patience) = patience else { return std::future::pending().await };
+    while session.status().last_heard.is_none_or(|silence| silence < patience) {
+        tokio::time::sleep(TICK).await;
+    }
+    Failure::GivenUp(patience)
 }
 
 /// Moves bytes between the session and the terminal.
@@ -179,11 +209,13 @@ async fn run(
     session: &Session,
     terminal: &RawTerminal,
     keyboard: Keyboard,
-    mut view: View,
+    view: &mut View,
     interrupts: &mut Interrupts,
 ) -> Result<Farewell, Failure> {
     let mut typed = keyboard.read()?;
     let mut resized = signal(SignalKind::window_change()).map_err(Failure::io("signals"))?;
+    let mut continued =
+        signal(SignalKind::from_raw(Signal::SIGCONT as i32)).map_err(Failure::io("signals"))?;
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut outbox = Outbox::new(session);
@@ -206,7 +238,7 @@ async fn run(
                     todo.extend(view.handle_message(Instant::now(), message));
                 }
                 Ok(_) => {}
-                Err(end) => return ended(end).map(|()| Farewell::line("the host ended the session")),
+                Err(end) => return ended(end).map(|()| Farewell::Stopped),
             },
             bytes = typed.recv(), if outbox.has_room() => match bytes {
                 Some(bytes) => todo = view.handle_typed(Instant::now(), &bytes),
@@ -214,6 +246,8 @@ async fn run(
             },
             () = outbox.drain() => continue,
             () = tokio::time::sleep_until(due.unwrap_or(painted).into()), if due.is_some() => continue,
+            // Somebody else stopped this program, and its shell had the terminal meanwhile.
+            _ = continued.recv() => todo.extend(take_back(terminal, view)?),
             _ = resized.recv() => todo.extend(terminal::size().and_then(|size| view.handle_resize(size))),
             _ = tick.tick() => {}
             failure = interrupts.next() => return Err(failure),
@@ -224,17 +258,40 @@ async fn run(
             match action {
                 Do::End(status) => {
                     terminal.write(&view.paint(Instant::now(), &session.status(), || session.explain()))?;
-                    let line = format!("the command ended with status {status}");
-                    return Ok(Farewell { screen: view.last_screen(), line });
+                    return Ok(Farewell::Ended(status));
                 }
                 Do::Quit => {
                     outbox.flush().await;
-                    return Ok(Farewell::line("left; the session goes on"));
+                    return Ok(Farewell::Left);
+                }
+                Do::Suspend => {
+                    terminal.lend();
+                    suspend(&mut continued).await;
+                    if let Some(Do::Send(message)) = take_back(terminal, view)? {
+                        outbox.push(message);
+                    }
                 }
                 Do::Send(message) => outbox.push(message),
             }
         }
     }
+}
+
+/// Stops this process, and those it was started with as one job, until the shell continues them.
+async fn suspend(continued: &mut tokio::signal::unix::Signal) {
+    // The system ignores it where no shell could continue the job; then nothing happens.
+    if let Err(error) = kill(Pid::from_raw(0), Signal::SIGTSTP) {
+        tracing::debug!(%error, "this program could not be stopped");
+    }
+    // Another thread may take the signal: this one must not touch the terminal before the stop.
+    let _ = timeout(STOPPED, continued.recv()).await;
+}
+
+/// Takes the terminal back from the shell, whatever it shows and whatever its size has become.
+fn take_back(terminal: &RawTerminal, view: &mut View) -> Result<Option<Do>, Failure> {
+    terminal.take_back()?;
+    view.forget();
+    Ok(terminal::size().and_then(|size| view.handle_resize(size)))
 }
 
 /// Messages that the session has no room for yet. While there are any, nothing more is read from the keyboard,
@@ -290,6 +347,9 @@ const WELCOME: Duration = Duration::from_secs(15);
 
 /// How long leaving waits for a session that takes nothing.
 const FLUSH: Duration = Duration::from_secs(2);
+
+/// How long the stop by a signal to this program itself may take.
+const STOPPED: Duration = Duration::from_secs(1);
 
 /// Time between two paints under load: 60 a second.
 const FRAME: Duration = Duration::from_millis(16);

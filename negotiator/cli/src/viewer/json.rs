@@ -31,10 +31,10 @@ pub async fn watch(session: &Session, interrupts: &mut Interrupts) -> Result<u8,
             received = session.recv() => match received {
                 Ok(Received::Message(bytes)) => {
                     if let Some(value) = describe(bytes, &mut received_bytes)? {
-                        let last = value["type"] == "exit";
+                        let status = value["status"].as_u64().and_then(|status| u8::try_from(status).ok());
                         say(value);
-                        if last {
-                            return Ok(0);
+                        if let Some(status) = status {
+                            return Ok(status);
                         }
                     }
                 }

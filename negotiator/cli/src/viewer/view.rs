@@ -9,7 +9,7 @@ use crate::{
     screen::{Frame, Painter, Screen},
     terminal::{
         keys::{Command, EscapeKey, Keys, Typed, inputs},
-        panel::panel,
+        panel::pages,
         usable,
     },
     wire::{Message, Size},
@@ -27,6 +27,8 @@ pub struct View {
     viewers: u16,
     notice: Option<(String, Instant)>,
     overlay: Option<Overlay>,
+    /// The page of the overlay, and whether there are more behind it.
+    page: (usize, bool),
     ring: bool,
     title: Option<String>,
 }
@@ -44,6 +46,8 @@ pub enum Do {
     End(u8),
     /// Leave.
     Quit,
+    /// Stop until the shell brings this program back.
+    Suspend,
     /// Send it to the host.
     Send(Message),
 }
@@ -61,6 +65,7 @@ impl View {
             viewers: 0,
             notice: None,
             overlay: None,
+            page: (0, false),
             ring: false,
             title: None,
         }
@@ -92,8 +97,8 @@ impl View {
         let mut todo = Vec::new();
         for typed in self.keys.feed(bytes) {
             match typed {
-                // Any key takes the overlay away; it was not meant for the host.
-                Typed::Input(_) if self.overlay.take().is_some() => {}
+                // Any key turns the page or takes the overlay away; it was not meant for the host.
+                Typed::Input(_) if self.overlay.is_some() => self.turn_page(),
                 Typed::Input(_) if self.access == Access::ReadOnly => {
                     self.notice = Some((READ_ONLY.to_owned(), now));
                 }
@@ -101,8 +106,9 @@ impl View {
                 Typed::Command(Command::Explain) => self.toggle(Overlay::Explain),
                 Typed::Command(Command::Help) => self.toggle(Overlay::Help),
                 Typed::Command(Command::Quit) => todo.push(Do::Quit),
+                Typed::Command(Command::Suspend) => todo.push(Do::Suspend),
                 Typed::Command(Command::Redraw) => {
-                    self.painter.forget();
+                    self.forget();
                     todo.push(Do::Send(Message::Resync));
                 }
             }
@@ -114,6 +120,11 @@ impl View {
     pub fn handle_resize(&mut self, terminal: Size) -> Option<Do> {
         self.terminal = terminal;
         self.opening().map(Do::Send)
+    }
+
+    /// What the person's terminal shows is not known any more: everything is painted next time.
+    pub fn forget(&mut self) {
+        self.painter.forget();
     }
 
     /// Returns what the host must know first. Who only watches has no say in the size.
@@ -135,8 +146,8 @@ impl View {
         let line = line.render(self.terminal.columns);
         let overlay = match self.overlay {
             None => Vec::new(),
-            Some(Overlay::Help) => panel(HELP, self.terminal),
-            Some(Overlay::Explain) => panel(&explain().to_string(), self.terminal),
+            Some(Overlay::Help) => self.laid_over(HELP),
+            Some(Overlay::Explain) => self.laid_over(&explain().to_string()),
         };
         let frame = Frame { screen: &self.screen, terminal: self.terminal, status: &line, overlay: &overlay };
         let mut out = self.painter.paint(&frame);
@@ -160,7 +171,23 @@ impl View {
         self.title = self.screen.take_title().or(self.title.take());
     }
 
+    /// Returns the page that is shown. The text may have become shorter, the terminal larger.
+    fn laid_over(&mut self, text: &str) -> Vec<String> {
+        let mut pages = pages(text, self.terminal);
+        let page = self.page.0.min(pages.len() - 1);
+        self.page = (page, page + 1 < pages.len());
+        pages.swap_remove(page)
+    }
+
+    fn turn_page(&mut self) {
+        match self.page {
+            (page, true) => self.page = (page + 1, false),
+            _ => self.overlay = None,
+        }
+    }
+
     fn toggle(&mut self, overlay: Overlay) {
+        self.page = (0, false);
         self.overlay = if self.overlay == Some(overlay) { None } else { Some(overlay) };
     }
 }
@@ -175,6 +202,7 @@ Behind the escape key:
   e   explain which path is used, since when and why, and what happens next
   l   draw everything anew
   q   quit; the session goes on without you
+  z   suspend this program; `fg` in your shell brings it back
   ?   this list
 The escape key twice types the key itself.
 
@@ -199,6 +227,24 @@ mod tests {
         assert_eq!(view.overlay, Some(Overlay::Help));
         assert_eq!(view.handle_typed(now, b"x"), [], "this key takes the overlay away");
         assert_eq!(view.handle_typed(now, b"y"), [Do::Send(Message::Input("y".into()))]);
+    }
+
+    #[test]
+    fn help_that_does_not_fit_has_pages_and_keys_turn_them() {
+        let mut view = view(Access::Full);
+        let now = Instant::now();
+        view.handle_typed(now, b"\x1e?");
+        let mut shown = String::new();
+        let mut turned = 0;
+        while view.overlay.is_some() {
+            let page = view.laid_over(HELP);
+            assert!(page.len() < usize::from(TERMINAL.rows));
+            shown += &page.concat();
+            assert_eq!(view.handle_typed(now, b" "), []);
+            turned += 1;
+        }
+        assert!(turned > 1 && shown.contains("this list") && shown.contains("why it is used"), "{shown}");
+        assert_eq!(view.handle_typed(now, b"\x1ez"), [Do::Suspend]);
     }
 
     #[test]

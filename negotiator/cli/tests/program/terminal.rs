@@ -86,8 +86,11 @@ impl Terminal {
         let status = until("the program goes on", || self.child.try_wait().unwrap());
         assert_eq!(status.exit_code(), code, "{status:?}: {}", self.text());
         assert_eq!(settings(self.master.as_ref()), self.settings_before);
-        let raw = String::from_utf8_lossy(&self.raw.lock().unwrap()).into_owned();
-        assert_eq!(raw.matches("\x1b[?1049h").count(), raw.matches("\x1b[?1049l").count());
+        // What was written last may not have been read yet.
+        until("the first screen did not come back", || {
+            let raw = String::from_utf8_lossy(&self.raw.lock().unwrap()).into_owned();
+            (raw.matches("\x1b[?1049h").count() == raw.matches("\x1b[?1049l").count()).then_some(())
+        });
     }
 }
 

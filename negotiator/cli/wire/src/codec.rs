@@ -23,12 +23,13 @@ impl Message {
             }
             Self::Viewers(count) => out.put_u16(*count),
             Self::Exit(status) => out.put_u8(*status),
-            Self::End(sum) => {
+            Self::End(sum) | Self::From(sum) => {
                 out.put_u64(sum.bytes);
                 out.put_slice(&sum.sha256);
             }
             Self::Done(bytes) => out.put_u64(*bytes),
             Self::Record { number, .. } => out.put_u64(*number),
+            Self::Offer { bytes, .. } => out.put_u64(*bytes),
             _ => {}
         }
         out.put_slice(self.tail());
@@ -72,18 +73,18 @@ impl Message {
             10 => Self::Notice(text(kind, &mut bytes)?),
             11 => Self::Exit(bytes.try_get_u8().map_err(short)?),
             12 => Self::Data(body(kind, &mut bytes)?),
-            13 => {
-                let count = bytes.try_get_u64().map_err(short)?;
-                let mut sha256 = [0; 32];
-                bytes.try_copy_to_slice(&mut sha256).map_err(short)?;
-                Self::End(Sum { bytes: count, sha256 })
-            }
+            13 => Self::End(sum(kind, &mut bytes)?),
             14 => Self::Done(bytes.try_get_u64().map_err(short)?),
             15 => Self::Failed(text(kind, &mut bytes)?),
             16 => {
                 let number = bytes.try_get_u64().map_err(short)?;
                 Self::Record { number, body: std::mem::take(&mut bytes) }
             }
+            17 => {
+                let count = bytes.try_get_u64().map_err(short)?;
+                Self::Offer { bytes: count, name: text(kind, &mut bytes)? }
+            }
+            18 => Self::From(sum(kind, &mut bytes)?),
             _ => return Err(BadMessage::Kind(kind)),
         };
         if bytes.has_remaining() { Err(BadMessage::Length { kind }) } else { Ok(message) }
@@ -107,6 +108,8 @@ impl Message {
             Self::Done(_) => 14,
             Self::Failed(_) => 15,
             Self::Record { .. } => 16,
+            Self::Offer { .. } => 17,
+            Self::From(_) => 18,
         }
     }
 
@@ -118,6 +121,7 @@ impl Message {
                 bytes
             }
             Self::Record { body, .. } => body,
+            Self::Offer { name, .. } => name.as_bytes(),
             _ => &[],
         }
     }
@@ -143,7 +147,7 @@ macro_rules! codes {
     };
 }
 
-codes!(Service { Terminal = 1, Pipe = 2 });
+codes!(Service { Terminal = 1, Pipe = 2, File = 3 });
 codes!(Access { Full = 0, ReadOnly = 1 });
 codes!(Refusal { Version = 1, Service = 2, Full = 3 });
 
@@ -153,6 +157,13 @@ fn size(kind: u8, bytes: &mut Bytes) -> Result<Size, BadMessage> {
     let size = Size { columns, rows };
     // Whoever asks for a terminal of four billion cells must not get one.
     if size == size.shared() { Ok(size) } else { Err(BadMessage::Size { kind, columns, rows }) }
+}
+
+fn sum(kind: u8, bytes: &mut Bytes) -> Result<Sum, BadMessage> {
+    let count = bytes.try_get_u64().map_err(|_| BadMessage::Length { kind })?;
+    let mut sha256 = [0; 32];
+    bytes.try_copy_to_slice(&mut sha256).map_err(|_| BadMessage::Length { kind })?;
+    Ok(Sum { bytes: count, sha256 })
 }
 
 fn body(kind: u8, bytes: &mut Bytes) -> Result<Bytes, BadMessage> {

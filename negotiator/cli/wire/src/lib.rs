@@ -20,6 +20,8 @@
 //! | 14 | done | both | `u64` bytes written in all: the answer to *end* |
 //! | 15 | failed | both | UTF-8 text: this side cannot go on |
 //! | 16 | record | host | `u64` number, bytes: the demo's bulk stream |
+//! | 17 | offer | host | `u64` bytes of the file, UTF-8 name |
+//! | 18 | from | both | `u64` bytes that the receiver has, 32 bytes SHA-256 of them; the answer: so many the host goes on behind, all of these or none |
 //!
 //! No IO, and nothing of a machine: the page in a browser speaks it with this same code.
 #![forbid(unsafe_code)]
@@ -100,11 +102,22 @@ pub enum Message {
         /// Its bytes.
         body: Bytes,
     },
+    /// A file that the receiver may have.
+    Offer {
+        /// How large it is.
+        bytes: u64,
+        /// What it is called at its sender.
+        name: String,
+    },
+    /// The receiver's: it has so many bytes, with this hash. The host's: it goes on behind so many.
+    From(Sum),
 }
 
 /// What a viewer comes for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
+    /// `beach-link send` and `receive`.
+    File,
     /// `beach-link pipe`.
     Pipe,
     /// `beach-link share` and `join`.

@@ -26,6 +26,12 @@ fn examples() -> Vec<(Message, &'static str)> {
         (Message::Done(1), "0e0000000000000001"),
         (Message::Failed("no".into()), "0f6e6f"),
         (Message::Record { number: 5, body: "r".into() }, "10000000000000000572"),
+        (Message::Hello { version: 2, service: Service::File }, "010203"),
+        (Message::Offer { bytes: 5, name: "ü".into() }, "110000000000000005c3bc"),
+        (
+            Message::From(Sum { bytes: 258, sha256: [7; 32] }),
+            "1200000000000001020707070707070707070707070707070707070707070707070707070707070707",
+        ),
     ]
 }
 
