@@ -28,7 +28,7 @@ use crate::{
 ///
 /// ```
 /// use std::sync::Arc;
-/// use negotiator::{ControlPlaneRendezvous, Missing, Rendezvous, Membership, SignalingError, Way};
+/// use negotiator::{ControlPlaneRendezvous, Rendezvous, Membership, SignalingError, Way};
 /// use transport_core::signaling::Signaling;
 ///
 /// /// Never asks anybody's relay, and says so.
@@ -37,12 +37,12 @@ use crate::{
 ///
 /// #[async_trait::async_trait]
 /// impl Rendezvous for AtHome {
-///     async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
-///         self.0.enter(membership).await
+///     fn wrapped(&self) -> Option<&dyn Rendezvous> {
+///         Some(&self.0)
 ///     }
 ///
-///     async fn prepare(&self, _: &Membership) -> Vec<Missing> {
-///         Vec::new()
+///     async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
+///         self.0.enter(membership).await
 ///     }
 ///
 ///     fn ways(&self, membership: &Membership) -> Result<Vec<Way>, String> {

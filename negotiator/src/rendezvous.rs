@@ -17,9 +17,14 @@ use crate::{
 
 /// A way to meet, and the ladder of transports from there. The default is the control plane with WebRTC and the
 /// relay (`ControlPlaneRendezvous`); a program with its own signaling or ladder implements this, and may wrap
-/// the default.
+/// the default: what it names in [`wrapped`](Self::wrapped) answers for whatever it does not say itself.
 #[async_trait]
 pub trait Rendezvous: fmt::Debug + Send + Sync + 'static {
+    /// Returns what this one wraps. By default nothing.
+    fn wrapped(&self) -> Option<&dyn Rendezvous> {
+        None
+    }
+
     /// Enters the session's signaling room. A host makes the session known first.
     ///
     /// # Errors
@@ -30,15 +35,17 @@ pub trait Rendezvous: fmt::Debug + Send + Sync + 'static {
     /// Returns the time that envelopes to and from this side are judged by: that of whoever admits, where it tells it, so that
     /// a machine whose clock is off can still be understood. By default this machine's.
     fn wall_clock(&self) -> SystemTime {
-        wall_clock()
+        self.wrapped().map_or_else(wall_clock, Rendezvous::wall_clock)
     }
 
     /// Makes ready what [`ways`](Self::ways) needs, as soon as the room is entered, and says which transports
     /// it will have to leave out. Must not wait long: nobody has a path yet. By default there is nothing
     /// to do and nothing missing.
     async fn prepare(&self, membership: &Membership) -> Vec<Missing> {
-        let _ = membership;
-        Vec::new()
+        match self.wrapped() {
+            Some(wrapped) => wrapped.prepare(membership).await,
+            None => Vec::new(),
+        }
     }
 
     /// Lists the transports, best first. Opens nothing. A connector that needs signaling finds it in each
@@ -61,14 +68,18 @@ pub trait Rendezvous: fmt::Debug + Send + Sync + 'static {
         membership: &Membership,
         document: &SessionDocument,
     ) -> Result<(), SignalingError> {
-        let _ = (membership, document);
-        Ok(())
+        match self.wrapped() {
+            Some(wrapped) => wrapped.publish(membership, document).await,
+            None => Ok(()),
+        }
     }
 
     /// Has whoever passes on what is sent show this viewer out: the host removed it, or revoked its link. By default
     /// nothing is done.
     async fn evict(&self, peer: PeerId) {
-        let _ = peer;
+        if let Some(wrapped) = self.wrapped() {
+            wrapped.evict(peer).await;
+        }
     }
 }
 

@@ -70,6 +70,10 @@ struct OwnLadder(ControlPlaneRendezvous);
 
 #[async_trait]
 impl Rendezvous for OwnLadder {
+    fn wrapped(&self) -> Option<&dyn Rendezvous> {
+        Some(&self.0)
+    }
+
     async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
         self.0.enter(membership).await
     }

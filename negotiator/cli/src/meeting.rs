@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use negotiator::{
-    ControlPlaneRendezvous, Membership, Missing, Obstacle, PeerId, Rendezvous, SessionDocument,
-    SignalingError, Way,
-};
+use negotiator::{ControlPlaneRendezvous, Membership, Obstacle, PeerId, Rendezvous, SignalingError, Way};
 use tokio::sync::watch;
 use transport_core::signaling::{Signaling, SignalingEvent};
 
@@ -76,29 +73,17 @@ struct Meeting {
 
 #[async_trait]
 impl Rendezvous for Meeting {
+    fn wrapped(&self) -> Option<&dyn Rendezvous> {
+        Some(&self.standard)
+    }
+
     async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
         let room = self.standard.enter(membership).await?;
         Ok(Arc::new(Watched { room, obstacles: self.obstacles.clone() }))
     }
 
-    async fn prepare(&self, membership: &Membership) -> Vec<Missing> {
-        self.standard.prepare(membership).await
-    }
-
     fn ways(&self, membership: &Membership) -> Result<Vec<Way>, String> {
         self.standard.ways(membership)
-    }
-
-    async fn publish(
-        &self,
-        membership: &Membership,
-        document: &SessionDocument,
-    ) -> Result<(), SignalingError> {
-        self.standard.publish(membership, document).await
-    }
-
-    async fn evict(&self, peer: PeerId) {
-        self.standard.evict(peer).await;
     }
 }
 

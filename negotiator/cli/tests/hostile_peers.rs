@@ -22,8 +22,8 @@ use bytes::Bytes;
 use glass::{CORPUS, Glass, steering};
 use lifeguard_relay::{Dev, DevConfig};
 use negotiator::{
-    ControlPlaneRendezvous, FallbackMode, Host, HostConfig, JoinLink, Membership, Missing, Negotiator,
-    NetworkConfig, Received, Rendezvous, SessionDocument, SignalingError, Way,
+    ControlPlaneRendezvous, FallbackMode, Host, HostConfig, JoinLink, Membership, Negotiator, NetworkConfig,
+    Received, Rendezvous, SignalingError, Way,
 };
 use parking_lot::Mutex;
 use program::{read_when_there, until};
@@ -68,6 +68,10 @@ fn relayed() -> NetworkConfig {
 
 #[async_trait]
 impl Rendezvous for Liar {
+    fn wrapped(&self) -> Option<&dyn Rendezvous> {
+        Some(&self.standard)
+    }
+
     async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
         let room = self.standard.enter(membership).await?;
         let identity = membership.identity.clone();
@@ -87,20 +91,8 @@ impl Rendezvous for Liar {
         Ok(liar.clone())
     }
 
-    async fn prepare(&self, membership: &Membership) -> Vec<Missing> {
-        self.standard.prepare(membership).await
-    }
-
     fn ways(&self, membership: &Membership) -> Result<Vec<Way>, String> {
         self.standard.ways(membership)
-    }
-
-    async fn publish(
-        &self,
-        membership: &Membership,
-        document: &SessionDocument,
-    ) -> Result<(), SignalingError> {
-        self.standard.publish(membership, document).await
     }
 }
 
