@@ -36,6 +36,11 @@ pub struct DevConfig {
     pub stun: Option<SocketAddr>,
     /// Serve TLS with a certificate made at start.
     pub tls: bool,
+    /// Serve TLS with this one instead. Default none.
+    pub certificates: Option<Arc<Certificates>>,
+    /// `HOST:PORT` under which clients reach it, by TCP and, for STUN, by UDP. The relay has no URL of its own then: clients
+    /// take it from the control plane's, whatever that is from where they are. Default: the addresses that it listens on.
+    pub advertised: Option<String>,
     /// Caps on connections. A test on one machine is many clients, so nobody is too many here.
     pub caps: Caps,
     /// The relay plane.
@@ -56,6 +61,8 @@ impl Default for DevConfig {
             admin: loopback,
             stun: None,
             tls: false,
+            certificates: None,
+            advertised: None,
             caps: Caps { strangers: 4_096, ..Caps::default() },
             relay,
             control: ControlConfig::development(),
@@ -79,6 +86,9 @@ impl Default for DevConfig {
 #[derive(Debug)]
 pub struct Dev {
     public: SocketAddr,
+    /// `HOST:PORT`, as clients reach it.
+    authority: String,
+    tls: bool,
     admin: SocketAddr,
     stun: Option<SocketAddr>,
     certificate: Option<String>,
@@ -130,16 +140,23 @@ impl Dev {
             .map(|address| stun::bind(address).map_err(|source| DevError::BindStun { address, source }));
         let answering = answering.transpose()?;
         let stun = answering.as_ref().map(UdpSocket::local_addr).transpose()?;
-        config.control.stun.urls.extend(stun.map(|address| format!("stun:{address}")));
-        let (certificates, certificate) = if config.tls {
-            let (certificates, pem) = Certificates::self_signed(&["localhost", "127.0.0.1"])?;
-            (Some(Arc::new(certificates)), Some(pem))
-        } else {
-            (None, None)
+        let named = |address: SocketAddr| config.advertised.clone().unwrap_or_else(|| address.to_string());
+        let authority = named(public);
+        config.control.stun.urls.extend(stun.map(|address| format!("stun:{}", named(address))));
+        let (certificates, certificate) = match config.certificates {
+            Some(certificates) => (Some(certificates), None),
+            None if config.tls => {
+                let (certificates, pem) = Certificates::self_signed(&["localhost", "127.0.0.1"])?;
+                (Some(Arc::new(certificates)), Some(pem))
+            }
+            None => (None, None),
         };
-        config.control.relay_url.get_or_insert_with(|| relay_ws_url(public, config.tls));
+        let tls = certificates.is_some();
+        if config.advertised.is_none() {
+            config.control.relay_url.get_or_insert_with(|| relay_ws_url(&authority, tls));
+        }
         if config.pooled {
-            config.relay.public_url = Some(relay_ws_url(public, config.tls));
+            config.relay.public_url = Some(relay_ws_url(&authority, tls));
         }
 
         let metrics = Arc::new(Metrics::new());
@@ -187,18 +204,37 @@ impl Dev {
         let connections = Connections::counting(config.caps, metrics.clone());
         serve(listener, certificates, app::public(routes, ready), connections);
         serve(admin_listener, None, operator.router(), Connections::new(Caps::default()));
-        Ok(Self { public, admin, stun, certificate, relay, store, keys, kill_switch, metrics, stop, tasks })
+        Ok(Self {
+            public,
+            authority,
+            tls,
+            admin,
+            stun,
+            certificate,
+            relay,
+            store,
+            keys,
+            kill_switch,
+            metrics,
+            stop,
+            tasks,
+        })
     }
 
     /// The control plane's base URL: `http://127.0.0.1:PORT`, or `https` with TLS.
     pub fn public_url(&self) -> String {
-        let scheme = if self.certificate.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.public)
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority)
+    }
+
+    /// Where it listens for clients.
+    pub fn listen_addr(&self) -> SocketAddr {
+        self.public
     }
 
     /// The relay's WebSocket URL, `ws://127.0.0.1:PORT/v2/ws`, or `wss` with TLS.
     pub fn relay_ws_url(&self) -> String {
-        relay_ws_url(self.public, self.certificate.is_some())
+        relay_ws_url(&self.authority, self.tls)
     }
 
     /// The operator's base URL: `http://127.0.0.1:PORT`.
@@ -211,7 +247,7 @@ impl Dev {
         self.stun
     }
 
-    /// The certificate to trust, PEM, when TLS is on.
+    /// The certificate to trust, PEM, where one was made at start.
     pub fn certificate_pem(&self) -> Option<&str> {
         self.certificate.as_deref()
     }
@@ -266,9 +302,9 @@ impl Drop for Dev {
     }
 }
 
-fn relay_ws_url(address: SocketAddr, tls: bool) -> String {
+fn relay_ws_url(authority: &str, tls: bool) -> String {
     let scheme = if tls { "wss" } else { "ws" };
-    format!("{scheme}://{address}{}", beach_lifeguard_client::RELAY_PATH)
+    format!("{scheme}://{authority}{}", beach_lifeguard_client::RELAY_PATH)
 }
 
 /// Why it did not start.

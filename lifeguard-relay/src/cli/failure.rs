@@ -21,6 +21,10 @@ pub(crate) enum Failure {
     Refused(String),
     #[error("{0}")]
     Input(String),
+    #[error("the state directory {folder}: {why}")]
+    State { folder: String, why: String },
+    #[error("{0}")]
+    Public(String),
     #[error("{0} connections had to be closed at the deadline of the drain")]
     Forced(usize),
     #[error("standard output takes nothing: {0}")]
@@ -39,6 +43,8 @@ impl Failure {
             Self::Refused(_) => 6,
             Self::Input(_) => 7,
             Self::Forced(_) => 9,
+            Self::State { .. } => 10,
+            Self::Public(_) => 11,
         })
     }
 }

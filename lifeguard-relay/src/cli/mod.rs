@@ -9,6 +9,7 @@ mod operate;
 mod output;
 mod run;
 mod token;
+mod up;
 
 use std::process::{self, ExitCode};
 
@@ -34,6 +35,8 @@ enum Command {
     ControlPlane(SettingsArgs),
     /// Run both on this machine, with a memory store and keys made at start. For development only.
     Dev(run::DevArgs),
+    /// Run both for friends: on one port, with keys and a certificate made once, whose fingerprint travels in links.
+    Up(up::UpArgs),
     /// Make or inspect fallback tokens.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -87,6 +90,7 @@ impl Cli {
             Command::Serve(args) => run::serve(args).await,
             Command::ControlPlane(args) => run::control_plane(args).await,
             Command::Dev(args) => run::dev(args).await,
+            Command::Up(args) => up::up(args).await,
             Command::Token(command) => token::run(command),
             Command::Keys(command) => keys::run(command),
             Command::Config(command) => config::run(command),
@@ -99,4 +103,5 @@ impl Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done · 1 input or output failed · 2 wrong usage · 3 configuration · 4 address in use · \
-5 process not reachable · 6 process refused · 7 unusable key or token · 9 connections closed at the drain's deadline";
+5 process not reachable · 6 process refused · 7 unusable key or token · 9 connections closed at the drain's deadline · \
+10 state directory of `up` · 11 public address of `up`";

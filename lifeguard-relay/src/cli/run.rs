@@ -210,17 +210,28 @@ pub(super) async fn dev(args: DevArgs) -> Result<(), Failure> {
             *limit = Rate::UNLIMITED;
         }
     }
-    let dev = Dev::start(config).await.map_err(|error| match error {
+    let dev =
+        Dev::start(config).await.map_err(|error| not_started(error, args.listen_addr, "stun-listen-addr"))?;
+    warn_unless(output::print(&welcome(&dev)));
+    until_told(dev).await
+}
+
+/// Says why relay and control plane did not start, where clients were to connect at `public`.
+pub(super) fn not_started(error: DevError, public: SocketAddr, stun_flag: &'static str) -> Failure {
+    match error {
         DevError::Bind { address, source } => {
-            let flag = if address == args.listen_addr { "listen-addr" } else { "admin-addr" };
+            let flag = if address == public { "listen-addr" } else { "admin-addr" };
             Failure::Bind { address, flag, source }
         }
-        DevError::BindStun { address, source } => Failure::Bind { address, flag: "stun-listen-addr", source },
+        DevError::BindStun { address, source } => Failure::Bind { address, flag: stun_flag, source },
         DevError::Tls(error) => Failure::Tls(error),
         DevError::Listener(error) => Failure::Io(error),
         DevError::Key(error) => Failure::Input(error.to_string()),
-    })?;
-    warn_unless(output::print(&welcome(&dev)));
+    }
+}
+
+/// Runs until SIGTERM or Ctrl-C, and lets everybody go.
+pub(super) async fn until_told(dev: Dev) -> Result<(), Failure> {
     shutdown::requested().await?;
     output::note("\nlets everybody go; they come back to the next one. Ctrl-C again ends at once");
     tokio::select! {
@@ -230,7 +241,7 @@ pub(super) async fn dev(args: DevArgs) -> Result<(), Failure> {
 }
 
 /// A service does not end because nobody reads what it says.
-fn warn_unless(printed: Result<(), Failure>) {
+pub(super) fn warn_unless(printed: Result<(), Failure>) {
     if let Err(failure) = printed {
         tracing::warn!(%failure, "the service goes on");
     }

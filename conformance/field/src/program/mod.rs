@@ -8,6 +8,7 @@ mod service;
 mod setting;
 mod share;
 mod terminal;
+mod up;
 
 pub use authority::{AUTHORITY, Authority, Identity};
 pub use pipe::Pipe;
@@ -17,6 +18,7 @@ pub use service::{CONTROL, RELAY, RELAY_PORT, Service};
 pub use setting::Setting;
 pub use share::Share;
 pub use terminal::Terminal;
+pub use up::Up;
 
 /// A Perl program that prints so many KiB a second without end and repeats what is typed in its first row.
 pub const PRINTER: &str = include_str!("printer.pl");

@@ -30,6 +30,17 @@ impl Share {
         Ok(Self { process: Process::start("beach-link share", &mut command)? })
     }
 
+    /// Starts sharing by a line that a program printed, `beach-link share …`, and no setting.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Io`].
+    pub fn by_line(space: &Space, programs: &Programs, line: &str) -> Result<Self, Trouble> {
+        let mut command = space.command(&programs.link);
+        command.args(line.split_whitespace().skip(1)).args(["--output", "json", "--", "cat"]);
+        Ok(Self { process: Process::start("beach-link share", &mut command)? })
+    }
+
     /// Waits for the link; `None` when it ended or takes longer than `limit`.
     pub fn link(&mut self, limit: Duration) -> Option<String> {
         self.process.until(limit, |line| {

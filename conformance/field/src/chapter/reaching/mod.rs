@@ -2,6 +2,7 @@
 
 mod carrier;
 mod clock;
+mod friends;
 mod in_the_way;
 mod names;
 mod proxy;
@@ -130,12 +131,19 @@ pub(super) const ROWS: &[Row] = &[
         "a direct path through TURN",
         "needs coturn in the laboratory",
     ),
-    later(
+    due(
         "fingerprint_in_link",
         "a relay for friends with a self-made certificate",
         "cannot be trusted at all",
         "its fingerprint is in the link; works without any setting",
-        "the link has no fingerprint yet",
+        friends::beside,
+    ),
+    due(
+        "fingerprint_of_a_third_machine",
+        "the same on a third machine: the host copies the line it printed",
+        "cannot be trusted at all",
+        "the same for the viewer",
+        friends::elsewhere,
     ),
     due(
         "relay_answers_html",

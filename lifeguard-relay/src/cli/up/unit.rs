@@ -1,0 +1,147 @@
+//! A systemd unit that runs `up` as a service of the machine.
+
+use std::path::Path;
+
+use super::UpArgs;
+use crate::cli::failure::Failure;
+
+/// The unit, for the arguments that were given.
+///
+/// # Errors
+///
+/// [`Failure`] when this program's path cannot be known or written into a unit.
+pub(super) fn unit(args: &UpArgs) -> Result<String, Failure> {
+    let program = std::env::current_exe()?;
+    let mut words = vec![word(&program.display().to_string())?, "up".to_owned()];
+    let public = args.public.as_ref().map(ToString::to_string);
+    let listen = args.listen_addr.map(|address| address.to_string());
+    for (name, value) in [("--public", public), ("--listen-addr", listen)] {
+        if let Some(value) = value {
+            words.extend([name.to_owned(), word(&value)?]);
+        }
+    }
+    let mut credentials = String::new();
+    for (name, file) in [("cert", &args.cert), ("key", &args.key)] {
+        if let Some(file) = file {
+            // The service runs as nobody in particular, who may not read the files themselves.
+            credentials += &format!("LoadCredential={name}.pem:{}\n", plain(file)?);
+            words.push(format!("--{name} %d/{name}.pem"));
+        }
+    }
+    let port = args.listen_addr.map(|address| address.port());
+    let port = port.or_else(|| args.public.as_ref().map(|public| public.everywhere().port()));
+    let low = if port.is_some_and(|port| port < 1024) { LOW_PORT } else { NO_RIGHTS };
+    Ok(format!(
+        "{}# Install:  beach-lifeguard up … --print-unit | sudo tee /etc/systemd/system/beach-lifeguard.service\n\
+         #           sudo systemctl daemon-reload && sudo systemctl enable --now beach-lifeguard\n\
+         # The line to share stands in:  journalctl -u beach-lifeguard\n\
+         [Unit]\n\
+         Description=beach-lifeguard: relay, control plane and STUN for friends\n\
+         Wants=network-online.target\n\
+         After=network-online.target\n\
+         \n\
+         [Service]\n\
+         ExecStart={}\n\
+         Restart=on-failure\n\
+         RestartSec=2\n\
+         DynamicUser=yes\n\
+         StateDirectory=beach-lifeguard\n\
+         StateDirectoryMode=0700\n\
+         RuntimeDirectory=beach-lifeguard\n\
+         RuntimeDirectoryMode=0755\n\
+         LimitNOFILE=65536\n\
+         LimitCORE=0\n\
+         {credentials}{low}{HARDENING}\n\
+         [Install]\n\
+         WantedBy=multi-user.target\n",
+        at_home(&program),
+        words.join(" ")
+    ))
+}
+
+/// The path of a file, for a credential.
+fn plain(file: &Path) -> Result<String, Failure> {
+    let path = std::path::absolute(file)?.display().to_string();
+    if path.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.".contains(c)) {
+        return Ok(path);
+    }
+    Err(Failure::Public(format!(
+        "a unit can name {path} only without spaces and special characters: move the file"
+    )))
+}
+
+/// What to do first where the service's user would not find the program.
+fn at_home(program: &Path) -> &'static str {
+    if ["/home", "/root"].iter().any(|home| program.starts_with(home)) { COPY_FIRST } else { "" }
+}
+
+const COPY_FIRST: &str = "# First copy the program to /usr/local/bin, and name it so in ExecStart: a home is closed to services.\n";
+
+/// A word of `ExecStart`: `%` begins a specifier there, and `$` a variable.
+fn word(text: &str) -> Result<String, Failure> {
+    if text.chars().any(char::is_control) {
+        return Err(Failure::Public("a unit holds no control characters: rename the file".to_owned()));
+    }
+    let text = text.replace('%', "%%").replace('$', "$$");
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.:[]%$".contains(c));
+    Ok(if plain { text } else { format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")) })
+}
+
+/// A port below 1024 is for who has this right.
+const LOW_PORT: &str =
+    "AmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n";
+const NO_RIGHTS: &str = "CapabilityBoundingSet=\n";
+
+const HARDENING: &str = "\
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=read-only
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+PrivateDevices=yes
+PrivateTmp=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+";
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+
+    fn printed(arguments: &[&str]) -> String {
+        let command = UpArgs::augment_args(Command::new("up"));
+        let matches = command.get_matches_from([&["up"], arguments].concat());
+        unit(&UpArgs::from_arg_matches(&matches).unwrap()).unwrap()
+    }
+
+    fn start(unit: &str) -> &str {
+        unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap()
+    }
+
+    #[test]
+    fn a_unit_repeats_what_was_said_and_asks_for_no_more_rights_than_that_needs() {
+        let plain = printed(&["--public", "beach.example"]);
+        assert!(start(&plain).ends_with(" up --public beach.example:7443"), "{plain}");
+        assert!(plain.contains("CapabilityBoundingSet=\n") && !plain.contains("Ambient"));
+        let files = ["--cert", "/etc/tls/a.pem", "--key", "/etc/tls/k.pem"];
+        let low = printed(&[&["--public", "beach.example:443"], &files[..]].concat());
+        assert!(start(&low).ends_with("--cert %d/cert.pem --key %d/key.pem"), "{low}");
+        assert!(low.contains("LoadCredential=key.pem:/etc/tls/k.pem\n"), "{low}");
+        assert!(low.contains("AmbientCapabilities=CAP_NET_BIND_SERVICE\n"));
+    }
+
+    #[test]
+    fn a_word_cannot_end_its_line() {
+        assert!(word("a\nExecStartPre=rm").is_err());
+        assert!(plain(Path::new("/etc/a b.pem")).is_err());
+        assert_eq!(word("a\"b\\c $d").unwrap(), "\"a\\\"b\\\\c $$d\"");
+    }
+}
