@@ -67,6 +67,7 @@ Keys, behind the escape key (Ctrl-^):
 Examples:
   beach-link join 'http://127.0.0.1:9443/s#…'
   beach-link join --escape ^]                leaves Ctrl-^ to vim
+  beach-link join --predict always           underlines what you type until the host has drawn it
   beach-link join --link-file link           keeps the link out of the list of processes
   BEACH_LINK=… beach-link join --output json | jq .reason";
 

@@ -25,6 +25,7 @@ use crate::{
     link::LinkArgs,
     terminal::keys::EscapeKey,
     ui::{Lines, To},
+    viewer::predict::Predict,
     wire::Size,
 };
 
@@ -205,6 +206,9 @@ pub struct JoinArgs {
     /// The key that begins a command to this program: ^^, ^], ^A, … or none. Vim has a use for ^^ of its own.
     #[arg(long, value_name = "KEY", default_value = "^^")]
     pub escape: EscapeKey,
+    /// When to show what you type before the host has drawn it: underlined until it has, and only where an echo was seen.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Predict::Adaptive)]
+    pub predict: Predict,
     /// Leave the last screen in the terminal after leaving, too. What a command that ended showed last always stays.
     #[arg(long)]
     pub keep: bool,

@@ -16,7 +16,7 @@ use transport_core::Text;
 
 use crate::wire::Size;
 
-pub use paint::{Frame, Painter};
+pub use paint::{Echo, Frame, Painter};
 pub use picture::Picture;
 
 /// A screen that terminal output was printed on. No IO.
@@ -90,6 +90,24 @@ impl Screen {
     pub fn size(&self) -> Size {
         let (rows, columns) = self.parser.screen().size();
         Size { columns: columns.get(), rows: rows.get() }
+    }
+
+    /// Returns row and column of the cursor, from 0. The column may be one beyond the last.
+    pub fn cursor(&self) -> (u16, u16) {
+        self.parser.screen().cursor_position()
+    }
+
+    /// Returns the character in one column, a space where nothing was drawn; `None` for a wide or combined one and beyond
+    /// the edge.
+    pub fn letter(&self, row: u16, column: usize) -> Option<char> {
+        let cell = self.parser.screen().cell(row, u16::try_from(column).ok()?)?;
+        let mut letters = cell.contents().chars();
+        match (letters.next(), letters.next()) {
+            _ if cell.is_wide() || cell.is_wide_continuation() => None,
+            (None, _) => Some(' '),
+            (letter, None) => letter,
+            _ => None,
+        }
     }
 
     /// Returns what it shows now.

@@ -19,6 +19,21 @@ pub struct Frame<'a> {
     pub overlay: &'a [String],
 }
 
+/// What is shown in place of a part of one row, because the host will probably draw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Echo {
+    /// The row of the shared screen.
+    pub row: u16,
+    /// The column of the first character.
+    pub column: u16,
+    /// The characters, each a column wide. They are underlined.
+    pub text: String,
+    /// Columns behind them that are shown blank.
+    pub erased: usize,
+    /// The column of the cursor.
+    pub cursor: u16,
+}
+
 /// Remembers what the terminal shows and writes the difference.
 #[derive(Debug, Default)]
 pub struct Painter {
@@ -26,9 +41,15 @@ pub struct Painter {
     modes: String,
     cursor: String,
     terminal: Option<Size>,
+    echo: Option<Echo>,
 }
 
 impl Painter {
+    /// Lays a guess over the shared screen, in place of the one before.
+    pub fn guess(&mut self, echo: Option<Echo>) {
+        self.echo = echo;
+    }
+
     /// Returns what must be written so that the terminal shows `frame`; empty when it already does.
     pub fn paint(&mut self, frame: &Frame<'_>) -> String {
         let mut out = String::new();
@@ -37,7 +58,7 @@ impl Painter {
             self.terminal = Some(frame.terminal);
             out.push_str("\x1b[0m\x1b[2J");
         }
-        let rows = rows(frame);
+        let rows = rows(frame, self.echo.as_ref());
         self.rows.resize(rows.len(), String::new());
         for (index, (old, new)) in self.rows.iter_mut().zip(rows).enumerate() {
             if *old != new {
@@ -52,7 +73,7 @@ impl Painter {
             out.push_str(&modes);
             self.modes = modes;
         }
-        let cursor = cursor(frame);
+        let cursor = cursor(frame, self.echo.as_ref());
         if cursor != self.cursor || !out.is_empty() {
             out.push_str(&cursor);
             self.cursor = cursor;
@@ -62,12 +83,12 @@ impl Painter {
 
     /// Forgets what the terminal shows: everything is painted next time.
     pub fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self { echo: self.echo.take(), ..Self::default() };
     }
 }
 
 /// Returns every row of the terminal, each drawable from its first column.
-fn rows(frame: &Frame<'_>) -> Vec<String> {
+fn rows(frame: &Frame<'_>, echo: Option<&Echo>) -> Vec<String> {
     let Size { columns, rows } = frame.terminal;
     let screen = frame.screen.parser.screen();
     let width = frame.screen.size().columns;
@@ -87,6 +108,14 @@ fn rows(frame: &Frame<'_>) -> Vec<String> {
             row
         })
         .collect();
+    if let Some(echo) = echo
+        && let Some(line) = lines.get_mut(usize::from(echo.row.wrapping_sub(first_row(frame))))
+    {
+        let room = usize::from(width.min(columns).saturating_sub(echo.column));
+        let text: String = echo.text.chars().take(room).collect();
+        let erased = " ".repeat(echo.erased.min(room - text.chars().count()));
+        let _ = write!(line, "\x1b[0;4m\x1b[{}G{text}\x1b[0m{erased}", echo.column + 1);
+    }
     if lines.len() < room {
         let corner = if width < columns { "┘" } else { "" };
         lines.push(format!("{BORDER}{}{corner}", "─".repeat(usize::from(width.min(columns)))));
@@ -106,9 +135,10 @@ fn first_row(frame: &Frame<'_>) -> u16 {
     (cursor + 1).saturating_sub(room)
 }
 
-fn cursor(frame: &Frame<'_>) -> String {
+fn cursor(frame: &Frame<'_>, echo: Option<&Echo>) -> String {
     let screen = frame.screen.parser.screen();
     let (row, column) = screen.cursor_position();
+    let column = echo.map_or(column, |echo| echo.cursor);
     let row = row - first_row(frame);
     let inside = row + 1 < frame.terminal.rows && column < frame.terminal.columns;
     if screen.hide_cursor() || !inside || !frame.overlay.is_empty() {
@@ -202,6 +232,22 @@ mod tests {
         let bytes = glass.show(&screen, "STATUS");
         assert_eq!(glass.lines(), ["3", "4", "5", "6", "7", "STATUS"]);
         assert!(bytes.contains("\x1b[5;2H\x1b[?25h"), "{bytes:?}");
+    }
+
+    #[test]
+    fn a_guess_is_underlined_until_it_goes_and_leaves_nothing() {
+        let mut screen = Screen::new(Size { columns: 30, rows: 5 });
+        screen.feed(b"$ ls -lx");
+        let mut glass = Glass::new();
+        glass.show(&screen, "s");
+        let echo = Echo { row: 0, column: 6, text: "a".into(), erased: 1, cursor: 7 };
+        glass.1.guess(Some(echo));
+        let bytes = glass.show(&screen, "s");
+        assert!(bytes.contains("\x1b[0;4m\x1b[7Ga\x1b[0m ") && bytes.contains("\x1b[1;8H"), "{bytes:?}");
+        assert_eq!(glass.lines()[0], "$ ls -a");
+        glass.1.guess(None);
+        glass.show(&screen, "s");
+        assert_eq!(glass.lines()[0], "$ ls -lx");
     }
 
     #[test]

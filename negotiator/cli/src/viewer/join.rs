@@ -159,7 +159,7 @@ async fn watch(
     interrupts: &mut Interrupts,
 ) -> Result<u8, Failure> {
     let size = RawTerminal::check(keyboard(args))?;
-    let mut view = View::new(size, access, args.escape);
+    let mut view = View::new(size, access, args.escape).predicting(args.predict);
     let terminal = RawTerminal::enter()?;
     let outcome = tokio::select! {
         outcome = run(session, &terminal, keyboard(args), &mut view, interrupts) => outcome,

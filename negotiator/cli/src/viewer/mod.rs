@@ -3,5 +3,6 @@
 pub mod explain;
 pub mod join;
 pub mod json;
+pub mod predict;
 pub mod status;
 pub mod view;

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use negotiator::{Access, Explanation, Status};
 
-use super::status::Line;
+use super::{
+    predict::{Predict, Predictor},
+    status::Line,
+};
 use crate::{
     screen::{Frame, Painter, Screen},
     terminal::{
@@ -20,6 +23,7 @@ use crate::{
 pub struct View {
     screen: Screen,
     painter: Painter,
+    predictor: Predictor,
     terminal: Size,
     access: Access,
     keys: Keys<Command>,
@@ -58,6 +62,7 @@ impl View {
         Self {
             screen: Screen::new(usable(terminal)),
             painter: Painter::default(),
+            predictor: Predictor::new(Predict::Adaptive),
             terminal,
             access,
             keys: Keys::new(escape, Command::of),
@@ -71,14 +76,21 @@ impl View {
         }
     }
 
+    /// Says when characters are shown before the host has drawn them.
+    #[must_use]
+    pub fn predicting(mut self, when: Predict) -> Self {
+        self.predictor = Predictor::new(when);
+        self
+    }
+
     /// Takes a message of the host.
     pub fn handle_message(&mut self, now: Instant, message: Message) -> Option<Do> {
         match message {
             Message::Snapshot { size, bytes } => {
                 self.screen = Screen::new(size);
-                self.draw(&bytes);
+                self.draw(now, &bytes);
             }
-            Message::Change(bytes) => self.draw(&bytes),
+            Message::Change(bytes) => self.draw(now, &bytes),
             Message::Viewers(count) => self.viewers = count,
             // The host decided anew. Who may type has a say in the size.
             Message::Welcome(access) => {
@@ -102,7 +114,10 @@ impl View {
                 Typed::Input(_) if self.access == Access::ReadOnly => {
                     self.notice = Some((READ_ONLY.to_owned(), now));
                 }
-                Typed::Input(bytes) => todo.extend(inputs(bytes).map(Do::Send)),
+                Typed::Input(bytes) => {
+                    self.predictor.typed(now, &bytes, &self.screen);
+                    todo.extend(inputs(bytes).map(Do::Send));
+                }
                 Typed::Command(Command::Explain) => self.toggle(Overlay::Explain),
                 Typed::Command(Command::Help) => self.toggle(Overlay::Help),
                 Typed::Command(Command::Quit) => todo.push(Do::Quit),
@@ -134,6 +149,8 @@ impl View {
 
     /// Returns what must be written so that the terminal shows the present; empty when it does.
     pub fn paint(&mut self, now: Instant, status: &Status, explain: impl FnOnce() -> Explanation) -> String {
+        self.predictor.measured(status.rtt);
+        self.predictor.expire(now, status.path.is_some(), &self.screen);
         self.notice.take_if(|(_, since)| now.duration_since(*since) >= NOTICE);
         let line = Line {
             status,
@@ -150,6 +167,7 @@ impl View {
             Some(Overlay::Explain) => self.laid_over(&explain().to_string()),
         };
         let frame = Frame { screen: &self.screen, terminal: self.terminal, status: &line, overlay: &overlay };
+        self.painter.guess(self.predictor.echo(now));
         let mut out = self.painter.paint(&frame);
         if let Some(title) = self.title.take() {
             out.push_str(&format!("\x1b]2;{title}\x07"));
@@ -165,8 +183,9 @@ impl View {
         self.screen.lines(self.terminal.columns).into_iter().map(|line| line + "\r\n").collect()
     }
 
-    fn draw(&mut self, bytes: &[u8]) {
+    fn draw(&mut self, now: Instant, bytes: &[u8]) {
         self.screen.feed(bytes);
+        self.predictor.drawn(now, &self.screen);
         self.ring |= self.screen.take_bell();
         self.title = self.screen.take_title().or(self.title.take());
     }
