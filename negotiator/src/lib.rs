@@ -51,6 +51,8 @@ mod rendezvous;
 mod runtime;
 mod send_limit;
 mod session;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 #[cfg(feature = "webrtc")]
 mod turn;
