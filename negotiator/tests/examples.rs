@@ -1,4 +1,5 @@
 //! The examples do what they say.
+#![allow(clippy::disallowed_methods, reason = "a test is an owner, which brings the runtime")]
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::{error::Error, time::Duration};
