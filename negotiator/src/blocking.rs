@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 
 use crate::{
@@ -15,13 +16,34 @@ use crate::{
 };
 
 /// A [`Session`] without `async`. Must not be called from inside an asynchronous task: it blocks.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use negotiator::{JoinLink, NetworkConfig, blocking::{BlockingSession, Payload, RecvError}};
+///
+/// fn talk(link: JoinLink) -> Result<(), Box<dyn std::error::Error>> {
+///     let session = BlockingSession::join(link, NetworkConfig::default())?;
+///     session.send(&Payload::Text("hello".to_owned()))?;
+///     match session.recv(Duration::from_secs(5)) {
+///         Ok(message) => println!("{}: {:?}", message.sequence, message.payload),
+///         Err(RecvError::TimedOut) => println!("nothing to hear"),
+///         Err(over) => return Err(over.into()),
+///     }
+///     session.close();
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct BlockingSession {
     session: Session,
     runtime: Handle,
     /// Present when this session started its own.
     _own: Option<Runtime>,
-    sent: std::sync::atomic::AtomicU64,
+    /// The number of the next payload. Held while one is sent: numbers are taken in the order of the messages, by those
+    /// alone that were accepted.
+    next: Mutex<u64>,
 }
 
 /// What Beach sends: text or bytes.
@@ -68,23 +90,38 @@ impl BlockingSession {
     pub fn join(link: JoinLink, config: NetworkConfig) -> Result<Self, JoinError> {
         let runtime = start_runtime().map_err(JoinError::Runtime)?;
         let session = runtime.block_on(Negotiator::new(link, config).connect())?;
-        Ok(Self { session, runtime: runtime.handle().clone(), _own: Some(runtime), sent: 0.into() })
+        Ok(Self { session, runtime: runtime.handle().clone(), _own: Some(runtime), next: Mutex::new(0) })
     }
 
     /// Wraps a session that lives on `runtime`.
     pub fn new(session: Session, runtime: Handle) -> Self {
-        Self { session, runtime, _own: None, sent: 0.into() }
+        Self { session, runtime, _own: None, next: Mutex::new(0) }
     }
 
-    /// Sends one payload, waiting while the session holds as much as it may. Returns its number.
+    /// Sends one payload, waiting while the session holds as much as it may. Returns its number: one more than that of the
+    /// last that was sent.
     ///
     /// # Errors
     ///
-    /// [`SendError`] when the session is over or the payload too large.
+    /// [`SendError`] when the session is over or the payload too large. No number was taken then.
     pub fn send(&self, payload: &Payload) -> Result<u64, SendError> {
-        let sequence = self.sent.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut next = self.next.lock();
+        let sequence = *next;
         self.runtime.block_on(self.session.send(encode(sequence, payload)))?;
+        *next = sequence.saturating_add(1);
         Ok(sequence)
+    }
+
+    /// Sends one payload under a number of the caller's, waiting as [`send`](Self::send) does, which goes on behind it.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_message(&self, message: &TransportMessage) -> Result<(), SendError> {
+        let mut next = self.next.lock();
+        self.runtime.block_on(self.session.send(encode(message.sequence, &message.payload)))?;
+        *next = (*next).max(message.sequence.saturating_add(1));
+        Ok(())
     }
 
     /// Waits for the next payload, at most `timeout`.
@@ -167,6 +204,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::testing::MemoryNetwork;
+
+    #[test]
+    fn a_number_is_taken_by_what_was_sent_and_by_nothing_else() {
+        let runtime = start_runtime().unwrap();
+        let pair = runtime.block_on(MemoryNetwork::new().pair()).unwrap();
+        let sender = BlockingSession::new(pair.viewer.clone(), runtime.handle().clone());
+        let receiver = BlockingSession::new(pair.hosted.clone(), runtime.handle().clone());
+        let text = |words: &str| Payload::Text(words.to_owned());
+        assert_eq!(sender.send(&text("first")).unwrap(), 0);
+        let huge = Payload::Binary(vec![0; 2 * 1024 * 1024]);
+        assert!(matches!(sender.send(&huge), Err(SendError::Size { .. })));
+        assert_eq!(sender.send(&text("second")).unwrap(), 1);
+        let message = TransportMessage { sequence: 9, payload: text("of the caller's") };
+        sender.send_message(&message).unwrap();
+        assert_eq!(sender.send(&text("behind it")).unwrap(), 10);
+        let heard = || receiver.recv(Duration::from_secs(60)).unwrap().sequence;
+        assert_eq!([heard(), heard(), heard(), heard()], [0, 1, 9, 10]);
+        runtime.block_on(pair.host.close());
+    }
 
     proptest! {
         #[test]

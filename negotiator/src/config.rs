@@ -1,6 +1,6 @@
 //! What an application can set. Every field has a default that suits a laptop on any network.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use transport_core::{
     policy::{Override, PolicyConfig},
@@ -45,8 +45,21 @@ impl From<FallbackMode> for Override {
 ///
 /// # Defaults
 ///
-/// `Auto`, cohort `public`, no entitlement proof, telemetry off, 45 s to connect, and the defaults of
-/// the policy and the transports.
+/// `Auto`, cohort `public`, no entitlement proof, telemetry off, 45 s to connect, 10 s for the host to answer, and the
+/// defaults of the policy and the transports.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use negotiator::{FallbackMode, NetworkConfig, TunePolicy};
+///
+/// let mut network = NetworkConfig::default();
+/// network.mode = FallbackMode::NoRelay;
+/// network.connect_timeout = Duration::from_secs(20);
+/// let dwell = Duration::from_secs(30); // how long a path is watched before a session returns to it
+/// network.tune_policy = Some(TunePolicy::new(move |policy| policy.restore.dwell = dwell));
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct NetworkConfig {
@@ -60,8 +73,11 @@ pub struct NetworkConfig {
     pub telemetry_opt_in: bool,
     /// How long [`Negotiator::connect`](crate::Negotiator::connect) tries. The ladder's worst case is 30 s.
     pub connect_timeout: Duration,
-    /// Adjusts the policy after its rungs and gates are filled in: `|policy| policy.attempts = 5`.
-    pub tune_policy: Option<fn(&mut PolicyConfig)>,
+    /// How long the host may say nothing until it is called absent, from the knock on and while its person decides.
+    /// [`connect_timeout`](Self::connect_timeout) counts too; the shorter one ends it. Default 10 s.
+    pub answer_timeout: Duration,
+    /// Adjusts the policy after its rungs and gates are filled in.
+    pub tune_policy: Option<TunePolicy>,
     /// The application's own say over the fallback: feature flag, entitlement, budget.
     pub gate: Option<Arc<dyn FallbackGate>>,
     /// How long a session lives without any path. Each side has its own, and the shorter one ends it: a host
@@ -96,6 +112,7 @@ impl Default for NetworkConfig {
             entitlement_proof: None,
             telemetry_opt_in: false,
             connect_timeout: Duration::from_secs(45),
+            answer_timeout: Duration::from_secs(10),
             tune_policy: None,
             gate: None,
             resume_window: ResumeConfig::default().resume_window,
@@ -127,7 +144,40 @@ impl NetworkConfig {
     }
 }
 
+/// What adjusts the policy of each session: a closure, called once when the session's judge is made.
+#[derive(Clone)]
+pub struct TunePolicy(Arc<dyn Fn(&mut PolicyConfig) + Send + Sync>);
+
+impl TunePolicy {
+    /// Has `tune` adjust the policy: `TunePolicy::new(|policy| policy.attempts = 5)`.
+    pub fn new(tune: impl Fn(&mut PolicyConfig) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tune))
+    }
+
+    pub(crate) fn tune(&self, policy: &mut PolicyConfig) {
+        (self.0)(policy);
+    }
+}
+
+impl fmt::Debug for TunePolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TunePolicy").finish_non_exhaustive()
+    }
+}
+
 /// How a session is shared.
+///
+/// # Examples
+///
+/// ```
+/// use negotiator::{FallbackMode, HostConfig, LinkOptions};
+///
+/// let mut config = HostConfig::new("https://beach.example");
+/// config.max_viewers = 8;
+/// config.links = vec![LinkOptions::read_only()];
+/// config.network.mode = FallbackMode::NoRelay;
+/// assert!(config.address().is_ok());
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HostConfig {

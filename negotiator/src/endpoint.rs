@@ -51,6 +51,21 @@ pub(crate) trait Doorkeeper: LinkSecrets {
 }
 
 /// One way to connect, and its place on the ladder.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use negotiator::{NetworkConfig, Way};
+/// use transport_core::Connector;
+///
+/// /// Puts a transport of one's own behind WebRTC and before the relay.
+/// fn with(connector: Arc<dyn Connector>) -> NetworkConfig {
+///     let mut network = NetworkConfig::default();
+///     network.extra_ways.push(Way::direct(connector));
+///     network
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Way {
     /// Its place: primary or fallback.

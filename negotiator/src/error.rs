@@ -109,6 +109,18 @@ impl fmt::Debug for SendError {
 }
 
 /// Why a session could not be joined.
+///
+/// # Examples
+///
+/// Its text says to a person what to do; a program looks at what it is:
+///
+/// ```
+/// use negotiator::JoinError;
+///
+/// fn try_again(error: &JoinError) -> bool {
+///     matches!(error, JoinError::HostAbsent | JoinError::Full | JoinError::NoPath { .. })
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {

@@ -1,7 +1,16 @@
 //! Every decision, told once, with its reason.
 
-use std::fmt;
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
+use futures::{
+    FutureExt, Stream,
+    stream::{self, BoxStream, StreamExt},
+};
+use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
 use transport_core::{
@@ -48,17 +57,15 @@ impl fmt::Display for NegotiationEvent {
     }
 }
 
-/// The events of one session from the moment of subscribing.
-#[derive(Debug)]
-pub struct EventStream(broadcast::Receiver<NegotiationEvent>);
+/// The events of one session from the moment of subscribing. A [`Stream`] too.
+// The lock is never taken: it makes what is only `Send` fit for sharing.
+pub struct EventStream(Mutex<BoxStream<'static, NegotiationEvent>>);
 
 impl EventStream {
     /// Subscribes while the session's driver lives; afterwards there is nothing to come.
     pub(crate) fn new(events: &broadcast::WeakSender<NegotiationEvent>) -> Self {
-        Self(match events.upgrade() {
-            Some(events) => events.subscribe(),
-            None => broadcast::channel(1).1,
-        })
+        let Some(events) = events.upgrade() else { return Self(Mutex::new(stream::empty().boxed())) };
+        Self(Mutex::new(stream::unfold(events.subscribe(), next_of).fuse().boxed()))
     }
 
     /// Waits for the next event; `None` when the session is over, whoever still holds it, and every event was taken. A subscriber that falls more than
@@ -68,28 +75,43 @@ impl EventStream {
     ///
     /// Cancel safe.
     pub async fn next(&mut self) -> Option<NegotiationEvent> {
-        loop {
-            match self.0.recv().await {
-                Ok(event) => return Some(event),
-                Err(broadcast::error::RecvError::Lagged(missed)) => {
-                    tracing::warn!(missed, "a subscriber to negotiation events fell behind");
-                }
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
+        self.0.get_mut().next().await
     }
 
     /// Takes an event that is already there.
     pub fn try_next(&mut self) -> Option<NegotiationEvent> {
-        loop {
-            match self.0.try_recv() {
-                Ok(event) => return Some(event),
-                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
-                Err(_) => return None,
+        self.0.get_mut().next().now_or_never().flatten()
+    }
+}
+
+impl Stream for EventStream {
+    type Item = NegotiationEvent;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<NegotiationEvent>> {
+        self.get_mut().0.get_mut().poll_next_unpin(cx)
+    }
+}
+
+impl fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventStream").finish_non_exhaustive()
+    }
+}
+
+/// The next event of a subscription, and the subscription.
+async fn next_of(mut events: Subscription) -> Option<(NegotiationEvent, Subscription)> {
+    loop {
+        match events.recv().await {
+            Ok(event) => return Some((event, events)),
+            Err(broadcast::error::RecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "a subscriber to negotiation events fell behind");
             }
+            Err(broadcast::error::RecvError::Closed) => return None,
         }
     }
 }
+
+type Subscription = broadcast::Receiver<NegotiationEvent>;
 
 /// Events kept for a slow subscriber: more than a flapping session makes in an hour.
 pub const EVENTS: usize = 256;

@@ -120,6 +120,20 @@ impl Outlook {
 }
 
 /// What a status line shows.
+///
+/// # Examples
+///
+/// ```
+/// use negotiator::testing::MemoryNetwork;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pair = MemoryNetwork::new().pair().await?;
+/// let status = pair.viewer.status();
+/// println!("on {:?} since {:?}: {}", status.path, status.since, status.reason);
+/// assert!(status.path.is_some() && !status.held);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Status {
@@ -159,6 +173,22 @@ impl Status {
 }
 
 /// The whole story of a session's path. `Display` is for a person, `Serialize` for a program.
+///
+/// # Examples
+///
+/// ```
+/// use negotiator::testing::MemoryNetwork;
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pair = MemoryNetwork::new().pair().await?;
+/// // For a person, …
+/// println!("{}", pair.viewer.explain());
+/// // … and for a program.
+/// let told = pair.viewer.explain();
+/// assert!(told.refusal().is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {

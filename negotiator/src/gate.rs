@@ -16,6 +16,19 @@ pub trait FallbackGate: fmt::Debug + Send + Sync + 'static {
 }
 
 /// A gate that a program opens and closes: a feature flag, a test, a remote setting.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use negotiator::{Gate, GateState, Gates, NetworkConfig, SwitchGate};
+///
+/// let flag = Arc::new(SwitchGate::new(Gates::all_open()));
+/// let mut network = NetworkConfig::default();
+/// network.gate = Some(flag.clone());
+/// // Later, from wherever the flag is set: sessions that need the relay say that they are held, and why.
+/// flag.set(Gate::FeatureFlag, GateState::Closed);
+/// ```
 #[derive(Debug)]
 pub struct SwitchGate(watch::Sender<Gates>);
 

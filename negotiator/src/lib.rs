@@ -30,6 +30,7 @@ struct Readme;
 mod assembly;
 #[cfg(feature = "blocking")]
 pub mod blocking;
+mod byte_stream;
 mod config;
 #[cfg(feature = "control-plane")]
 mod control_plane;
@@ -51,6 +52,10 @@ mod rendezvous;
 mod runtime;
 mod send_limit;
 mod session;
+mod stats;
+mod streams;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 #[cfg(feature = "webrtc")]
 mod turn;
@@ -61,7 +66,8 @@ pub use beach_outbound::{self as outbound, ConfigError as OutboundConfigError, O
 // A browser has its own.
 #[cfg(all(feature = "control-plane", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use beach_outbound::{Fingerprint, ProxyMode, ProxyUrl};
-pub use config::{FallbackMode, HostConfig, NetworkConfig};
+pub use byte_stream::ByteStream;
+pub use config::{FallbackMode, HostConfig, NetworkConfig, TunePolicy};
 #[cfg(feature = "control-plane")]
 pub use control_plane::ControlPlaneRendezvous;
 pub use endpoint::{Prefetch, Way};
@@ -76,6 +82,8 @@ pub use negotiator::Negotiator;
 pub use relay_tokens::RelayTokens;
 pub use rendezvous::{ListedLink, Membership, Missing, Rendezvous, SessionDocument};
 pub use session::{Received, Session};
+pub use stats::SessionStats;
+pub use streams::MessageSink;
 pub use transport_core::{
     CloseCode, Closed, Initiator, PeerId, Role, SessionId, Text, TransportId,
     policy::{Gate, GateState, Gates, Reason, TransitionKind},

@@ -14,6 +14,20 @@ use url::Url;
 ///
 /// The part before `#` is the control plane; the fragment, which browsers never send, is
 /// [`transport_core::secure::JoinFragment`]. There is no `Display`: [`reveal`](JoinLink::reveal) says what it does.
+///
+/// # Examples
+///
+/// ```no_run
+/// use negotiator::{JoinLink, NetworkConfig, Negotiator};
+///
+/// async fn join(pasted: &str) -> Result<(), Box<dyn std::error::Error>> {
+///     let link: JoinLink = pasted.trim().parse()?;
+///     println!("asking {}", link.control_plane());
+///     let session = Negotiator::new(link, NetworkConfig::default()).connect().await?;
+///     session.close().await;
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct JoinLink {
     control_plane: Url,

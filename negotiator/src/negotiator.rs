@@ -26,6 +26,23 @@ use crate::{
 };
 
 /// Joins a session.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use negotiator::{JoinError, JoinLink, NetworkConfig, Negotiator, Session};
+///
+/// async fn join(link: JoinLink) -> Result<Session, JoinError> {
+///     let mut network = NetworkConfig::default();
+///     network.connect_timeout = Duration::from_secs(20);
+///     Negotiator::new(link, network)
+///         .named("ada")
+///         .when_pending(|| println!("waiting for the host to let you in"))
+///         .connect()
+///         .await
+/// }
+/// ```
 pub struct Negotiator {
     link: JoinLink,
     config: NetworkConfig,
@@ -115,7 +132,8 @@ impl Negotiator {
             name,
         };
         let meeting = Meeting { exchange: &exchange, host, knock, on_pending };
-        let Met { transports: theirs, waited } = meeting.meet(MEET.min(config.connect_timeout)).await?;
+        let Met { transports: theirs, waited } =
+            meeting.meet(config.answer_timeout.min(config.connect_timeout)).await?;
         // A person's time to decide is not the network's.
         let deadline = begun + waited + config.connect_timeout;
         ways.retain(|way| {
@@ -180,8 +198,8 @@ fn lead(
     settings.mode = config.mode.into();
     // Sessions must not move in step.
     settings.seed = rand::random();
-    if let Some(tune) = config.tune_policy {
-        tune(&mut settings);
+    if let Some(tune) = &config.tune_policy {
+        tune.tune(&mut settings);
     }
     Judge::lead(settings)
 }
@@ -307,8 +325,6 @@ fn default_rendezvous(_: &JoinLink, _: &NetworkConfig) -> Result<Arc<dyn Rendezv
     Err(JoinError::Misconfigured("this build has no transports: name a rendezvous".to_owned()))
 }
 
-/// How long the host may take to answer the knock.
-const MEET: Duration = Duration::from_secs(10);
 /// Between two knocks: signaling may lose one.
 const KNOCK: Duration = Duration::from_secs(1);
 
@@ -341,7 +357,7 @@ mod tests {
         let knock = Message::Knock { version: Message::VERSION, transports: Vec::new(), name: None };
         let meeting = Meeting { exchange: &ours, host: PeerId::of(&key), knock, on_pending: None };
         let error = tokio::select! {
-            met = meeting.meet(MEET) => met.err().expect("no common version"),
+            met = meeting.meet(NetworkConfig::default().answer_timeout) => met.err().expect("no common version"),
             () = newer => unreachable!(),
         };
         let expected = Message::VERSION;

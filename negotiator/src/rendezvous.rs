@@ -18,6 +18,43 @@ use crate::{
 /// A way to meet, and the ladder of transports from there. The default is the control plane with WebRTC and the
 /// relay (`ControlPlaneRendezvous`); a program with its own signaling or ladder implements this, and may wrap
 /// the default: what it names in [`wrapped`](Self::wrapped) answers for whatever it does not say itself.
+///
+/// # Examples
+///
+/// A ladder without its first rung, for sessions that meet as they did before:
+///
+/// ```
+/// use std::sync::Arc;
+/// use async_trait::async_trait;
+/// use negotiator::{Membership, Rendezvous, SignalingError, Way};
+/// use transport_core::signaling::Signaling;
+///
+/// #[derive(Debug)]
+/// struct WithoutTheFirst<R>(R);
+///
+/// #[async_trait]
+/// impl<R: Rendezvous> Rendezvous for WithoutTheFirst<R> {
+///     fn wrapped(&self) -> Option<&dyn Rendezvous> {
+///         Some(&self.0)
+///     }
+///     async fn enter(&self, membership: &Membership) -> Result<Arc<dyn Signaling>, SignalingError> {
+///         self.0.enter(membership).await
+///     }
+///     fn ways(&self, membership: &Membership) -> Result<Vec<Way>, String> {
+///         Ok(self.0.ways(membership)?.split_off(1))
+///     }
+/// }
+/// # use negotiator::{Host, Negotiator, NetworkConfig, testing::{FALLBACK, MemoryNetwork}};
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let network = Arc::new(WithoutTheFirst(MemoryNetwork::new()));
+/// # let host = Host::meeting_at(MemoryNetwork::host_config(), network.clone()).await?;
+/// # let joining = Negotiator::meeting_at(host.link().clone(), NetworkConfig::default(), network).connect();
+/// # let (viewer, _hosted) = tokio::join!(joining, host.accept());
+/// # assert_eq!(viewer?.status().path, Some(FALLBACK));
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Rendezvous: fmt::Debug + Send + Sync + 'static {
     /// Returns what this one wraps. By default nothing.

@@ -14,6 +14,7 @@ use crate::{
     explain::{Explanation, Outlook, Status},
     rendezvous::Missing,
     runtime::{Duration, timeout},
+    stats::SessionStats,
 };
 
 /// One session with one peer, whatever path carries it. Cheap to clone.
@@ -21,6 +22,23 @@ use crate::{
 /// Three ways to end it: [`close`](Session::close) waits until everything sent was acknowledged and the goodbye has
 /// left; [`abort`](Session::abort) ends it at once, and [`closed`](Session::closed) waits for the goodbye; dropping the
 /// last clone tells the peer that this side went away, and a task says so within 2 s if the program lives as long.
+///
+/// # Examples
+///
+/// ```
+/// use negotiator::{Received, testing::MemoryNetwork};
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pair = MemoryNetwork::new().pair().await?;
+/// let (ada, bob) = (pair.viewer, pair.hosted);
+/// ada.send("one message, once and in order".into()).await?;
+/// assert_eq!(bob.recv().await?, Received::Message("one message, once and in order".into()));
+/// ada.close().await; // what was accepted has arrived
+/// assert_eq!(bob.recv().await?, Received::Finished);
+/// println!("{}", bob.ended().await);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
@@ -130,6 +148,20 @@ impl Session {
     /// # Errors
     ///
     /// [`SendError`], with the datagram.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use negotiator::{Received, testing::MemoryNetwork};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pair = MemoryNetwork::new().pair().await?;
+    /// // A pointer's position: the next one is better than this one late.
+    /// pair.viewer.send_datagram("x=12 y=7".into())?;
+    /// assert_eq!(pair.hosted.recv().await?, Received::Datagram("x=12 y=7".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send_datagram(&self, payload: Bytes) -> Result<(), SendError> {
         self.0.core.try_send_datagram(payload)
     }
@@ -217,6 +249,21 @@ impl Session {
     /// # Cancel safety
     ///
     /// Cancel safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use negotiator::testing::MemoryNetwork;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pair = MemoryNetwork::new().pair().await?;
+    /// pair.viewer.send("a record".into()).await?;
+    /// let mark = pair.viewer.accepted_bytes();
+    /// pair.hosted.recv().await?;
+    /// pair.viewer.acknowledged(mark).await?; // the other side has it: a journal may forget it
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn acknowledged(&self, bytes: u64) -> Result<(), SessionEnd> {
         let mut ended = self.0.core.ended();
         loop {
@@ -277,6 +324,22 @@ impl Session {
     }
 
     /// Subscribes to every decision from here on, each with its reason.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use negotiator::testing::MemoryNetwork;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let network = MemoryNetwork::new();
+    /// let pair = network.pair().await?;
+    /// let mut events = pair.viewer.events();
+    /// network.primary.cut();
+    /// let event = events.next().await.ok_or("the session is over")?;
+    /// println!("{event}"); // its name, and one reason of a closed set
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn events(&self) -> EventStream {
         EventStream::new(&self.0.events)
     }
@@ -328,6 +391,20 @@ impl Session {
     /// Tells the session that the machine woke from sleep. A jump of the clock is noticed without it.
     pub fn woke(&self) {
         let _ = self.0.commands.try_send(Command::Woke);
+    }
+
+    /// Returns figures of what it has carried: counters over all its paths, and gauges. Never waits.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn tell(session: &negotiator::Session) {
+    /// let stats = session.stats();
+    /// println!("{} of {} bytes are across", stats.acknowledged_bytes, stats.accepted_bytes);
+    /// # }
+    /// ```
+    pub fn stats(&self) -> SessionStats {
+        self.0.core.stats()
     }
 
     /// Returns what the viewer may do, as the host sees it now; `None` until there was a path. What a viewer sends that

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use negotiator::{
     Access, FallbackMode, Gate, GateState, Gates, JoinError, NetworkConfig, Received, Session, SwitchGate,
 };
-use support::{FALLBACK, Net, PRIMARY, host_config};
+use support::{FALLBACK, Net, PRIMARY, Scenes as _, host_config};
 use tokio::time::{sleep, timeout};
 
 /// Until `session` explains itself as expected.

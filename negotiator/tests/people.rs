@@ -11,7 +11,7 @@ use negotiator::{
     Access, Applicant, Approval, ByeReason, Decision, Host, JoinError, JoinLink, LinkOptions, LinkState,
     Negotiator, NetworkConfig, Received, Session, SessionEnd, TransitionKind,
 };
-use support::{Net, host_config};
+use support::{Net, Scenes as _, host_config};
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},

@@ -8,7 +8,7 @@ mod real;
 use std::time::Duration;
 
 use lifeguard_relay::DevConfig;
-use negotiator::NetworkConfig;
+use negotiator::{NetworkConfig, TunePolicy};
 use real::{Stage, amount, network, scenes};
 
 #[tokio::test]
@@ -29,10 +29,10 @@ async fn where_udp_is_blocked_every_session_reaches_the_relay() {
 async fn a_dead_path_is_noticed_left_and_returned_to_when_it_heals_and_nothing_is_lost() {
     let stage = Stage::set(DevConfig::default(), network()).await;
     let impatient = |mut config: NetworkConfig| {
-        config.tune_policy = Some(|policy| {
+        config.tune_policy = Some(TunePolicy::new(|policy| {
             policy.restore.cadence = Duration::from_secs(2);
             policy.restore.dwell = Duration::from_secs(1);
-        });
+        }));
         config
     };
     let death = scenes::path_dies(&stage, impatient).await;

@@ -4,10 +4,7 @@
 
 mod support;
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,7 +12,7 @@ use negotiator::{
     Access, CloseCode, FallbackMode, Host, JoinError, Membership, Negotiator, NetworkConfig, Reason,
     Received, Rendezvous, Session, SessionEnd, TransitionKind, Way,
 };
-use support::{FALLBACK, Net, PRIMARY, RoadConnector, host_config};
+use support::{FALLBACK, Net, PRIMARY, Scenes as _, host_config};
 use tokio::time::{Instant, sleep, timeout};
 use transport_core::{
     resume::Expiry,
@@ -76,7 +73,7 @@ async fn two_sides_meet_and_talk_over_the_primary_and_the_fallback_sleeps() {
     hosted.send("README\n".into()).await.unwrap();
     assert_eq!(message(&viewer).await, "README\n");
     assert_eq!(viewer.status().path, Some(PRIMARY));
-    assert_eq!(net.fallback.dials.load(Ordering::Relaxed), 0);
+    assert_eq!(net.fallback.dials(), 0);
     viewer.close().await;
     assert!(matches!(hosted.recv().await, Ok(Received::Finished)));
     assert!(
@@ -165,7 +162,7 @@ async fn direct_only_never_dials_the_fallback() {
     let host = net.host(host_config(), Access::Full).await;
     let error = net.viewer(&host, config()).connect().await.unwrap_err();
     assert!(matches!(error, JoinError::NoPath { .. }), "{error}");
-    assert_eq!(net.fallback.dials.load(Ordering::Relaxed), 0);
+    assert_eq!(net.fallback.dials(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +175,7 @@ async fn a_host_for_the_relay_only_is_reached_by_the_relay_only() {
     assert_eq!(viewer.status().path, Some(FALLBACK));
     sleep(Duration::from_secs(600)).await;
     assert_eq!(viewer.status().path, Some(FALLBACK));
-    assert_eq!(net.primary.dials.load(Ordering::Relaxed), 0);
+    assert_eq!(net.primary.dials(), 0);
     let missing = viewer.explain().missing;
     assert_eq!(missing.iter().map(|gone| &gone.transport).collect::<Vec<_>>(), [&PRIMARY]);
 }
@@ -193,8 +190,8 @@ impl Rendezvous for Detour {
         self.0.enter(membership).await
     }
 
-    fn ways(&self, _: &Membership) -> Result<Vec<Way>, String> {
-        Ok(vec![Way::turn(Arc::new(RoadConnector(self.0.primary.clone())))])
+    fn ways(&self, membership: &Membership) -> Result<Vec<Way>, String> {
+        Ok(vec![Way::turn(self.0.primary.connector(membership.role))])
     }
 }
 
@@ -223,7 +220,7 @@ async fn a_reset_link_is_redialled_without_the_fallback() {
         net.primary.cut();
         assert_eq!(message(&hosted).await, vec![round]);
     }
-    assert_eq!(net.fallback.dials.load(Ordering::Relaxed), 0);
+    assert_eq!(net.fallback.dials(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -441,11 +438,7 @@ async fn a_reader_that_does_not_read_holds_the_sender_back_and_nothing_moves() {
         assert_eq!(message(&viewer).await, chunk);
     }
     sender.await.unwrap();
-    assert_eq!(
-        net.fallback.dials.load(Ordering::Relaxed),
-        0,
-        "an application that does not read is no dead path"
-    );
+    assert_eq!(net.fallback.dials(), 0, "an application that does not read is no dead path");
 }
 
 #[tokio::test(start_paused = true)]

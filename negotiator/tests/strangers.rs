@@ -16,12 +16,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use negotiator::{
     Access, Applicant, Approval, ByeReason, Decision, Host, JoinLink, LinkOptions, NetworkConfig, PeerId,
-    Received, Session,
+    Received, Role, Session,
 };
-use support::{FALLBACK, Net, PRIMARY, RoadConnector, host_config};
+use support::{FALLBACK, Net, PRIMARY, Scenes as _, host_config};
 use tokio::time::{sleep, timeout};
 use transport_core::{
-    Connector, DialRole, Generation, Target, Transport,
+    DialRole, Generation, Target, Transport,
     policy::Reason,
     secure::{Binding, Identity, JoinFragment, Joiner, Request, Secure, SecureConfig},
     signaling::{Exchange, ExchangeEvent, Message, Sealer},
@@ -79,7 +79,7 @@ impl Stranger {
         let (session, generation) = (self.fragment.session(), Generation(generation));
         let target = Target::new(session, local, host, DialRole::Offerer, generation);
         let Ok(Ok(link)) =
-            timeout(Duration::from_secs(5), RoadConnector(net.primary.clone()).connect(&target)).await
+            timeout(Duration::from_secs(5), net.primary.connector(Role::Viewer).connect(&target)).await
         else {
             return false;
         };

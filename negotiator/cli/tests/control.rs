@@ -1,9 +1,6 @@
 //! What a host can be told, over its control, with viewers in one process and a network in memory.
 #![allow(missing_docs, unreachable_pub, dead_code, clippy::unwrap_used)]
 
-#[path = "../../tests/support/mod.rs"]
-mod support;
-
 use std::{sync::Arc, time::Duration};
 
 use beach_link::{
@@ -22,8 +19,9 @@ use beach_link::{
     screen::Screen,
     wire::{Message, Service, Size, VERSION},
 };
-use negotiator::{Access, ByeReason, Host, JoinError, NetworkConfig, Received, Session};
-use support::{Net, host_config};
+use negotiator::{
+    Access, ByeReason, Host, JoinError, NetworkConfig, Received, Session, testing::MemoryNetwork,
+};
 use tokio::{
     io::{AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf},
     time::timeout,
@@ -32,7 +30,7 @@ use tokio::{
 const SIZE: Size = Size { columns: 40, rows: 10 };
 
 struct Stage {
-    net: Net,
+    net: MemoryNetwork,
     host: Arc<Host>,
     shared: Arc<Shared>,
     control: Arc<Control>,
@@ -40,14 +38,14 @@ struct Stage {
 
 impl Stage {
     async fn new(command: &[&str], approvals: Option<Approvals>) -> Self {
-        let net = Net::new();
-        let mut config = host_config();
+        let net = MemoryNetwork::new();
+        let mut config = MemoryNetwork::host_config();
         let asks = approvals.is_some();
         let approvals = Arc::new(approvals.unwrap_or_else(|| Approvals::new(Duration::ZERO)));
         if asks {
             config.approval = Some(approvals.clone());
         }
-        let host = Arc::new(net.host(config, Access::Full).await);
+        let host = Arc::new(net.share(config).await.unwrap());
         let argv: Vec<_> = command.iter().map(Into::into).collect();
         let (pty, output) = Pty::start(Program::find(&argv).unwrap(), SIZE).unwrap();
         let shared = Arc::new(Shared { hub: Hub::new(SIZE), pty });

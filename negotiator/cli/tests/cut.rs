@@ -13,7 +13,7 @@ use std::{
 
 use beach_link::{pipe::carry, viewer::join::ask, wire::Service};
 use lifeguard_relay::{Dev, DevConfig};
-use negotiator::{Negotiator, NetworkConfig, Session, TransportId};
+use negotiator::{Negotiator, NetworkConfig, Session, TransportId, TunePolicy};
 use program::{Program, read_when_there};
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 use sha2::{Digest, Sha256};
@@ -42,7 +42,7 @@ async fn a_file_arrives_whole_whatever_happens_to_the_path() {
     let mut network = NetworkConfig::default();
     network.webrtc.loopback = true;
     network.webrtc.udp = Some(Arc::new(udp.clone()));
-    network.tune_policy = Some(restless);
+    network.tune_policy = Some(TunePolicy::new(restless));
     let session = Negotiator::new(link, network).connect().await.unwrap();
     ask(&session, Service::Pipe).await.unwrap();
 

@@ -14,7 +14,7 @@ use beach_link::{
 use bytes::Bytes;
 use negotiator::NetworkConfig;
 use rand::{RngCore, SeedableRng, rngs::StdRng};
-use support::Net;
+use support::{Net, Scenes as _};
 use tokio::io::{AsyncWriteExt, duplex};
 
 fn random(bytes: usize, seed: u64) -> Vec<u8> {

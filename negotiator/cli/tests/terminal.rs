@@ -17,7 +17,7 @@ use beach_link::{
 };
 use bytes::Bytes;
 use negotiator::{Access, Host, NetworkConfig, Received, Session};
-use support::{Net, host_config};
+use support::{Net, Scenes as _, host_config};
 use tokio::{task::JoinHandle, time::timeout};
 
 const SIZE: Size = Size { columns: 40, rows: 10 };

@@ -26,6 +26,7 @@ use crate::{
     error::{SendError, SessionEnd},
     runtime::{Instant, now},
     session::Received,
+    stats::SessionStats,
 };
 
 /// See the module.
@@ -253,6 +254,25 @@ impl SessionCore {
             rtt: stats.rtt,
             current: stats.current,
             heard: state.heard,
+        }
+    }
+
+    pub(crate) fn stats(&self) -> SessionStats {
+        let state = self.state.lock();
+        let resume = state.resume.stats();
+        SessionStats {
+            accepted_bytes: state.accepted_bytes,
+            acknowledged_bytes: state.accepted_bytes - resume.pending_bytes as u64,
+            datagram_bytes: state.datagram_bytes,
+            messages_received: resume.messages_received,
+            datagrams_dropped: resume.datagrams_dropped,
+            segments_resent: resume.segments_resent,
+            segments_repeated: resume.segments_repeated,
+            duplicates: resume.duplicates,
+            links: resume.attachments,
+            unacknowledged_bytes: resume.pending_bytes,
+            unread_bytes: resume.unread_bytes,
+            rtt: resume.rtt,
         }
     }
 

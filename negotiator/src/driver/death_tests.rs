@@ -6,10 +6,12 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
-use transport_core::memory::Side;
+use transport_core::Role;
 
-use super::roads::{FALLBACK, Net, PRIMARY};
-use crate::Session;
+use crate::{
+    Session,
+    testing::{FALLBACK, MemoryNetwork, PRIMARY, Pair},
+};
 
 /// Types ten keys a second at the viewer; the host reads them and echoes each.
 fn typing(viewer: &Session, hosted: &Session) -> [JoinHandle<()>; 2] {
@@ -25,14 +27,17 @@ fn typing(viewer: &Session, hosted: &Session) -> [JoinHandle<()>; 2] {
     [types, echoes]
 }
 
-/// Blocks the primary from these sides, `phase` after a sample, and returns when the fallback carried the session.
-async fn silence(sides: &[Side], phase: u64) -> Duration {
-    let net = Net::new();
-    let (host, viewer, hosted) = net.meet().await;
+/// Blocks the primary from one side or both, `phase` after a sample, and returns when the fallback carried the session.
+async fn silence(side: Option<Role>, phase: u64) -> Duration {
+    let net = MemoryNetwork::new();
+    let Pair { host, viewer, hosted } = net.pair().await.unwrap();
     let typing = typing(&viewer, &hosted);
     sleep(Duration::from_millis(5_000 + phase)).await;
     assert_eq!(viewer.status().path, Some(PRIMARY));
-    net.primary.block(sides);
+    match side {
+        Some(side) => net.primary.block_from(side),
+        None => net.primary.block(),
+    }
     let cut = Instant::now();
     let moved = async {
         while viewer.status().path.as_ref() != Some(&FALLBACK) {
@@ -49,26 +54,26 @@ async fn silence(sides: &[Side], phase: u64) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn a_path_that_dies_both_ways_or_one_is_left_within_four_seconds() {
-    for sides in [&[Side::A, Side::B][..], &[Side::A], &[Side::B]] {
+    for side in [None, Some(Role::Host), Some(Role::Viewer)] {
         for phase in [0, 120, 250, 380, 490] {
-            let took = silence(sides, phase).await;
-            println!("{sides:?} {phase}: {took:?}");
-            assert!((Duration::from_secs(3)..Duration::from_secs(4)).contains(&took), "{sides:?}: {took:?}");
+            let took = silence(side, phase).await;
+            println!("{side:?} {phase}: {took:?}");
+            assert!((Duration::from_secs(3)..Duration::from_secs(4)).contains(&took), "{side:?}: {took:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_three_seconds_dials_no_fallback() {
-    let net = Net::new();
-    let (host, viewer, hosted) = net.meet().await;
+    let net = MemoryNetwork::new();
+    let Pair { host, viewer, hosted } = net.pair().await.unwrap();
     let typing = typing(&viewer, &hosted);
     sleep(Duration::from_secs(5)).await;
-    net.primary.block(&[Side::A, Side::B]);
+    net.primary.block();
     sleep(Duration::from_secs(3)).await;
     net.primary.restore();
     sleep(Duration::from_secs(20)).await;
-    assert_eq!((viewer.status().path, net.fallback.dialled()), (Some(PRIMARY), 0));
+    assert_eq!((viewer.status().path, net.fallback.dials()), (Some(PRIMARY), 0));
     typing.into_iter().for_each(|task| task.abort());
     viewer.close().await;
     host.close().await;

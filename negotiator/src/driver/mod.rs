@@ -12,9 +12,6 @@ mod network;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "a test brings the runtime")]
 mod replay_tests;
-#[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "a test brings the runtime")]
-mod roads;
 mod sampler;
 #[cfg(test)]
 mod trace;

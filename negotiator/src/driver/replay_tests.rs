@@ -5,19 +5,16 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use transport_core::{
     judge::{Action, Event},
-    memory::Side,
     signaling::Message,
 };
 
-use super::{
-    roads::{FALLBACK, Net, PRIMARY},
-    trace,
-};
+use super::trace;
+use crate::testing::{FALLBACK, MemoryNetwork, PRIMARY, Pair};
 
 #[tokio::test(start_paused = true)]
 async fn a_fresh_judge_asks_for_what_the_one_of_a_real_session_asked_for() {
-    let net = Net::new();
-    let (host, viewer, hosted) = net.meet().await;
+    let net = MemoryNetwork::new();
+    let Pair { host, viewer, hosted } = net.pair().await.unwrap();
     let talk = tokio::spawn({
         let (viewer, hosted) = (viewer.clone(), hosted.clone());
         async move {
@@ -30,7 +27,7 @@ async fn a_fresh_judge_asks_for_what_the_one_of_a_real_session_asked_for() {
         if heals {
             net.primary.heal()
         } else {
-            net.primary.block(&[Side::A, Side::B])
+            net.primary.block()
         }
         let moved = async {
             while viewer.status().path.as_ref() != Some(&path) {

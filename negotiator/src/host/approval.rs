@@ -9,6 +9,28 @@ use transport_core::{
 };
 
 /// Decides about each viewer before its session is handed out. The viewer hears meanwhile that it is being decided.
+///
+/// # Examples
+///
+/// ```
+/// use async_trait::async_trait;
+/// use negotiator::{Access, Applicant, Approval, Decision};
+///
+/// #[derive(Debug)]
+/// struct FriendsType;
+///
+/// #[async_trait]
+/// impl Approval for FriendsType {
+///     async fn decide(&self, applicant: Applicant) -> Decision {
+///         // A name proves nothing: it is shown to a person here, who knows whom they sent the link.
+///         match applicant.name.as_ref().map(|name| name.as_str()) {
+///             Some("ada" | "bob") => Decision::Admit(Access::Full),
+///             Some(_) => Decision::Admit(Access::ReadOnly),
+///             None => Decision::Refuse,
+///         }
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Approval: fmt::Debug + Send + Sync + 'static {
     /// Lets somebody in, or does not. May take as long as a person takes; dropped when the viewer goes away.

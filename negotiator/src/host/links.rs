@@ -8,6 +8,18 @@ use super::host_state::HostState;
 use crate::{error::ShareError, link::JoinLink, runtime::Duration};
 
 /// What a link is good for.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use negotiator::{HostConfig, LinkOptions};
+///
+/// let mut config = HostConfig::new("https://beach.example");
+/// // One link to type with, for one person and an hour; one to watch with, for everybody.
+/// let an_hour = Duration::from_secs(3600);
+/// config.links = vec![LinkOptions::full().for_uses(1).expiring_in(an_hour), LinkOptions::read_only()];
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinkOptions {
@@ -81,6 +93,21 @@ pub enum LinkState {
 }
 
 /// The links of a shared session. Cheap to clone.
+///
+/// # Examples
+///
+/// ```
+/// use negotiator::{LinkOptions, testing::MemoryNetwork};
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let host = MemoryNetwork::new().share(MemoryNetwork::host_config()).await?;
+/// let links = host.links();
+/// let spare = links.add(LinkOptions::read_only()).await?;
+/// assert_eq!(links.list().len(), 2);
+/// links.revoke(spare.id()); // whoever came by it is shown out
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Links(Arc<HostState>);
 

@@ -45,6 +45,25 @@ use crate::{
 pub(crate) use host_state::unix_now;
 
 /// A shared session. Dropping it ends it for every viewer.
+///
+/// # Examples
+///
+/// ```no_run
+/// use negotiator::{Host, HostConfig, Received};
+///
+/// async fn echo() -> Result<(), Box<dyn std::error::Error>> {
+///     let host = Host::share(HostConfig::new("https://beach.example")).await?;
+///     println!("join with {}", host.link().reveal());
+///     while let Some(viewer) = host.accept().await {
+///         tokio::spawn(async move {
+///             while let Ok(Received::Message(words)) = viewer.recv().await {
+///                 let _ = viewer.send(words).await;
+///             }
+///         });
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Host {
     link: JoinLink,
     host_state: Arc<HostState>,
@@ -166,6 +185,22 @@ impl Host {
     /// # Cancel safety
     ///
     /// Cancel safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use negotiator::{NetworkConfig, testing::MemoryNetwork};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let network = MemoryNetwork::new();
+    /// let host = network.share(MemoryNetwork::host_config()).await?;
+    /// let joining = network.viewer(&host, NetworkConfig::default()).connect();
+    /// let (joined, accepted) = tokio::join!(joining, host.accept());
+    /// assert_eq!(joined?.id(), host.id());
+    /// assert!(accepted.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn accept(&self) -> Option<Session> {
         self.arrivals.lock().await.recv().await
     }

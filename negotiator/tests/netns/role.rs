@@ -6,7 +6,7 @@ use std::{
 };
 
 use lifeguard_relay::{Dev, DevConfig};
-use negotiator::{Host, HostConfig, Negotiator, NetworkConfig, Received, Session};
+use negotiator::{Host, HostConfig, Negotiator, NetworkConfig, Received, Session, TunePolicy};
 use tokio::{
     io::{AsyncReadExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -64,10 +64,10 @@ async fn viewer(link: &str) {
     reach().await;
     let mut config = NetworkConfig::default();
     config.connect_timeout = Duration::from_secs(90);
-    config.tune_policy = Some(|policy| {
+    config.tune_policy = Some(TunePolicy::new(|policy| {
         policy.restore.cadence = Duration::from_secs(2);
         policy.restore.dwell = Duration::from_secs(1);
-    });
+    }));
     let start = Instant::now();
     let session = Negotiator::new(link.parse().unwrap(), config).connect().await.unwrap();
     let told = tokio::spawn(tell(session.clone(), start));

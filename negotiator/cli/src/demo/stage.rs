@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use lifeguard_relay::{Dev, DevConfig};
-use negotiator::{Host, HostConfig, NetworkConfig, Session};
+use negotiator::{Host, HostConfig, NetworkConfig, Session, TunePolicy};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use transport_core::policy::PolicyConfig;
@@ -95,7 +95,7 @@ pub fn network() -> NetworkConfig {
     let mut network = NetworkConfig::default();
     network.webrtc.loopback = true;
     network.ack_delay = ACK_DELAY;
-    network.tune_policy = Some(hurry);
+    network.tune_policy = Some(TunePolicy::new(hurry));
     network
 }
 
