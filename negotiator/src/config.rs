@@ -184,7 +184,8 @@ pub struct HostConfig {
     /// Base URL of the control plane: `https://beach.example`.
     pub control_plane: String,
     /// The one certificate that the control plane shows, for one that nobody signed. It goes into the links, so that viewers
-    /// need no setting, and holds for this side too. Default: whatever the machine trusts.
+    /// need no setting, and holds for this side too; a rendezvous of one's own keeps to it by
+    /// `ControlPlaneRendezvous::of_host`. Default: whatever the machine trusts.
     pub certificate_pin: Option<CertificatePin>,
     /// How this side reaches its viewers.
     pub network: NetworkConfig,

@@ -212,8 +212,7 @@ pub(super) async fn dev(args: DevArgs) -> Result<(), Failure> {
     }
     let dev =
         Dev::start(config).await.map_err(|error| not_started(error, args.listen_addr, "stun-listen-addr"))?;
-    warn_unless(output::print(&welcome(&dev)));
-    until_told(dev).await
+    until_told(dev, welcome).await
 }
 
 /// Says why relay and control plane did not start, where clients were to connect at `public`.
@@ -230,9 +229,18 @@ pub(super) fn not_started(error: DevError, public: SocketAddr, stun_flag: &'stat
     }
 }
 
-/// Runs until SIGTERM or Ctrl-C, and lets everybody go.
-pub(super) async fn until_told(dev: Dev) -> Result<(), Failure> {
-    shutdown::requested().await?;
+/// Says that it runs, runs until SIGTERM or Ctrl-C, and lets everybody go.
+pub(super) async fn until_told(dev: Dev, welcome: impl FnOnce(&Dev) -> String) -> Result<(), Failure> {
+    let announced = async {
+        warn_unless(output::print(&welcome(&dev)));
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        // Whoever reads that it runs may stop it at once: the signals are listened for first.
+        biased;
+        requested = shutdown::requested() => requested?,
+        () = announced => {}
+    }
     output::note("\nlets everybody go; they come back to the next one. Ctrl-C again ends at once");
     tokio::select! {
         _ = dev.drain() => Ok(()),
@@ -241,7 +249,7 @@ pub(super) async fn until_told(dev: Dev) -> Result<(), Failure> {
 }
 
 /// A service does not end because nobody reads what it says.
-pub(super) fn warn_unless(printed: Result<(), Failure>) {
+fn warn_unless(printed: Result<(), Failure>) {
     if let Err(failure) = printed {
         tracing::warn!(%failure, "the service goes on");
     }

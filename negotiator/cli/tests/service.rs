@@ -150,6 +150,7 @@ fn a_second_link_is_printed_for_who_may_only_watch() {
     let service = Service::start();
     let (sharing, link) = service.share(&["--also-read-only", "--", "true"]);
     let printed = sharing.end().stdout;
+    assert!(printed.contains("works on this machine only"), "{printed}");
     let links: Vec<&str> = printed.split('\'').filter(|part| part.starts_with("http")).collect();
     assert_eq!(links[0], link);
     let access = [0, 1].map(|n| JoinFragment::parse(links[n].split_once('#').unwrap().1).unwrap().access);

@@ -18,7 +18,7 @@ use self::{notice::Notice, public::Public, state::State};
 use super::{
     failure::Failure,
     output,
-    run::{not_started, until_told, warn_unless},
+    run::{not_started, until_told},
 };
 use crate::{
     config::ADMIN_ADDR,
@@ -91,16 +91,17 @@ pub(super) async fn up(args: UpArgs) -> Result<(), Failure> {
     };
     let notice = Notice { control_plane: dev.public_url(), pin: fingerprint };
     let left = notice.leave(&state);
-    warn_unless(output::print(&welcome::welcome(&dev, &public, &notice, &left)));
     let renew = move || match certificates.reload() {
         Ok(()) => tracing::info!("the certificate was read again"),
         Err(error) => {
             tracing::error!(%error, "the certificate could not be read again; what was read before stays")
         }
     };
+    let welcome = |dev: &Dev| welcome::welcome(dev, &public, &notice, &left);
     tokio::select! {
-        ended = until_told(dev) => ended,
+        biased;
         failed = shutdown::on_hangup(renew) => Ok(failed?),
+        ended = until_told(dev, welcome) => ended,
     }
 }
 

@@ -199,6 +199,11 @@ fn usual() -> Option<PathBuf> {
     managed("STATE_DIRECTORY").or_else(of_user)
 }
 
+/// Whether a certificate was made in this directory before.
+pub(super) fn holds_certificate(folder: &Path) -> bool {
+    folder.join(CERTIFICATE).is_file()
+}
+
 /// Where the programs of this user keep what stays.
 pub(super) fn of_user() -> Option<PathBuf> {
     let of = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

@@ -1,8 +1,11 @@
 //! A systemd unit that runs `up` as a service of the machine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::UpArgs;
+use super::{
+    UpArgs,
+    state::{FOLDER, holds_certificate, of_user},
+};
 use crate::cli::failure::Failure;
 
 /// The unit, for the arguments that were given.
@@ -35,6 +38,7 @@ pub(super) fn unit(args: &UpArgs) -> Result<String, Failure> {
         "{}# Install:  beach-lifeguard up … --print-unit | sudo tee /etc/systemd/system/beach-lifeguard.service\n\
          #           sudo systemctl daemon-reload && sudo systemctl enable --now beach-lifeguard\n\
          # The line to share stands in:  journalctl -u beach-lifeguard\n\
+         {}\
          [Unit]\n\
          Description=beach-lifeguard: relay, control plane and STUN for friends\n\
          Wants=network-online.target\n\
@@ -55,6 +59,7 @@ pub(super) fn unit(args: &UpArgs) -> Result<String, Failure> {
          [Install]\n\
          WantedBy=multi-user.target\n",
         at_home(&program),
+        kept(args.state.clone().or_else(of_user)),
         words.join(" ")
     ))
 }
@@ -68,6 +73,21 @@ fn plain(file: &Path) -> Result<String, Failure> {
     Err(Failure::Public(format!(
         "a unit can name {path} only without spaces and special characters: move the file"
     )))
+}
+
+/// How the certificate of before stays the service's, where there is one: links that are out name it.
+fn kept(state: Option<PathBuf>) -> String {
+    let folder = state.and_then(|folder| std::path::absolute(folder).ok());
+    let Some(folder) = folder.filter(|folder| holds_certificate(folder)) else { return String::new() };
+    let folder = folder.display().to_string();
+    // A comment ends with its line, and the shell's quotes with the next one.
+    if folder.chars().any(|c| c.is_control() || c == '\'') {
+        return String::new();
+    }
+    format!(
+        "# To keep the certificate that links name, before the first start:\n\
+         #           sudo install -D -m 600 -t /var/lib/private/{FOLDER} '{folder}'/*.pem\n"
+    )
 }
 
 /// What to do first where the service's user would not find the program.
@@ -136,6 +156,16 @@ mod tests {
         assert!(start(&low).ends_with("--cert %d/cert.pem --key %d/key.pem"), "{low}");
         assert!(low.contains("LoadCredential=key.pem:/etc/tls/k.pem\n"), "{low}");
         assert!(low.contains("AmbientCapabilities=CAP_NET_BIND_SERVICE\n"));
+    }
+
+    #[test]
+    fn the_certificate_of_before_is_kept_where_there_is_one() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().display().to_string();
+        let hint = || printed(&["--state", &state]).contains(&format!("'{state}'/*.pem"));
+        assert!(!hint());
+        std::fs::write(home.path().join("certificate.pem"), "").unwrap();
+        assert!(hint());
     }
 
     #[test]
