@@ -80,7 +80,9 @@ pub enum Failure {
     #[error("{0}")]
     ShownOut(String),
     /// Standard input or output is no terminal.
-    #[error("{0} is not a terminal: run this in one, or use --output json")]
+    #[error(
+        "{0} is not a terminal: run this in one; for programs there are --output json and `beach-link sessions`"
+    )]
     NoTerminal(&'static str),
     /// The terminal has too little room.
     #[error("the terminal is too small ({columns}×{rows}): make it at least {least_columns}×{least_rows}")]

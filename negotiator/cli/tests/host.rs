@@ -248,6 +248,7 @@ fn a_session_in_the_background_is_attached_to_decided_about_and_stopped() {
     viewer.type_text("echo typed $((7+7))\r");
     viewer.sees("typed 14");
     stage.run(&["sessions", "remove", "zzzz"]).fails(97, "is none of who is here");
+    stage.run(&["sessions", "remove", "zzzz", "--output", "json"]).fails(97, "is none of who is here");
 
     let added = stage.run(&["sessions", "links", "add", "--uses", "1"]);
     assert_eq!(added.stdout.matches("beach-link join '").count(), 1, "{added:?}");

@@ -21,7 +21,7 @@ Examples:
   beach-link share --control-plane https://beach.example -- tmux attach
 
 In a terminal you see and drive what you share, as whoever joins does. Keys, behind the escape key (Ctrl-^):
-  w  who is here: let in, remove, read-only     k  the links: add, revoke, replace
+  w  who is here: let in, remove, read-only     k  the links: copy, add, revoke, replace
   y  let in whoever asks     n  turn away       q  end     l  draw everything anew     ?  this list
 
 The terminal has the size of the smallest that may type, yours included, or that of --size. The command ends when it ends, not

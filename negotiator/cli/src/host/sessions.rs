@@ -119,6 +119,9 @@ pub async fn sessions(args: SessionsArgs) -> Result<u8, Failure> {
         _ => Vec::new(),
     };
     let answer = session.ask(&request(args.command)).await?;
+    if let Answer::Failed { why } = answer {
+        return Err(Failure::Session(why));
+    }
     let mut lines = Lines::new(To::Stdout);
     if args.output == Format::Json {
         lines.say(&json!(answer).to_string());
@@ -134,8 +137,7 @@ pub async fn sessions(args: SessionsArgs) -> Result<u8, Failure> {
             }
         }
         Answer::Done { said } => lines.say(&said),
-        Answer::Failed { why } => return Err(Failure::Session(why)),
-        Answer::Message { .. } => {}
+        Answer::Failed { .. } | Answer::Message { .. } => {}
     }
     Ok(0)
 }

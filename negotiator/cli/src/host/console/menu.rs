@@ -46,6 +46,8 @@ pub(super) enum Menu {
 pub(super) enum Outcome {
     /// Ask for this, and show that.
     Ask(Request, Option<Menu>),
+    /// Give this text to the terminal's clipboard, and show that.
+    Copy(String, Menu),
     /// The list is gone; say this.
     Left(Option<&'static str>),
     /// Show this.
@@ -218,6 +220,11 @@ fn links_key(links: Option<Vec<Link>>, chosen: Option<String>, key: Key) -> Outc
         (Key::Character(b'o'), chosen) => {
             Outcome::Ask(add(Access::ReadOnly), Some(Menu::Links { links, chosen }))
         }
+        (Key::Character(b'c'), Some(id)) => {
+            let text = listed.iter().find(|link| link.id == id).map(|link| link.link.clone());
+            let stay = Menu::Links { links, chosen: Some(id) };
+            text.map_or_else(|| Outcome::Stay(stay.clone()), |text| Outcome::Copy(text, stay.clone()))
+        }
         (Key::Character(b'x'), Some(id)) => sure(
             format!("Revoke link {}? Whoever came by it is out at once.", short(&id)),
             Request::RevokeLink { link: id },
@@ -276,12 +283,13 @@ pub fn link_line(link: &Link) -> String {
 
 const WHO_KEYS: &str = "up, down choose · r read-only · f may type · x remove · y let in · n turn away · any other key continues";
 
-const LINK_KEYS: &str = "up, down choose · a add one to type · o add one to watch · x revoke · R replace all · any other key continues";
+const LINK_KEYS: &str = "up, down choose · c copy · a add one to type · o add one to watch · x revoke · R replace all · any other key \
+     continues; `beach-link sessions links` prints them whole";
 
 const HELP: &str = "\
 Behind the escape key:
   w   who is here, by which link and path: let in, remove, make read-only
-  k   the links: add, revoke, replace
+  k   the links: copy, add, revoke, replace
   y   let in whoever asks to come in
   n   turn them away
   l   draw everything anew

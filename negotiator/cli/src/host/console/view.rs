@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 
 use super::menu::{Key, Menu, Outcome, knock_line};
@@ -40,6 +41,8 @@ pub struct ConsoleView {
     notice: Option<(String, Instant)>,
     ring: bool,
     title: Option<String>,
+    /// For the terminal's clipboard.
+    copied: Option<String>,
 }
 
 /// What stands behind the escape key.
@@ -80,6 +83,7 @@ impl ConsoleView {
             notice: None,
             ring: false,
             title: None,
+            copied: None,
         }
     }
 
@@ -145,6 +149,11 @@ impl ConsoleView {
                     todo.extend([Some(request), needs].into_iter().flatten().map(Do::Ask));
                     self.menu = menu;
                 }
+                Outcome::Copy(text, menu) => {
+                    self.copied = Some(text);
+                    self.notice = Some((COPIED.to_owned(), now));
+                    self.menu = Some(menu);
+                }
                 Outcome::Left(said) => self.notice = said.map(|said| (said.to_owned(), now)),
                 Outcome::Stay(menu) => self.menu = Some(menu),
             }
@@ -194,6 +203,10 @@ impl ConsoleView {
         let mut out = self.painter.paint(&frame);
         if let Some(title) = self.title.take() {
             out.push_str(&format!("\x1b]2;{title}\x07"));
+        }
+        if let Some(text) = self.copied.take() {
+            // OSC 52: of a link and of nothing that others wrote.
+            out.push_str(&format!("\x1b]52;c;{}\x07", STANDARD.encode(text)));
         }
         if std::mem::take(&mut self.ring) {
             out.push('\x07');
@@ -283,6 +296,8 @@ fn here(state: &State) -> String {
     };
     format!(" {count} · {}", each.join(", "))
 }
+
+const COPIED: &str = "the link went to your terminal's clipboard, if it lets programs have one";
 
 /// How long a notice covers the last row.
 const NOTICE: Duration = Duration::from_secs(4);

@@ -119,6 +119,10 @@ fn links_are_asked_for_shown_whole_and_revoked_after_a_question() {
     let text = shown(&mut view);
     assert!(!text.contains("aaaa") && text.contains("beach-link join 'http://h/s#bbbb'"), "{text}");
     assert!(text.contains(">link bbbb · may type · open · used 1 of 3"), "{text}");
+    assert_eq!(typed(&mut view, "c"), []);
+    let painted = view.paint(Instant::now());
+    assert!(painted.contains("\x1b]52;c;aHR0cDovL2gvcyNiYmJi\x07"), "{painted:?}");
+    assert!(!view.paint(Instant::now()).contains("\x1b]52"), "once");
     let add = Request::AddLink { access: Access::ReadOnly, lifetime: None, uses: None };
     assert_eq!(typed(&mut view, "o"), [Do::Ask(add)]);
     typed(&mut view, "\x1b[B");
