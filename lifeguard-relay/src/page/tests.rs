@@ -37,7 +37,9 @@ async fn whether_the_page_was_built_or_not_a_link_leads_to_a_document_with_a_str
     assert!(body.contains("<!doctype html>"), "{body}");
     let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
     assert!(
-        policy.starts_with("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'sha256-")
+        policy.starts_with(
+            "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'sha256-"
+        )
     );
     assert!(policy.contains("connect-src 'self';") && policy.contains("frame-ancestors 'none'"), "{policy}");
     assert!(!policy.contains("unsafe-inline"));

@@ -41,6 +41,8 @@ export function connectOptions(settings) {
     cohort: settings.cohort || undefined,
     entitlementProof: settings.entitlement || undefined,
     telemetry: settings.telemetry,
+    // Less than a program waits: whoever is refused by the relay, the only path of a page, must not wait to read why.
+    connectTimeout: 20_000,
     // The host sends the next picture by it.
     ackDelay: 5,
   };

@@ -18,7 +18,7 @@ async fn pictures() {
     let hello = "printf '\\033[1;36mbeach\\033[0m ~/src \\033[33mmain\\033[0m\\r\\n'; ls --color=always -x ../../docs; exec env PS1='$ ' ENV= sh";
     let share = Share::start(&service, &[], &["sh", "-c", hello]).await;
     let tab = opened(&browser, "about:blank").await;
-    window(&tab, 1200, 720, "dark", false).await;
+    window(&tab, 1080, 640, "dark", false).await;
     tab.visit(&share.link).await;
     tab.until(SCREEN, "$ ").await;
     tab.until(LINE, "ms").await;
@@ -29,7 +29,7 @@ async fn pictures() {
     tab.until(SCREEN, "src/session.rs").await;
     picture(&tab, "page-vim").await;
 
-    window(&tab, 1200, 720, "light", false).await;
+    window(&tab, 880, 560, "light", false).await;
     tab.evaluate("document.querySelector('#explain').click()").await;
     tab.until("document.querySelector('#facts').textContent", "Round trip").await;
     picture(&tab, "page-explain").await;

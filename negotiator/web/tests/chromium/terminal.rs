@@ -19,7 +19,10 @@ use crate::browser::{Browser, Tab};
 
 /// A service that serves the page that `scripts/web dev` built.
 pub(crate) async fn service() -> Dev {
-    let mut config = DevConfig::default();
+    service_with(DevConfig::default()).await
+}
+
+async fn service_with(mut config: DevConfig) -> Dev {
     config.page.folder = Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/web-page-dev"));
     config.page.sign_in_url = Some("https://account.example/sign-in".parse().unwrap());
     Dev::start(config).await.expect("run scripts/web dev first")
@@ -164,6 +167,29 @@ async fn a_link_that_leads_nowhere_says_why_and_what_to_do() {
     tab.until(CARD, "Try again").await;
     let tab = opened(&browser, &format!("{}/s", service.public_url())).await;
     tab.until(CARD, "This link is not whole").await;
+    share.stop().await;
+    browser.close().await;
+    service.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_relay_asks_for_an_account_the_page_leads_there() {
+    let mut config = DevConfig::default();
+    config.control.entitlement.required = true;
+    config.control.entitlement.jwks_url = Some("http://127.0.0.1:9/keys".parse().unwrap());
+    let service = service_with(config).await;
+    let (browser, share) = tokio::join!(Browser::start(), Share::start(&service, &[], &SHELL));
+    let tab = opened(&browser, &share.link).await;
+    tab.until(CARD, "The relay asks who you are").await;
+    let sign_in = "document.querySelector('#card a').href + ' ' + document.querySelector('#card a').rel";
+    tab.until(sign_in, "https://account.example/sign-in noopener noreferrer").await;
+    tab.evaluate("[...document.querySelectorAll('#card button')].at(-1).click()").await;
+    tab.until("document.querySelector('#panel').hidden", "false").await;
+
+    // What is saved there is kept under the keys of Beach's own client.
+    tab.evaluate("document.querySelector('[name=cohort]').value = 'dogfood'").await;
+    tab.evaluate("document.querySelector('#settings button').click()").await;
+    tab.until("localStorage.getItem('beach:fallback:cohort')", "dogfood").await;
     share.stop().await;
     browser.close().await;
     service.shutdown().await;
