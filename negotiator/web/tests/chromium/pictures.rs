@@ -29,7 +29,7 @@ async fn pictures() {
     tab.until(SCREEN, "src/session.rs").await;
     picture(&tab, "page-vim").await;
 
-    window(&tab, 880, 560, "light", false).await;
+    window(&tab, 980, 620, "light", false).await;
     tab.evaluate("document.querySelector('#explain').click()").await;
     tab.until("document.querySelector('#facts').textContent", "Round trip").await;
     picture(&tab, "page-explain").await;
