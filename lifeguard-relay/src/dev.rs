@@ -12,6 +12,7 @@ use crate::{
     control::{ControlConfig, ControlPlane, TokenKeys},
     kill_switch::KillSwitch,
     listen::{self, Caps, Certificates, Connections, ListenConfig, TlsError},
+    page::{Page, PageConfig, PageError},
     relay::{Admission, Relay, RelayConfig},
     store::{MemoryStore, Store},
     stun,
@@ -47,6 +48,8 @@ pub struct DevConfig {
     pub relay: RelayConfig,
     /// The control plane. The relay's URL is filled in.
     pub control: ControlConfig,
+    /// The page behind a join link.
+    pub page: PageConfig,
     /// Make the relay one of a pool, under its own URL. Needs a store that nodes share.
     pub pooled: bool,
 }
@@ -66,6 +69,7 @@ impl Default for DevConfig {
             caps: Caps { strangers: 4_096, ..Caps::default() },
             relay,
             control: ControlConfig::development(),
+            page: PageConfig::default(),
             pooled: false,
         }
     }
@@ -159,6 +163,7 @@ impl Dev {
             config.relay.public_url = Some(relay_ws_url(&authority, tls));
         }
 
+        let page = Page::new(&config.page)?;
         let metrics = Arc::new(Metrics::new());
         metrics.certificate_expires(certificates.as_ref().map_or(0, |certificates| certificates.expires()));
         let kill_switch = KillSwitch::new(Some(store.clone()));
@@ -180,7 +185,7 @@ impl Dev {
             stop.clone(),
         );
         let ready = app::relay_readiness(&relay);
-        let routes = relay.router().merge(control.router());
+        let routes = relay.router().merge(control.router()).merge(page.router());
         let operator = Admin::new(
             Some(relay.clone()),
             kill_switch.clone(),
@@ -333,6 +338,9 @@ pub enum DevError {
     /// A listener without an address.
     #[error("the listener is gone")]
     Listener(#[from] std::io::Error),
+    /// The page cannot be served.
+    #[error(transparent)]
+    Page(#[from] PageError),
     /// The certificate could not be made.
     #[error("cannot make a certificate")]
     Tls(#[from] TlsError),

@@ -19,6 +19,7 @@ mod guardrail;
 pub mod kill_switch;
 pub mod limit;
 pub mod listen;
+pub mod page;
 pub mod relay;
 pub mod rules;
 pub mod shutdown;

@@ -19,6 +19,7 @@ use crate::{
     dev::{Dev, DevConfig, DevError},
     kill_switch::KillSwitch,
     listen::{self, Caps, Certificates, Connections},
+    page::{Page, PageError},
     relay::{Admission, Rate, Relay},
     shutdown,
     store::{self, Flusher, Store},
@@ -82,6 +83,7 @@ impl Base {
     ) -> Result<(), Failure> {
         let settings = &self.settings;
         let certificates = certificates(settings)?;
+        let page = Page::new(&settings.page(relay.is_none())).map_err(unserved)?;
         let public = bind(settings.listen_addr, "listen-addr")?;
         let operator = bind(settings.admin_addr, "admin-addr")?;
         let reload = reload(certificates.clone(), self.metrics.clone(), renew);
@@ -112,7 +114,7 @@ impl Base {
             self.tasks.spawn(listen::serve(listener, certificates, app, config, connections, stop, tasks));
         };
         let connections = Connections::counting(settings.caps(), self.metrics.clone());
-        spawn(public, certificates, app::public(routes, ready), connections);
+        spawn(public, certificates, app::public(routes.merge(page.router()), ready), connections);
         spawn(operator, None, admin.router(), Connections::new(Caps::default()));
         shutdown::requested().await?;
         Ok(())
@@ -224,6 +226,7 @@ pub(super) fn not_started(error: DevError, public: SocketAddr, stun_flag: &'stat
         }
         DevError::BindStun { address, source } => Failure::Bind { address, flag: stun_flag, source },
         DevError::Tls(error) => Failure::Tls(error),
+        DevError::Page(error) => unserved(error),
         DevError::Listener(error) => Failure::Io(error),
         DevError::Key(error) => Failure::Input(error.to_string()),
     }
@@ -315,6 +318,10 @@ fn certificates(settings: &Settings) -> Result<Option<Arc<Certificates>>, Failur
 
 fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, Failure> {
     listen::bind(address).map_err(|source| Failure::Bind { address, flag, source })
+}
+
+fn unserved(error: PageError) -> Failure {
+    conflict(&format!("`page.folder`: {error}"))
 }
 
 fn conflict(words: &str) -> Failure {

@@ -4,6 +4,7 @@ use super::{settings::Settings, source::ConfigError};
 use crate::{
     control::{ControlConfig, Secret},
     listen::{Caps, ListenConfig},
+    page::{PageConfig, Relays},
     relay::{LimitsConfig, Rate, RelayConfig},
 };
 
@@ -80,6 +81,21 @@ impl Settings {
             strangers_per_address: self.max_strangers_per_address,
             exempt_loopback: self.exempt_loopback,
         }
+    }
+
+    /// The page behind a join link. Who serves it as a control plane names the relays that it may connect to.
+    pub fn page(&self, control_plane: bool) -> PageConfig {
+        let mut config = PageConfig::default();
+        config.folder.clone_from(&self.page_folder);
+        config.sign_in_url.clone_from(&self.sign_in_url);
+        if control_plane {
+            config.relays = match (&self.relay_url, &self.redis_url) {
+                (_, Some(_)) => Relays::Any,
+                (Some(url), None) => Relays::One(url.clone()),
+                (None, None) => Relays::None,
+            };
+        }
+        config
     }
 
     /// The part of the relay plane.

@@ -158,7 +158,13 @@ keys! {
     /// Control plane: the address the TURN servers announce; needed, lest they announce a private one.
     turn_external_ip: Option<String> = control().turn.external_ip, "turn.external_ip", ["BEACH_TURN_EXTERNAL_IP"];
 
-    /// Origins of web pages that may connect to the relay and ask the control plane, matched exactly.
+    /// Where an account is proven, `https://…`: the page behind a join link leads there when the relay asks for an entitlement.
+    sign_in_url: Option<Url> = None, "page.sign_in_url", ["BEACH_LIFEGUARD_SIGN_IN_URL"];
+    /// Serve the page in this folder, as `scripts/web page` builds it, instead of the one in this program.
+    page_folder: Option<PathBuf> = None, "page.folder", ["BEACH_LIFEGUARD_PAGE_FOLDER"];
+
+    /// Origins of other sites' pages that may connect to the relay and ask the control plane, matched exactly. The page
+    /// that this service serves under the same host needs no entry.
     allowed_origins: Vec<String> = relay().allowed_origins, "relay.allowed_origins", ["BEACH_LIFEGUARD_ALLOWED_ORIGINS"];
     /// Serve the deployed clients of protocol version 1 on /ws.
     v1: bool = relay().v1, "relay.v1", ["BEACH_LIFEGUARD_V1"];

@@ -10,7 +10,7 @@ use beach_lifeguard_client::{
     SUBPROTOCOL,
     token::{Capability, FallbackToken},
 };
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 
 use super::{
@@ -98,14 +98,26 @@ pub(super) fn may_connect(
     Ok(())
 }
 
-/// Browsers always send `Origin`, and cannot forge it; nobody else needs to. Exact matches only.
+/// Browsers always send `Origin`, and cannot forge it; nobody else needs to. Exact matches only: of the list, or of the
+/// host that is asked, whose page it is then.
 fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     match (origins.next(), origins.next()) {
         (None, _) => true,
-        (Some(origin), None) => allowed.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes()),
+        (Some(origin), None) => {
+            allowed.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes()) || is_own(origin, headers)
+        }
         (Some(_), Some(_)) => false,
     }
+}
+
+/// Whether the page came from the host that it asks. TLS may end before this service, so its scheme does not count.
+fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let site = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
+    site.is_some_and(|(scheme, site)| {
+        matches!(scheme, "http" | "https") && !site.is_empty() && Some(site.as_bytes()) == host
+    })
 }
 
 #[cfg(test)]
@@ -118,6 +130,28 @@ mod tests {
             headers.append(header::ORIGIN, origin.parse().unwrap());
         }
         origin_allowed(&headers, &["https://beach.sh".to_owned()])
+    }
+
+    #[test]
+    fn a_page_of_the_host_that_is_asked_needs_no_entry() {
+        let from = |origin: &str, host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.append(header::ORIGIN, origin.parse().unwrap());
+            headers.append(header::HOST, host.parse().unwrap());
+            origin_allowed(&headers, &[])
+        };
+        assert!(from("https://beach.sh", "beach.sh"));
+        assert!(from("http://127.0.0.1:9443", "127.0.0.1:9443"));
+        for (origin, host) in [
+            ("https://evil.test", "beach.sh"),
+            ("https://beach.sh:8443", "beach.sh"),
+            ("https://beach.sh.evil.test", "beach.sh"),
+            ("ftp://beach.sh", "beach.sh"),
+            ("null", "null"),
+            ("https://", ""),
+        ] {
+            assert!(!from(origin, host), "{origin} asks {host}");
+        }
     }
 
     #[test]

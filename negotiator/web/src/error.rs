@@ -2,7 +2,21 @@
 
 use std::{error::Error, fmt::Write};
 
-use wasm_bindgen::JsValue;
+use js_sys::Reflect;
+use negotiator::{BadJoinLink, JoinError, SignalingError};
+use transport_core::secure::BadJoinFragment;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = r#"
+/**
+ * The `code` of a `JoinFailed`: one of these, or the label under which the control plane or the relay refused
+ * (`unknown_session`, `fallback_paused`, `entitlement_required`, …).
+ */
+export type JoinFailure =
+  | "full" | "host_absent" | "host_refused" | "link_expired" | "link_revoked" | "link_used_up" | "no_path"
+  | "not_approved" | "removed" | "secret_mismatch" | "unreachable" | "version" | (string & {});
+"#;
 
 /// An `Error` called `name`, with what `error` and its sources say.
 pub(crate) fn failed(name: &str, error: &dyn Error) -> JsValue {
@@ -13,6 +27,32 @@ pub(crate) fn failed(name: &str, error: &dyn Error) -> JsValue {
         source = error.source();
     }
     named(name, &said)
+}
+
+/// Why a session was not joined: `BadLink` or `JoinFailed`, with a `code` for a program.
+pub(crate) fn not_joined(error: &JoinError) -> JsValue {
+    let code = match error {
+        JoinError::Full => "full",
+        JoinError::HostAbsent => "host_absent",
+        JoinError::HostRefused { .. } => "host_refused",
+        JoinError::Link(BadJoinLink::Fragment(BadJoinFragment::Expired)) | JoinError::LinkExpired => {
+            "link_expired"
+        }
+        JoinError::Link(_) => return failed("BadLink", error),
+        JoinError::LinkRevoked => "link_revoked",
+        JoinError::LinkUsedUp => "link_used_up",
+        JoinError::NoPath { explanation } => explanation.refusal().unwrap_or("no_path"),
+        JoinError::NotApproved => "not_approved",
+        JoinError::Removed => "removed",
+        JoinError::SecretMismatch => "secret_mismatch",
+        JoinError::Signaling(SignalingError::Refused { label, .. }) => label.as_ref(),
+        JoinError::Version { .. } => "version",
+        _ => "unreachable",
+    };
+    let thrown = failed("JoinFailed", error);
+    // An object takes a property.
+    let _ = Reflect::set(&thrown, &"code".into(), &code.into());
+    thrown
 }
 
 /// What an `AbortSignal` leads to, as `fetch` does.

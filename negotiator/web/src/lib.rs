@@ -8,6 +8,7 @@
 mod error;
 mod options;
 mod session;
+mod terminal;
 mod watch;
 
 use js_sys::JsString;
@@ -15,14 +16,16 @@ use negotiator::{JoinLink, Negotiator};
 use wasm_bindgen::prelude::*;
 
 use self::{
-    error::{aborted, failed},
+    error::{aborted, failed, not_joined},
     options::Options,
 };
 pub use session::{Events, Session};
+pub use terminal::SharedTerminal;
 
 /// Joins the session of `link` and resolves once a path carries it.
 ///
-/// Rejects with an `Error` whose `name` is `BadLink`, `JoinFailed` or `AbortError`.
+/// Rejects with an `Error` whose `name` is `BadLink`, `JoinFailed` or `AbortError`. A `JoinFailed` has a `code` for a
+/// program, a `JoinFailure`.
 #[wasm_bindgen(unchecked_return_type = "Session")]
 pub async fn connect(
     #[wasm_bindgen(param_description = "the join link, with its fragment")] link: JsString,
@@ -38,6 +41,9 @@ pub async fn connect(
     if let Some(name) = options.name {
         negotiator = negotiator.named(name);
     }
+    if let Some(told) = options.on_pending {
+        negotiator = negotiator.when_pending(watch::once(told));
+    }
     let session = match signal {
         None => negotiator.connect().await,
         Some(signal) => {
@@ -48,6 +54,6 @@ pub async fn connect(
             }
         }
     };
-    let session = session.map_err(|error| failed("JoinFailed", &error))?;
+    let session = session.map_err(|error| not_joined(&error))?;
     Session::new(session).into_js()
 }

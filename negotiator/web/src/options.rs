@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use js_sys::{JSON, Reflect};
+use js_sys::{Function, JSON, Reflect};
 use negotiator::NetworkConfig;
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
@@ -30,6 +30,10 @@ export interface ConnectOptions {
   connectTimeout?: number;
   /** How long a session lives without any path, in milliseconds; 600000. */
   resumeWindow?: number;
+  /** How long what was received may stay unacknowledged, in milliseconds. A viewer of a terminal is quick: 5. */
+  ackDelay?: number;
+  /** Called once when the host asks its person whether to let this viewer in. */
+  onPending?: () => void;
 }
 "#;
 
@@ -46,6 +50,9 @@ pub(crate) struct Options {
     telemetry: bool,
     connect_timeout: Option<f64>,
     resume_window: Option<f64>,
+    ack_delay: Option<f64>,
+    #[serde(skip)]
+    pub(crate) on_pending: Option<Function>,
 }
 
 impl Options {
@@ -59,6 +66,11 @@ impl Options {
         if !signal.is_undefined() {
             read.signal =
                 Some(signal.dyn_into().map_err(|_| named("TypeError", "signal is no AbortSignal"))?);
+        }
+        let pending = Reflect::get(options, &"onPending".into())?;
+        if !pending.is_undefined() {
+            read.on_pending =
+                Some(pending.dyn_into().map_err(|_| named("TypeError", "onPending is no function"))?);
         }
         Ok(read)
     }
@@ -75,6 +87,9 @@ impl Options {
         }
         if let Some(window) = self.resume_window {
             network.resume_window = millis(window)?;
+        }
+        if let Some(delay) = self.ack_delay {
+            network.ack_delay = millis(delay)?;
         }
         Ok(network)
     }

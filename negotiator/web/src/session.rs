@@ -9,6 +9,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::{
     error::{failed, named},
+    terminal::SharedTerminal,
     watch::Watch,
 };
 
@@ -64,11 +65,7 @@ impl Session {
         &self,
         #[wasm_bindgen(unchecked_param_type = "string | Uint8Array")] message: JsValue,
     ) -> Result<(), JsValue> {
-        let bytes: Bytes = match (message.as_string(), message.dyn_ref::<Uint8Array>()) {
-            (Some(text), _) => text.into(),
-            (None, Some(bytes)) => bytes.to_vec().into(),
-            (None, None) => return Err(named("TypeError", "a message is a string or a Uint8Array")),
-        };
+        let bytes = bytes_of(&message, "a message")?;
         let session = self.session.clone();
         session.send(bytes).await.map_err(|error| failed("SessionEnded", &error))
     }
@@ -85,6 +82,15 @@ impl Session {
                 Ok(_) => {}
             }
         }
+    }
+
+    /// Enters the terminal that the host shares by `beach-link share`: from here on it is read and written through the
+    /// returned object alone.
+    ///
+    /// Rejects with an `Error` whose `name` is `Refused`, `SessionEnded` or `Unintelligible`.
+    #[wasm_bindgen(unchecked_return_type = "SharedTerminal")]
+    pub async fn terminal(&self) -> Result<JsValue, JsValue> {
+        SharedTerminal::enter(self.session.clone()).await
     }
 
     /// Resolves with why the session ended, once it has.
@@ -135,8 +141,17 @@ impl Events {
     }
 }
 
+/// Reads what a page sends; text as UTF-8.
+pub(crate) fn bytes_of(value: &JsValue, what: &str) -> Result<Bytes, JsValue> {
+    match (value.as_string(), value.dyn_ref::<Uint8Array>()) {
+        (Some(text), _) => Ok(text.into()),
+        (None, Some(bytes)) => Ok(bytes.to_vec().into()),
+        (None, None) => Err(named("TypeError", &format!("{what} is a string or a Uint8Array"))),
+    }
+}
+
 /// Makes an object with a `next` its own async iterator.
-fn iterable(object: JsValue) -> Result<JsValue, JsValue> {
+pub(crate) fn iterable(object: JsValue) -> Result<JsValue, JsValue> {
     // It returns `this`. A function made from text would need a page's leave to evaluate.
     let itself = Reflect::get(&Object::new(), &"valueOf".into())?;
     Reflect::set(&object, &Symbol::async_iterator(), &itself)?;
@@ -144,7 +159,7 @@ fn iterable(object: JsValue) -> Result<JsValue, JsValue> {
 }
 
 /// One step of an async iterator.
-fn step(value: Option<JsValue>) -> Result<JsValue, JsValue> {
+pub(crate) fn step(value: Option<JsValue>) -> Result<JsValue, JsValue> {
     let result = Object::new();
     Reflect::set(&result, &"done".into(), &value.is_none().into())?;
     Reflect::set(&result, &"value".into(), &value.unwrap_or_default())?;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use js_sys::Reflect;
+use js_sys::{Function, Reflect};
 use negotiator::Session;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{AbortSignal, EventTarget};
 
@@ -79,5 +79,20 @@ pub(crate) async fn aborted(signal: &AbortSignal) {
     let _listener = Listener::new(signal.clone().into(), "abort", move || told.notify_one());
     if !signal.aborted() {
         stop.notified().await;
+    }
+}
+
+/// Makes a call that may come from anywhere, once, of a page's function, which stays on its thread.
+pub(crate) fn once(told: Function) -> impl Fn() + Send + Sync + 'static {
+    let (call, mut called) = mpsc::channel(1);
+    wasm_bindgen_futures::spawn_local(async move {
+        if called.recv().await.is_some() {
+            // What it throws is the page's own business, and shown in its console.
+            let _ = told.call0(&JsValue::UNDEFINED);
+        }
+    });
+    move || {
+        // Full: it was told.
+        let _ = call.try_send(());
     }
 }

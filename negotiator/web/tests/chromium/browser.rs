@@ -34,11 +34,19 @@ pub(crate) struct Tab {
     session: String,
 }
 
+/// Something that happened in a tab.
+#[derive(Clone)]
+struct Happened {
+    session: String,
+    event: Value,
+}
+
 /// The one socket to the browser.
 #[derive(Clone)]
 struct Tools {
     requests: mpsc::Sender<String>,
     waiting: Arc<Mutex<HashMap<u64, oneshot::Sender<Value>>>>,
+    happened: Arc<Mutex<Vec<Happened>>>,
     number: Arc<AtomicU64>,
 }
 
@@ -79,16 +87,23 @@ impl Browser {
 
     /// Opens the test page of `origin`, and waits until its module is there.
     pub(crate) async fn open(&self, origin: &str) -> Tab {
+        let tab = self.tab().await;
+        tab.visit(&format!("{origin}/")).await;
+        tab.until("globalThis.ready", "true").await;
+        tab
+    }
+
+    /// Opens an empty tab. What it asks the network for is noted.
+    pub(crate) async fn tab(&self) -> Tab {
         let opened = self.tools.call(None, "Target.createTarget", json!({ "url": "about:blank" })).await;
         let target = opened.unwrap()["targetId"].clone();
         let attach = json!({ "targetId": target, "flatten": true });
         let attached = self.tools.call(None, "Target.attachToTarget", attach).await.unwrap();
         let session = attached["sessionId"].as_str().unwrap().to_owned();
         let tab = Tab { tools: self.tools.clone(), session };
-        // Answered once the page's own document is there.
-        tab.call("Page.navigate", json!({ "url": format!("{origin}/") })).await.unwrap();
-        let ready = "new Promise(resolve => { const look = () => globalThis.ready ? resolve(true) : setTimeout(look, 20); look() })";
-        assert_eq!(tab.evaluate(ready).await, true);
+        for domain in ["Network.enable", "Page.enable"] {
+            tab.call(domain, json!({})).await.unwrap();
+        }
         tab
     }
 
@@ -109,6 +124,52 @@ impl Tab {
         answer["result"]["value"].clone()
     }
 
+    /// Goes to an address. Answered once the page's own document is there.
+    pub(crate) async fn visit(&self, url: &str) {
+        self.call("Page.navigate", json!({ "url": url })).await.unwrap();
+    }
+
+    /// Waits until `expression` comes to something in which `wanted` is; returns that.
+    pub(crate) async fn until(&self, expression: &str, wanted: &str) -> String {
+        // Before the document is whole there may be nothing to ask.
+        let text = format!("(() => {{ try {{ return String({expression}) }} catch {{ return '' }} }})()");
+        let look = format!(
+            "new Promise(resolve => {{ const end = performance.now() + 60000; const look = () => {{ const text = {text}; \
+             text.includes({}) || performance.now() > end ? resolve(text) : setTimeout(look, 20) }}; look() }})",
+            json!(wanted)
+        );
+        let text = self.evaluate(&look).await.as_str().unwrap().to_owned();
+        assert!(text.contains(wanted), "{expression} is {text:?}, without {wanted:?}");
+        text
+    }
+
+    /// Types a text, as a keyboard does.
+    pub(crate) async fn type_text(&self, text: &str) {
+        self.call("Input.insertText", json!({ "text": text })).await.unwrap();
+    }
+
+    /// Presses return.
+    pub(crate) async fn press_return(&self) {
+        for kind in ["keyDown", "keyUp"] {
+            let key = json!({
+                "type": kind, "key": "Enter", "code": "Enter", "text": "\r", "windowsVirtualKeyCode": 13,
+            });
+            self.call("Input.dispatchKeyEvent", key).await.unwrap();
+        }
+    }
+
+    /// Every address that this tab asked for so far, by HTTP or WebSocket.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let happened = self.tools.happened.lock().unwrap();
+        let own = happened.iter().filter(|happened| happened.session == self.session);
+        let url = |event: &Value| match event["method"].as_str()? {
+            "Network.requestWillBeSent" => event["params"]["request"]["url"].as_str().map(str::to_owned),
+            "Network.webSocketCreated" => event["params"]["url"].as_str().map(str::to_owned),
+            _ => None,
+        };
+        own.filter_map(|happened| url(&happened.event)).collect()
+    }
+
     pub(crate) async fn call(&self, method: &str, params: Value) -> Result<Value, Value> {
         self.tools.call(Some(&self.session), method, params).await
     }
@@ -119,7 +180,8 @@ impl Tools {
         let (mut to, mut from) = connect_async(url).await.unwrap().0.split();
         let (requests, mut asked) = mpsc::channel::<String>(16);
         let waiting = Arc::new(Mutex::new(HashMap::<u64, oneshot::Sender<Value>>::new()));
-        let answers = waiting.clone();
+        let happened = Arc::new(Mutex::new(Vec::new()));
+        let (answers, events) = (waiting.clone(), happened.clone());
         tokio::spawn(async move {
             loop {
                 tokio::select! {
@@ -130,6 +192,11 @@ impl Tools {
                     said = from.next() => {
                         let Some(Ok(said)) = said else { return };
                         let Ok(said) = serde_json::from_slice::<Value>(&said.into_data()) else { continue };
+                        if let (None, Some(session)) = (said["id"].as_u64(), said["sessionId"].as_str()) {
+                            let session = session.to_owned();
+                            events.lock().unwrap().push(Happened { session, event: said });
+                            continue;
+                        }
                         let asker = said["id"].as_u64().and_then(|id| answers.lock().unwrap().remove(&id));
                         if let Some(asker) = asker {
                             let _ = asker.send(said);
@@ -138,7 +205,7 @@ impl Tools {
                 }
             }
         });
-        Self { requests, waiting, number: Arc::default() }
+        Self { requests, waiting, happened, number: Arc::default() }
     }
 
     async fn call(&self, session: Option<&str>, method: &str, params: Value) -> Result<Value, Value> {

@@ -4,6 +4,8 @@
 
 mod browser;
 mod page;
+mod pictures;
+mod terminal;
 
 use std::{net::SocketAddr, time::Duration};
 
