@@ -226,6 +226,9 @@ fn a_session_in_the_background_is_attached_to_decided_about_and_stopped() {
     first.sees("nobody is here");
     first.type_text("echo $((6*7)) > /dev/null; echo first $((4+4))\r");
     first.sees("first 8");
+    first.type_text(&format!("clear; {} attach work; echo status $?\r", env!("CARGO_BIN_EXE_beach-link")));
+    first.sees("this terminal is shared by beach-link already");
+    first.sees("status 93");
     let status = std::process::Command::new("kill").args(["-HUP", &pid.to_string()]).status().unwrap();
     assert!(status.success());
     first.type_text("echo still $((5+5))\r");
@@ -279,6 +282,8 @@ fn what_keeps_a_session_out_of_the_background_is_told_here() {
     stage.run(&["share", "--detach", "--", "no-such-program-anywhere"]).fails(127, "command not found");
     let url = "http://127.0.0.1:1";
     stage.run(&["share", "--detach", "--control-plane", url, "--", "true"]).fails(74, "control plane");
-    stage.run(&["share", "--detach", "--name", "a/b", "--", "true"]).fails(2, "a session's name has");
+    stage
+        .run(&["share", "--detach", "--name", "a/b", "--control-plane", url, "--", "true"])
+        .fails(2, "a session's name has");
     assert_eq!(stage.run(&["list"]).stdout, "");
 }

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     args::{AttachArgs, Format, LinksCommand, ListArgs, Role, SessionsArgs, SessionsCommand, StopArgs},
     exit::Failure,
+    guard,
     signal::Interrupts,
     terminal::{Keyboard, RawTerminal, print},
     ui::{Lines, To},
@@ -33,6 +34,7 @@ use crate::{
 ///
 /// [`Failure`]. The terminal is as it was.
 pub async fn attach(args: AttachArgs) -> Result<u8, Failure> {
+    guard::check()?;
     let mut interrupts = Interrupts::listen()?;
     let size = RawTerminal::check(Keyboard::StandardInput)?;
     let folder = Folder::open()?;
