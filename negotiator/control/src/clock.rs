@@ -60,6 +60,7 @@ impl ServerClock {
 
     /// Compares this machine's clock with the `Date` of an answer. `None` within the skew that proofs allow, and where the
     /// answer has no date.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub(crate) fn skew(&self, headers: &HeaderMap) -> Option<Skew> {
         Skew::between((self.machine)(), headers)
     }
