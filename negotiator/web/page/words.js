@@ -31,6 +31,13 @@ export function pathName(path) {
   return { webrtc: "direct", "ws-fallback": "relay" }[path] ?? path;
 }
 
+/** An explanation as a person reads it: its reasons speak of a direct path, and in a browser there is none yet. */
+export function told(explanation) {
+  const direct = explanation.tried.some(({ transport }) => pathName(transport) !== "relay");
+  if (direct || explanation.path !== "ws-fallback") return explanation;
+  return { ...explanation, why: "in a browser sessions go over the relay", next: null };
+}
+
 /** Who is missing, where there is no path. */
 export function absence(absent, silence) {
   if (absent === "peer") return `the host is silent${silence ? ` since ${silence}` : ""}; the relay answers`;
