@@ -1,17 +1,14 @@
 //! How the program ends: one line that says what to do, and a code of its own per failure.
 
+mod from;
+
 use std::{fmt, process::ExitCode, time::Duration};
 
-use negotiator::{BadJoinLink, ByeReason, JoinError, SessionEnd, ShareError};
-use transport_core::{
-    secure::BadJoinFragment,
-    signaling::{Obstacle, SignalingError},
-};
+use negotiator::{BadJoinLink, SessionEnd};
 
 use crate::{
     first_contact::NamedBy,
     host::pty::PtyError,
-    meeting,
     ui::{Lines, To},
     viewer::status,
     wire::Refusal,
@@ -210,98 +207,6 @@ impl Failure {
     }
 }
 
-impl From<BadJoinLink> for Failure {
-    fn from(bad: BadJoinLink) -> Self {
-        match bad {
-            BadJoinLink::Fragment(BadJoinFragment::Expired) => Self::Expired,
-            bad => Self::Link(bad),
-        }
-    }
-}
-
-impl From<JoinError> for Failure {
-    fn from(error: JoinError) -> Self {
-        match error {
-            JoinError::Full => Self::Declined("the session is full, try again later".to_owned()),
-            JoinError::HostAbsent => Self::HostAbsent,
-            JoinError::HostRefused { why: why @ ByeReason::Unanswered } => {
-                Self::ShownOut(format!("{why}: ask them, and join again"))
-            }
-            JoinError::HostRefused { why } => Self::Declined(why.to_string()),
-            JoinError::Link(bad) => bad.into(),
-            JoinError::LinkExpired => Self::Expired,
-            error @ (JoinError::LinkRevoked | JoinError::LinkUsedUp) => Self::LinkGone(error.to_string()),
-            error @ (JoinError::NotApproved | JoinError::Removed) => Self::ShownOut(error.to_string()),
-            JoinError::NoPath { explanation } if explanation.refusal() == Some(PAUSED) => Self::Paused,
-            JoinError::NoPath { explanation } => Self::NoPath(explanation.to_string()),
-            JoinError::Misconfigured(what) => Self::Usage(what),
-            JoinError::SecretMismatch => Self::Secret,
-            JoinError::Signaling(error) => error.into(),
-            error @ JoinError::Version { .. } => Self::Version(error.to_string()),
-            error => Self::Unreachable(chain(&error)),
-        }
-    }
-}
-
-impl From<SessionEnd> for Failure {
-    fn from(end: SessionEnd) -> Self {
-        match end {
-            end @ SessionEnd::LinkRevoked => Self::LinkGone(end.to_string()),
-            end @ (SessionEnd::Removed | SessionEnd::TurnedAway { .. }) => Self::ShownOut(end.to_string()),
-            end => Self::SessionLost(end),
-        }
-    }
-}
-
-impl From<ShareError> for Failure {
-    fn from(error: ShareError) -> Self {
-        match error {
-            ShareError::Address(BadJoinLink::NoTls) => {
-                Self::Usage("--pin names a certificate: --control-plane begins with https:// then".to_owned())
-            }
-            ShareError::Address(_) => {
-                Self::Usage("--control-plane begins with http:// or https:// and a host".to_owned())
-            }
-            ShareError::Misconfigured(what) => Self::Usage(what),
-            error @ ShareError::TooManyLinks => Self::Usage(error.to_string()),
-            ShareError::Signaling(error) => error.into(),
-            error => Self::Unreachable(chain(&error)),
-        }
-    }
-}
-
-impl From<SignalingError> for Failure {
-    fn from(error: SignalingError) -> Self {
-        match error {
-            SignalingError::Refused { label, detail } => match label.as_ref() {
-                // A clock that is off is refused as a wrong secret is; the detail knows which it was.
-                "membership_invalid" if detail.is_empty() => Self::Secret,
-                "unknown_session" => Self::UnknownSession,
-                PAUSED => Self::Paused,
-                // Nothing of the control plane was reached: what answered is in between.
-                UPGRADE_REMOVED => Self::Unreachable(detail),
-                label if detail.is_empty() => Self::Refused(format!("{label}; ask its operator")),
-                label => Self::Refused(format!("{label}: {detail}")),
-            },
-            SignalingError::Unreachable { detail, obstacle } => {
-                let words = meeting::in_words(&detail, obstacle);
-                if obstacle == Obstacle::OtherCertificate {
-                    Self::OtherCertificate(words)
-                } else {
-                    Self::Unreachable(words)
-                }
-            }
-            error => Self::Unreachable(chain(&error)),
-        }
-    }
-}
-
-impl From<PtyError> for Failure {
-    fn from(error: PtyError) -> Self {
-        Self::Command(error)
-    }
-}
-
 /// Turns the outcome of a subcommand into the program's end: a line on standard error, an exit code.
 pub fn report(outcome: Result<u8, Failure>) -> ExitCode {
     match outcome {
@@ -314,12 +219,6 @@ pub fn report(outcome: Result<u8, Failure>) -> ExitCode {
     }
 }
 
-/// What the control plane says while its operator keeps the relay closed.
-const PAUSED: &str = "fallback_paused";
-
-/// What the library says when a WebSocket was asked for and a proxy removed the question.
-const UPGRADE_REMOVED: &str = "upgrade_removed";
-
 /// A text without line breaks or other control characters.
 struct OneLine<'a>(&'a str);
 
@@ -331,17 +230,6 @@ impl fmt::Display for OneLine<'_> {
         }
         Ok(())
     }
-}
-
-/// An error and its sources on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// The exit codes, for `--help`.
@@ -367,87 +255,4 @@ Exit codes:
   130  interrupted";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_code_is_in_the_table_and_its_own() {
-        let refused = |label: &'static str| SignalingError::refused(label).into();
-        let failures: Vec<Failure> = vec![
-            Failure::io("x")(std::io::Error::other("y")),
-            Failure::Usage("x".into()),
-            "http://host".parse::<negotiator::JoinLink>().unwrap_err().into(),
-            Failure::Expired,
-            refused("membership_invalid"),
-            refused("unknown_session"),
-            Failure::Unreachable(String::new()),
-            refused("rate_limited"),
-            refused("fallback_paused"),
-            JoinError::HostAbsent.into(),
-            Failure::NoPath(String::new()),
-            JoinError::Version { ours: 1, theirs: 2 }.into(),
-            Failure::declined(Refusal::Full, String::new()),
-            Failure::NoTerminal("standard input"),
-            Failure::TooSmall { columns: 1, rows: 1, least_columns: 20, least_rows: 4 },
-            Failure::StdinClosed,
-            Failure::SessionLost(SessionEnd::Gap { from: 1, to: 2 }),
-            Failure::Corrupt,
-            Failure::Unintelligible(crate::wire::BadMessage::Empty),
-            Failure::Demo(String::new()),
-            PtyError::NotExecutable("x".into()).into(),
-            PtyError::NotFound("x".into()).into(),
-            PtyError::Unavailable("x".into()).into(),
-            SessionEnd::LinkRevoked.into(),
-            SessionEnd::Removed.into(),
-            Failure::NoControlPlane,
-            SignalingError::Unreachable { detail: String::new(), obstacle: Obstacle::OtherCertificate }
-                .into(),
-            Failure::Folder(String::new()),
-            Failure::NoSession,
-            Failure::Session(String::new()),
-            Failure::Nested,
-            Failure::GivenUp(Duration::from_secs(60)),
-            Failure::Interrupted,
-        ];
-        let mut codes: Vec<u8> = failures.iter().map(Failure::code).collect();
-        for code in &codes {
-            let listed = TABLE.split_whitespace().any(|word| word == code.to_string());
-            assert!(listed, "{code} is not in the table");
-        }
-        codes.sort_unstable();
-        codes.dedup();
-        assert_eq!(codes.len(), failures.len());
-    }
-
-    #[test]
-    fn a_host_that_refuses_is_told_apart_from_one_that_is_away() {
-        for (error, code) in [
-            (JoinError::HostAbsent, 77),
-            (JoinError::Full, 80),
-            (JoinError::HostRefused { why: ByeReason::Closed }, 80),
-            (JoinError::LinkExpired, 71),
-            (JoinError::LinkRevoked, 89),
-            (JoinError::LinkUsedUp, 89),
-            (JoinError::HostRefused { why: ByeReason::Unanswered }, 90),
-            (JoinError::NotApproved, 90),
-            (JoinError::Removed, 90),
-        ] {
-            assert_eq!(Failure::from(error).code(), code);
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_reached_is_told_with_url_stage_and_cause() {
-        let detail = "10.0.0.1: tls: no answer within 5s".to_owned();
-        let said = |by| Failure::Unreachable(detail.clone()).at("https://10.0.0.1:7443", &by).to_string();
-        let url = "the control plane cannot be reached (https://10.0.0.1:7443";
-        assert!(said(NamedBy::Argument).starts_with(&format!("{url}: tls: no answer within 5s): ")));
-        let up = said(NamedBy::Up("/run/x".into()));
-        assert!(up.starts_with(&format!("{url}, left by `beach-lifeguard up` in /run/x: tls: ")), "{up}");
-    }
-
-    #[test]
-    fn an_error_is_one_line() {
-        assert_eq!(OneLine("a\n  b\x1b[2J\n").to_string(), "a; b; [2J");
-    }
-}
+mod tests;
