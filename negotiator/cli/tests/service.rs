@@ -360,13 +360,42 @@ fn a_file_is_sent_and_goes_on_after_its_receiver_was_killed() {
 #[test]
 fn a_pipe_that_is_interrupted_fails_at_its_other_end_at_once() {
     let service = Service::start();
-    let (host, link) = service.pipe_host(vec![0; 10_000_000], &[]);
-    let join = Program::new(&["pipe", "join", "--loopback", "-n", "--progress", &link]).start();
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    let (host, link) = service.pipe_host(b"x".to_vec(), &[]);
+    // The joining side's input stays open, so the pipe lives.
+    let mut join = std::process::Command::new(env!("CARGO_BIN_EXE_beach-link"))
+        .args(["pipe", "join", "--loopback", &link])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Read::read_exact(join.stdout.as_mut().unwrap(), &mut [0]).unwrap();
     host.signal("INT");
     host.end().fails(130, "interrupted");
-    let (code, _, stderr) = join.bytes();
-    assert_eq!(code, 80, "{stderr}");
+    let end = join.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&end.stderr);
+    assert_eq!(end.status.code(), Some(80), "{stderr}");
+    assert!(stderr.contains("interrupted"), "{stderr}");
+}
+
+#[test]
+fn a_pipe_that_is_interrupted_behind_much_data_says_why_it_closes() {
+    let service = Service::start();
+    let (host, link) = service.pipe_host(vec![0; 50_000_000], &[]);
+    let mut join = std::process::Command::new(env!("CARGO_BIN_EXE_beach-link"))
+        .args(["pipe", "join", "--loopback", "-n", &link])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It reads no further: what was sent stands in the way.
+    std::io::Read::read_exact(join.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    host.signal("INT");
+    host.end().fails(130, "interrupted");
+    let end = join.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&end.stderr);
+    assert!(matches!(end.status.code(), Some(80 | 84)), "{stderr}");
     assert!(stderr.contains("interrupted"), "{stderr}");
 }
 

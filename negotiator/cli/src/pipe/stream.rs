@@ -123,13 +123,15 @@ async fn send(session: &Session, mut input: impl AsyncRead + Unpin, meter: &Mete
 }
 
 /// Tells the other side that this one cannot go on: it should not wait for what will not come. It may be gone; then
-/// nothing is lost.
+/// nothing is lost. Behind more data than the path carries in that time the reason goes with the close.
 pub(super) async fn tell(session: &Session, failure: &Failure) {
     let told = async {
         let _ = session.send(Message::Failed(failure.to_string()).encode()).await;
         let _ = session.flushed().await;
     };
-    let _ = timeout(TOLD, told).await;
+    if timeout(TOLD, told).await.is_err() {
+        session.abort(&failure.to_string());
+    }
 }
 
 /// What it means that the other side says this instead of what it should.
@@ -240,7 +242,7 @@ impl Meter {
 }
 
 /// How long telling the other side of a failure may take.
-const TOLD: Duration = Duration::from_secs(1);
+const TOLD: Duration = Duration::from_secs(2);
 
 /// How often the progress line is drawn anew.
 pub(super) const REFRESH: Duration = Duration::from_millis(200);
