@@ -75,8 +75,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Reads them; `None` when no control plane shares this store.
     async fn rules(&self) -> Result<Option<Rules>, StoreError>;
 
-    /// Returns the seed by which the relays of this deployment sign rejoin tickets: `fresh`, if there was none. It is kept for
-    /// [`LIFE`](crate::rules::LIFE) from here on.
+    /// Returns the seed by which the relays of this deployment sign rejoin tickets: `fresh`, if there was none. It is kept for a day
+    /// from here on, as the rules are.
     async fn ticket_seed(&self, fresh: &Seed) -> Result<Seed, StoreError>;
 
     /// Makes this process a node of the deployment's pool of control planes, until `stop`. None where there is one node
