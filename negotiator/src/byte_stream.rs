@@ -11,8 +11,9 @@ use futures::{FutureExt, future::BoxFuture};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
-    error::{SendError, SessionEnd},
+    error::SessionEnd,
     session::{Received, Session},
+    streams::MessageSink,
 };
 
 /// Bytes both ways over one session, in order, each direction ended on its own: [`Session::into_bytes`].
@@ -24,12 +25,11 @@ use crate::{
 /// Reading ends with 0 bytes after the other side shut its direction down, and with an error when the session ended before that.
 /// Datagrams that arrive are passed over: they have no place in an order.
 pub struct ByteStream {
-    session: Session,
+    sink: MessageSink,
     /// What arrived and was not read.
     unread: Bytes,
     finished: bool,
     receiving: Option<BoxFuture<'static, Result<Received, SessionEnd>>>,
-    sending: Option<BoxFuture<'static, Result<(), SendError>>>,
     shut: bool,
 }
 
@@ -53,11 +53,10 @@ impl Session {
     /// ```
     pub fn into_bytes(self) -> ByteStream {
         ByteStream {
-            session: self,
+            sink: self.outgoing(),
             unread: Bytes::new(),
             finished: false,
             receiving: None,
-            sending: None,
             shut: false,
         }
     }
@@ -66,16 +65,11 @@ impl Session {
 impl ByteStream {
     /// Returns the session below.
     pub fn session(&self) -> &Session {
-        &self.session
+        &self.sink.session
     }
 
     fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(sending) = &mut self.sending {
-            let sent = ready!(sending.poll_unpin(cx));
-            self.sending = None;
-            sent.map_err(|error| io::Error::new(io::ErrorKind::BrokenPipe, error))?;
-        }
-        Poll::Ready(Ok(()))
+        self.sink.poll_accepted(cx).map_err(|error| io::Error::new(io::ErrorKind::BrokenPipe, error))
     }
 }
 
@@ -83,7 +77,7 @@ impl AsyncRead for ByteStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let stream = self.get_mut();
         while stream.unread.is_empty() && !stream.finished && into.remaining() > 0 {
-            let session = &stream.session;
+            let session = &stream.sink.session;
             let receiving = stream.receiving.get_or_insert_with(|| {
                 let session = session.clone();
                 async move { session.recv().await }.boxed()
@@ -115,9 +109,8 @@ impl AsyncWrite for ByteStream {
             return Poll::Ready(Ok(0));
         }
         // What a person types on another clone would stand behind a longer one.
-        let length = bytes.len().min(stream.session.bulk_length());
-        let (session, message) = (stream.session.clone(), Bytes::copy_from_slice(&bytes[..length]));
-        stream.sending = Some(async move { session.send(message).await }.boxed());
+        let length = bytes.len().min(stream.session().bulk_length());
+        stream.sink.take(Bytes::copy_from_slice(&bytes[..length]));
         // Most are accepted at once; the rest is waited for by the next write or flush.
         match stream.poll_accepted(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -134,7 +127,7 @@ impl AsyncWrite for ByteStream {
         ready!(stream.poll_accepted(cx))?;
         if !stream.shut {
             stream.shut = true;
-            stream.session.finish();
+            stream.session().finish();
         }
         Poll::Ready(Ok(()))
     }
@@ -143,7 +136,7 @@ impl AsyncWrite for ByteStream {
 impl fmt::Debug for ByteStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ByteStream")
-            .field("session", &self.session)
+            .field("session", self.session())
             .field("unread_bytes", &self.unread.len())
             .finish_non_exhaustive()
     }

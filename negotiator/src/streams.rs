@@ -92,13 +92,19 @@ impl Host {
 
 /// Takes messages for a session: [`Session::outgoing`].
 pub struct MessageSink {
-    session: Session,
+    pub(crate) session: Session,
     sending: Option<BoxFuture<'static, Result<(), SendError>>>,
 }
 
 impl MessageSink {
+    /// Begins to send a message; the one before must have been accepted.
+    pub(crate) fn take(&mut self, message: Bytes) {
+        let session = self.session.clone();
+        self.sending = Some(async move { session.send(message).await }.boxed());
+    }
+
     /// Waits until the message that was taken last is accepted.
-    fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+    pub(crate) fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         if let Some(sending) = &mut self.sending {
             let sent = ready!(sending.poll_unpin(cx));
             self.sending = None;
@@ -116,8 +122,7 @@ impl Sink<Bytes> for MessageSink {
     }
 
     fn start_send(self: Pin<&mut Self>, message: Bytes) -> Result<(), SendError> {
-        let session = self.session.clone();
-        self.get_mut().sending = Some(async move { session.send(message).await }.boxed());
+        self.get_mut().take(message);
         Ok(())
     }
 
