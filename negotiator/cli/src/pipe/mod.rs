@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    args::{PipeHostArgs, PipeJoinArgs, StreamArgs},
+    args::{MeetingArgs, NetworkArgs, PipeHostArgs, PipeJoinArgs, StreamArgs},
     exit::Failure,
     host::{
         serve::{greet, refuse},
@@ -36,13 +36,8 @@ pub use stream::{Totals, carry, carry_until};
 /// [`Failure`].
 pub async fn host(args: PipeHostArgs) -> Result<u8, Failure> {
     let mut interrupts = Interrupts::listen()?;
-    let point = args.meeting.find()?;
-    let config = point.host_config(args.network.config()?);
     let mut lines = Lines::new(To::Stderr);
-    let host = tokio::select! {
-        host = open(&point, config, &mut lines) => host?,
-        failure = interrupts.next() => return Err(failure),
-    };
+    let host = open_host(&args.meeting, &args.network, &mut lines, &mut interrupts).await?;
     tell_link(&host, args.link_file.as_deref(), "beach-link pipe join", &mut lines)?;
     let outcome = serve_one(&host, &args.stream, &mut lines, &mut interrupts).await;
     host.close().await;
@@ -66,6 +61,21 @@ pub async fn join(args: PipeJoinArgs) -> Result<u8, Failure> {
     let outcome = stream::run(&session, input(&args.stream), stdout(), progress, interrupts.next()).await;
     session.close().await;
     outcome.map(|_| 0)
+}
+
+/// Begins a session that others can join.
+async fn open_host(
+    meeting: &MeetingArgs,
+    network: &NetworkArgs,
+    lines: &mut Lines,
+    interrupts: &mut Interrupts,
+) -> Result<Host, Failure> {
+    let point = meeting.find()?;
+    let config = point.host_config(network.config()?);
+    tokio::select! {
+        host = open(&point, config, lines) => host,
+        failure = interrupts.next() => Err(failure),
+    }
 }
 
 /// Connects to the host of a link and tells it what for.

@@ -18,7 +18,7 @@ use super::{
     enter,
     progress::Progress,
     send::{hash_of, sum_line},
-    stream::{deliver, next, refusal, tell},
+    stream::{deliver, last_word, next, refusal, tell},
 };
 use crate::{
     args::ReceiveArgs,
@@ -92,11 +92,8 @@ async fn accept(session: &Session, to: Option<&Path>, lines: &mut Lines) -> Resu
     };
     partial.keep(&place).await?;
     deliver(session, Message::Done(sum.bytes)).await?;
-    // Our last word must arrive before we go; the resume window bounds the wait.
-    match session.flushed().await {
-        Ok(()) | Err(negotiator::SessionEnd::Closed(_)) => Ok((sum, place)),
-        Err(end) => Err(Failure::SessionLost(end)),
-    }
+    last_word(session).await?;
+    Ok((sum, place))
 }
 
 async fn fill(

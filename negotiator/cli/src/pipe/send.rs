@@ -26,7 +26,7 @@ use super::{
 use crate::{
     args::SendArgs,
     exit::Failure,
-    host::{serve::refuse, share::open},
+    host::serve::refuse,
     signal::Interrupts,
     ui::{Lines, To},
     viewer::status::SILENT,
@@ -41,13 +41,8 @@ use crate::{
 pub async fn send(args: SendArgs) -> Result<u8, Failure> {
     let source = Source::find(&args.file)?;
     let mut interrupts = Interrupts::listen()?;
-    let point = args.meeting.find()?;
-    let config = point.host_config(args.network.config()?);
     let mut lines = Lines::new(To::Stderr);
-    let host = tokio::select! {
-        host = open(&point, config, &mut lines) => host?,
-        failure = interrupts.next() => return Err(failure),
-    };
+    let host = super::open_host(&args.meeting, &args.network, &mut lines, &mut interrupts).await?;
     tell_link(&host, args.link_file.as_deref(), "beach-link receive", &mut lines)?;
     let outcome = serve(&host, &source, &mut lines, &mut interrupts).await;
     host.close().await;

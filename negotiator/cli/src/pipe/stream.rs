@@ -93,12 +93,7 @@ pub(super) async fn run(
     if done.confirmed != Some(sent) {
         return Err(Failure::Corrupt);
     }
-    // Our last confirmation must arrive before we go; the resume window bounds the wait.
-    match session.flushed().await {
-        // The other side closes as soon as it has our confirmation.
-        Ok(()) | Err(negotiator::SessionEnd::Closed(_)) => {}
-        Err(end) => return Err(Failure::SessionLost(end)),
-    }
+    last_word(session).await?;
     Ok(Totals { sent, received: done.written })
 }
 
@@ -120,6 +115,15 @@ async fn send(session: &Session, mut input: impl AsyncRead + Unpin, meter: &Mete
     }
     deliver(session, Message::End(Sum { bytes: count, sha256: hash.finalize().into() })).await?;
     Ok(count)
+}
+
+/// Waits until our last word has arrived, before we go; the resume window bounds it.
+pub(super) async fn last_word(session: &Session) -> Result<(), Failure> {
+    match session.flushed().await {
+        // The other side closes as soon as it has it.
+        Ok(()) | Err(negotiator::SessionEnd::Closed(_)) => Ok(()),
+        Err(end) => Err(Failure::SessionLost(end)),
+    }
 }
 
 /// Tells the other side that this one cannot go on: it should not wait for what will not come. It may be gone; then
