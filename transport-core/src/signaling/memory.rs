@@ -86,3 +86,44 @@ impl Drop for MemorySignaling {
 
 /// Events that may wait for one peer; the sender of an envelope waits beyond it.
 const INBOX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(length: usize) -> Bytes {
+        Bytes::from(vec![7; length])
+    }
+
+    async fn first_length(receiver: &MemorySignaling) -> usize {
+        loop {
+            if let SignalingEvent::Envelope { envelope, .. } =
+                receiver.recv().await.expect("the room is open")
+            {
+                return envelope.len();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_envelope_of_the_longest_length_passes_and_no_longer_one() {
+        let (room, peer) = (MemoryRoom::default(), PeerId::from_bytes([2; 16]));
+        let sender = room.join(PeerId::from_bytes([1; 16]));
+        let receiver = room.join(peer);
+        assert_eq!(sender.send(peer, envelope(MAX_ENVELOPE + 1)).await, Err(SignalingError::TooLarge));
+        sender.send(peer, envelope(MAX_ENVELOPE)).await.expect("within the bound");
+        assert_eq!(first_length(&receiver).await, MAX_ENVELOPE);
+    }
+
+    #[tokio::test]
+    async fn a_silent_room_loses_what_is_sent_until_it_speaks_again() {
+        let (room, peer) = (MemoryRoom::default(), PeerId::from_bytes([2; 16]));
+        let sender = room.join(PeerId::from_bytes([1; 16]));
+        let receiver = room.join(peer);
+        room.set_silent(true);
+        sender.send(peer, envelope(1)).await.expect("lost, not refused");
+        room.set_silent(false);
+        sender.send(peer, envelope(2)).await.expect("the room is open");
+        assert_eq!(first_length(&receiver).await, 2, "the first was lost");
+    }
+}
