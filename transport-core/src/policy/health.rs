@@ -100,6 +100,9 @@ pub struct HealthConfig {
     /// Loss that makes a sample bad, 0 to 1. Default 0.2: reliable data channels are unusable at
     /// 0.3 in every stack measured, and fine at 0.1.
     pub loss_ceiling: f32,
+    /// Loss at which a link nobody uses yet does not take the session, 0 to 1. Default 0.15: below what a link is left for, so
+    /// that chance does not approve what is left ten seconds later.
+    pub approved_loss: f32,
     /// Round trip that makes a sample bad, if the link never had a shorter one: what a queue adds is no fault of
     /// the path. Default 2.5 s: typing is hopeless, satellite is 0.8 s.
     pub rtt_ceiling: Duration,
@@ -129,6 +132,7 @@ impl Default for HealthConfig {
             dead_quorum: 3,
             dead_span: Duration::from_secs(1),
             loss_ceiling: 0.2,
+            approved_loss: 0.15,
             rtt_ceiling: Duration::from_millis(2_500),
             demand_floor: 2_048,
             goodput_floor: 4_096,
@@ -150,6 +154,7 @@ impl HealthConfig {
         ensure(later, "health.unheard_age", "is at least health.dead_age")?;
         ensure((1..=64).contains(&self.dead_quorum), "health.dead_quorum", "is 1 to 64")?;
         ensure((0.0..=1.0).contains(&self.loss_ceiling), "health.loss_ceiling", "is 0 to 1")?;
+        ensure((0.0..=1.0).contains(&self.approved_loss), "health.approved_loss", "is 0 to 1")?;
         ensure(self.goodput_floor > 0, "health.goodput_floor", "is more than nothing")?;
         ensure((0.0..=1.0).contains(&self.goodput_share), "health.goodput_share", "is 0 to 1")?;
         ensure((1..=64).contains(&self.sustain_quorum), "health.sustain_quorum", "is 1 to 64")?;
@@ -186,9 +191,10 @@ impl HealthConfig {
         Duration::from_secs_f64(bytes / shown.goodput.max(self.goodput_floor) as f64)
     }
 
-    /// Judges a link nobody uses yet, which therefore may be idle: its pings must come back.
+    /// Judges a link nobody uses yet, which therefore may be idle: its pings must come back, and few of them be lost.
     pub(super) fn approves_standby(&self, sample: &HealthSample) -> bool {
-        self.fault(sample, Shown { rtt: sample.rtt, ..Shown::default() }).is_none()
+        let lossy = sample.loss.is_some_and(|loss| loss >= self.approved_loss);
+        !lossy && self.fault(sample, Shown { rtt: sample.rtt, ..Shown::default() }).is_none()
     }
 }
 

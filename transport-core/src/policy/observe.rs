@@ -13,7 +13,7 @@ use super::{
 impl FallbackPolicy {
     pub(super) fn observe(&mut self, now: Instant, generation: Generation, sample: &HealthSample) {
         if self.paths.is_standby(generation) {
-            if !self.config.health.approves_standby(sample) {
+            if !self.config.health.approves_standby(sample) || self.is_unmeasured(now, sample) {
                 self.paths.restart_dwell(now);
             }
             return;

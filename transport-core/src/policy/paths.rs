@@ -26,6 +26,8 @@ pub(super) struct Standby {
     /// Primaries whose attempts were cancelled for its sake.
     pub(super) rivals: Vec<usize>,
     pub(super) dwell: Duration,
+    /// When it was opened.
+    pub(super) since: Instant,
     /// When it will have been healthy for its dwell, if no bad sample comes.
     pub(super) healthy_at: Instant,
     /// When patience with it ends.

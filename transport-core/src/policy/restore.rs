@@ -4,7 +4,10 @@ use rand::Rng;
 
 use crate::{ids::Generation, time::Instant};
 
-use super::{Action, FallbackPolicy, Reason, TransitionKind, dials::Dial, paths::Standby, rung::Class};
+use super::{
+    Action, FallbackPolicy, Reason, TransitionKind, dials::Dial, health::HealthSample, paths::Standby,
+    rung::Class,
+};
 
 impl FallbackPolicy {
     /// Says whether the session is on the fallback and content with it.
@@ -90,11 +93,24 @@ impl FallbackPolicy {
             rung,
             rivals: self.rivals_of(rung, now),
             dwell,
+            since: now,
             healthy_at: now + dwell,
             give_up_at: now + self.config.restore.patience,
         });
         let fallbacks = self.ladder.fallbacks();
         self.cancel_dials(|dial| !fallbacks.contains(&dial.rung()));
+    }
+
+    /// Says whether a standby must first show how much it loses. Some pings tell; a transport that never says is believed
+    /// in the end. One that only connected late was not found wanting before.
+    pub(super) fn is_unmeasured(&self, now: Instant, sample: &HealthSample) -> bool {
+        let restore = &self.config.restore;
+        let young = |standby: &Standby| {
+            standby.dwell >= restore.dwell && now.saturating_duration_since(standby.since) < restore.measured
+        };
+        // Nothing is known against the path of another network.
+        let wanting = self.verdict.stands();
+        wanting && sample.loss.is_none() && self.paths.standby().is_some_and(young)
     }
 
     /// Moves the session to the standby.

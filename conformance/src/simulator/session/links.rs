@@ -19,6 +19,7 @@ impl Session {
     pub(super) fn connected(&mut self, generation: Generation) {
         let Some(way) = self.dials.remove(&generation) else { return };
         self.links.insert(generation, way);
+        self.opened.insert(generation, self.now);
         if let Some(at) = self.end_of(way) {
             self.plan(at, Plan::LinkDies(generation));
         }

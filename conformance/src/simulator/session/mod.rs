@@ -62,6 +62,8 @@ pub(super) struct Session {
     planned: u64,
     dials: BTreeMap<Generation, Way>,
     links: BTreeMap<Generation, Way>,
+    /// When each link opened, for as long as the session lasts.
+    opened: BTreeMap<Generation, Duration>,
     current: Option<Generation>,
     /// Since when data is stuck on a path that does not carry it.
     stuck: Option<Duration>,
@@ -136,6 +138,7 @@ impl Session {
             planned: 0,
             dials: BTreeMap::new(),
             links: BTreeMap::new(),
+            opened: BTreeMap::new(),
             current: None,
             stuck: None,
             token_until: None,

@@ -21,7 +21,8 @@ impl Session {
         let beside: Vec<(Generation, Way)> =
             self.links.iter().filter(|(g, _)| Some(**g) != self.current).map(|(g, w)| (*g, *w)).collect();
         for (generation, way) in beside {
-            let loss = self.loss_on(way);
+            let young = self.opened.get(&generation).is_some_and(|at| self.now < *at + MEASURED);
+            let loss = self.loss_on(way).filter(|_| !young);
             let sample =
                 HealthSample { loss, rtt: Some(self.weather.rtt), ..HealthSample::idle(Lane::Reliable) };
             self.tell(Event::Health { generation, sample });
@@ -102,6 +103,8 @@ impl Session {
 
 /// Between two samples, as in the driver.
 const SAMPLE: Duration = Duration::from_millis(500);
+/// So long a link's pings do not tell yet what it loses: eight of them.
+const MEASURED: Duration = Duration::from_secs(4);
 /// What arrives at a time, and is acknowledged: a data channel's message, and a relay's frame.
 const PIECE: usize = 16 * 1024;
 const RELAY_PIECE: usize = 30 * 1024;

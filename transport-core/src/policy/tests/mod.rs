@@ -54,6 +54,8 @@ fn each_setting_works_up_to_its_edge_and_is_named_beyond_it() {
         ("health.dead_quorum", |c| c.health.dead_quorum = 64, |c| c.health.dead_quorum = 65),
         ("health.loss_ceiling", |c| c.health.loss_ceiling = 1.0, |c| c.health.loss_ceiling = 1.001),
         ("health.loss_ceiling", |c| c.health.loss_ceiling = 0.0, |c| c.health.loss_ceiling = f32::NAN),
+        ("health.approved_loss", |c| c.health.approved_loss = 1.0, |c| c.health.approved_loss = 1.001),
+        ("health.approved_loss", |c| c.health.approved_loss = 0.0, |c| c.health.approved_loss = -0.001),
         ("health.goodput_share", |c| c.health.goodput_share = 1.0, |c| c.health.goodput_share = 1.001),
         ("health.sustain_quorum", |c| c.health.sustain_quorum = 64, |c| c.health.sustain_quorum = 65),
         (
@@ -73,8 +75,13 @@ fn each_setting_works_up_to_its_edge_and_is_named_beyond_it() {
         ),
         (
             "restore.patience",
-            |c| c.restore.patience = c.restore.dwell + NS,
-            |c| c.restore.patience = c.restore.dwell,
+            |c| (c.restore.measured, c.restore.patience) = (c.restore.dwell, c.restore.dwell + NS),
+            |c| (c.restore.measured, c.restore.patience) = (NS, c.restore.dwell),
+        ),
+        (
+            "restore.patience",
+            |c| c.restore.patience = c.restore.measured + NS,
+            |c| c.restore.patience = c.restore.measured,
         ),
         ("restore.flap_moves", |c| c.restore.flap_moves = 3, |c| c.restore.flap_moves = 2),
         ("restore.flap_moves", |c| c.restore.flap_moves = 64, |c| c.restore.flap_moves = 65),

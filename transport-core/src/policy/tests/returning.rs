@@ -51,6 +51,38 @@ fn a_path_that_never_gets_healthy_is_let_go_after_half_a_minute() {
     assert_eq!(drive.count(|action| *action == Action::Drain { generation }), 1);
 }
 
+/// Gives a path that stands by these measurements of its loss, one each half second, and returns when it was taken.
+fn taken_after(losses: impl IntoIterator<Item = Option<f32>>) -> Option<f64> {
+    let mut drive = on_the_relay();
+    let connected = stand_by(&mut drive);
+    let generation = drive.snapshot().standby.unwrap().generation;
+    for loss in losses {
+        let sample = HealthSample { loss, ..HealthSample::idle(Lane::Reliable) };
+        let next = drive.seconds() + 0.5;
+        drive.event(Event::Health { generation, sample }).until(next);
+        if drive.on() == Some(WEBRTC) {
+            return Some((drive.seconds() - connected).round());
+        }
+    }
+    None
+}
+
+#[test]
+fn a_path_that_is_looked_at_shows_what_it_loses_before_its_dwell_begins() {
+    let measured = |share| std::iter::repeat_n(None, 9).chain(std::iter::repeat_n(Some(share), 40));
+    assert_eq!(taken_after(measured(0.0)), Some(9.0), "4 s of pings, and the dwell");
+    assert_eq!(taken_after(measured(0.1)), Some(9.0));
+    assert_eq!(taken_after(measured(0.16)), None, "less than what it would be left for, and too near to it");
+    assert_eq!(taken_after(std::iter::repeat_n(None, 40)), Some(11.0), "it never says");
+}
+
+#[test]
+fn a_path_that_loses_a_third_is_not_taken_for_one_lucky_measurement() {
+    let lucky = [0.35, 0.25, 0.12, 0.05, 0.12, 0.12, 0.21, 0.12, 0.12, 0.29, 0.35, 0.12, 0.05, 0.33];
+    let losses = std::iter::repeat_n(None, 9).chain(lucky.into_iter().cycle().take(60).map(Some));
+    assert_eq!(taken_after(losses), None);
+}
+
 #[test]
 fn when_the_relay_dies_the_path_that_stands_by_is_taken_at_once() {
     let mut drive = on_the_relay();
