@@ -200,6 +200,20 @@ pub struct JoinArgs {
     /// Whom to join.
     #[command(flatten)]
     pub link: LinkArgs,
+    /// How it is shown.
+    #[command(flatten)]
+    pub view: ViewArgs,
+    /// What to print. JSON: one object per line for each event, and no terminal.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// Which paths it may take.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// How somebody else's terminal is shown in this one.
+#[derive(Debug, Clone, Args)]
+pub struct ViewArgs {
     /// How the host sees you in its list; it proves nothing [default: your login name].
     #[arg(long, value_name = "NAME", env = "USER", hide_env = true)]
     pub name: Option<String>,
@@ -212,15 +226,10 @@ pub struct JoinArgs {
     /// Leave the last screen in the terminal after leaving, too. What a command that ended showed last always stays.
     #[arg(long)]
     pub keep: bool,
-    /// Give up when nothing was heard of the host for so long [default: wait for as long as the session may live].
+    /// Give up when nothing was heard of the host for so long [default: never; a session that is over meanwhile is entered
+    /// anew by the same link].
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub give_up_after: Option<Duration>,
-    /// What to print. JSON: one object per line for each event, and no terminal.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub output: Format,
-    /// Which paths it may take.
-    #[command(flatten)]
-    pub network: NetworkArgs,
 }
 
 /// `beach-link probe`.
