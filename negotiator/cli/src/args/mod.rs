@@ -4,6 +4,7 @@ mod help;
 mod network;
 mod pipe;
 mod sessions;
+mod ssh;
 
 use std::{ffi::OsString, path::PathBuf, process, time::Duration};
 
@@ -11,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::help::{
     ATTACH_HELP, COMPLETIONS_HELP, EXAMPLES, EXPLAIN_HELP, FILE_HELP, JOIN_HELP, PIPE_HELP, PROBE_HELP,
-    SESSIONS_HELP, SHARE_HELP,
+    SESSIONS_HELP, SHARE_HELP, SSH_HELP,
 };
 pub use self::{
     network::{MeetingArgs, NetworkArgs},
@@ -19,6 +20,7 @@ pub use self::{
     sessions::{
         AddLinkArgs, AttachArgs, LinksCommand, ListArgs, Role, SessionsArgs, SessionsCommand, StopArgs,
     },
+    ssh::SshArgs,
 };
 use crate::{
     exit,
@@ -106,6 +108,9 @@ pub enum Command {
     /// Run a command in a terminal that others can join.
     #[command(after_help = SHARE_HELP)]
     Share(ShareArgs),
+    /// Run a command on another machine, started over ssh, in a session that outlives ssh.
+    #[command(after_help = SSH_HELP)]
+    Ssh(SshArgs),
     /// End a session that runs on this machine.
     Stop(StopArgs),
 }
