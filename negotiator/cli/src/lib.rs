@@ -24,6 +24,7 @@ pub mod qr;
 pub mod reach;
 pub mod screen;
 pub mod signal;
+pub mod ssh;
 pub mod terminal;
 pub mod ui;
 pub mod viewer;
@@ -59,6 +60,7 @@ pub async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Send(args) => pipe::send::send(args).await,
         Command::Sessions(args) => host::sessions::sessions(args).await,
         Command::Share(args) => host::share::share(args).await,
+        Command::Ssh(args) => ssh::ssh(args).await,
         Command::Stop(args) => host::sessions::stop(args).await,
     }
 }

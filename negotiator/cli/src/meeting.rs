@@ -31,6 +31,11 @@ impl Obstacles {
         self.0.send_replace(what.to_owned());
     }
 
+    /// Tells what stands in the way, and whenever that changes.
+    pub fn told(&self) -> watch::Receiver<String> {
+        self.0.subscribe()
+    }
+
     /// Does `work`, and shows meanwhile that it is going on and what stands in the way.
     pub async fn shown<T>(&self, lines: &mut Lines, work: impl Future<Output = T>) -> T {
         let mut told = self.0.subscribe();

@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
 use negotiator::{OutboundConfig, ProxyMode};
 
@@ -46,6 +47,27 @@ impl ReachArgs {
             config.proxy = ProxyMode::Explicit(url);
         }
         Ok(config)
+    }
+
+    /// Returns the trusted certificates as one PEM text, for a program on another machine; `None` where none is named.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Usage`] naming a file that cannot be read.
+    pub fn certificates(&self) -> Result<Option<String>, Failure> {
+        let mut texts = Vec::new();
+        for file in &self.ca {
+            let bytes = fs::read(file)
+                .map_err(|error| Failure::Usage(format!("--ca {}: {error}", file.display())))?;
+            texts.push(match String::from_utf8(bytes) {
+                Ok(text) => text.trim_end().to_owned(),
+                Err(binary) => format!(
+                    "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----",
+                    STANDARD.encode(binary.as_bytes())
+                ),
+            });
+        }
+        Ok((!texts.is_empty()).then(|| texts.join("\n")))
     }
 }
 

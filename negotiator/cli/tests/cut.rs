@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use beach_link::{pipe::carry, viewer::join::ask, wire::Service};
+use beach_link::{pipe::carry, viewer::enter::ask, wire::Service};
 use lifeguard_relay::{Dev, DevConfig};
 use negotiator::{Negotiator, NetworkConfig, Session, TransportId, TunePolicy};
 use program::{Program, read_when_there};

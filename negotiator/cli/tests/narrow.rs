@@ -13,7 +13,7 @@ use beach_link::{
         serve::{Shared, serve},
     },
     screen::Screen,
-    viewer::join::{ACK_DELAY, ask},
+    viewer::enter::{ACK_DELAY, ask},
     wire::{Message, Service, Size},
 };
 use lifeguard_relay::{Dev, DevConfig};

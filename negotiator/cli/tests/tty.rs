@@ -174,6 +174,43 @@ fn who_does_not_want_to_wait_gives_up() {
 }
 
 #[test]
+fn a_session_that_is_over_is_entered_anew_by_the_same_link() {
+    let stage = Stage::new(&["--", "sh"]);
+    let mut terminal = Terminal::join(&stage.link, USUAL, &["--resume-window", "2"]);
+    terminal.type_text("echo before $((4*8))\r");
+    terminal.sees("before 32");
+    stage.sharing.signal("STOP");
+    terminal.sees("entering anew");
+    // The last screen stays meanwhile.
+    terminal.sees("before 32");
+    stage.sharing.signal("CONT");
+    terminal.sees("entered anew by the same link");
+    terminal.type_text("echo after $((6*7))\r");
+    terminal.sees("after 42");
+    terminal.sees("webrtc ·");
+    terminal.type_text("\x1eq");
+    terminal.ends_with(0);
+}
+
+#[test]
+fn whoever_is_not_let_in_anew_leaves_or_gives_up() {
+    let stage = Stage::new(&["--", "sh"]);
+    let mut leaves = Terminal::join(&stage.link, USUAL, &["--resume-window", "2"]);
+    let gives_up = ["--resume-window", "2", "--give-up-after", "25"];
+    let mut gives_up = Terminal::join(&stage.link, USUAL, &gives_up);
+    for terminal in [&leaves, &gives_up] {
+        terminal.sees("2 viewers");
+    }
+    stage.sharing.signal("STOP");
+    leaves.sees("entering anew");
+    leaves.type_text("\x1eq");
+    leaves.ends_with(0);
+    gives_up.ends_with(94);
+    gives_up.sees("--give-up-after");
+    stage.sharing.signal("CONT");
+}
+
+#[test]
 fn the_end_of_the_command_and_signals_put_the_terminal_back() {
     let stage = Stage::new(&["--", "sh"]);
     let mut terminated = Terminal::join(&stage.link, USUAL, &[]);

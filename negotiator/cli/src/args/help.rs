@@ -7,6 +7,7 @@ Examples:
   beach-lifeguard up                        a relay and control plane where both can reach it, then there:
   beach-link share -- htop                  prints a link
   beach-link join 'https://192.0.2.1:7443/s#…'
+  beach-link ssh me@box                     your shell on a machine that ssh reaches, through everything
 
 Links hold the secret behind their #: quote them, and hand them out like passwords.";
 
@@ -70,6 +71,20 @@ Examples:
   beach-link join --predict always           underlines what you type until the host has drawn it
   beach-link join --link-file link           keeps the link out of the list of processes
   BEACH_LINK=… beach-link join --output json | jq .reason";
+
+pub(super) const SSH_HELP: &str = "\
+ssh starts `beach-link share --detach` on HOST, which must have beach-link as well, asks its own questions here, and hands
+over the link, which is shown nowhere and is no argument of any program. From then on ssh is not needed: the session
+survives it, a closed lid and another network. Keys and endings are those of `beach-link join`; whoever leaves lets the
+session go on until its command ends.
+
+--control-plane, --pin, --ca, --ice-server, --resume-window and the paths are passed on; without them HOST uses what is known
+here, unless that is on loopback, or what it knows itself.
+
+Examples:
+  beach-link ssh me@box
+  beach-link ssh -p 2222 -J jump box -- htop
+  beach-link ssh --control-plane https://beach.example box -- bash -c 'cd /srv && make watch'";
 
 pub(super) const PIPE_HELP: &str = "\
 Each end reads standard input until it closes, and writes what the other sends to standard output. It exits

@@ -4,6 +4,7 @@ mod help;
 mod network;
 mod pipe;
 mod sessions;
+mod ssh;
 
 use std::{ffi::OsString, path::PathBuf, process, time::Duration};
 
@@ -11,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::help::{
     ATTACH_HELP, COMPLETIONS_HELP, EXAMPLES, EXPLAIN_HELP, FILE_HELP, JOIN_HELP, PIPE_HELP, PROBE_HELP,
-    SESSIONS_HELP, SHARE_HELP,
+    SESSIONS_HELP, SHARE_HELP, SSH_HELP,
 };
 pub use self::{
     network::{MeetingArgs, NetworkArgs},
@@ -19,6 +20,7 @@ pub use self::{
     sessions::{
         AddLinkArgs, AttachArgs, LinksCommand, ListArgs, Role, SessionsArgs, SessionsCommand, StopArgs,
     },
+    ssh::SshArgs,
 };
 use crate::{
     exit,
@@ -106,6 +108,9 @@ pub enum Command {
     /// Run a command in a terminal that others can join.
     #[command(after_help = SHARE_HELP)]
     Share(ShareArgs),
+    /// Run a command on another machine, started over ssh, in a session that outlives ssh.
+    #[command(after_help = SSH_HELP)]
+    Ssh(SshArgs),
     /// End a session that runs on this machine.
     Stop(StopArgs),
 }
@@ -200,6 +205,20 @@ pub struct JoinArgs {
     /// Whom to join.
     #[command(flatten)]
     pub link: LinkArgs,
+    /// How it is shown.
+    #[command(flatten)]
+    pub view: ViewArgs,
+    /// What to print. JSON: one object per line for each event, and no terminal.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// Which paths it may take.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// How somebody else's terminal is shown in this one.
+#[derive(Debug, Clone, Args)]
+pub struct ViewArgs {
     /// How the host sees you in its list; it proves nothing [default: your login name].
     #[arg(long, value_name = "NAME", env = "USER", hide_env = true)]
     pub name: Option<String>,
@@ -212,15 +231,10 @@ pub struct JoinArgs {
     /// Leave the last screen in the terminal after leaving, too. What a command that ended showed last always stays.
     #[arg(long)]
     pub keep: bool,
-    /// Give up when nothing was heard of the host for so long [default: wait for as long as the session may live].
+    /// Give up when nothing was heard of the host for so long [default: never; a session that is over meanwhile is entered
+    /// anew by the same link].
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub give_up_after: Option<Duration>,
-    /// What to print. JSON: one object per line for each event, and no terminal.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub output: Format,
-    /// Which paths it may take.
-    #[command(flatten)]
-    pub network: NetworkArgs,
 }
 
 /// `beach-link probe`.

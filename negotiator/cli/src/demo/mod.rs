@@ -14,7 +14,7 @@ use crate::{
     exit::Failure,
     signal::Interrupts,
     ui::{Lines, To},
-    viewer::join::{ask, connect},
+    viewer::enter::{ask, connect},
     wire::Service,
 };
 use report::{Measured, Report};

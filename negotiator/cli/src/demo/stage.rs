@@ -18,7 +18,7 @@ use crate::{
         pty::{Program, Pty},
         serve::{Shared, serve},
     },
-    viewer::join::ACK_DELAY,
+    viewer::enter::ACK_DELAY,
     wire::{Message, Size},
 };
 

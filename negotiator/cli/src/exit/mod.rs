@@ -131,6 +131,12 @@ pub enum Failure {
     /// A session of this machine said no, or does not answer.
     #[error("{0}")]
     Session(String),
+    /// ssh cannot be run, or did not get there.
+    #[error("{0}")]
+    Ssh(String),
+    /// The machine behind ssh has no beach-link.
+    #[error("beach-link is not installed on {0}: `cargo install beach-link` there, then again")]
+    NotInstalled(String),
     /// A signal ended the program.
     #[error("interrupted")]
     Interrupted,
@@ -177,6 +183,8 @@ impl Failure {
             Self::Folder(_) => 95,
             Self::NoSession | Self::NoSuchSession(_) => 96,
             Self::Session(_) => 97,
+            Self::Ssh(_) => 98,
+            Self::NotInstalled(_) => 99,
             Self::Interrupted => 130,
         }
     }
@@ -251,6 +259,7 @@ Exit codes:
    92  no control plane is known        93  this terminal is shared already
    94  given up (--give-up-after)       95  no folder for control sockets
    96  no such session on this machine  97  the session here refused
+   98  ssh did not get there            99  beach-link is not there (ssh)
   126  the command cannot be executed   127  command not found
   130  interrupted";
 

@@ -38,6 +38,8 @@ fn every_code_is_in_the_table_and_its_own() {
         Failure::NoSession,
         Failure::Session(String::new()),
         Failure::Nested,
+        Failure::Ssh(String::new()),
+        Failure::NotInstalled(String::new()),
         Failure::GivenUp(Duration::from_secs(60)),
         Failure::Interrupted,
     ];

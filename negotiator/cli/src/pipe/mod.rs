@@ -23,7 +23,7 @@ use crate::{
     },
     signal::Interrupts,
     ui::{Lines, To, write_link},
-    viewer::join::{ask, connect},
+    viewer::enter::{ask, connect},
     wire::{Message, Refusal, Service},
 };
 

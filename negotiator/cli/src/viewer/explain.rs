@@ -3,7 +3,7 @@
 use negotiator::Session;
 use serde_json::json;
 
-use super::join::connect;
+use super::enter::connect;
 use crate::{
     args::{ExplainArgs, Format},
     exit::Failure,

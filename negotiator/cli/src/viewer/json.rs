@@ -4,22 +4,55 @@ use bytes::Bytes;
 use negotiator::{Received, Session};
 use serde_json::json;
 
-use super::join::ended;
+use super::{
+    again::{self, Again},
+    desk::ended,
+    enter::was_lost,
+    join::{Visit, given_up},
+};
 use crate::{
+    args::ViewArgs,
     exit::Failure,
     signal::Interrupts,
     ui::{Lines, To},
     wire::Message,
 };
 
-/// Prints events until the session ends.
+/// Prints events until the command ends, somebody ends the session, or it is lost and cannot be entered anew.
 ///
 /// # Errors
 ///
 /// [`Failure`].
-pub async fn watch(session: &Session, interrupts: &mut Interrupts) -> Result<u8, Failure> {
+pub(super) async fn watch(visit: Visit, args: &ViewArgs, interrupts: &mut Interrupts) -> Result<u8, Failure> {
     let mut lines = Lines::new(To::Stdout);
     let mut say = move |value: serde_json::Value| lines.say(&value.to_string());
+    let mut session = visit.session;
+    let outcome = loop {
+        let watched = tokio::select! {
+            watched = watch_one(&session, &mut say) => watched,
+            failure = given_up(&session, args.give_up_after) => Err(failure),
+            failure = interrupts.next() => Err(failure),
+        };
+        let end = match watched {
+            Err(Failure::SessionLost(end)) if was_lost(&end) => end,
+            watched => break watched,
+        };
+        say(json!({ "type": "rejoining", "why": again::why(&end) }));
+        let again = Again::from(&session, &visit.entrance, args.give_up_after);
+        let entered = tokio::select! {
+            entered = again.enter() => entered,
+            failure = interrupts.next() => Err(failure),
+        };
+        match entered {
+            Ok((entered, _)) => session = entered,
+            Err(failure) => break Err(failure),
+        }
+    };
+    session.close().await;
+    outcome
+}
+
+async fn watch_one(session: &Session, say: &mut impl FnMut(serde_json::Value)) -> Result<u8, Failure> {
     let mut events = session.events();
     let mut received_bytes = 0;
     say(json!({ "type": "connected", "explain": session.explain() }));
@@ -44,7 +77,6 @@ pub async fn watch(session: &Session, interrupts: &mut Interrupts) -> Result<u8,
                     return ended(end).map(|()| 0);
                 }
             },
-            failure = interrupts.next() => return Err(failure),
         }
     }
 }

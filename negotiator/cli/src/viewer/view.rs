@@ -24,12 +24,17 @@ pub struct View {
     screen: Screen,
     painter: Painter,
     predictor: Predictor,
+    predict: Predict,
     terminal: Size,
     access: Access,
     keys: Keys<Command>,
     escape: Option<String>,
     viewers: u16,
     notice: Option<(String, Instant)>,
+    /// A text that stays until a key is typed.
+    lasting: Option<String>,
+    /// The session was lost: why, and what stands in the way of entering it anew.
+    still: Option<String>,
     overlay: Option<Overlay>,
     /// The page of the overlay, and whether there are more behind it.
     page: (usize, bool),
@@ -46,6 +51,8 @@ enum Overlay {
 /// What the program must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Do {
+    /// Try at once to enter anew.
+    Again,
     /// End: the command did, with this status.
     End(u8),
     /// Leave.
@@ -63,12 +70,15 @@ impl View {
             screen: Screen::new(usable(terminal)),
             painter: Painter::default(),
             predictor: Predictor::new(Predict::Adaptive),
+            predict: Predict::Adaptive,
             terminal,
             access,
             keys: Keys::new(escape, Command::of),
             escape: escape.name(),
             viewers: 0,
             notice: None,
+            lasting: None,
+            still: None,
             overlay: None,
             page: (0, false),
             ring: false,
@@ -79,7 +89,7 @@ impl View {
     /// Says when characters are shown before the host has drawn them.
     #[must_use]
     pub fn predicting(mut self, when: Predict) -> Self {
-        self.predictor = Predictor::new(when);
+        (self.predictor, self.predict) = (Predictor::new(when), when);
         self
     }
 
@@ -107,10 +117,12 @@ impl View {
     /// Takes what was typed.
     pub fn handle_typed(&mut self, now: Instant, bytes: &[u8]) -> Vec<Do> {
         let mut todo = Vec::new();
+        self.lasting = None;
         for typed in self.keys.feed(bytes) {
             match typed {
                 // Any key turns the page or takes the overlay away; it was not meant for the host.
                 Typed::Input(_) if self.overlay.is_some() => self.turn_page(),
+                Typed::Input(_) if self.still.is_some() => todo.push(Do::Again),
                 Typed::Input(_) if self.access == Access::ReadOnly => {
                     self.notice = Some((READ_ONLY.to_owned(), now));
                 }
@@ -137,6 +149,21 @@ impl View {
         self.opening().map(Do::Send)
     }
 
+    /// The session was lost. Its last screen stays, what is typed goes nowhere, and the last row says `why` and what stands
+    /// in the way of entering it anew.
+    pub fn stand_still(&mut self, why: &str, obstacle: String) {
+        let obstacle = if obstacle.is_empty() { String::new() } else { format!(" · {obstacle}") };
+        self.still = Some(format!("entering anew, any key tries at once · {why}{obstacle}"));
+        self.predictor = Predictor::new(self.predict);
+    }
+
+    /// Shows another session of the same terminal; `said` until a key is typed.
+    pub fn enter_anew(&mut self, access: Access, said: String) {
+        (self.still, self.notice, self.viewers) = (None, None, 0);
+        self.access = access;
+        self.lasting = Some(said);
+    }
+
     /// What the person's terminal shows is not known any more: everything is painted next time.
     pub fn forget(&mut self) {
         self.painter.forget();
@@ -156,7 +183,13 @@ impl View {
             status,
             viewers: self.viewers,
             read_only: self.access == Access::ReadOnly,
-            notice: self.notice.as_ref().map(|(text, _)| text.as_str()),
+            notice: self
+                .notice
+                .as_ref()
+                .map(|(text, _)| text)
+                .or(self.still.as_ref())
+                .or(self.lasting.as_ref())
+                .map(String::as_str),
             escape: self.escape.as_deref(),
             armed: self.keys.is_armed(),
         };
@@ -271,6 +304,19 @@ mod tests {
         let mut view = view(Access::ReadOnly);
         assert_eq!(view.handle_typed(Instant::now(), b"rm"), []);
         assert_eq!(view.notice.unwrap().0, READ_ONLY);
+    }
+
+    #[test]
+    fn while_a_session_is_entered_anew_keys_try_and_nothing_is_sent() {
+        let mut view = view(Access::Full);
+        let now = Instant::now();
+        view.stand_still("the host had let it go", "no answer".to_owned());
+        assert_eq!(view.handle_typed(now, b"x"), [Do::Again]);
+        assert_eq!(view.handle_typed(now, b"\x1eq"), [Do::Quit]);
+        view.enter_anew(Access::Full, "entered anew".to_owned());
+        assert_eq!(view.lasting.as_deref(), Some("entered anew"));
+        assert_eq!(view.handle_typed(now, b"x"), [Do::Send(Message::Input("x".into()))]);
+        assert_eq!(view.lasting, None);
     }
 
     #[test]

@@ -69,6 +69,11 @@ impl Terminal {
         self.screen.lock().unwrap().text()
     }
 
+    /// All that was written so far.
+    pub fn output(&self) -> String {
+        String::from_utf8_lossy(&self.raw.lock().unwrap()).into_owned()
+    }
+
     #[track_caller]
     pub fn sees(&self, text: &str) {
         let seen = || self.text().contains(text).then_some(());
