@@ -5,10 +5,10 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use transport_core::{Carriage, Profile, Transport};
+use transport_core::{Carriage, Profile, Target, Transport};
 
 pub use crate::subject::PathGuard;
-use crate::subject::{Fault, Faults, Subject, Support};
+use crate::subject::{Card, Connectors, Dialled, Fault, Subject, Support};
 
 /// One thing a transport must do, with the clause that demands it.
 #[derive(Clone, Copy)]
@@ -32,21 +32,30 @@ impl fmt::Debug for Case {
 /// Something a case cannot do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
+    /// The card names connectors.
+    Connectors,
     /// The path can be cut.
     Cut,
     /// The path can lose packets.
     Lose,
+    /// The machine does nothing else: the case measures time.
+    Quiet,
     /// The path can be stalled and healed.
     Stall,
 }
 
 impl Need {
     /// Why the subject cannot serve this need; `None` if it can.
-    pub(crate) fn missing(self, faults: &Faults) -> Option<&'static str> {
+    pub(crate) fn missing(self, card: &Card) -> Option<&'static str> {
         let support = match self {
-            Self::Cut => faults.cut,
-            Self::Lose => faults.lose,
-            Self::Stall => faults.stall,
+            Self::Connectors => match card.dialled {
+                Dialled::By(_) => Support::Yes,
+                Dialled::No(reason) => Support::No(reason),
+            },
+            Self::Cut => card.faults.cut,
+            Self::Lose => card.faults.lose,
+            Self::Quiet => Support::Yes,
+            Self::Stall => card.faults.stall,
         };
         match support {
             Support::No(reason) => Some(reason),
@@ -105,6 +114,31 @@ impl Ctx {
             Direction::Back => (b, a),
         };
         Ok(Link { near, far, path })
+    }
+
+    /// Returns the subject's connectors, turned so that `a` is the one under test.
+    ///
+    /// # Errors
+    ///
+    /// The card names none; a case that calls this `needs Connectors`.
+    pub fn connectors(&self) -> Result<Connectors> {
+        match (self.subject.card().dialled, self.direction) {
+            (Dialled::No(reason), _) => Err(Failure(reason.to_owned())),
+            (Dialled::By(connectors), Direction::Forth) => Ok(connectors),
+            (Dialled::By(Connectors { a, b, limit }), Direction::Back) => {
+                Ok(Connectors { a: b, b: a, limit })
+            }
+        }
+    }
+
+    /// Returns both ends of a fresh dial with a channel between them, first the one under test: it offers
+    /// forth and answers back.
+    pub fn targets(&self) -> (Target, Target) {
+        let (offerer, answerer) = Target::pair();
+        match self.direction {
+            Direction::Forth => (offerer, answerer),
+            Direction::Back => (answerer, offerer),
+        }
     }
 
     /// Returns dice that fall the same way for the same seed.

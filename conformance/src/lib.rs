@@ -57,5 +57,5 @@ pub mod subject;
 pub mod suite;
 
 pub use case::{Case, Ctx, Direction, Failure, Link, Need, Result};
-pub use subject::{Card, Exemption, Fault, Faults, Pair, SetupError, Subject, Support};
+pub use subject::{Card, Connectors, Dialled, Exemption, Fault, Faults, Pair, SetupError, Subject, Support};
 pub use suite::{certify, run_case};

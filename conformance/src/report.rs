@@ -30,7 +30,7 @@ pub struct Row {
     pub exempt: usize,
     /// Time spent in this subject's cases, in milliseconds.
     pub ms: u64,
-    /// One line for a README.
+    /// One line for a README; of a run that left cases out, one that says so.
     pub badge: String,
 }
 
@@ -71,14 +71,16 @@ pub enum Outcome {
 }
 
 impl Report {
-    /// Sorts and sums up what ran.
-    pub fn new(seed: u64, took: Duration, mut cases: Vec<CaseReport>) -> Self {
+    /// Sorts and sums up what ran. A subject of which fewer than `due` runs are told is not judged: somebody left
+    /// some out.
+    pub fn new(seed: u64, took: Duration, mut cases: Vec<CaseReport>, due: usize) -> Self {
         cases.sort_by(|a, b| (&a.subject, a.case, b.direction).cmp(&(&b.subject, b.case, a.direction)));
         let mut by_subject: BTreeMap<&str, Vec<&CaseReport>> = BTreeMap::new();
         for case in &cases {
             by_subject.entry(&case.subject).or_default().push(case);
         }
-        let subjects = by_subject.into_iter().map(|(subject, cases)| Row::new(subject, &cases)).collect();
+        let subjects =
+            by_subject.into_iter().map(|(subject, cases)| Row::new(subject, &cases, due)).collect();
         Self { seed, took_ms: took.as_millis() as u64, subjects, cases }
     }
 
@@ -111,17 +113,47 @@ impl Report {
 }
 
 impl Row {
-    fn new(subject: &str, cases: &[&CaseReport]) -> Self {
+    fn new(subject: &str, cases: &[&CaseReport], due: usize) -> Self {
         let count = |wanted: fn(&Outcome) -> bool| cases.iter().filter(|case| wanted(&case.outcome)).count();
         let passed = count(|outcome| *outcome == Outcome::Passed);
         let failed = count(|outcome| matches!(outcome, Outcome::Failed { .. }));
         let exempt = count(|outcome| matches!(outcome, Outcome::Exempt { .. }));
-        let verdict = if failed == 0 && passed > 0 { "certified" } else { "NOT certified" };
+        let verdict = match (failed, passed) {
+            (1.., _) => "NOT certified",
+            _ if cases.len() < due => "not judged (a part of the cases ran)",
+            (_, 0) => "NOT certified",
+            _ => "certified",
+        };
         let badge = format!(
             "conformance: {subject} {verdict}, {passed} of {} passed, {exempt} exempt",
             passed + failed
         );
         let ms = cases.iter().map(|case| case.ms).sum();
         Self { subject: subject.to_owned(), passed, failed, exempt, ms, badge }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(case: &'static str, outcome: Outcome) -> CaseReport {
+        CaseReport { subject: "mine".to_owned(), case, clause: "3.1", direction: "forth", outcome, ms: 1 }
+    }
+
+    fn badge(cases: &[CaseReport], due: usize) -> String {
+        Report::new(1, Duration::ZERO, cases.to_vec(), due).subjects.remove(0).badge
+    }
+
+    #[test]
+    fn only_a_run_of_every_case_certifies() {
+        let exempt = Outcome::Exempt { reason: "no faults".to_owned() };
+        let runs = [run("a", Outcome::Passed), run("b", Outcome::Passed), run("c", exempt)];
+        assert_eq!(badge(&runs, 3), "conformance: mine certified, 2 of 2 passed, 1 exempt");
+        for part in [badge(&runs, 4), badge(&runs[..2], 3)] {
+            assert!(part.contains("not judged") && !part.contains("certified"), "{part}");
+        }
+        let failed = run("b", Outcome::Failed { why: "lost".to_owned() });
+        assert!(badge(&[runs[0].clone(), failed], 3).contains("NOT certified"));
     }
 }

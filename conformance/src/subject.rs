@@ -1,9 +1,9 @@
 //! What is certified: something that opens pairs of connected transports.
 
-use std::{any::Any, fmt, time::Duration};
+use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use transport_core::Transport;
+use transport_core::{Connector, Transport};
 
 /// A transport under test. Implement it once and hand it to [`certify`](crate::certify).
 #[async_trait]
@@ -31,6 +31,8 @@ pub struct Card {
     pub name: String,
     /// Which faults [`Pair::with_faults`] can bring about.
     pub faults: Faults,
+    /// The connectors that make such pairs, for the cases of clause 9.
+    pub dialled: Dialled,
     /// Cases this subject does not have to pass. Each is shown with its reason.
     pub exemptions: Vec<Exemption>,
     /// How soon after a silent death of the path both ends report it (clause 8.2).
@@ -41,12 +43,13 @@ pub struct Card {
 }
 
 impl Card {
-    /// Describes a subject on which no fault can be injected, with 10 s to notice a dead path and
+    /// Describes a subject on which no fault can be injected and that is not dialled, with 10 s to notice a dead path and
     /// 100 ms to settle.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             faults: Faults::none("the subject injects no faults"),
+            dialled: Dialled::No("the card names no connectors"),
             exemptions: Vec::new(),
             detect: Duration::from_secs(10),
             settle: Duration::from_millis(100),
@@ -57,6 +60,14 @@ impl Card {
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {
         self.faults = faults;
+        self
+    }
+
+    /// Names the connectors of both ends, and how long a dial may take whatever the other side does (clause 9.3).
+    /// They meet in memory: each dial has a channel to the other, and nothing else is between them.
+    #[must_use]
+    pub fn dialled_by(mut self, a: Arc<dyn Connector>, b: Arc<dyn Connector>, limit: Duration) -> Self {
+        self.dialled = Dialled::By(Connectors { a, b, limit });
         self
     }
 
@@ -89,6 +100,26 @@ pub struct Exemption {
     pub case: &'static str,
     /// Why not; shown in every run and report.
     pub reason: &'static str,
+}
+
+/// By which connectors a subject is dialled: they are certified too.
+#[derive(Debug, Clone)]
+pub enum Dialled {
+    /// By these.
+    By(Connectors),
+    /// By none that could be certified, for this reason.
+    No(&'static str),
+}
+
+/// The connectors of both ends.
+#[derive(Debug, Clone)]
+pub struct Connectors {
+    /// The connector under test; the first end's.
+    pub a: Arc<dyn Connector>,
+    /// The other end's. May be the same one.
+    pub b: Arc<dyn Connector>,
+    /// How long a dial may take, whatever the path or the other side does.
+    pub limit: Duration,
 }
 
 /// For each kind of fault, whether the subject can bring it about.

@@ -9,10 +9,10 @@ use std::{
 };
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::{
-    case::{Case, Ctx, Direction, Failure, Result, within},
+    case::{Case, Ctx, Direction, Failure, Need, Result, within},
     cases,
     report::{CaseReport, Outcome, Report},
     subject::{Card, Subject},
@@ -22,14 +22,16 @@ use crate::{
 ///
 /// Takes the arguments of an ordinary test binary (a name filter, `--list`, `--test-threads`, …)
 /// and `--report json PATH`. The environment may name the seed (`CONFORMANCE_SEED`) and the report
-/// (`CONFORMANCE_REPORT`). A run in which no case ran fails, except `--list`.
+/// (`CONFORMANCE_REPORT`). A run in which no case ran fails, except `--list`; one in which some did not run certifies
+/// nothing. Cases run twice as many at a time as there are processors, because they wait as much as they compute;
+/// those that measure time run alone, behind the others.
 pub fn certify<S: Subject>(subjects: impl IntoIterator<Item = S>) -> ExitCode {
     certify_all(subjects.into_iter().map(|subject| Arc::new(subject) as Arc<dyn Subject>).collect())
 }
 
 /// The same for subjects of different types.
 pub fn certify_all(subjects: Vec<Arc<dyn Subject>>) -> ExitCode {
-    let (arguments, report_path) = match arguments(env::args().collect()) {
+    let (mut arguments, report_path) = match arguments(env::args().collect()) {
         Ok(parsed) => parsed,
         Err(problem) => {
             eprintln!("{problem}");
@@ -45,16 +47,16 @@ pub fn certify_all(subjects: Vec<Arc<dyn Subject>>) -> ExitCode {
     let started = Instant::now();
     let results = Arc::new(Mutex::new(Vec::new()));
     let trials = trials(&subjects, seed, &results);
+    arguments.test_threads = arguments.test_threads.or_else(at_once);
     let conclusion = libtest_mimic::run(&arguments, trials);
     if arguments.list {
         return ExitCode::SUCCESS;
     }
     let mut cases = std::mem::take(&mut *results.lock());
     cases.extend(subjects.iter().flat_map(|subject| exempt(&subject.card())));
-    let report = Report::new(seed, started.elapsed(), cases);
-    if arguments.filter.is_none() {
-        print!("{}", report.summary());
-    }
+    let due = cases::all().count() * Direction::ALL.len();
+    let report = Report::new(seed, started.elapsed(), cases, due);
+    print!("{}", report.summary());
     if let Some(Err(error)) = report_path.map(|path| report.write(&path)) {
         eprintln!("the report could not be written: {error}");
         return ExitCode::from(2);
@@ -96,7 +98,7 @@ pub fn exemption(card: &Card, case: &Case) -> Option<&'static str> {
     let declared = card.exemptions.iter().find(|exemption| exemption.case == case.name);
     declared
         .map(|exemption| exemption.reason)
-        .or_else(|| case.needs.iter().find_map(|need| need.missing(&card.faults)))
+        .or_else(|| case.needs.iter().find_map(|need| need.missing(card)))
 }
 
 /// Finds a case by its full name.
@@ -105,16 +107,24 @@ pub fn find(name: &str) -> Option<&'static Case> {
 }
 
 fn trials(subjects: &[Arc<dyn Subject>], seed: u64, results: &Arc<Mutex<Vec<CaseReport>>>) -> Vec<Trial> {
+    // Held for reading by cases that run beside others, for writing by those that must not.
+    let quiet = Arc::new(RwLock::new(()));
+    let (alone, together): (Vec<&Case>, Vec<&Case>) =
+        cases::all().partition(|case| case.needs.contains(&Need::Quiet));
     let mut trials = Vec::new();
-    for subject in subjects {
+    let both = [&together, &alone].into_iter();
+    for (cases, subject) in both.flat_map(|cases| subjects.iter().map(move |subject| (cases, subject))) {
         let card = subject.card();
-        for case in cases::all() {
+        for &case in cases {
             for direction in Direction::ALL {
                 let name = format!("{}::{}::{}", card.name, case.name, direction.label());
                 let exempt = exemption(&card, case);
                 let (subject, results, label) = (subject.clone(), results.clone(), card.name.clone());
-                let test = name.clone();
+                let (test, quiet) = (name.clone(), quiet.clone());
                 let trial = Trial::test(name, move || {
+                    let alone = case.needs.contains(&Need::Quiet);
+                    let _together = (!alone).then(|| quiet.read());
+                    let _alone = alone.then(|| quiet.write());
                     let started = Instant::now();
                     let outcome = run_case(subject, case, direction, seed);
                     results.lock().push(CaseReport {
@@ -197,6 +207,11 @@ fn arguments(mut all: Vec<String>) -> Result<(Arguments, Option<String>), String
 /// The seed of this run: fixed unless the environment names another, so that a red build stays red.
 fn seed() -> u64 {
     env::var("CONFORMANCE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
+}
+
+/// How many cases run at a time, unless somebody says: `None` where the processors cannot be counted.
+fn at_once() -> Option<usize> {
+    std::thread::available_parallelism().ok().map(|processors| 2 * processors.get())
 }
 
 /// No case may take longer. The slowest in-tree one waits out a dead WebRTC path in some 15 s.

@@ -4,13 +4,13 @@
 #[allow(dead_code, unreachable_pub, reason = "a module here, a program of its own there")]
 mod tcp_transport;
 
-use std::{process::ExitCode, time::Duration};
+use std::{net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration};
 
 use conformance::{
     Card, Fault, Faults, Pair, SetupError, Subject,
     netlab::{self, Cut, Proxy, Way},
 };
-use tcp_transport::TcpTransport;
+use tcp_transport::{TcpConnector, TcpTransport};
 use tokio::net::{TcpListener, TcpStream};
 
 fn main() -> ExitCode {
@@ -23,7 +23,12 @@ struct TcpExample;
 #[async_trait::async_trait]
 impl Subject for TcpExample {
     fn card(&self) -> Card {
-        Card::new("tcp-example").faults(Faults::all()).settle(Duration::from_millis(50))
+        let connector = Arc::new(TcpConnector::new(Ipv4Addr::LOCALHOST.into()));
+        Card::new("tcp-example").faults(Faults::all()).settle(Duration::from_millis(50)).dialled_by(
+            connector.clone(),
+            connector,
+            Duration::from_secs(10),
+        )
     }
 
     async fn pair(&self) -> Result<Pair, SetupError> {

@@ -43,6 +43,8 @@ mod explain;
 mod gate;
 mod host;
 mod link;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod negotiator;
 
 mod pump;

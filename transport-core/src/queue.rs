@@ -24,8 +24,10 @@ use crate::{
 pub struct LaneQueue {
     limits: [Limits; 2],
     state: Mutex<State>,
-    /// Wakes the one consumer; keeps a permit when nobody waits.
+    /// Wakes the one consumer of both lanes; keeps a permit when nobody waits.
     readable: Notify,
+    /// The same for the one consumer of each lane.
+    lane_readable: [Notify; 2],
     /// Wakes everybody who waits for room or for the end.
     changed: Notify,
 }
@@ -57,7 +59,13 @@ impl LaneQueue {
             let lane = profile.lane(lane);
             Limits { max_message: lane.max_message, budget: lane.queue_bytes.get() }
         });
-        Self { limits, state: Mutex::default(), readable: Notify::new(), changed: Notify::new() }
+        Self {
+            limits,
+            state: Mutex::default(),
+            readable: Notify::new(),
+            lane_readable: Lane::ALL.map(|_| Notify::new()),
+            changed: Notify::new(),
+        }
     }
 
     /// Accepts one message, or hands it back. See [`Transport::try_send`](crate::Transport::try_send).
@@ -83,6 +91,7 @@ impl LaneQueue {
             }
             drop(state);
             self.readable.notify_one();
+            self.lane_readable[index(lane)].notify_one();
             return Ok(());
         };
         Err(Refused::new(payload, why))
@@ -132,20 +141,40 @@ impl LaneQueue {
     ///
     /// Cancel safe: a message is taken in the last, synchronous step.
     pub async fn pop(&self) -> Result<Inbound, Closed> {
+        self.take(&self.readable, State::pop_any).await
+    }
+
+    /// Waits for a message of `lane` alone. One consumer of each lane at a time, so that two writers can empty one
+    /// queue and a full lane holds up no other: what a native datagram lane needs (contract 1.4). Not together with
+    /// [`pop`](Self::pop).
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] once the queue was closed and everything on this lane was taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a message is taken in the last, synchronous step.
+    pub async fn pop_lane(&self, lane: Lane) -> Result<Bytes, Closed> {
+        self.take(&self.lane_readable[index(lane)], |state| state.lanes[index(lane)].pop()).await
+    }
+
+    /// Waits until `pop` finds something, or there is nothing left to find.
+    async fn take<T>(&self, readable: &Notify, pop: impl Fn(&mut State) -> Option<T>) -> Result<T, Closed> {
         loop {
-            let woken = self.readable.notified();
+            let woken = readable.notified();
             {
                 let mut state = self.state.lock();
-                if let Some(inbound) = state.pop_any() {
+                if let Some(taken) = pop(&mut state) {
                     drop(state);
                     self.changed.notify_waiters();
-                    return Ok(inbound);
+                    return Ok(taken);
                 }
                 if let Some(closed) = &state.end {
                     let closed = closed.clone();
                     drop(state);
                     // Leave the permit for the next call, which must answer at once too.
-                    self.readable.notify_one();
+                    readable.notify_one();
                     return Err(closed);
                 }
             }
@@ -163,6 +192,7 @@ impl LaneQueue {
         }
         drop(state);
         self.readable.notify_one();
+        self.lane_readable.iter().for_each(Notify::notify_one);
         self.changed.notify_waiters();
         first
     }
@@ -170,11 +200,16 @@ impl LaneQueue {
     /// Throws away what waits inside, for links that die without a flush. The datagram lane counts it
     /// as dropped; the reliable lane drops nothing while the link lives, and this is its end.
     pub fn clear(&self) {
+        Lane::ALL.into_iter().for_each(|lane| self.clear_lane(lane));
+    }
+
+    /// The same for one lane.
+    pub fn clear_lane(&self, lane: Lane) {
         let mut state = self.state.lock();
-        state.lanes[index(Lane::Datagram)].evict_down_to(0);
-        let reliable = &mut state.lanes[index(Lane::Reliable)];
-        reliable.messages.clear();
-        reliable.stats.queued_bytes = 0;
+        match lane {
+            Lane::Datagram => state.lanes[index(lane)].evict_down_to(0),
+            Lane::Reliable => state.lanes[index(lane)].forget(),
+        }
         drop(state);
         self.changed.notify_waiters();
     }
@@ -257,6 +292,12 @@ impl LaneState {
             self.messages.shrink_to(16);
         }
         Some(payload)
+    }
+
+    /// Takes everything away without counting it.
+    fn forget(&mut self) {
+        self.messages.clear();
+        self.stats.queued_bytes = 0;
     }
 
     /// Drops the oldest until at most `budget` bytes wait; the newest survives a smaller budget.
@@ -361,6 +402,24 @@ mod tests {
         }
         let order: Vec<Lane> = std::iter::from_fn(|| queue.try_pop_any()).map(|m| m.lane).collect();
         assert_eq!(order, [Lane::Reliable, Lane::Datagram, Lane::Reliable, Lane::Datagram]);
+    }
+
+    #[tokio::test]
+    async fn a_consumer_of_one_lane_is_woken_by_it_alone_and_told_the_end_when_it_is_empty() {
+        let queue = queue(100, 60);
+        queue.try_push(Lane::Reliable, bytes(1)).unwrap();
+        assert!(queue.pop_lane(Lane::Datagram).now_or_never().is_none());
+        let (popped, pushed) =
+            tokio::join!(queue.pop_lane(Lane::Datagram), async { queue.try_push(Lane::Datagram, bytes(2)) });
+        assert_eq!((popped.unwrap().len(), pushed), (2, Ok(())));
+        let (end, _) = tokio::join!(queue.pop_lane(Lane::Datagram), async {
+            queue.close(Closed::local(CloseCode::NORMAL, "done"))
+        });
+        assert_eq!(end.unwrap_err().code, CloseCode::NORMAL);
+        assert_eq!(queue.pop_lane(Lane::Reliable).await.unwrap().len(), 1);
+        for _ in 0..2 {
+            assert!(queue.pop_lane(Lane::Reliable).now_or_never().unwrap().is_err());
+        }
     }
 
     #[tokio::test]

@@ -185,7 +185,7 @@ async fn goodbye(link: &mut Link, mut senders: JoinSet<()>, closed: &Closed) {
     let abandoned = link.shared.is_abandoned();
     let deadline = Instant::now() + if abandoned { HASTY_GOODBYE } else { GOODBYE };
     if abandoned {
-        link.shared.outbound(Lane::Reliable).clear();
+        link.shared.outbound().clear_lane(Lane::Reliable);
     }
     let last_words = async {
         // The sender ends once the closed queue is empty.

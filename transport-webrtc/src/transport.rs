@@ -15,8 +15,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use transport_core::{
-    Carriage, CloseCode, Closed, Inbound, Initiator, Lane, LaneProfile, LaneQueue, Profile, Refused, Stats,
-    Transport,
+    Carriage, CloseCode, Closed, Inbound, Initiator, Lane, LaneProfile, LaneQueue, LaneStats, Profile,
+    Refused, Stats, Transport,
 };
 
 use crate::{
@@ -31,8 +31,8 @@ use crate::{
 pub(crate) struct Shared {
     /// What arrived; its end is the link's end as this side sees it.
     inbound: LaneQueue,
-    /// One queue for each lane, so that a full reliable lane does not hold datagrams back.
-    outbound: [LaneQueue; 2],
+    /// Emptied by a sender for each lane, so that a full reliable lane does not hold datagrams back.
+    outbound: LaneQueue,
     meter: Mutex<RttMeter>,
     /// Bytes of datagrams that may be in their channel unacknowledged.
     datagrams_ahead: AtomicUsize,
@@ -51,7 +51,7 @@ impl Shared {
         let own = profile(config, config.max_chunk.get() - PREFIX, Carriage::Native, "");
         Arc::new(Self {
             inbound,
-            outbound: Lane::ALL.map(|_| LaneQueue::new(&own)),
+            outbound: LaneQueue::new(&own),
             meter: Mutex::default(),
             datagrams_ahead: AtomicUsize::new(config.send_buffer.get()),
             send_buffer: config.send_buffer.get(),
@@ -61,17 +61,15 @@ impl Shared {
         })
     }
 
-    pub(crate) fn outbound(&self, lane: Lane) -> &LaneQueue {
-        &self.outbound[index(lane)]
+    pub(crate) fn outbound(&self) -> &LaneQueue {
+        &self.outbound
     }
 
     /// Ends the link, unless it ended already; says whether this was it.
     pub(crate) fn end(&self, closed: Closed) -> bool {
         let first = self.inbound.close(closed.clone());
         if first {
-            for queue in &self.outbound {
-                queue.close(closed.clone());
-            }
+            self.outbound.close(closed);
         }
         first
     }
@@ -158,7 +156,7 @@ pub(crate) async fn send_lane(shared: Arc<Shared>, channel: Arc<Channel>, lane: 
         }
         // Room first: while there is none, messages wait where the oldest datagram can be evicted.
         channel.room().await;
-        let Ok(Inbound { payload, .. }) = shared.outbound(lane).pop().await else { return };
+        let Ok(payload) = shared.outbound.pop_lane(lane).await else { return };
         let frame = if own_channel { Frame::Data(payload) } else { Frame::Datagram(payload) };
         if channel.send(&frame).await.is_err() {
             shared.end(Closed::network("a data channel closed"));
@@ -194,11 +192,11 @@ impl Transport for WebRtcTransport {
     }
 
     fn try_send(&self, lane: Lane, payload: Bytes) -> Result<(), Refused> {
-        self.shared.outbound(lane).try_push(lane, payload)
+        self.shared.outbound.try_push(lane, payload)
     }
 
     async fn writable(&self, lane: Lane) -> Result<(), Closed> {
-        self.shared.outbound(lane).writable(lane).await
+        self.shared.outbound.writable(lane).await
     }
 
     async fn recv(&self) -> Result<Inbound, Closed> {
@@ -218,19 +216,17 @@ impl Transport for WebRtcTransport {
     }
 
     fn stats(&self) -> Stats {
-        let inbound = self.shared.inbound.stats();
-        let lane = |lane| {
-            let (mut out, arrived) = match lane {
-                Lane::Datagram => (self.shared.outbound(lane).stats().datagram, inbound.datagram),
-                Lane::Reliable => (self.shared.outbound(lane).stats().reliable, inbound.reliable),
-            };
+        let (outbound, inbound) = (self.shared.outbound.stats(), self.shared.inbound.stats());
+        let lane = |mut out: LaneStats, arrived: LaneStats| {
             out.received_messages = arrived.accepted_messages;
             out.received_bytes = arrived.accepted_bytes;
             out.dropped_messages += arrived.dropped_messages;
             out
         };
+        let datagram = lane(outbound.datagram, inbound.datagram);
+        let reliable = lane(outbound.reliable, inbound.reliable);
         let meter = self.shared.meter.lock();
-        Stats::new(lane(Lane::Datagram), lane(Lane::Reliable)).with_rtt(meter.rtt()).with_loss(meter.loss())
+        Stats::new(datagram, reliable).with_rtt(meter.rtt()).with_loss(meter.loss())
     }
 
     fn set_ahead(&self, bytes: usize) {

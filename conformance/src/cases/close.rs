@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use transport_core::{CloseCode, Closed, Initiator, Lane, Refusal};
 
-use super::{STEP_LIMIT, end_of, fill, fill_up, index_of, payload, put, ready, recv};
+use super::{FRAMING, STEP_LIMIT, end_of, fill, fill_up, index_of, payload, put, ready, recv};
 use crate::{
     case::{Ctx, Failure, Result, within},
     ensure,
@@ -23,6 +23,7 @@ cases! { "close":
     a_full_lane_is_flushed [ "6.4" ];
     same_answer_from_everything [ "6.5, 2.4" ];
     dropping_is_going_away [ "6.6" ];
+    dropping_flushes_nothing [ "6.6" ] needs Stall;
     waiters_wake [ "6.7" ];
     waiters_for_room_wake [ "6.7" ] needs Stall;
     close_ends_a_stalled_link [ "6.8" ] needs Stall;
@@ -195,6 +196,27 @@ async fn dropping_is_going_away(ctx: &Ctx) -> Result<()> {
         "the other end was dropped, and this one says: {closed}"
     );
     drop(path);
+    Ok(())
+}
+
+async fn dropping_flushes_nothing(ctx: &Ctx) -> Result<()> {
+    const LEN: usize = 1000;
+    // What the tasks of both ends have in hand when the path stops.
+    const IN_HAND: u64 = 2;
+    let link = ctx.link().await?;
+    link.inject(Fault::Stall);
+    let sent = fill_up(&*link.near, 0, LEN).await?;
+    let (near, far, path) = link.into_parts();
+    let waiting = (near.stats().reliable.queued_bytes / (LEN + FRAMING)) as u64;
+    drop(near);
+    // Time for the transport's own tasks to notice, on a path that takes nothing.
+    tokio::time::sleep(ctx.settle()).await;
+    path.inject(Fault::Heal);
+    let (rest, closed) = end_of(&*far, STEP_LIMIT).await?;
+    prefix(&rest, 0..=(sent - waiting + IN_HAND) as usize).map_err(|failure| {
+        Failure(format!("{waiting} of {sent} waited when the last handle was dropped: {failure}"))
+    })?;
+    ensure!(closed.initiator != Initiator::Local, "the other end was dropped, and this one says: {closed}");
     Ok(())
 }
 

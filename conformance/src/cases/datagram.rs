@@ -7,7 +7,9 @@ use std::{
 
 use transport_core::Lane;
 
-use super::{FRAMING, drain, index_of, payload, ready, recv, recv_exactly, stays_quiet};
+use super::{
+    FILL_LIMIT, FRAMING, drain, fill, index_of, payload, ready, recv, recv_exactly, sizes, stays_quiet,
+};
 use crate::{
     case::{Ctx, Failure, Result, claims_native_datagrams},
     ensure,
@@ -16,10 +18,12 @@ use crate::{
 
 cases! { "datagram":
     a_single_one_arrives [ "4.4, 2.5" ];
+    each_size_arrives [ "2.2, 4.4" ];
     at_most_once_and_whole [ "4.1" ];
     never_waits [ "4.2, 5.1" ];
     newest_survives_and_evictions_are_counted [ "4.3" ] needs Stall;
-    native_lane_is_not_held_up [ "1.4" ] needs Lose;
+    native_lane_is_not_held_up [ "1.4" ] needs Lose, Quiet;
+    native_lanes_have_a_writer_each [ "1.4, 3.6" ];
 }
 
 async fn a_single_one_arrives(ctx: &Ctx) -> Result<()> {
@@ -30,6 +34,37 @@ async fn a_single_one_arrives(ctx: &Ctx) -> Result<()> {
         recv_exactly(&*link.far, Lane::Datagram, &datagram).await?;
     }
     stays_quiet(&*link.far, ctx.settle()).await
+}
+
+async fn each_size_arrives(ctx: &Ctx) -> Result<()> {
+    // One alone may be lost by a busy machine; each time, it is the size.
+    const TRIES: u64 = 3;
+    let link = ctx.link().await?;
+    let max = link.near.profile().datagram.max_message.get();
+    let patience = ctx.settle().max(Duration::from_millis(500));
+    for (number, len) in sizes(max, 16, &mut ctx.random()).into_iter().enumerate() {
+        let mut arrived = None;
+        for attempt in 0..TRIES {
+            link.near.try_send(Lane::Datagram, payload(TRIES * number as u64 + attempt, len))?;
+            if let Ok(inbound) = tokio::time::timeout(patience, link.far.recv()).await {
+                arrived = Some(inbound?);
+                break;
+            }
+        }
+        let inbound = arrived.ok_or_else(|| {
+            Failure(format!("{TRIES} of {TRIES} datagrams of {len} bytes were lost on an idle, healthy path"))
+        })?;
+        let came = &inbound.payload;
+        ensure!(
+            inbound.lane == Lane::Datagram && came.len() == len,
+            "a datagram of {len} bytes was sent; {} bytes came on {:?}",
+            came.len(),
+            inbound.lane
+        );
+        // Too short for a number: the first bytes of one.
+        ensure!(len < 8 || index_of(came).is_ok(), "a datagram of {len} bytes arrived altered");
+    }
+    Ok(())
 }
 
 async fn at_most_once_and_whole(ctx: &Ctx) -> Result<()> {
@@ -147,6 +182,47 @@ async fn native_lane_is_not_held_up(ctx: &Ctx) -> Result<()> {
         "a datagram was held up for {worst:?} while others were lost"
     );
     Ok(())
+}
+
+/// Nobody reads, so the reliable lane comes to wait for the far end's application, with all that is beneath it. Whoever
+/// writes for both lanes waits with it.
+async fn native_lanes_have_a_writer_each(ctx: &Ctx) -> Result<()> {
+    let link = ctx.link().await?;
+    if !claims_native_datagrams(link.near.profile()) {
+        return Ok(());
+    }
+    let len = link.near.profile().reliable.max_message.get().min(8192);
+    let (mut sent, mut pauses) = (0, 0);
+    while pauses < 10 {
+        let Ok(full) = fill(&*link.near, sent, len, 64) else {
+            // Ended for reading slowly: `pressure::slow_reader_loses_nothing` judges how.
+            return Ok(());
+        };
+        let more = full.unwrap_or(64);
+        sent += more;
+        pauses = if more == 0 { pauses + 1 } else { 0 };
+        ensure!(sent * (len as u64) < FILL_LIMIT, "{sent} messages of {len} bytes went in and nobody reads");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let handed_over = link.near.stats().datagram.sent_messages + 1;
+    link.near.try_send(Lane::Datagram, payload(u64::MAX, 100))?;
+    let leaving = async {
+        while link.near.stats().datagram.sent_messages < handed_over {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    if tokio::time::timeout(Duration::from_secs(1), leaving).await.is_ok() {
+        return Ok(());
+    }
+    // A path that holds nothing beneath its queues takes when the far end does, from either lane in turn.
+    for _ in 0..3 {
+        if recv(&*link.far).await?.lane == Lane::Datagram {
+            return Ok(());
+        }
+    }
+    Err(Failure(
+        "a datagram waits behind the reliable lane, which waits for a reader: one writer for both".into(),
+    ))
 }
 
 /// Sends several times the lane's budget without anybody reading; each call must be taken at once.

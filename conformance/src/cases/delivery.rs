@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rand::Rng;
 use transport_core::{Lane, Refusal, Transport};
 
-use super::{index_of, payload, recv, recv_exactly, send, stays_quiet, stream};
+use super::{index_of, payload, recv, recv_exactly, send, sizes, stays_quiet, stream};
 use crate::{
     case::{Ctx, Failure, Result},
     ensure,
@@ -32,14 +32,7 @@ cases! { "delivery":
 async fn sizes_around_every_boundary(ctx: &Ctx) -> Result<()> {
     let link = ctx.link().await?;
     let max = link.near.profile().reliable.max_message.get();
-    // Where encodings change their minds: WebSocket's length forms, the record and chunk sizes of
-    // TLS and SCTP, one less and one more of each.
-    let edges = [1, 8, 16, 125, 126, 127, 255, 256, 512, 1024, 1200, 1460, 4096, 8192, 16_384, 65_535];
-    let mut sizes: Vec<usize> = edges.iter().flat_map(|&edge| edge - 1..=edge + 1).collect();
-    sizes.extend([max - 1, max]);
-    let mut random = ctx.random();
-    sizes.extend((0..32).map(|_| random.random_range(1..=max)));
-    sizes.retain(|size| (1..=max).contains(size));
+    let sizes = sizes(max, 32, &mut ctx.random());
     stream(&*link.near, &*link.far, 0, &sizes).await
 }
 

@@ -6,6 +6,8 @@ use std::{future::Future, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::FutureExt;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
 use transport_core::{Closed, Inbound, Lane, Refusal, Refused, Transport, TransportExt};
 
 use crate::{
@@ -27,6 +29,7 @@ macro_rules! cases {
 
 mod cancel;
 mod close;
+mod connect;
 mod datagram;
 mod delivery;
 mod faults;
@@ -46,10 +49,25 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         close::CASES,
         stats::CASES,
         faults::CASES,
+        connect::CASES,
         migrate::CASES,
     ]
     .into_iter()
     .flatten()
+}
+
+/// Sizes from 1 to `max` where encodings change their minds: WebSocket's length forms, the record and chunk sizes of
+/// TLS and SCTP, the packets of usual links, one less and one more of each; the largest two, and `random` others.
+pub(crate) fn sizes(max: usize, random: usize, dice: &mut ChaCha8Rng) -> Vec<usize> {
+    const EDGES: [usize; 19] = [
+        1, 8, 16, 125, 126, 127, 255, 256, 512, 1024, 1200, 1280, 1460, 1472, 1500, 4096, 8192, 16_384,
+        65_535,
+    ];
+    let mut sizes: Vec<usize> = EDGES.iter().flat_map(|&edge| edge - 1..=edge + 1).collect();
+    sizes.extend([max - 1, max]);
+    sizes.extend((0..random).map(|_| dice.random_range(1..=max)));
+    sizes.retain(|size| (1..=max).contains(size));
+    sizes
 }
 
 /// Makes the message number `index` of `len` bytes: the number, little-endian so that a short message
@@ -227,7 +245,7 @@ pub(crate) const STEP_LIMIT: Duration = Duration::from_secs(20);
 pub(crate) const FRAMING: usize = 64;
 
 /// More than any sane path buffers: a lane that takes this much while stalled is unbounded.
-const FILL_LIMIT: u64 = 64 << 20;
+pub(crate) const FILL_LIMIT: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -273,7 +291,7 @@ mod tests {
     fn each_clause_with_a_case_is_cited_and_the_others_are_named_as_such() {
         let cited: HashSet<&str> = all().flat_map(|case| case.clause.split(", ")).collect();
         let contract = contract();
-        let bound_without_a_case = ["5.5", "9.1", "9.2", "9.3", "9.4", "9.5"];
+        let bound_without_a_case = ["5.5"];
         for line in contract.lines() {
             let Some(clause) = line.split(' ').next().filter(|word| word.contains('.')) else { continue };
             if clause.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit()) {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use transport_core::{CloseCode, Lane, Refusal, Transport};
 
-use super::{FRAMING, STEP_LIMIT, fill, fill_up, index_of, payload, put, ready, recv_exactly, send};
+use super::{
+    FILL_LIMIT, FRAMING, STEP_LIMIT, fill, fill_up, index_of, payload, put, ready, recv_exactly, send,
+};
 use crate::{
     case::{Ctx, Failure, Result, within},
     ensure,
@@ -21,6 +23,7 @@ cases! { "pressure":
     all_who_wait_are_woken [ "5.3" ] needs Stall;
     sending_four_budgets_completes [ "3.2, 3.4" ];
     slow_reader_loses_nothing [ "3.5" ];
+    in_flight_is_held_for_who_does_not_read [ "1.3" ];
     a_full_lane_takes_datagrams [ "3.6" ] needs Stall;
     datagrams_take_nothing_from_the_reliable_lane [ "3.6" ] needs Stall;
 }
@@ -258,6 +261,37 @@ async fn slow_reader_loses_nothing(ctx: &Ctx) -> Result<()> {
                 return Ok(());
             }
         }
+    }
+    Ok(())
+}
+
+async fn in_flight_is_held_for_who_does_not_read(ctx: &Ctx) -> Result<()> {
+    let link = ctx.link().await?;
+    let profile = link.near.profile().clone();
+    let in_flight = profile.in_flight.get();
+    ensure!(
+        in_flight as u64 <= FILL_LIMIT,
+        "in_flight is {in_flight}: no path holds that for an application that does not read"
+    );
+    let len = (in_flight / 8).clamp(8, profile.reliable.max_message.get().min(16_000));
+    // What a session adds to its messages is within `in_flight` too.
+    let most = (in_flight / (len + FRAMING)) as u64;
+    let mut sent = 0;
+    let mut pauses = 0;
+    // A lane that refuses for good holds the session back by itself.
+    while sent < most && pauses < 10 {
+        let more = fill(&*link.near, sent, len, most - sent)?.unwrap_or(most - sent);
+        sent += more;
+        pauses = if more == 0 { pauses + 1 } else { 0 };
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(ctx.settle()).await;
+    for index in 0..sent {
+        recv_exactly(&*link.far, Lane::Reliable, &payload(index, len)).await.map_err(|failure| {
+            Failure(format!(
+                "of {sent} messages, {in_flight} bytes that the path says it holds, at {index}: {failure}"
+            ))
+        })?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::{
 
 cases! { "profile":
     says_what_it_is [ "1.1" ];
+    two_paths_are_told_apart [ "1.1" ];
     holds_the_smallest_message [ "1.3" ];
     never_changes [ "1.2" ];
 }
@@ -25,6 +26,15 @@ async fn says_what_it_is(ctx: &Ctx) -> Result<()> {
     ensure!(near == far, "the ends disagree on the transport's name: {near} and {far}");
     let [near, far] = [&link.near, &link.far].map(|end| &end.profile().channel_binding);
     ensure!(near == far, "the ends disagree on what tells this path from others: {near:x} and {far:x}");
+    Ok(())
+}
+
+async fn two_paths_are_told_apart(ctx: &Ctx) -> Result<()> {
+    // Both alive at a time: only then somebody can join them.
+    let (one, other) = (ctx.link().await?, ctx.link().await?);
+    let [one, other] = [&one, &other].map(|link| &link.near.profile().channel_binding);
+    // Empty: a path without keys of its own, which says so.
+    ensure!(one.is_empty() || one != other, "two paths have the same channel binding: {one:x}");
     Ok(())
 }
 

@@ -180,7 +180,7 @@ pub fn certify_relay(target: &RelayTarget, arguments: &Arguments, report: Option
         let reason = case.needs?.missing(target)?;
         Some(row(target, case, Outcome::Exempt { reason: reason.to_owned() }, 0))
     }));
-    let summary = Report::new(0, started.elapsed(), cases);
+    let summary = Report::new(0, started.elapsed(), cases, all().count());
     print!("{}", summary.summary());
     if let Some(Err(error)) = report.map(|path| summary.write(path)) {
         eprintln!("the report could not be written: {error}");

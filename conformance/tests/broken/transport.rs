@@ -1,12 +1,13 @@
 //! A transport that keeps every rule but one.
 
-use std::{num::NonZeroUsize, thread, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use transport_core::{
-    CloseCode, Closed, Inbound, Initiator, Lane, Profile, Refusal, Refused, Stats, Transport, TransportId,
+    CloseCode, Closed, Inbound, Initiator, Lane, LaneQueue, Profile, Refusal, Refused, Stats, Transport,
+    TransportExt, TransportId,
     memory::{MemoryTransport, Side},
 };
 
@@ -14,7 +15,9 @@ use crate::flaw::Flaw;
 
 #[derive(Debug)]
 pub(crate) struct Broken {
-    inner: MemoryTransport,
+    inner: Arc<MemoryTransport>,
+    /// What the one writer has not written yet.
+    waiting: Arc<LaneQueue>,
     flaw: Option<Flaw>,
     profile: Profile,
     other_profile: Profile,
@@ -45,6 +48,12 @@ impl Broken {
         if flaw == Some(Flaw::BindingsDiffer) && side == Side::B {
             profile.channel_binding = Bytes::from_static(b"another");
         }
+        if flaw == Some(Flaw::BindingIsConstant) {
+            profile.channel_binding = Bytes::from_static(b"mine");
+        }
+        if flaw == Some(Flaw::InFlightWithoutBound) {
+            profile.in_flight = NonZeroUsize::MAX;
+        }
         if flaw == Some(Flaw::NarrowLane) {
             profile.reliable.max_message = NonZeroUsize::new(500).expect("not 0");
         }
@@ -53,7 +62,11 @@ impl Broken {
         }
         let mut other_profile = profile.clone();
         other_profile.path = "changed".into();
-        Self { inner, flaw, profile, other_profile, state: Mutex::default() }
+        let (inner, waiting) = (Arc::new(inner), Arc::new(LaneQueue::new(&profile)));
+        if flaw == Some(Flaw::OneWriter) {
+            tokio::spawn(write_both(waiting.clone(), inner.clone()));
+        }
+        Self { inner, waiting, flaw, profile, other_profile, state: Mutex::default() }
     }
 
     fn has(&self, flaw: Flaw) -> bool {
@@ -146,6 +159,16 @@ impl Broken {
                     Ok(())
                 })
             }
+            Flaw::DatagramsOfSomeSizesVanish
+                if lane == Lane::Datagram && (1201..=1500).contains(&payload.len()) =>
+            {
+                Some(Ok(()))
+            }
+            Flaw::HoldsLessThanItSays if lane == Lane::Reliable && queued > budget / 4 => {
+                self.inner.close(CloseCode::SLOW_CONSUMER, "too much");
+                None
+            }
+            Flaw::OneWriter => Some(self.waiting.try_push(lane, payload.clone())),
             Flaw::BlocksInTrySend => {
                 thread::sleep(Duration::from_millis(300));
                 None
@@ -258,6 +281,7 @@ impl Transport for Broken {
         let mut state = self.state.lock();
         state.stats_calls += 1;
         match self.flaw {
+            Some(Flaw::OneWriter) => stats = self.waiting.stats(),
             Some(Flaw::EvictionUncounted) => stats.datagram.dropped_messages = 0,
             Some(Flaw::EvictsTheNewest) => {
                 stats.datagram.accepted_messages += state.refused;
@@ -274,8 +298,20 @@ impl Transport for Broken {
 
 impl Drop for Broken {
     fn drop(&mut self) {
-        if self.has(Flaw::DropIsNormal) {
-            self.inner.close(CloseCode::NORMAL, "dropped");
+        match self.flaw {
+            Some(Flaw::DropIsNormal) => self.inner.close(CloseCode::NORMAL, "dropped"),
+            // A close flushes.
+            Some(Flaw::FlushesOnDrop) => self.inner.close(CloseCode::GOING_AWAY, "dropped"),
+            _ => {}
+        }
+        self.waiting.close(Closed::local(CloseCode::GOING_AWAY, "dropped"));
+    }
+}
+
+async fn write_both(waiting: Arc<LaneQueue>, path: Arc<MemoryTransport>) {
+    while let Ok(Inbound { lane, payload }) = waiting.pop().await {
+        if path.send(lane, payload).await.is_err() {
+            return;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use conformance::{Card, Pair, SetupError, Subject};
+use conformance::{Card, Dialled, Pair, SetupError, Subject};
 use transport_core::{
     Generation, PeerId, SessionId, Transport,
     secure::{Access, Answer, Binding, Identity, Joiner, LinkSecret, Request, Secure, SecureConfig, Visitor},
@@ -16,6 +16,7 @@ impl Subject for Secured {
     fn card(&self) -> Card {
         let mut card = self.0.card();
         card.name = format!("secure-{}", card.name);
+        card.dialled = Dialled::No("a seal does not dial: its connector is the one beneath");
         card.exempt(
             "close::dropping_is_going_away",
             "an end that nobody sealed might be anybody's, so the seal tells it as the network's",

@@ -12,17 +12,18 @@ pub(crate) struct WebRtc;
 #[async_trait::async_trait]
 impl Subject for WebRtc {
     fn card(&self) -> Card {
-        Card::new("webrtc").faults(Faults::all()).settle(Duration::from_millis(150))
+        let connector = Arc::new(WebRtcConnector::new(plain()).expect("a sound configuration"));
+        Card::new("webrtc").faults(Faults::all()).settle(Duration::from_millis(150)).dialled_by(
+            connector.clone(),
+            connector,
+            Duration::from_secs(25),
+        )
     }
 
     async fn pair(&self) -> Result<Pair, SetupError> {
         // The faults happen at one end's socket, beneath ICE, in both directions.
         let udp = ImpairedUdp::seeded(1);
-        let mut plain = WebRtcConfig::default();
-        plain.loopback = true;
-        // Beside a compiler two flights of DTLS may come late, and there is no retry here: how fast a dial is belongs
-        // to the transport's own tests.
-        (plain.deadlines.dtls, plain.deadlines.total) = (Duration::from_secs(8), Duration::from_secs(20));
+        let plain = plain();
         let mut impaired = plain.clone();
         impaired.udp = Some(Arc::new(udp.clone()));
         let (a, b) = (WebRtcConnector::new(impaired)?, WebRtcConnector::new(plain)?);
@@ -37,4 +38,14 @@ impl Subject for WebRtc {
         };
         Ok(Pair::boxed(a, b).with_faults(faults))
     }
+}
+
+fn plain() -> WebRtcConfig {
+    let mut plain = WebRtcConfig::default();
+    plain.loopback = true;
+    // Beside a compiler two flights of DTLS or a first ping may come late, and there is no retry here: how fast a dial
+    // is belongs to the transport's own tests.
+    (plain.deadlines.dtls, plain.deadlines.channel_open) = (Duration::from_secs(8), Duration::from_secs(8));
+    plain.deadlines.total = Duration::from_secs(20);
+    plain
 }

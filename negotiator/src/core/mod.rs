@@ -24,7 +24,7 @@ use self::state::{State, Told};
 pub(crate) use self::traffic::Traffic;
 use crate::{
     error::{SendError, SessionEnd},
-    runtime::{Instant, now},
+    runtime::{Duration, Instant, now},
     session::Received,
     stats::SessionStats,
 };
@@ -47,8 +47,14 @@ pub(crate) struct SessionCore {
 /// What the driver must know. At most a few for each generation.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Report {
-    /// Both sides introduced themselves on this generation; so many segments go out again.
-    Attached(Generation, u64),
+    /// Both sides introduced themselves on this generation.
+    Attached {
+        generation: Generation,
+        /// So many segments go out again.
+        resent_segments: u64,
+        /// Between the last that was heard of the peer on any link and this; `None` on the first.
+        silence: Option<Duration>,
+    },
     /// The peer says nothing more on this older generation.
     Drained(Generation),
     /// The peer sent something although it may only look; told once.
@@ -317,7 +323,7 @@ impl SessionCore {
     pub(crate) fn receive(&self, generation: Generation, link: &dyn Transport, inbound: Inbound) {
         let now = now();
         let mut state = self.state.lock();
-        state.heard = Some(now);
+        state.silence = state.heard.replace(now).map(|heard| now.saturating_duration_since(heard));
         if let Err(error) = state.resume.handle_frame(now, generation, inbound.lane, inbound.payload) {
             tracing::warn!(%generation, %error, "the peer broke the session protocol");
             link.close(CloseCode::PROTOCOL_ERROR, "session protocol");

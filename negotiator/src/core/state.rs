@@ -15,7 +15,12 @@ use super::{
     Report,
     input::{Input, Verdict},
 };
-use crate::{error::SessionEnd, runtime::Instant, send_limit::SendLimit, session::Received};
+use crate::{
+    error::SessionEnd,
+    runtime::{Duration, Instant},
+    send_limit::SendLimit,
+    session::Received,
+};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -27,6 +32,8 @@ pub(super) struct State {
     pub(super) reports: VecDeque<Report>,
     /// When anything was last heard from the peer.
     pub(super) heard: Option<Instant>,
+    /// Between that and what was heard before it.
+    pub(super) silence: Option<Duration>,
     pub(super) accepted_bytes: u64,
     pub(super) datagram_bytes: u64,
     pub(super) send_limit: SendLimit,
@@ -55,6 +62,7 @@ impl State {
             inbox: VecDeque::new(),
             reports: VecDeque::new(),
             heard: None,
+            silence: None,
             accepted_bytes: 0,
             datagram_bytes: 0,
             send_limit: SendLimit::new(),
@@ -108,7 +116,8 @@ impl State {
                 Event::PeerFin => Some(Received::Finished),
                 Event::Attached { generation, resent_segments } => {
                     self.send_limit.moved(&mut self.resume);
-                    self.report(Report::Attached(generation, resent_segments), &mut told);
+                    let silence = self.silence;
+                    self.report(Report::Attached { generation, resent_segments, silence }, &mut told);
                     None
                 }
                 Event::Drained { generation } => {

@@ -34,6 +34,14 @@ struct Running {
     answered: bool,
 }
 
+/// A dial that was given up before it ended.
+#[derive(Debug)]
+pub(super) struct Abandoned {
+    pub(super) transport: TransportId,
+    /// Something had answered, and its time is over.
+    pub(super) nobody_came: bool,
+}
+
 /// What a dial tells.
 #[derive(Debug)]
 pub(super) struct DialReport {
@@ -91,11 +99,11 @@ impl Dials {
         }
     }
 
-    /// Abandons one, if it is running. Returns by which transport, where something had answered and its time is over.
-    pub(super) fn cancel(&mut self, generation: Generation) -> Option<TransportId> {
+    /// Abandons one, and says what it was, if it was running.
+    pub(super) fn cancel(&mut self, generation: Generation) -> Option<Abandoned> {
         let Running { task, transport, deadline, answered } = self.running.remove(&generation)?;
         task.abort();
-        (answered && now() >= deadline).then_some(transport)
+        Some(Abandoned { transport, nobody_came: answered && now() >= deadline })
     }
 
     /// Waits for news of a dial that was not cancelled. For ever, when none is under way.

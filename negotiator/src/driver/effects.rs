@@ -10,7 +10,12 @@ use transport_core::{
     signaling::{ByeReason, Exchange, Message},
 };
 
-use super::{dials::Dials, sampler::Sampler, voice::Voice};
+use super::{
+    Meter,
+    dials::{Abandoned, Dials},
+    sampler::Sampler,
+    voice::Voice,
+};
 use crate::{
     core::SessionCore,
     endpoint::{Endpoint, Sealed, Ways},
@@ -39,6 +44,7 @@ pub(crate) struct Parts {
 pub(super) struct Effects {
     pub(super) core: Arc<SessionCore>,
     pub(super) dials: Dials,
+    pub(super) meter: Meter,
     /// Tokens being fetched ahead of need.
     prefetches: JoinSet<()>,
     parts: Parts,
@@ -63,6 +69,7 @@ impl Effects {
         Self {
             core: parts.core.clone(),
             dials: Dials::new(parts.endpoint.clone()),
+            meter: Meter::new(parts.endpoint.is_host()),
             prefetches: JoinSet::new(),
             voice: Voice::new(parts.exchange.clone(), parts.peer),
             links: BTreeMap::new(),
@@ -85,10 +92,11 @@ impl Effects {
             }
             Action::Leave => self.dials.leave(),
             Action::CancelDial { generation } => {
-                if let Some(transport) = self.dials.cancel(generation)
-                    && self.is_fallback(&transport)
-                {
-                    self.errors.insert(transport, LastError::nobody_came());
+                if let Some(Abandoned { transport, nobody_came }) = self.dials.cancel(generation) {
+                    self.meter.dial_abandoned(&transport);
+                    if nobody_came && self.is_fallback(&transport) {
+                        self.errors.insert(transport, LastError::nobody_came());
+                    }
                 }
             }
             Action::Close { generation, code, detail } => self.close(generation, code, detail),
@@ -120,6 +128,7 @@ impl Effects {
 
     /// Keeps a link that is open and does not carry the session yet.
     pub(super) fn stand_by(&mut self, generation: Generation, transport: TransportId, sealed: Sealed) {
+        self.meter.dialled(&transport);
         self.errors.remove(&transport);
         if self.parts.attach == Attach::ByDriver {
             // At the host the handshake itself has noted what was asked for.
@@ -143,12 +152,14 @@ impl Effects {
         transport: TransportId,
         error: &ConnectError,
     ) {
+        self.meter.dial_failed(error);
         tracing::info!(%generation, error = error.chain(), "dial failed");
         self.errors.insert(transport, LastError::of(error));
     }
 
     /// Measures every open link.
     pub(super) fn sample(&mut self) -> Vec<Event> {
+        self.meter.session(|| self.core.stats());
         let (now, traffic) = (now(), self.core.traffic());
         let mut events = Vec::new();
         for (&generation, link) in &self.links {
@@ -180,6 +191,7 @@ impl Effects {
             link.sealed.link.closed().await;
         }
         self.voice.finish().await;
+        self.meter.session(|| self.core.stats());
     }
 
     fn attach(&mut self, generation: Generation) {
@@ -257,6 +269,7 @@ impl Effects {
 
     fn send(&self, event: NegotiationEvent) {
         tracing::info!(target: "negotiator::transition", peer = ?event.peer, name = event.name.name(), reason = event.reason.code(), %event);
+        self.meter.event(&event);
         // An error means that nobody subscribed.
         let _ = self.parts.events.send(event);
     }

@@ -8,6 +8,8 @@
 mod death_tests;
 mod dials;
 mod effects;
+#[cfg(not(feature = "metrics"))]
+mod meter;
 mod network;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "a test brings the runtime")]
@@ -24,10 +26,14 @@ use transport_core::{
 };
 
 pub(crate) use self::effects::Parts as EffectsParts;
+#[cfg(not(feature = "metrics"))]
+use self::meter::Meter;
 use self::{
     dials::{DialNews, DialReport},
     effects::Effects,
 };
+#[cfg(feature = "metrics")]
+use crate::metrics::Meter;
 use crate::{
     config::FallbackMode,
     core::Report,
@@ -141,7 +147,8 @@ impl Driver {
 
     fn reported(&mut self, report: Report) {
         match report {
-            Report::Attached(generation, resent_segments) => {
+            Report::Attached { generation, resent_segments, silence } => {
+                self.effects.meter.attached(silence);
                 tracing::info!(%generation, resent_segments, "both sides are on the new path");
                 self.happened(Event::Attached { generation, resent_segments });
             }
