@@ -16,6 +16,8 @@ pub(crate) struct Peer {
     pub(crate) events: mpsc::Receiver<PeerEvent>,
     /// To the task that owns the connection.
     jobs: mpsc::Sender<Job>,
+    /// Ends that task when it is dropped, whatever the browser still owes it.
+    _alive: oneshot::Sender<()>,
 }
 
 /// What that task does next.
@@ -26,6 +28,7 @@ impl Peer {
         let (sender, events) = mpsc::channel(EVENTS);
         let (jobs, mut asked) = mpsc::channel::<Job>(1);
         let (to_opener, opened) = oneshot::channel();
+        let (alive, abandoned) = oneshot::channel();
         let config = config.clone();
         spawn_local(async move {
             let connection = match Connection::open(&config, sender) {
@@ -33,12 +36,18 @@ impl Peer {
                 Err(failure) => return drop(to_opener.send(Err(failure))),
             };
             let _ = to_opener.send(Ok(()));
-            while let Some(job) = asked.recv().await {
-                job(connection.clone()).await;
+            let work = async {
+                while let Some(job) = asked.recv().await {
+                    job(connection.clone()).await;
+                }
+            };
+            tokio::select! {
+                () = work => {}
+                _ = abandoned => {}
             }
         });
         opened.await.unwrap_or(Ok(()))?;
-        Ok(Self { events, jobs })
+        Ok(Self { events, jobs, _alive: alive })
     }
 
     /// Makes the channels and the offer, and begins to gather.

@@ -1,6 +1,7 @@
 //! The browser's own WebRTC: a direct path to a host on this machine, none where there is no UDP, and back when it heals.
 
 use std::{
+    net::{IpAddr, Ipv4Addr, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -8,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use lifeguard_relay::DevConfig;
 use negotiator::{NetworkConfig, Session};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, timeout};
@@ -16,6 +18,7 @@ use transport_webrtc::impair::ImpairedUdp;
 use crate::{
     LONG, Service,
     browser::{Browser, Tab},
+    coturn::{self, Coturn},
     hear, heard, join, page, say,
 };
 
@@ -61,9 +64,8 @@ async fn a_direct_path_carries_a_page_and_the_relay_sleeps() {
 async fn a_page_without_udp_or_without_webrtc_goes_over_the_relay() {
     let site = page::serve().await;
     let service = Service::start(site.origin()).await;
-    let no_udp = ["--webrtc-ip-handling-policy=disable_non_proxied_udp"];
     let network = NetworkConfig::default();
-    let (browser, host) = tokio::join!(Browser::start_with(&no_udp), service.share(network));
+    let (browser, host) = tokio::join!(Browser::start_with(&NO_UDP), service.share(network));
     for script in ["", "delete globalThis.RTCPeerConnection"] {
         let tab = browser.open_after(&site.origin(), script).await;
         let begun = Instant::now();
@@ -75,6 +77,28 @@ async fn a_page_without_udp_or_without_webrtc_goes_over_the_relay() {
         tab.evaluate("session.close()").await;
         timeout(LONG, hosted.ended()).await.unwrap();
     }
+    host.close().await;
+    browser.close().await;
+    service.dev.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_without_udp_goes_through_the_turn_server_of_the_control_plane() {
+    let site = page::serve().await;
+    let coturn = Coturn::start_at(own_address());
+    let mut config = DevConfig::default();
+    config.control.turn = coturn::offer([coturn.udp(), coturn.tcp()]);
+    let service = Service::start_with(site.origin(), config).await;
+    let network = NetworkConfig::default();
+    let (browser, host) = tokio::join!(Browser::start_with(&NO_UDP), service.share(network));
+    let tab = browser.open(&site.origin()).await;
+    let begun = Instant::now();
+    let hosted = join(&tab, &host, "webrtc-turn").await;
+    println!("through TURN after {:?}", begun.elapsed());
+    say(&hosted, 0..100).await;
+    heard(&tab, 100).await;
+    tab.until("session.explanation().carried", "TURN").await;
+    assert_eq!((relay_sockets(&tab), service.dev.total_relay_connections()), (0, 0));
     host.close().await;
     browser.close().await;
     service.dev.shutdown().await;
@@ -119,11 +143,23 @@ async fn a_path_that_is_cut_is_left_and_returned_to_and_nothing_is_lost_or_doubl
         Sha256::digest(records.join("\n")).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(tab.evaluate(&format!("digest({said})")).await, digest, "of {said} messages");
     assert_eq!(tab.evaluate("paths.join(' ')").await, "webrtc ws-fallback webrtc");
-    println!("{said} to the page and {wrote} from it: each once and in order");
+    let silence = tab.evaluate("Math.round(silence)").await;
+    println!("{said} to the page and {wrote} from it, each once and in order; longest silence {silence} ms");
 
     host.close().await;
     browser.close().await;
     service.dev.shutdown().await;
+}
+
+/// The address that this machine sends from: peers try none on loopback.
+fn own_address() -> Ipv4Addr {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    // Nothing is sent.
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).expect("a network beside loopback");
+    match socket.local_addr().unwrap().ip() {
+        IpAddr::V4(ip) => ip,
+        IpAddr::V6(ip) => panic!("{ip}"),
+    }
 }
 
 /// Sockets to the relay that the browser's network log knows of this tab.
@@ -157,3 +193,6 @@ async fn listen(session: Session) -> Vec<String> {
         all.push(text);
     }
 }
+
+/// Lets WebRTC use UDP through a proxy alone, and there is none.
+const NO_UDP: [&str; 1] = ["--webrtc-ip-handling-policy=disable_non_proxied_udp"];

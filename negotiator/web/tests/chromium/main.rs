@@ -3,6 +3,9 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod browser;
+#[path = "../../../tests/real/coturn.rs"]
+#[allow(dead_code, unreachable_pub, reason = "of other tests too")]
+mod coturn;
 mod direct;
 mod page;
 mod pictures;
@@ -24,7 +27,10 @@ struct Service {
 
 impl Service {
     async fn start(origin: String) -> Self {
-        let mut config = DevConfig::default();
+        Self::start_with(origin, DevConfig::default()).await
+    }
+
+    async fn start_with(origin: String, mut config: DevConfig) -> Self {
         config.relay.allowed_origins = vec![origin.clone()];
         config.control.allowed_origins = vec![origin];
         let dev = Dev::start(config.clone()).await.unwrap();

@@ -180,7 +180,7 @@ async fn where_the_relay_asks_for_an_account_the_page_leads_there() {
     config.control.entitlement.required = true;
     config.control.entitlement.jwks_url = Some("http://127.0.0.1:9/keys".parse().unwrap());
     let service = service_with(config).await;
-    let (browser, share) = tokio::join!(Browser::start(), Share::start(&service, &[], &SHELL));
+    let (browser, share) = tokio::join!(Browser::start(), Share::start(&service, &["--relay-only"], &SHELL));
     let tab = opened(&browser, &share.link).await;
     tab.until(CARD, "The relay asks who you are").await;
     let sign_in = "document.querySelector('#card a').href + ' ' + document.querySelector('#card a').rel";
