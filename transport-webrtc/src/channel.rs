@@ -30,10 +30,13 @@ pub(crate) fn parameters(lane: Lane) -> RTCDataChannelInit {
     }
 }
 
+/// What the library calls an open data channel.
+pub(crate) type Raw = DataChannel;
+
 /// An open data channel.
 #[derive(Debug)]
 pub(crate) struct Channel {
-    raw: Arc<DataChannel>,
+    raw: Arc<Raw>,
     low: Arc<Notify>,
     limit: AtomicUsize,
 }
@@ -51,7 +54,7 @@ pub(crate) enum ChannelEnd {
 
 impl Channel {
     /// Wraps `raw`, pausing senders while `limit` or more bytes are unacknowledged.
-    pub(crate) fn new(raw: Arc<DataChannel>, limit: usize) -> Self {
+    pub(crate) fn new(raw: Arc<Raw>, limit: usize) -> Self {
         let low = Arc::new(Notify::new());
         let wake = low.clone();
         raw.set_buffered_amount_low_threshold(limit / 2);

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use transport_core::{ConnectError, Connector, Target, Transport, TransportId};
 
-use crate::{config::WebRtcConfig, dial::dial, error::ConfigError, tls};
+use crate::{config::WebRtcConfig, dial::dial, error::ConfigError};
 
 /// Dials WebRTC: offer and answer through [`Target::signaling`], then ICE, DTLS and two data channels.
 ///
@@ -24,7 +24,8 @@ impl WebRtcConnector {
     /// [`ConfigError`] naming the field that cannot be used.
     pub fn new(config: WebRtcConfig) -> Result<Self, ConfigError> {
         config.validate()?;
-        tls::ensure_default_provider();
+        #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+        crate::tls::ensure_default_provider();
         Ok(Self { config })
     }
 }

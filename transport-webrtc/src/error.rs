@@ -1,7 +1,7 @@
 //! What goes wrong while dialing: which stage, and who is at fault. No error of the backend leaves the
 //! crate except as an opaque cause.
 
-use std::{error::Error, io};
+use std::error::Error;
 
 use transport_core::{ConnectError, ConnectErrorKind, TransportId};
 
@@ -79,7 +79,8 @@ impl Failure {
     }
 
     /// A socket that could not be opened: the network has no UDP, or file descriptors ran out.
-    pub(crate) fn no_socket(error: io::Error) -> Self {
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub(crate) fn no_socket(error: std::io::Error) -> Self {
         if error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code)) {
             return Self::new(Stage::Gathering, ConnectErrorKind::Unreachable, Exhausted);
         }
@@ -102,4 +103,5 @@ impl Failure {
 struct Exhausted;
 
 /// `ENFILE` and `EMFILE`, the same on every Unix. The standard library has no kind for them.
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 const OUT_OF_DESCRIPTORS: [i32; 2] = [23, 24];

@@ -9,6 +9,9 @@
 //! What it is not: it decides nothing about retries and fallbacks, encrypts nothing end to end beyond
 //! what DTLS does, and lets no type of the WebRTC library through its API.
 //!
+//! In a browser (`wasm32-unknown-unknown`) the connector is the same and the WebRTC is the browser's own; what a page
+//! cannot decide (ports, addresses, patience of ICE) has no effect there: `docs/adr/0035-webrtc-in-a-browser.md`.
+//!
 //! ```no_run
 //! use transport_core::{Connector, Target, Transport};
 //! use transport_webrtc::{WebRtcConfig, WebRtcConnector};
@@ -26,23 +29,38 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+mod browser;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod channel;
 pub mod config;
 mod connector;
 mod dial;
 mod error;
+mod fingerprint;
 mod frame;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub mod impair;
 mod message;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod peer;
+mod peer_event;
+mod remote;
 mod rtt;
+mod runtime;
 mod supervisor;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod tls;
 mod transport;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod turn_shim;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub mod wire;
 
 use transport_core::TransportId;
+
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+use browser::{channel, peer};
 
 pub use config::{IcePolicy, IceRestart, IceServer, IceUrl, WebRtcConfig};
 pub use connector::WebRtcConnector;

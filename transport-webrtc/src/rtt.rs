@@ -1,9 +1,8 @@
 //! Round-trip time and loss from numbered pings. Sans-IO.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
+
+use crate::runtime::{Duration, Instant};
 
 /// Numbers pings, matches pongs, and remembers how the last [`WINDOW`] fared.
 ///

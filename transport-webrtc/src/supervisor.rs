@@ -1,12 +1,8 @@
 //! Looks after one live link: measures, watches ICE, restarts it once, and takes it all down.
 
-use std::{collections::BTreeSet, future::pending, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::pending, net::IpAddr, sync::Arc};
 
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout, timeout_at},
-};
+use tokio::sync::mpsc;
 use transport_core::{CloseCode, Closed, DialRole, Initiator, Lane, signaling::LinkChannel};
 
 use crate::{
@@ -14,7 +10,11 @@ use crate::{
     config::{IceRestart, WebRtcConfig},
     frame::Frame,
     message::LinkMessage,
-    peer::{IceState, Peer, PeerEvent, local_addresses},
+    peer::{Peer, local_addresses},
+    peer_event::{IceState, PeerEvent},
+    runtime::{
+        Duration, Instant, JoinSet, MissedTickBehavior, interval, now, sleep_until, timeout, timeout_at,
+    },
     transport::{Shared, send_lane},
 };
 
@@ -98,7 +98,7 @@ async fn watch(link: &mut Link, words: &mpsc::Sender<LinkMessage>, config: &WebR
             event = link.peer.events.recv() => match event {
                 Some(PeerEvent::Ice(IceState::Connected)) => silence = None,
                 Some(PeerEvent::Ice(IceState::Disconnected)) if silence.is_none() => {
-                    let until = Instant::now() + config.ice_timeouts.failed;
+                    let until = now() + config.ice_timeouts.failed;
                     silence = Some(Silence { until, restarted: false });
                     ask.reset_immediately();
                 }
@@ -183,7 +183,7 @@ async fn hear(
 /// Flushes, tells the peer, and gives it a moment to hang up: everything within [`GOODBYE`].
 async fn goodbye(link: &mut Link, mut senders: JoinSet<()>, closed: &Closed) {
     let abandoned = link.shared.is_abandoned();
-    let deadline = Instant::now() + if abandoned { HASTY_GOODBYE } else { GOODBYE };
+    let deadline = now() + if abandoned { HASTY_GOODBYE } else { GOODBYE };
     if abandoned {
         link.shared.outbound().clear_lane(Lane::Reliable);
     }

@@ -7,7 +7,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Instant,
 };
 
 use async_trait::async_trait;
@@ -24,6 +23,7 @@ use crate::{
     config::WebRtcConfig,
     frame::{BadFrame, Frame, MAX_FRAME, PREFIX},
     rtt::RttMeter,
+    runtime::now,
 };
 
 /// What the application's handle, the readers, the senders and the supervisor of one link share.
@@ -103,7 +103,7 @@ impl Shared {
     }
 
     pub(crate) fn ping(&self) -> Frame {
-        Frame::Ping(self.meter.lock().ping(Instant::now()))
+        Frame::Ping(self.meter.lock().ping(now()))
     }
 
     fn hear(&self, lane: Lane) {
@@ -141,7 +141,7 @@ pub(crate) async fn read_channel(shared: Arc<Shared>, channel: Arc<Channel>, lan
                 break Closed::local(CloseCode::BAD_FRAME, "a misplaced frame");
             }
             (Frame::Ping(number), _) => channel.send_now_or_never(&Frame::Pong(number)).await,
-            (Frame::Pong(number), _) => shared.meter.lock().pong(Instant::now(), number),
+            (Frame::Pong(number), _) => shared.meter.lock().pong(now(), number),
             (Frame::Close { code, reason }, _) => break Closed::peer(code, reason),
         }
     };

@@ -1,7 +1,7 @@
 //! A real TURN server, Debian's `coturn`, that takes the control plane's credentials.
 
 use std::{
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -12,6 +12,7 @@ use rand::Rng;
 /// A running server; dropping it ends it.
 pub struct Coturn {
     child: Child,
+    ip: Ipv4Addr,
     port: u16,
     tls_port: u16,
     /// Its certificate, DER.
@@ -21,8 +22,13 @@ pub struct Coturn {
 
 impl Coturn {
     pub fn start() -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// Starts it at another address of this machine, for peers that try no candidate on loopback.
+    pub fn start_at(ip: Ipv4Addr) -> Self {
         for _ in 0..5 {
-            if let Some(running) = Self::try_start() {
+            if let Some(running) = Self::try_start(ip) {
                 return running;
             }
         }
@@ -30,15 +36,16 @@ impl Coturn {
     }
 
     /// `None` when a port was taken in between.
-    fn try_start() -> Option<Self> {
+    fn try_start(ip: Ipv4Addr) -> Option<Self> {
         let files = tempfile::tempdir().unwrap();
         let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let (cert, pkey) = (files.path().join("cert.pem"), files.path().join("key.pem"));
         std::fs::write(&cert, key.cert.pem()).unwrap();
         std::fs::write(&pkey, key.signing_key.serialize_pem()).unwrap();
-        let (port, tls_port) = (free_port(), free_port());
+        let (port, tls_port) = (free_port(ip), free_port(ip));
         let child = Command::new("turnserver")
-            .args(["-n", "--no-cli", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1"])
+            .args(["-n", "--no-cli"])
+            .args([format!("--listening-ip={ip}"), format!("--relay-ip={ip}")])
             .args(["--use-auth-secret", "--realm=beach.test", "--allow-loopback-peers", "--fingerprint"])
             .arg(format!("--static-auth-secret={SECRET}"))
             .arg(format!("--listening-port={port}"))
@@ -53,9 +60,9 @@ impl Coturn {
             .stderr(Stdio::null())
             .spawn()
             .expect("`turnserver` runs: install Debian's package `coturn`");
-        let mut coturn = Self { child, port, tls_port, root: key.cert.der().to_vec(), _files: files };
+        let mut coturn = Self { child, ip, port, tls_port, root: key.cert.der().to_vec(), _files: files };
         let deadline = Instant::now() + Duration::from_secs(20);
-        while [port, tls_port].into_iter().any(|port| TcpStream::connect(("127.0.0.1", port)).is_err()) {
+        while [port, tls_port].into_iter().any(|port| TcpStream::connect((ip, port)).is_err()) {
             if Instant::now() > deadline || !matches!(coturn.child.try_wait(), Ok(None)) {
                 return None;
             }
@@ -66,15 +73,15 @@ impl Coturn {
 
     /// Where it takes UDP.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.port))
+        SocketAddr::from((self.ip, self.port))
     }
 
     pub fn udp(&self) -> String {
-        format!("turn:127.0.0.1:{}?transport=udp", self.port)
+        format!("turn:{}:{}?transport=udp", self.ip, self.port)
     }
 
     pub fn tcp(&self) -> String {
-        format!("turn:127.0.0.1:{}?transport=tcp", self.port)
+        format!("turn:{}:{}?transport=tcp", self.ip, self.port)
     }
 
     pub fn tls(&self) -> String {
@@ -99,10 +106,10 @@ pub fn offer(urls: impl IntoIterator<Item = String>) -> TurnConfig {
 }
 
 /// A port free for TCP and UDP alike, below those that the system gives to whoever asks for any.
-fn free_port() -> u16 {
+fn free_port(ip: Ipv4Addr) -> u16 {
     loop {
         let port = rand::rng().random_range(10_240..32_000);
-        let address = ("127.0.0.1", port);
+        let address = (ip, port);
         if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             return port;
         }

@@ -7,7 +7,7 @@ import { cameBack, connectOptions, readSettings } from "./settings.js";
 import { StatusLine, statusOf } from "./status.js";
 import { constructStyles } from "./styles.js";
 import { Typing } from "./typing.js";
-import { failure, told } from "./words.js";
+import { failure } from "./words.js";
 
 const link = location.origin + location.pathname + location.hash;
 const signIn = document.querySelector('meta[name="sign-in"]').content;
@@ -121,7 +121,7 @@ function resize({ columns, rows }) {
 
 function refresh() {
   if (view.ended || !view.terminal || document.hidden) return;
-  const explanation = told(view.session.explanation());
+  const explanation = view.session.explanation();
   status.show(statusOf(explanation, view.viewers));
   panel.show(explanation);
 }

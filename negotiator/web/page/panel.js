@@ -108,4 +108,4 @@ function sentence(text) {
   return `${text[0].toUpperCase()}${text.slice(1)}.`;
 }
 
-const HEADINGS = { webrtc: "A direct path", "ws-fallback": "Over the relay" };
+const HEADINGS = { webrtc: "A direct path", "webrtc-turn": "Through a TURN server", "ws-fallback": "Over the relay" };

@@ -28,14 +28,7 @@ export function bytes(count) {
 
 /** What a path is called. */
 export function pathName(path) {
-  return { webrtc: "direct", "ws-fallback": "relay" }[path] ?? path;
-}
-
-/** An explanation as a person reads it: its reasons speak of a direct path, and in a browser there is none yet. */
-export function told(explanation) {
-  const direct = explanation.tried.some(({ transport }) => pathName(transport) !== "relay");
-  if (direct || explanation.path !== "ws-fallback") return explanation;
-  return { ...explanation, why: "in a browser sessions go over the relay", next: null };
+  return { webrtc: "direct", "webrtc-turn": "TURN", "ws-fallback": "relay" }[path] ?? path;
 }
 
 /** Who is missing, where there is no path. */

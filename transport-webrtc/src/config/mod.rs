@@ -4,7 +4,7 @@ mod env;
 mod ice_server;
 mod timing;
 
-use std::{fmt, num::NonZeroUsize, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroUsize, ops::RangeInclusive, time::Duration};
 
 use beach_outbound::Outbound;
 use transport_core::TransportId;
@@ -12,7 +12,6 @@ use transport_core::TransportId;
 use crate::{
     error::ConfigError,
     frame::{MAX_FRAME, PREFIX},
-    wire::UdpWire,
 };
 
 pub use ice_server::{IceServer, IceUrl, IceUrlError, Scheme, Upstream};
@@ -75,8 +74,9 @@ pub struct WebRtcConfig {
     /// Opens the streams to TURN servers on TCP and TLS: trust, proxy, deadlines.
     pub outbound: Outbound,
     /// Opens all UDP sockets through this instead of the kernel, one socket per dial. Server
-    /// reflexive candidates are not gathered then. For tests and demos; see [`crate::impair`].
-    pub udp: Option<Arc<dyn UdpWire>>,
+    /// reflexive candidates are not gathered then. For tests and demos; see `impair`.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub udp: Option<std::sync::Arc<dyn crate::wire::UdpWire>>,
 }
 
 impl Default for WebRtcConfig {
@@ -100,6 +100,7 @@ impl Default for WebRtcConfig {
             ports: None,
             public_host: None,
             outbound: Outbound::default(),
+            #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
             udp: None,
         }
     }

@@ -1,11 +1,13 @@
 //! The last word of a dial that does not succeed.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use tokio::time::timeout;
 use transport_core::signaling::LinkChannel;
 
-use crate::message::{DeclineReason, LinkMessage};
+use crate::{
+    message::{DeclineReason, LinkMessage},
+    runtime::{Duration, spawn_if_running, timeout},
+};
 
 /// Tells the peer that this side does not go on, unless it is defused.
 pub(super) struct Farewell {
@@ -15,9 +17,9 @@ pub(super) struct Farewell {
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        if let (Some(link), Ok(runtime)) = (self.link.take(), tokio::runtime::Handle::try_current()) {
+        if let Some(link) = self.link.take() {
             let message = LinkMessage::Decline { reason: self.reason }.encode();
-            runtime.spawn(async move { timeout(FAREWELL, link.send(message)).await });
+            spawn_if_running(async move { timeout(FAREWELL, link.send(message)).await });
         }
     }
 }

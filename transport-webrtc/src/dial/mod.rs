@@ -4,13 +4,9 @@ mod farewell;
 mod fault;
 mod steps;
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc};
 
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout_at},
-};
+use tokio::sync::watch;
 use transport_core::{Carriage, ConnectErrorKind, DialRole, Lane, Progress, Target, signaling::LinkChannel};
 
 use self::{
@@ -24,6 +20,10 @@ use crate::{
     error::{Failure, Stage},
     message::{DeclineReason, LinkMessage, VERSION},
     peer::{Peer, local_addresses},
+    runtime::{
+        Duration, Instant, Interval, JoinSet, MissedTickBehavior, interval, now, sleep_until, spawn,
+        timeout_at,
+    },
     supervisor::{Link, supervise},
     transport::{Shared, WebRtcTransport, index},
 };
@@ -34,7 +34,7 @@ pub(crate) async fn dial(
     target: &Target,
     link: Arc<LinkChannel>,
 ) -> Result<WebRtcTransport, Failure> {
-    let started = Instant::now();
+    let started = now();
     let mut farewell = Farewell { link: Some(link.clone()), reason: DeclineReason::GaveUp };
     let dialed = match target.role {
         DialRole::Offerer => Dial::offer(config, target, link, started).await,
@@ -92,7 +92,7 @@ impl<'a> Dial<'a> {
     ) -> Result<Self, Failure> {
         let mut dial = Self::new(config, target, link, started).await?;
         let sdp = dial.peer.offer(config).await.map_err(|e| incompatible(Stage::Signaling, e))?;
-        dial.gathering_since = Instant::now();
+        dial.gathering_since = now();
         let term = config.datagram_channel.then(|| config.labels.term.clone());
         dial.say(LinkMessage::Offer { version: VERSION, sdp, ctrl: config.labels.ctrl.clone(), term })
             .await?;
@@ -114,7 +114,7 @@ impl<'a> Dial<'a> {
         dial.early = early;
         dial.wants_datagram = term && config.datagram_channel;
         let sdp = dial.peer.answer(sdp).await.map_err(|e| incompatible(Stage::Signaling, e))?;
-        dial.gathering_since = Instant::now();
+        dial.gathering_since = now();
         let term = dial.wants_datagram.then(|| config.labels.term.clone());
         dial.say(LinkMessage::Answer { sdp, term }).await?;
         dial.describe().await;
@@ -209,7 +209,7 @@ impl<'a> Dial<'a> {
                 _readers: readers,
                 addresses: local_addresses(),
             };
-            tokio::spawn(supervise(link, self.config.clone()));
+            spawn(supervise(link, self.config.clone()));
         } else {
             self.shared.leave();
         }
@@ -239,7 +239,7 @@ impl<'a> Dial<'a> {
         };
         if stage != self.stage.0 {
             tracing::debug!(target: "transport_webrtc", stage = stage.label(), "dial");
-            self.stage = (stage, Instant::now());
+            self.stage = (stage, now());
         }
         let limits = &self.config.deadlines;
         let ends = match stage {

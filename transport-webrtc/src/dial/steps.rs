@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use tokio::time::timeout_at;
 use transport_core::{ConnectErrorKind, Lane, signaling::SignalingError};
-use webrtc::data::data_channel::DataChannel;
 
 use super::{
     Dial,
-    fault::{declined, exhausted, incompatible, unreachable},
+    fault::{declined, incompatible, unreachable},
 };
 use crate::{
-    channel::Channel,
+    channel::{Channel, Raw},
     config::IcePolicy,
     error::{Failure, Stage},
     message::{DeclineReason, LinkMessage},
-    peer::{IceState, PeerEvent},
+    peer::exhausted,
+    peer_event::{IceState, PeerEvent},
+    runtime::timeout_at,
     transport::{index, read_channel},
 };
 
@@ -56,7 +56,7 @@ impl Dial<'_> {
         Failure::new(Stage::Gathering, kind, "no candidate: no UDP socket or no TURN server can be used")
     }
 
-    fn on_opened(&mut self, label: &str, raw: Arc<DataChannel>) -> Result<(), Failure> {
+    fn on_opened(&mut self, label: &str, raw: Arc<Raw>) -> Result<(), Failure> {
         let lane = if label == self.config.labels.ctrl {
             Lane::Reliable
         } else if label == self.config.labels.term {

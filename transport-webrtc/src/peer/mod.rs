@@ -2,8 +2,8 @@
 //! closed whatever happens.
 
 mod addresses;
+mod exhausted;
 mod observe;
-mod remote;
 mod setup;
 
 use std::{
@@ -19,12 +19,11 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use transport_core::{DialRole, Lane};
 use webrtc::{
     api::APIBuilder,
-    data::data_channel::DataChannel,
     dtls_transport::dtls_transport_state::RTCDtlsTransportState,
     ice::{
         network_type::NetworkType,
@@ -44,46 +43,20 @@ use webrtc::{
 use self::{
     addresses::outbound_ip,
     observe::{observe, observe_channel},
-    remote::RemoteCandidates,
     setup::{engine, ice_servers, misuse},
 };
 use crate::{
     channel,
     config::{IcePolicy, WebRtcConfig},
     error::Failure,
+    peer_event::PeerEvent,
+    remote::RemoteCandidates,
+    runtime::now,
     turn_shim::TurnShim,
     wire::WireConn,
 };
 
-pub(crate) use addresses::local_addresses;
-
-/// What a peer connection tells.
-#[derive(Debug)]
-pub(crate) enum PeerEvent {
-    /// A local candidate, as an RFC 8839 line.
-    Candidate(String),
-    /// No more local candidates.
-    Gathered,
-    Ice(IceState),
-    /// DTLS is up.
-    Secured,
-    /// DTLS failed.
-    Insecure,
-    /// A data channel is open on this side.
-    Opened {
-        label: String,
-        raw: Arc<DataChannel>,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum IceState {
-    /// Looking for a path; after a restart, again.
-    Checking,
-    Connected,
-    Disconnected,
-    Failed,
-}
+pub(crate) use self::{addresses::local_addresses, exhausted::exhausted};
 
 /// A peer connection. Dropping it closes it in the background.
 pub(crate) struct Peer {
@@ -149,7 +122,7 @@ impl Peer {
     /// Takes an offer, makes the answer, and begins to gather.
     pub(crate) async fn answer(&self, offer: String) -> Result<String, webrtc::Error> {
         let pc = self.pc()?;
-        let offer = self.remote.lock().describe(RTCSdpType::Offer, offer, Instant::now())?;
+        let offer = self.remote.lock().describe(RTCSdpType::Offer, offer, now())?;
         unless_it_panics(pc.set_remote_description(offer)).await?;
         let answer = pc.create_answer(None).await?;
         let sdp = answer.sdp.clone();
@@ -158,7 +131,7 @@ impl Peer {
     }
 
     pub(crate) async fn accept(&self, answer: String) -> Result<(), webrtc::Error> {
-        let answer = self.remote.lock().describe(RTCSdpType::Answer, answer, Instant::now())?;
+        let answer = self.remote.lock().describe(RTCSdpType::Answer, answer, now())?;
         unless_it_panics(self.pc()?.set_remote_description(answer)).await
     }
 

@@ -9,7 +9,7 @@ use webrtc::{
     peer_connection::{RTCPeerConnection, peer_connection_state::RTCPeerConnectionState},
 };
 
-use super::{IceState, PeerEvent};
+use crate::peer_event::{IceState, PeerEvent};
 
 /// Sets every handler, before anything can happen that they would miss.
 pub(super) fn observe(pc: &RTCPeerConnection, events: &mpsc::Sender<PeerEvent>) {

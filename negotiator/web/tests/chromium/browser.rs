@@ -52,6 +52,11 @@ struct Tools {
 
 impl Browser {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts it with further options.
+    pub(crate) async fn start_with(options: &[&str]) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let mut child = Command::new("chromium")
             .args([
@@ -62,6 +67,7 @@ impl Browser {
                 "--no-first-run",
             ])
             .args(["--disable-background-networking", "--disable-extensions", "--remote-debugging-port=0"])
+            .args(options)
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .stdin(Stdio::null())
@@ -87,7 +93,13 @@ impl Browser {
 
     /// Opens the test page of `origin`, and waits until its module is there.
     pub(crate) async fn open(&self, origin: &str) -> Tab {
+        self.open_after(origin, "").await
+    }
+
+    /// The same, with a script that runs before the page's own.
+    pub(crate) async fn open_after(&self, origin: &str, script: &str) -> Tab {
         let tab = self.tab().await;
+        tab.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await.unwrap();
         tab.visit(&format!("{origin}/")).await;
         tab.until("globalThis.ready", "true").await;
         tab

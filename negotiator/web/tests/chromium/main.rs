@@ -3,6 +3,10 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod browser;
+#[path = "../../../tests/real/coturn.rs"]
+#[allow(dead_code, unreachable_pub, reason = "of other tests too")]
+mod coturn;
+mod direct;
 mod page;
 mod pictures;
 mod terminal;
@@ -11,7 +15,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use browser::{Browser, Tab};
 use lifeguard_relay::{Dev, DevConfig};
-use negotiator::{Host, HostConfig, Received, Session};
+use negotiator::{FallbackMode, Host, HostConfig, NetworkConfig, Received, Session};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -23,7 +27,10 @@ struct Service {
 
 impl Service {
     async fn start(origin: String) -> Self {
-        let mut config = DevConfig::default();
+        Self::start_with(origin, DevConfig::default()).await
+    }
+
+    async fn start_with(origin: String, mut config: DevConfig) -> Self {
         config.relay.allowed_origins = vec![origin.clone()];
         config.control.allowed_origins = vec![origin];
         let dev = Dev::start(config.clone()).await.unwrap();
@@ -39,18 +46,33 @@ impl Service {
         Self { dev: Dev::start(config.clone()).await.unwrap(), config }
     }
 
-    async fn share(&self) -> Host {
-        Host::share(HostConfig::new(self.dev.public_url())).await.unwrap()
+    async fn share(&self, network: NetworkConfig) -> Host {
+        let mut config = HostConfig::new(self.dev.public_url());
+        config.network = network;
+        Host::share(config).await.unwrap()
+    }
+
+    /// Shares so that nothing but the relay leads there.
+    async fn share_over_relay(&self) -> Host {
+        let mut network = NetworkConfig::default();
+        network.mode = FallbackMode::RelayOnly;
+        self.share(network).await
     }
 }
 
 /// Opens a page that joined by the host's link, and the host's end of it.
 async fn joined(browser: &Browser, origin: &str, host: &Host) -> (Tab, Session) {
     let tab = browser.open(origin).await;
+    let hosted = join(&tab, host, "ws-fallback").await;
+    (tab, hosted)
+}
+
+/// Has the page join by the host's link, over `path`, and returns the host's end.
+async fn join(tab: &Tab, host: &Host, path: &str) -> Session {
     let join = format!("join({})", json!(host.link().reveal()));
-    let (path, hosted) = tokio::join!(tab.evaluate(&join), timeout(LONG, host.accept()));
-    assert_eq!(path, "ws-fallback");
-    (tab, hosted.unwrap().unwrap())
+    let (joined, hosted) = tokio::join!(tab.evaluate(&join), timeout(LONG, host.accept()));
+    assert_eq!(joined, path, "{}", tab.evaluate("session.explain()").await);
+    hosted.unwrap().unwrap()
 }
 
 async fn say(session: &Session, numbers: std::ops::Range<u32>) {
@@ -77,7 +99,7 @@ async fn hear(session: &Session) -> String {
 async fn a_page_joins_by_its_link_and_loses_nothing_when_the_service_restarts() {
     let site = page::serve().await;
     let service = Service::start(site.origin()).await;
-    let (browser, host) = tokio::join!(Browser::start(), service.share());
+    let (browser, host) = tokio::join!(Browser::start(), service.share_over_relay());
     let (tab, hosted) = joined(&browser, &site.origin(), &host).await;
 
     say(&hosted, 0..100).await;
@@ -113,7 +135,7 @@ async fn a_page_joins_by_its_link_and_loses_nothing_when_the_service_restarts() 
 async fn a_frozen_page_wakes_and_goes_on() {
     let site = page::serve().await;
     let service = Service::start(site.origin()).await;
-    let (browser, host) = tokio::join!(Browser::start(), service.share());
+    let (browser, host) = tokio::join!(Browser::start(), service.share_over_relay());
     let (tab, hosted) = joined(&browser, &site.origin(), &host).await;
     say(&hosted, 0..10).await;
     heard(&tab, 10).await;
@@ -130,7 +152,7 @@ async fn a_frozen_page_wakes_and_goes_on() {
 async fn a_page_that_was_offline_goes_on() {
     let site = page::serve().await;
     let service = Service::start(site.origin()).await;
-    let (browser, host) = tokio::join!(Browser::start(), service.share());
+    let (browser, host) = tokio::join!(Browser::start(), service.share_over_relay());
     let (tab, hosted) = joined(&browser, &site.origin(), &host).await;
     let network = |offline: bool| {
         let conditions =
@@ -154,7 +176,7 @@ async fn what_cannot_be_joined_is_said() {
     let site = page::serve().await;
     // Pages of another origin are let in, this one's are not.
     let service = Service::start("https://beach.example".to_owned()).await;
-    let (browser, host) = tokio::join!(Browser::start(), service.share());
+    let (browser, host) = tokio::join!(Browser::start(), service.share_over_relay());
     let tab = browser.open(&site.origin()).await;
     let name = |link: String, options: &str| {
         format!("connect({}, {options}).then(() => 'joined', error => error.name)", json!(link))

@@ -98,7 +98,7 @@ async fn a_link_is_opened_and_what_is_typed_comes_back() {
     let tab = opened(&browser, &share.link).await;
 
     tab.until(SCREEN, "ready> ").await;
-    let line = tab.until(LINE, "relay").await;
+    let line = tab.until(LINE, "direct").await;
     assert!(line.contains("for "), "{line}");
     tab.type_text("echo $((6 * 7))nd").await;
     tab.press_return().await;
@@ -112,20 +112,22 @@ async fn a_link_is_opened_and_what_is_typed_comes_back() {
     assert!(rows.as_u64().unwrap() > 24, "{rows} rows fill the window");
 
     tab.evaluate("document.querySelector('#explain').click()").await;
-    tab.until("document.querySelector('#path').textContent", "Over the relay").await;
+    tab.until("document.querySelector('#path').textContent", "A direct path").await;
     tab.until("document.querySelector('#facts').textContent", "Round trip").await;
     tab.evaluate("document.querySelector('#close').click()").await;
 
     // A lost tab is back at the same screen.
     tab.evaluate("void location.reload()").await;
     tab.until(SCREEN, "42nd").await;
-    tab.until(LINE, "relay").await;
+    tab.until(LINE, "direct").await;
 
     assert_eq!(tab.evaluate("refused").await, json!([]), "the page keeps to its policy");
     let (origin, secret) = (service.public_url(), share.link.split_once('#').unwrap().1.to_owned());
     let sockets = origin.replacen("http", "ws", 1);
     let asked = tab.asked();
-    assert!(asked.iter().any(|url| url.ends_with("/v2/ws")), "{asked:?}");
+    assert!(asked.iter().any(|url| url.contains("/signaling")), "{asked:?}");
+    assert!(!asked.iter().any(|url| url.ends_with("/v2/ws")), "no relay socket: {asked:?}");
+    assert_eq!(service.total_relay_connections(), 0);
     for url in &asked {
         assert!(url.starts_with(&origin) || url.starts_with(&sockets) || url.starts_with("data:"), "{url}");
         assert!(!url.contains(&secret), "the fragment stays in the page");
@@ -178,7 +180,7 @@ async fn where_the_relay_asks_for_an_account_the_page_leads_there() {
     config.control.entitlement.required = true;
     config.control.entitlement.jwks_url = Some("http://127.0.0.1:9/keys".parse().unwrap());
     let service = service_with(config).await;
-    let (browser, share) = tokio::join!(Browser::start(), Share::start(&service, &[], &SHELL));
+    let (browser, share) = tokio::join!(Browser::start(), Share::start(&service, &["--relay-only"], &SHELL));
     let tab = opened(&browser, &share.link).await;
     tab.until(CARD, "The relay asks who you are").await;
     let sign_in = "document.querySelector('#card a').href + ' ' + document.querySelector('#card a').rel";

@@ -3,17 +3,20 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use tokio::time::{Duration, Instant};
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 use webrtc::{
     peer_connection::sdp::{sdp_type::RTCSdpType, session_description::RTCSessionDescription},
     sdp::SessionDescription,
 };
 
-use crate::config::WebRtcConfig;
+use crate::{
+    config::WebRtcConfig,
+    runtime::{Duration, Instant},
+};
 
 /// Decides about each candidate of the peer, and counts what it refuses.
 #[derive(Debug)]
-pub(super) struct RemoteCandidates {
+pub(crate) struct RemoteCandidates {
     loopback: bool,
     link_local: bool,
     taken: usize,
@@ -24,11 +27,12 @@ pub(super) struct RemoteCandidates {
 
 /// Why a candidate is not tried: a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// The address is one that nobody sends to for a stranger.
     #[error("its address is not one to send to")]
     Address,
-    /// Not a candidate, not over UDP, or with a name in place of its address.
+    /// Not a candidate, not over UDP, or with a name in place of its address: browsers hide behind names that end in
+    /// `.local`, and are found by the checks they send.
     #[error("it is no address over UDP")]
     Form,
     /// There are [`MAX_REMOTE`] already.
@@ -41,7 +45,7 @@ impl Refusal {
 }
 
 impl RemoteCandidates {
-    pub(super) fn new(config: &WebRtcConfig) -> Self {
+    pub(crate) fn new(config: &WebRtcConfig) -> Self {
         Self {
             loopback: config.loopback,
             link_local: config.link_local,
@@ -56,15 +60,14 @@ impl RemoteCandidates {
     /// # Errors
     ///
     /// Text that is not SDP.
-    pub(super) fn describe(
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub(crate) fn describe(
         &mut self,
         kind: RTCSdpType,
         sdp: String,
         now: Instant,
     ) -> Result<RTCSessionDescription, webrtc::Error> {
-        if self.since.is_none_or(|since| since + RENEWED_AFTER <= now) {
-            (self.taken, self.since) = (0, Some(now));
-        }
+        self.renew(now);
         let description = match kind {
             RTCSdpType::Offer => RTCSessionDescription::offer,
             _ => RTCSessionDescription::answer,
@@ -75,7 +78,26 @@ impl RemoteCandidates {
         if self.strip(&mut read) { description(read.marshal()) } else { Ok(given) }
     }
 
+    /// Returns what the peer wrote without the candidates that are not tried. It need not be SDP.
+    #[cfg(any(test, all(target_family = "wasm", target_os = "unknown")))]
+    pub(crate) fn without_refused(&mut self, sdp: &str, now: Instant) -> String {
+        self.renew(now);
+        let mut kept = |line: &&str| match line.trim().strip_prefix("a=").map(str::trim_start) {
+            Some(attribute) if attribute.starts_with("candidate:") => self.admit(attribute).is_ok(),
+            _ => true,
+        };
+        sdp.split_inclusive('\n').filter(|line| kept(line)).collect()
+    }
+
+    /// Begins a count, unless the last one began a moment ago.
+    fn renew(&mut self, now: Instant) {
+        if self.since.is_none_or(|since| since + RENEWED_AFTER <= now) {
+            (self.taken, self.since) = (0, Some(now));
+        }
+    }
+
     /// Removes the refused candidates; says whether there were any.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     fn strip(&mut self, description: &mut SessionDescription) -> bool {
         let mut stripped = false;
         let media = description.media_descriptions.iter_mut().map(|media| &mut media.attributes);
@@ -95,7 +117,7 @@ impl RemoteCandidates {
     /// # Errors
     ///
     /// Why it must not be used.
-    pub(super) fn admit(&mut self, candidate: &str) -> Result<(), Refusal> {
+    pub(crate) fn admit(&mut self, candidate: &str) -> Result<(), Refusal> {
         let verdict = match address(candidate) {
             None => Err(Refusal::Form),
             Some(address) if !self.is_target(address) => Err(Refusal::Address),
@@ -164,7 +186,7 @@ fn embedded(address: IpAddr) -> IpAddr {
 
 /// Candidates of the peer that one dial tries: more than two machines with several interfaces need. Each costs some
 /// eight packets from each local address.
-pub(super) const MAX_REMOTE: usize = 20;
+pub(crate) const MAX_REMOTE: usize = 20;
 
 /// A later description begins the count anew, for a restart that comes after the old path was found dead.
 const RENEWED_AFTER: Duration = Duration::from_secs(5);

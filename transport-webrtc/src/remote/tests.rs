@@ -130,3 +130,15 @@ fn a_restart_has_its_own_count_and_a_flood_of_them_has_not() {
     assert_eq!(tried(RENEWED_AFTER), MAX_REMOTE);
     assert_eq!(tried(RENEWED_AFTER + Duration::from_secs(1)), 0);
 }
+
+#[test]
+fn a_browser_is_given_the_same_description_without_the_same_candidates() {
+    let now = Instant::now();
+    let many: Vec<_> = (0..50).map(|n| candidate(&format!("192.0.2.{n}"))).collect();
+    let careless = [format!(" {}", candidate("127.0.0.1")), candidate("d1a2c3.local")];
+    let mut remote = fresh(|_| {});
+    let kept = remote.without_refused(&sdp(&[&careless[..], &many].concat()), now);
+    assert_eq!(kept, sdp(&many[..MAX_REMOTE]));
+    assert_eq!(remote.refused, [1, 1, 30]);
+    assert_eq!(remote.without_refused("no description", now), "no description");
+}
