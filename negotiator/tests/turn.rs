@@ -10,11 +10,12 @@ use std::{
 };
 
 use lifeguard_relay::DevConfig;
-use negotiator::{NetworkConfig, Reason, Received, TransitionKind};
+use negotiator::{NetworkConfig, Reason, Received, TransitionKind, TunePolicy};
 use real::{
     RELAY, Stage,
     coturn::{Coturn, offer},
     fence::Fence,
+    flow::Flow,
     network, through,
 };
 use transport_webrtc::{ID, TURN_ID};
@@ -94,6 +95,33 @@ async fn a_session_whose_turn_server_dies_moves_to_the_relay_and_the_event_says_
     assert_eq!((event.reason, event.to), (Reason::RedialFailed, Some(RELAY)));
     assert!(event.detail.contains("webrtc-turn"), "{}", event.detail);
     assert_eq!(pair.hosted.recv().await.unwrap(), Received::Message("into the void".into()));
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_session_on_turn_moves_to_a_direct_path_that_opens_and_nothing_is_lost_and_the_relay_sleeps() {
+    let coturn = Coturn::start();
+    let stage = Stage::set(offering([coturn.udp()]), network()).await;
+    let fence = Fence::around([coturn.address()]);
+    let mut config = through(fence.clone());
+    config.tune_policy = Some(TunePolicy::new(|policy| {
+        policy.restore.cadence = Duration::from_secs(2);
+        policy.restore.dwell = Duration::from_secs(1);
+    }));
+    let (mut pair, _) = stage.join(config).await;
+    pair.on(&TURN_ID).await;
+    let flows = [(&pair.viewer, &pair.hosted), (&pair.hosted, &pair.viewer)];
+    let flows = flows.map(|(from, to)| Flow::start(from, to));
+    fence.open();
+    let opened = SystemTime::now();
+    let (event, after) = pair.decision(opened, |event| event.name == TransitionKind::Restored).await;
+    println!("{event} {after:?} after the fence opened");
+    assert_eq!((event.reason, event.to), (Reason::DirectFound, Some(ID)));
+    for flow in flows {
+        flow.finish().await;
+    }
+    assert_eq!(stage.dev.total_relay_connections(), 0, "the fallback slept");
+    pair.viewer.close().await;
     stage.end().await;
 }
 

@@ -22,6 +22,9 @@ pub(super) struct Book {
     /// The session woke on another network than the one before.
     elsewhere: bool,
     lingering: Vec<Lingering>,
+    /// Since when the session has been on TURN although the direct path would carry it.
+    detour_since: Option<Duration>,
+    detours: Vec<Duration>,
     missed: bool,
     wrong: bool,
     /// The link was given up for what samples said of it while it carried data.
@@ -87,7 +90,7 @@ impl Book {
     pub(super) fn woke(&mut self, now: Duration, elsewhere: bool) {
         self.elsewhere |= elsewhere;
         self.last_wake = Some(now);
-        self.primary_since = None;
+        (self.primary_since, self.detour_since) = (None, None);
         self.relayed_since = self.relayed_since.map(|_| now);
         self.outage =
             Some(Outage { began: now, cause: Cause::Wake, minded: Some(now), relay: true, primary: false });
@@ -169,6 +172,7 @@ impl Book {
         }
         self.excused = (!relay).then_some(now);
         self.last = now;
+        self.observe_detour(session);
         let primary = weather.some_primary(now);
         self.relay_since = if relay { self.relay_since.or(Some(now)) } else { None };
         self.primary_since = if primary { self.primary_since.or(Some(now)) } else { None };
@@ -190,6 +194,17 @@ impl Book {
         outage.primary |= primary;
         if let Some(outage) = self.outage {
             self.missed |= outage.is_missed(now);
+        }
+    }
+
+    /// A detour ends on the direct path. One whose reason went away, or which ended otherwise, counts for nothing.
+    fn observe_detour(&mut self, session: &Session) {
+        if session.detours() {
+            self.detour_since.get_or_insert(session.now);
+        } else if let Some(since) = self.detour_since.take()
+            && session.on_direct()
+        {
+            self.detours.push(session.now - since);
         }
     }
 
@@ -224,6 +239,9 @@ impl Book {
                 self.linger(relayed, healed, session.now);
             }
         }
+        // The same for a session that ended on TURN.
+        let lasted = self.detour_since.map(|since| session.now - since);
+        self.detours.extend(lasted.filter(|lasted| *lasted > PROMISED_RETURN));
         for reason in &self.reasons {
             *tally.reasons.entry(reason).or_default() += 1;
         }
@@ -254,6 +272,7 @@ impl Book {
         post(&mut tally.reconnect, &self.reconnects);
         post(&mut tally.wake, &self.wakes);
         post(&mut tally.wake_elsewhere, &self.wakes_elsewhere);
+        post(&mut tally.detour, &self.detours);
         for lingering in &self.lingering {
             let spread = if lingering.rested {
                 &mut tally.lingering_rested

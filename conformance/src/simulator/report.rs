@@ -146,9 +146,10 @@ fn times(text: &mut String, tally: &Tally) {
         "\n## Times\n\nMedian / p95 / p99 / worst, in seconds. *Rescue*: from data being stuck to a usable path while the \
          direct path stayed down. *Reconnect*: from the path being back to a usable session when relay and path had \
          both been down. *Lingering*: on the relay after the direct path healed for good, after outages up to 9 min, \
-         after longer ones (looked after every 5 min), and where the flap budget kept the session there (10 min).\n\n\
-         | network | first usable | rescue | reconnect | after a wake | the same, elsewhere | lingering | long outage | flap budget spent |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
+         after longer ones (looked after every 5 min), and where the flap budget kept the session there (10 min). *Detour*: \
+         on TURN although the direct path carried data, until the session was there.\n\n\
+         | network | first usable | rescue | reconnect | after a wake | the same, elsewhere | lingering | long outage | flap budget spent | detour |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
     );
     for (kind, ..) in Kind::SHARES {
         let Some(of) = tally.kinds.get(&kind) else { continue };
@@ -169,6 +170,7 @@ fn row(text: &mut String, name: &str, of: &KindTally) {
         &of.lingering,
         &of.lingering_long,
         &of.lingering_rested,
+        &of.detour,
     ];
     let _ = writeln!(text, "| {name} | {} |", columns.map(spread).join(" | "));
 }

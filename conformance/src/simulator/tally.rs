@@ -94,6 +94,8 @@ pub struct KindTally {
     pub lingering_long: Spread,
     /// The same where the flap budget kept the session on the relay, whatever the outage.
     pub lingering_rested: Spread,
+    /// On TURN although the direct path would carry the session, until it was there.
+    pub detour: Spread,
     /// Moves of sessions from one link to another.
     pub moves: u64,
     /// Moves because the device woke or changed its network.
@@ -122,6 +124,7 @@ impl KindTally {
         self.lingering.absorb(&other.lingering);
         self.lingering_long.absorb(&other.lingering_long);
         self.lingering_rested.absorb(&other.lingering_rested);
+        self.detour.absorb(&other.detour);
         self.moves += other.moves;
         self.moves_by_wake += other.moves_by_wake;
         self.most_moves_in_ten_minutes = self.most_moves_in_ten_minutes.max(other.most_moves_in_ten_minutes);

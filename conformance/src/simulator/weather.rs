@@ -141,9 +141,13 @@ impl Weather {
         if self.access.at(at) { Some(at) } else { self.access.next_change(at) }
     }
 
-    /// Says whether some primary carries data well enough to keep a session.
+    /// Says whether a primary carries data well enough to keep a session.
+    pub(super) fn sustains(&self, at: Duration, through_turn: bool) -> bool {
+        self.loss < 0.2 && self.carries(at, through_turn)
+    }
+
     pub(super) fn some_primary(&self, at: Duration) -> bool {
-        self.loss < 0.2 && (self.carries(at, false) || self.carries(at, true))
+        self.sustains(at, false) || self.sustains(at, true)
     }
 
     pub(super) fn relay_reachable(&self, at: Duration) -> bool {

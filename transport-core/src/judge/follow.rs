@@ -285,9 +285,14 @@ impl Follow {
             _ => None,
         };
         let class = self.class(&transport);
+        if before == Some(Class::Primary) {
+            self.note_detour_left(generation);
+        }
+        let reason = self.arrived(generation);
         let kind = match (before, class) {
             (_, Some(Class::Fallback)) => TransitionKind::FallbackActivated,
             (Some(Class::Fallback), _) => TransitionKind::Restored,
+            (Some(Class::Primary), _) if reason == Reason::DirectFound => TransitionKind::Restored,
             (Some(Class::Primary), _) => TransitionKind::Recovered,
             (None, _) => TransitionKind::Connected,
         };
@@ -295,7 +300,7 @@ impl Follow {
             0 => Detail::Nothing,
             segments => Detail::Resent { segments },
         };
-        self.transition(now, kind, self.arrived(generation), on(class, transport, generation), detail)
+        self.transition(now, kind, reason, on(class, transport, generation), detail)
     }
 
     /// A link ended that nobody replaced. `stranded`: none carries the session any more.
@@ -328,6 +333,14 @@ impl Follow {
     ) -> Action {
         let from = std::mem::replace(&mut self.standing, to.clone());
         Action::Tell { transition: Transition { at: now, kind, reason, from, to }, detail }
+    }
+
+    /// What a look found while the session was on a primary replaces that one: it went through a third machine.
+    fn note_detour_left(&mut self, generation: Generation) {
+        let look = |(of, why): &&mut (Generation, Reason)| *of == generation && *why == Reason::ReturnProbe;
+        if let Some((_, reason)) = self.reasons.iter_mut().find(look) {
+            *reason = Reason::DirectFound;
+        }
     }
 
     /// Why the session is on this generation: the reason of a dial, once it has led somewhere.

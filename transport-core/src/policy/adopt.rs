@@ -20,7 +20,7 @@ impl FallbackPolicy {
         let rung = dial.rung();
         let class = self.ladder.class(rung);
         self.ladder.rung_mut(rung).succeed();
-        if class == Class::Primary && self.rests_on_fallback() {
+        if self.leads_back(rung) {
             self.primary_answers(now, generation, &dial);
         } else if self.search.is_none() {
             self.ask(Action::Drain { generation });
@@ -49,7 +49,7 @@ impl FallbackPolicy {
         let (class, purpose) = (self.ladder.class(rung), self.purpose());
         let (kind, why) = self.occasion(class, purpose);
         self.ask(Action::Switch { generation, why });
-        let returned = class == Class::Primary && self.verdict.stands();
+        let returned = class == Class::Primary && (self.verdict.stands() || why == Reason::DirectFound);
         let link = Active::new(now, generation, rung, returned, rivals);
         let (old, last_rung) = self.paths.adopt(link);
         if let Some(old) = old {
@@ -70,15 +70,16 @@ impl FallbackPolicy {
         }
         self.end_search();
         self.account_for_move(now, last_rung, rung, purpose);
+        if last_rung != Some(rung) {
+            self.returns.forget_looks();
+        }
         match class {
             Class::Fallback => {
                 self.verdict.uphold();
                 self.ladder.note_loss(now);
-                self.plan_look(now);
             }
             Class::Primary => {
                 self.verdict.overturn();
-                self.returns.plan_none();
                 if matches!(purpose, Some(Purpose::First | Purpose::Verify)) {
                     // Nothing is known to have been lost before it.
                     self.ladder.forgive_loss();
@@ -86,6 +87,7 @@ impl FallbackPolicy {
                 self.ladder.remember_success(rung, now);
             }
         }
+        self.plan_look(now);
         let standing = self.standing_on(generation, rung);
         self.transition(now, kind, why, standing);
     }
@@ -96,6 +98,9 @@ impl FallbackPolicy {
         match (class, purpose) {
             (_, Some(Purpose::Verify)) => (TransitionKind::Recovered, why),
             (Class::Fallback, _) => (TransitionKind::FallbackActivated, self.verdict.grounds()),
+            (Class::Primary, None) if matches!(self.status.standing(), Standing::Primary { .. }) => {
+                (TransitionKind::Restored, Reason::DirectFound)
+            }
             (Class::Primary, None) => (TransitionKind::Restored, Reason::PrimaryHealed),
             (Class::Primary, _) if self.verdict.stands() => (TransitionKind::Restored, Reason::PrimaryHealed),
             (Class::Primary, Some(Purpose::First)) if *self.status.standing() == Standing::Connecting => {

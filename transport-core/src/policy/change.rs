@@ -91,7 +91,7 @@ impl FallbackPolicy {
         }
     }
 
-    fn has_healthy_link(&self) -> bool {
+    pub(super) fn has_healthy_link(&self) -> bool {
         self.paths.active().is_some_and(|link| link.degraded().is_none())
     }
 

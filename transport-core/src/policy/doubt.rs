@@ -67,7 +67,9 @@ impl FallbackPolicy {
     fn dial_beside(&mut self, now: Instant) {
         let flapping = self.returns.is_nearly_spent(now, &self.config.restore);
         let degraded = self.paths.active().is_some_and(|link| link.degraded().is_some());
-        if self.search.is_some() || flapping || degraded {
+        // Beside a primary that stands by is the fresh link.
+        let beside = self.is_on(Class::Primary) && self.paths.standby().is_some();
+        if self.search.is_some() || flapping || degraded || beside {
             return;
         }
         self.begin_search(now, Purpose::Verify, Reason::PathSilent);

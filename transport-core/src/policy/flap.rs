@@ -27,10 +27,9 @@ impl FlapBudget {
         self.moves.iter().filter(inside).count() as u32
     }
 
-    /// Says whether going back is affordable: a return may be followed by a fall that cannot be
-    /// refused, so it needs room for two.
-    pub(super) fn affords_return(&self, now: Instant, config: &RestoreConfig) -> bool {
-        self.count(now, config) + 2 <= config.flap_moves
+    /// Says whether there is room for so many moves more.
+    pub(super) fn affords(&self, moves: u32, now: Instant, config: &RestoreConfig) -> bool {
+        self.count(now, config) + moves <= config.flap_moves
     }
 
     /// Says whether only one move is left, so that the next loss must be the last for a while.
@@ -38,9 +37,9 @@ impl FlapBudget {
         self.count(now, config) + 1 >= config.flap_moves
     }
 
-    /// Returns when going back becomes affordable, `now` if it is.
-    pub(super) fn affordable_at(&self, now: Instant, config: &RestoreConfig) -> Instant {
-        let excess = (self.count(now, config) + 2).saturating_sub(config.flap_moves);
+    /// Returns when there is room for so many moves more, `now` if there is.
+    pub(super) fn affordable_at(&self, moves: u32, now: Instant, config: &RestoreConfig) -> Instant {
+        let excess = (self.count(now, config) + moves).saturating_sub(config.flap_moves);
         let inside = self.moves.iter().filter(|at| now.saturating_duration_since(**at) < config.flap_window);
         let last_in_the_way = inside.take(excess as usize).last();
         last_in_the_way.map_or(now, |at| *at + config.flap_window)
@@ -59,9 +58,9 @@ mod tests {
         let (config, start) = (RestoreConfig::default(), Instant::now());
         let mut flap = FlapBudget::default();
         flap.record(start, &config);
-        assert!(flap.affords_return(start, &config));
+        assert!(flap.affords(2, start, &config));
         flap.record(start + Duration::from_secs(60), &config);
-        assert!(!flap.affords_return(start + Duration::from_secs(60), &config));
+        assert!(!flap.affords(2, start + Duration::from_secs(60), &config));
         assert!(flap.is_nearly_spent(start + Duration::from_secs(60), &config));
     }
 
@@ -73,13 +72,13 @@ mod tests {
             flap.record(start + Duration::from_secs(seconds), &config);
         }
         assert_eq!(flap.count(start + Duration::from_secs(30), &config), 3);
-        let room = flap.affordable_at(start + Duration::from_secs(30), &config);
+        let room = flap.affordable_at(2, start + Duration::from_secs(30), &config);
         assert_eq!(room, start + Duration::from_secs(610));
-        assert!(!flap.affords_return(room - Duration::from_nanos(1), &config));
-        assert!(flap.affords_return(room, &config));
-        assert_eq!(flap.affordable_at(room, &config), room);
+        assert!(!flap.affords(2, room - Duration::from_nanos(1), &config));
+        assert!(flap.affords(2, room, &config));
+        assert_eq!(flap.affordable_at(2, room, &config), room);
         // The first move has just left; the second is still in the way.
-        assert_eq!(flap.affordable_at(start + Duration::from_secs(600), &config), room);
+        assert_eq!(flap.affordable_at(2, start + Duration::from_secs(600), &config), room);
     }
 
     #[test]
@@ -88,7 +87,7 @@ mod tests {
         let mut flap = FlapBudget::default();
         for moves in 1..=6 {
             flap.record(start, &config);
-            assert_eq!(flap.affords_return(start, &config), moves <= 4, "{moves}");
+            assert_eq!(flap.affords(2, start, &config), moves <= 4, "{moves}");
             assert_eq!(flap.is_nearly_spent(start, &config), moves >= 5, "{moves}");
         }
     }

@@ -62,13 +62,15 @@ impl FallbackPolicy {
     /// The link in use is lost, or cannot carry the session: note what that says, and search for another path.
     pub(super) fn path_lost(&mut self, now: Instant, link: &Active, why: Reason) {
         let class = self.ladder.class(link.rung());
-        if class == Class::Fallback && self.paths.standby().is_some() {
+        if class == Class::Primary {
+            self.note_primary_lost(now, link);
+        }
+        if self.paths.standby().is_some() {
             // The way back is open already; waiting for its dwell would help nobody.
             return self.take_standby(now);
         }
-        match class {
-            Class::Fallback => self.ladder.note_loss(now),
-            Class::Primary => self.note_primary_lost(now, link),
+        if class == Class::Fallback {
+            self.ladder.note_loss(now);
         }
         if self.is_verifying() {
             self.confirm_loss(now);

@@ -18,7 +18,7 @@ pub(super) struct Paths {
     adopted: Option<(Generation, usize)>,
 }
 
-/// An open primary beside a session on the fallback. The session moves to it after a dwell of health.
+/// An open primary beside a session that rests on something worse. The session moves to it after a dwell of health.
 #[derive(Debug, Clone)]
 pub(super) struct Standby {
     pub(super) generation: Generation,

@@ -39,6 +39,8 @@ reasons! {
     FirstConnect = "first_connect", "connecting";
     /// The direct path comes and goes; the session rests on the relay.
     FlapBudget = "flap_budget", "the direct path keeps breaking, so the session stays on the relay for now";
+    /// A session on TURN found a path that needs no third machine.
+    DirectFound = "direct_found", "a direct path works, so the TURN server is not needed";
     /// A dial beside or after a link that died.
     FreshDial = "fresh_dial", "dialling again after the link died";
     /// The cohort's activation budget is spent.

@@ -1,26 +1,50 @@
-//! The way back: looking for the direct path while on the fallback, and moving to it in good time.
+//! The way back: looking for a better path while on the fallback or on TURN, and moving to it in good time.
 
 use rand::Rng;
 
 use crate::{ids::Generation, time::Instant};
 
 use super::{
-    Action, FallbackPolicy, Reason, TransitionKind, dials::Dial, health::HealthSample, paths::Standby,
-    rung::Class,
+    Action, FallbackPolicy, Reason, TransitionKind,
+    dials::Dial,
+    health::HealthSample,
+    paths::Standby,
+    rung::{Class, Reach, Rung},
 };
 
 impl FallbackPolicy {
     /// Says whether the session is on the fallback and content with it.
     pub(super) fn rests_on_fallback(&self) -> bool {
-        self.is_on(Class::Fallback) && self.paths.active().is_some_and(|link| link.degraded().is_none())
+        self.is_on(Class::Fallback) && self.has_healthy_link()
+    }
+
+    /// Says whether the session is on a primary through somebody's relay and content with it, and the ladder has one without.
+    fn rests_on_detour(&self) -> bool {
+        let detour = |rung: &Rung| rung.class == Class::Primary && rung.reach == Reach::Relayed;
+        let on_detour = self.paths.active().is_some_and(|link| detour(self.ladder.rung(link.rung()).rung()));
+        on_detour
+            && self.has_healthy_link()
+            && self.ladder.iter().any(|(_, record)| record.rung().is_direct())
+    }
+
+    /// Says whether a link on this rung would be better than the one that the session rests on. On TURN a running search
+    /// decides by its own rules.
+    pub(super) fn leads_back(&self, rung: usize) -> bool {
+        let rung = self.ladder.rung(rung).rung();
+        let from_fallback = rung.class == Class::Primary && self.rests_on_fallback();
+        from_fallback || (rung.is_direct() && self.search.is_none() && self.rests_on_detour())
+    }
+
+    fn wants_to_return(&self) -> bool {
+        !self.permission.is_relay_only() && (self.rests_on_fallback() || self.rests_on_detour())
     }
 
     pub(super) fn looks_for_return(&self) -> bool {
-        self.rests_on_fallback() && self.permission.is_auto()
+        self.wants_to_return() && (self.is_on(Class::Fallback) || self.search.is_none())
     }
 
     pub(super) fn plan_look(&mut self, now: Instant) {
-        if self.looks_for_return() {
+        if self.wants_to_return() {
             let wait = self.returns.cadence(&self.config.restore);
             self.returns.plan_look(now + wait.mul_f64(self.rng.random_range(0.8..=1.0)));
         } else {
@@ -33,7 +57,7 @@ impl FallbackPolicy {
         if !self.looks_for_return() {
             return;
         }
-        let affordable = self.returns.affords_return(now, &self.config.restore);
+        let affordable = self.affords_return(now);
         if let Some(standby) = self.paths.standby() {
             let rung = standby.rung;
             if standby.healthy_at <= now && affordable {
@@ -54,36 +78,46 @@ impl FallbackPolicy {
         }
     }
 
-    /// Dials the primaries to see whether one works again.
+    /// Dials what leads back, to see whether it works.
     fn look(&mut self, now: Instant) {
         self.returns.note_look();
         self.plan_look(now);
         let dwell = self.config.restore.dwell_after(self.returns.failed());
-        for rung in self.primaries(now) {
-            if self.has_room(rung) {
-                self.open_dial(now, rung, Reason::ReturnProbe, None, dwell);
-            }
+        let better = |rung: &usize| self.leads_back(*rung) && self.has_room(*rung);
+        for rung in self.primaries(now).into_iter().filter(better).collect::<Vec<_>>() {
+            self.open_dial(now, rung, Reason::ReturnProbe, None, dwell);
         }
     }
 
-    /// Stays on the fallback until the budget affords a return, and says so once.
+    /// Says whether the flap budget has room for a return and all that may follow from it.
+    fn affords_return(&self, now: Instant) -> bool {
+        self.returns.affords(self.moves_of_return(), now, &self.config.restore)
+    }
+
+    /// A return may be followed by a fall that cannot be refused. One from TURN may be followed by a fall to TURN, and must
+    /// not leave the next loss with no rest but the fallback.
+    fn moves_of_return(&self) -> u32 {
+        if self.is_on(Class::Fallback) { 2 } else { 3 }
+    }
+
+    /// Stays until the budget affords a return. On the fallback that is said, once; on TURN nothing is amiss.
     fn rest(&mut self, now: Instant) {
-        self.returns.plan_affordable(now, &self.config.restore);
-        if !self.status.rests() {
+        self.returns.plan_affordable(self.moves_of_return(), now, &self.config.restore);
+        if self.is_on(Class::Fallback) && !self.status.rests() {
             let here = self.status.standing().clone();
             self.transition(now, TransitionKind::FallbackHeld, Reason::FlapBudget, here);
         }
     }
 
-    /// A primary connected while the session rests on the fallback: it stands by for its dwell.
+    /// A better path than the one that the session rests on has connected: it stands by for its dwell.
     pub(super) fn primary_answers(&mut self, now: Instant, generation: Generation, dial: &Dial) {
         let (rung, dwell) = (dial.rung(), dial.dwell());
-        let surplus = self.paths.standby().is_some() || !self.permission.is_auto();
+        let surplus = self.paths.standby().is_some() || self.permission.is_relay_only();
         if surplus || !self.paths.may_follow(generation) {
             self.ask(Action::Drain { generation });
             // It was late, so the direct path works: dial it again under a number that may follow.
             let newer = self.dials.on(rung).any(|(generation, _)| self.paths.may_follow(generation));
-            if !surplus && !newer && self.returns.affords_return(now, &self.config.restore) {
+            if !surplus && !newer && self.affords_return(now) {
                 self.open_dial(now, rung, Reason::LatePrimary, None, dwell);
             }
             return;
@@ -109,7 +143,7 @@ impl FallbackPolicy {
             standby.dwell >= restore.dwell && now.saturating_duration_since(standby.since) < restore.measured
         };
         // Nothing is known against the path of another network.
-        let wanting = self.verdict.stands();
+        let wanting = self.verdict.stands() || self.is_on(Class::Primary);
         wanting && sample.loss.is_none() && self.paths.standby().is_some_and(young)
     }
 

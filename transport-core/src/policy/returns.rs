@@ -8,7 +8,7 @@ use super::{flap::FlapBudget, restore_config::RestoreConfig};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Returns {
     next_look: Option<Instant>,
-    /// Looks since the fallback woke or the network changed.
+    /// Looks since the session came onto its rung or the network changed.
     looks: u32,
     /// Returns in a row that did not last.
     failed: u32,
@@ -24,9 +24,9 @@ impl Returns {
         self.next_look = None;
     }
 
-    /// Plans the look that comes when the budget affords a return.
-    pub(super) fn plan_affordable(&mut self, now: Instant, config: &RestoreConfig) {
-        self.next_look = Some(self.flap.affordable_at(now, config));
+    /// Plans the look that comes when the budget has room for so many moves.
+    pub(super) fn plan_affordable(&mut self, moves: u32, now: Instant, config: &RestoreConfig) {
+        self.next_look = Some(self.flap.affordable_at(moves, now, config));
     }
 
     /// Notes a look: the next ones come later.
@@ -34,7 +34,7 @@ impl Returns {
         self.looks = self.looks.saturating_add(1);
     }
 
-    /// Another network, or a wake: looks come at the full cadence again.
+    /// Another rung, another network, or a wake: looks come at the full cadence again.
     pub(super) fn forget_looks(&mut self) {
         self.looks = 0;
     }
@@ -67,8 +67,8 @@ impl Returns {
         self.failed
     }
 
-    pub(super) fn affords_return(&self, now: Instant, config: &RestoreConfig) -> bool {
-        self.flap.affords_return(now, config)
+    pub(super) fn affords(&self, moves: u32, now: Instant, config: &RestoreConfig) -> bool {
+        self.flap.affords(moves, now, config)
     }
 
     pub(super) fn is_nearly_spent(&self, now: Instant, config: &RestoreConfig) -> bool {

@@ -32,6 +32,11 @@ impl Rung {
         Self { transport, class: Class::Fallback, reach: Reach::Relayed }
     }
 
+    /// Says whether it is a primary from endpoint to endpoint.
+    pub(super) fn is_direct(&self) -> bool {
+        self.class == Class::Primary && self.reach == Reach::Direct
+    }
+
     /// Says whether a primary may be dialled under an override.
     pub(super) fn is_allowed_primary(&self, mode: Override) -> bool {
         self.class == Class::Primary

@@ -14,7 +14,7 @@ use std::{
 
 use crate::{
     middlebox::{NameServer, Zone},
-    program::{CONTROL, Programs, RELAY, Service, Setting, Share, Terminal},
+    program::{CONTROL, Memory, Programs, RELAY, Service, Setting, Share, Terminal},
     row::{Figure, Miss, seconds},
     topology::{Chain, End, Firewall, Lab, Space, link},
     trouble::Trouble,
@@ -48,6 +48,15 @@ impl World {
     ///
     /// [`Trouble`].
     pub fn build(programs: &Programs) -> Result<Self, Trouble> {
+        Self::with(programs, Memory::Apart)
+    }
+
+    /// The same, whose planes keep what they know where `memory` says.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble`].
+    pub fn with(programs: &Programs, memory: Memory) -> Result<Self, Trouble> {
         let lab = Lab::open()?;
         let (viewer, host) = (lab.space("viewer")?, lab.space("host")?);
         let (router, site) = (lab.space("router")?, lab.space("service")?);
@@ -69,7 +78,7 @@ impl World {
         host.etc("hosts", &Service::hosts(SITE.into()))?;
         router.etc("hosts", &Service::hosts(SITE.into()))?;
         let wall = Firewall::raise(&router)?;
-        let service = Service::start(&lab, &site, programs)?;
+        let service = Service::start(&lab, &site, programs, memory)?;
         Ok(Self { service, viewer, host, router, site, wall, lab, programs: programs.clone() })
     }
 

@@ -7,6 +7,7 @@ mod programs;
 mod service;
 mod setting;
 mod share;
+mod store;
 mod terminal;
 mod up;
 
@@ -14,9 +15,10 @@ pub use authority::{AUTHORITY, Authority, Identity};
 pub use pipe::Pipe;
 pub use process::Process;
 pub use programs::Programs;
-pub use service::{CONTROL, RELAY, RELAY_PORT, Service};
+pub use service::{CONTROL, Memory, RELAY, RELAY_PORT, Service};
 pub use setting::Setting;
 pub use share::Share;
+pub use store::Store;
 pub use terminal::Terminal;
 pub use up::Up;
 

@@ -83,4 +83,13 @@ impl Session {
     pub(in super::super) fn on_relay(&self) -> bool {
         self.way() == Some(Way::Relay)
     }
+
+    pub(in super::super) fn on_direct(&self) -> bool {
+        self.way() == Some(Way::Direct)
+    }
+
+    /// Says whether the session is on TURN although the direct path would carry it.
+    pub(in super::super) fn detours(&self) -> bool {
+        self.way() == Some(Way::Turn) && self.weather.sustains(self.now, false)
+    }
 }

@@ -140,15 +140,27 @@ fn what_the_application_forbids_is_declined_and_the_leader_learns_what_it_allows
     assert_eq!(said(&unknown)[0], Message::Decline { generation: Generation(2), reason });
 }
 
+fn kinds(actions: &[Action]) -> Vec<(TransitionKind, Reason)> {
+    let told = |action: &Action| match action {
+        Action::Tell { transition, .. } => Some((transition.kind, transition.reason)),
+        _ => None,
+    };
+    actions.iter().filter_map(told).collect()
+}
+
+#[test]
+fn it_tells_that_a_look_of_the_leader_found_a_path_without_turn() {
+    let mut drive = Drive::follow();
+    drive.hear(dial(TURN, 1));
+    assert_eq!(kinds(&drive.connect(1)), [(TransitionKind::Connected, Reason::PrimaryConnected)]);
+    let (generation, reason) = (Generation(2), Reason::ReturnProbe);
+    drive.hear(Message::Dial { transport: WEBRTC, generation, reason });
+    assert_eq!(kinds(&drive.connect(2)), [(TransitionKind::Restored, Reason::DirectFound)]);
+    assert_eq!(drive.judge.view(drive.now).reason, Reason::DirectFound);
+}
+
 #[test]
 fn it_tells_what_the_leader_decided() {
-    let kinds = |actions: &[Action]| -> Vec<(TransitionKind, Reason)> {
-        let told = |action: &Action| match action {
-            Action::Tell { transition, .. } => Some((transition.kind, transition.reason)),
-            _ => None,
-        };
-        actions.iter().filter_map(told).collect()
-    };
     let mut drive = Drive::follow();
     drive.hear(dial(WEBRTC, 1));
     assert_eq!(kinds(&drive.connect(1)), [(TransitionKind::Connected, Reason::PrimaryConnected)]);

@@ -2,6 +2,7 @@
 
 mod doubt;
 mod first_connect;
+mod from_turn;
 mod golden;
 mod harness;
 mod held;

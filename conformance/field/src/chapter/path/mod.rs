@@ -132,14 +132,14 @@ pub(super) const ROWS: &[Row] = &[
         "UDP dies while the control plane is down; it is back 60 s later",
         "usable 5.1 s after",
         "on the relay within 6 s, by the rescue grant",
-        State::NotYet(service::control_gone),
+        State::Nightly(service::control_gone),
     ),
     Row::new(
         "relay_restarts_alone",
         "on the relay, the control plane gone for good, the relay restarts",
         "nothing more",
         "on the relay again within 6 s, by a rejoin ticket",
-        State::NotYet(service::relay_restarts_alone),
+        State::Due(service::relay_restarts_alone),
     ),
     Row::new(
         "large_packets_vanish",

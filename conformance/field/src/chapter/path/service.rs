@@ -6,10 +6,10 @@ use super::{
     super::world::{World, first_key},
     flow::lose,
     seconds,
-    session::{NO_UDP, direct, relayed},
+    session::{NO_UDP, direct, relayed, relayed_in, stand},
 };
 use crate::{
-    program::{PRINTER, Programs, RELAY_PORT},
+    program::{Memory, PRINTER, Programs, RELAY_PORT},
     row::{Figure, Miss},
     topology::Chain,
     trouble::Trouble,
@@ -27,22 +27,20 @@ pub(super) fn relay_down(programs: &Programs) -> Result<Figure, Miss> {
 }
 
 pub(super) fn control_gone(programs: &Programs) -> Result<Figure, Miss> {
-    let mut live = direct(programs)?;
+    let mut live = stand(World::with(programs, Memory::Shared)?, "webrtc")?;
     away(&live.world, CONTROL_PORT)?;
     live.world.wall.add(Chain::Forward, NO_UDP)?;
     live.silence()?.within(seconds(6))
 }
 
 pub(super) fn relay_restarts_alone(programs: &Programs) -> Result<Figure, Miss> {
-    let mut live = relayed(programs)?;
+    let mut live = relayed_in(World::with(programs, Memory::Shared)?)?;
     away(&live.world, CONTROL_PORT)?;
     thread::sleep(seconds(1));
-    away(&live.world, RELAY_PORT)?;
-    // Both sides say something meanwhile, and are reset for it.
+    live.world.service.stop_relay();
+    // Both sides are reset, and try in vain.
     thread::sleep(seconds(5));
-    live.world.wall.clear(Chain::Forward)?;
-    live.world.wall.add(Chain::Forward, NO_UDP)?;
-    away(&live.world, CONTROL_PORT)?;
+    live.world.service.start_relay(&live.world.site, &live.world.programs)?;
     live.silence()?.within(seconds(6))
 }
 

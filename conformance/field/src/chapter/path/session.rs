@@ -31,7 +31,11 @@ pub(super) fn direct(programs: &Programs) -> Result<Live, Miss> {
 
 /// On the relay, UDP blocked.
 pub(super) fn relayed(programs: &Programs) -> Result<Live, Miss> {
-    let world = World::build(programs)?;
+    relayed_in(World::build(programs)?)
+}
+
+/// The same in a world of the row's own.
+pub(super) fn relayed_in(world: World) -> Result<Live, Miss> {
     world.wall.add(Chain::Forward, NO_UDP)?;
     stand(world, "ws-fallback")
 }
