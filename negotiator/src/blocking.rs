@@ -1,16 +1,18 @@
-//! A session for synchronous callers, in the shape of Beach's own `Transport` trait.
+//! Host and session for synchronous callers; the session in the shape of Beach's own `Transport` trait.
 
-use std::io;
+mod host;
+
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 
+pub use self::host::{AcceptError, BlockingHost};
+#[cfg(feature = "control-plane")]
+use crate::{config::NetworkConfig, error::JoinError, link::JoinLink, negotiator::Negotiator};
 use crate::{
-    config::NetworkConfig,
-    error::{JoinError, SendError, SessionEnd},
-    link::JoinLink,
-    negotiator::Negotiator,
+    error::{SendError, SessionEnd},
     runtime::{self, Duration},
     session::{Received, Session},
 };
@@ -39,8 +41,8 @@ use crate::{
 pub struct BlockingSession {
     session: Session,
     runtime: Handle,
-    /// Present when this session started its own.
-    _own: Option<Runtime>,
+    /// Present when this session or its host started its own. It ends with the last of them.
+    _own: Option<Arc<Runtime>>,
     /// The number of the next payload. Held while one is sent: numbers are taken in the order of the messages, by those
     /// alone that were accepted.
     next: Mutex<u64>,
@@ -87,10 +89,16 @@ impl BlockingSession {
     /// # Errors
     ///
     /// [`JoinError`], as [`Negotiator::connect`].
+    #[cfg(feature = "control-plane")]
     pub fn join(link: JoinLink, config: NetworkConfig) -> Result<Self, JoinError> {
         let runtime = start_runtime().map_err(JoinError::Runtime)?;
         let session = runtime.block_on(Negotiator::new(link, config).connect())?;
-        Ok(Self { session, runtime: runtime.handle().clone(), _own: Some(runtime), next: Mutex::new(0) })
+        Ok(Self {
+            session,
+            runtime: runtime.handle().clone(),
+            _own: Some(Arc::new(runtime)),
+            next: Mutex::new(0),
+        })
     }
 
     /// Wraps a session that lives on `runtime`.
@@ -168,7 +176,8 @@ impl BlockingSession {
     }
 }
 
-fn start_runtime() -> io::Result<Runtime> {
+#[cfg(any(test, feature = "control-plane"))]
+fn start_runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
 }
 

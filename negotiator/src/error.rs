@@ -200,6 +200,9 @@ pub enum ShareError {
     /// The operating system has no random numbers.
     #[error(transparent)]
     NoEntropy(#[from] transport_core::secure::NoEntropy),
+    /// The runtime of a blocking host could not start.
+    #[error("the runtime cannot start")]
+    Runtime(#[source] io::Error),
     /// The control plane cannot be reached or refused.
     #[error("the control plane was not told about the session")]
     Signaling(#[from] SignalingError),

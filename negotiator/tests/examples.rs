@@ -6,6 +6,9 @@ use std::{error::Error, time::Duration};
 
 use tokio::time::timeout;
 
+#[path = "../examples/blocking.rs"]
+#[allow(dead_code, unreachable_pub, reason = "a module here, a program of its own there")]
+mod blocking;
 #[path = "../examples/byte_stream.rs"]
 #[allow(dead_code, unreachable_pub, reason = "a module here, a program of its own there")]
 mod byte_stream;
@@ -38,4 +41,11 @@ async fn the_byte_stream_is_counted_and_answered_after_its_end() {
 #[tokio::test]
 async fn the_rung_of_ones_own_carries_the_session() {
     assert_eq!(in_time(own_rung::run()).await, "tcp-example");
+}
+
+#[tokio::test]
+async fn each_viewer_of_the_blocking_host_hears_its_own_words() {
+    let run = tokio::task::spawn_blocking(|| blocking::run().map_err(|error| error.to_string()));
+    let heard = timeout(Duration::from_secs(120), run).await.expect("it ends").unwrap();
+    assert_eq!(heard.unwrap(), ["hello from ada", "hello from grace"]);
 }
