@@ -5,7 +5,7 @@ use crate::{
     control::{ControlConfig, Secret},
     listen::{Caps, ListenConfig},
     page::{PageConfig, Relays},
-    relay::{LimitsConfig, Rate, RelayConfig},
+    relay::{InternalConfig, LimitsConfig, PoolKey, Rate, RelayConfig},
 };
 
 impl Settings {
@@ -104,6 +104,7 @@ impl Settings {
         config.allowed_origins.clone_from(&self.allowed_origins);
         config.public_url.clone_from(&self.public_url);
         config.region.clone_from(&self.region);
+        config.internal = self.internal();
         config.v1 = self.v1;
         config.http_carrier = self.http_carrier;
         config.v1_max_message = self.v1_max_message.0;
@@ -126,6 +127,16 @@ impl Settings {
         limits.address_connections = LimitsConfig::connections(self.address_connections);
         limits.patience = self.rate_patience;
         config
+    }
+
+    /// How other nodes reach this one, where they do.
+    fn internal(&self) -> Option<InternalConfig> {
+        let listen = self.internal_listen_addr?;
+        let mut keys = self.internal_key.iter().filter_map(|key| PoolKey::new(key).ok());
+        let address = self.internal_address.clone().unwrap_or_else(|| listen.to_string());
+        let mut config = InternalConfig::new(address, keys.next()?);
+        config.other_key = keys.next();
+        Some(config)
     }
 }
 
