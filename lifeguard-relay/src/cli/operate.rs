@@ -191,7 +191,7 @@ fn pretty(stats: &Value, color: bool) -> String {
         number("queued_bytes") as f64 / 1024.0,
         number("total_connections")
     );
-    out += &pool(&stats["pool"], &paint);
+    out += &pool(&stats["pool"], paint);
     let sessions = stats["sessions"].as_array().map(Vec::as_slice).unwrap_or_default();
     for session in sessions.iter().take(10) {
         out += &format!(

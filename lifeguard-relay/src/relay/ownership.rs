@@ -86,6 +86,11 @@ impl Ownership {
         Place::Behind(way)
     }
 
+    /// Whoever owned this session cannot be reached: what is known of it counts no more.
+    pub(super) fn forget(&self, session: Uuid) {
+        self.passed_on.lock().remove(&session);
+    }
+
     /// The way to another node with the same public address: a client that is sent there by that address may end up
     /// here again.
     async fn way_to(&self, owner: NodeId) -> Option<Way> {

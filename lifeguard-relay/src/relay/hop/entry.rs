@@ -44,6 +44,9 @@ pub(in crate::relay) async fn pass_on(
         Ok(owner) => owner,
         Err(failed) => {
             relay.metrics.splice(failed.label());
+            if let Some(ownership) = &relay.ownership {
+                ownership.forget(arrival.claims.session_id);
+            }
             tracing::warn!(owner = way.address, %failed, "a client cannot be passed on to the owner of its session");
             return greet::refuse(&relay, ws, HandshakeRefused::OwnerUnreachable).await;
         }
