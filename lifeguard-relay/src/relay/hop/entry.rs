@@ -37,7 +37,7 @@ pub(in crate::relay) async fn pass_on(
     open: OpenSocket,
 ) {
     let dialled = match &relay.config.internal {
-        Some(config) => dial(config, &way, &arrival).await,
+        Some(config) => dial(&relay, config, &way, &arrival).await,
         None => Err(Failed::Untrusted),
     };
     let owner = match dialled {
@@ -76,10 +76,15 @@ async fn serve(relay: Arc<Core>, mut splice: Splice, spliced: Spliced, open: Ope
     drop((spliced, open));
 }
 
-async fn dial(config: &InternalConfig, way: &Way, arrival: &Arrival) -> Result<TcpStream, Failed> {
+async fn dial(
+    relay: &Core,
+    config: &InternalConfig,
+    way: &Way,
+    arrival: &Arrival,
+) -> Result<TcpStream, Failed> {
     let dial = async {
         let mut stream = TcpStream::connect(&way.address).await?;
-        set_options(&stream)?;
+        set_options(&stream, &relay.config)?;
         enter(&mut stream, &config.key, way.node, arrival).await?;
         Ok(stream)
     };

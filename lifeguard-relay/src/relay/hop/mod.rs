@@ -24,6 +24,7 @@ pub(super) use self::{
     entry::{leave, pass_on},
     owner::serve,
 };
+use super::config::RelayConfig;
 use crate::store::pool::NodeId;
 
 /// How the nodes of a pool reach each other. Needed where all of them have one public address.
@@ -57,16 +58,25 @@ pub(super) struct Way {
     pub(super) address: String,
 }
 
+/// How long the other node may take nothing: the owner may hold a sender that is too fast for almost as long, and then ends
+/// it by itself.
+fn longest_hold(config: &RelayConfig) -> Duration {
+    config.limits.patience + HELD_MARGIN
+}
+
 /// Small pieces go at once, and an end that answers nothing any more is found out.
-fn set_options(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+fn set_options(stream: &TcpStream, config: &RelayConfig) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
+    // It counts for a window that stays closed as well, so it must outlast a hold.
     #[cfg(target_os = "linux")]
-    SockRef::from(stream).set_tcp_user_timeout(Some(UNANSWERED))?;
+    socket.set_tcp_user_timeout(Some(longest_hold(config)))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = config;
     Ok(())
 }
 
 /// For dialling the owner and for both proofs. A client waits 5 s for the answer to its hello.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(2);
-/// Bytes on their way between two nodes that nobody acknowledges for this long are lost. Shorter than on public
-/// addresses: a network between nodes has no tunnels and no sleeping phones.
-const UNANSWERED: Duration = Duration::from_secs(10);
+/// For the owner to end a sender that it held too long.
+const HELD_MARGIN: Duration = Duration::from_secs(5);

@@ -48,7 +48,7 @@ async fn arrive(
     (config, node): (Arc<InternalConfig>, NodeId),
 ) {
     let admitted = async {
-        set_options(&stream)?;
+        set_options(&stream, &relay.config)?;
         admit(&mut stream, &config, node).await
     };
     let admitted = tokio::select! {

@@ -19,6 +19,7 @@ use tokio::{
 use super::{
     boundary::Boundary,
     copy::{Copy, Gone},
+    longest_hold,
 };
 use crate::{
     listen::Socket,
@@ -142,10 +143,8 @@ impl Splice {
     /// The next deadline, and what it means to reach it.
     fn due(&self, relay: &Core, leave_by: Option<Instant>) -> (Instant, End) {
         let after = |since: Option<Instant>, limit: Duration, end| since.map(|since| (since + limit, end));
-        // The owner may hold a sender that is too fast, for so long.
-        let patience = relay.config.limits.patience + HELD_MARGIN;
         let deadlines = [
-            after(self.up.blocked_since(), patience, End::OwnerLost),
+            after(self.up.blocked_since(), longest_hold(&relay.config), End::OwnerLost),
             after(self.down.blocked_since(), relay.config.patience.write_deadline, End::ClientStalled),
             after(self.up_ended, CLOSE_DEADLINE, End::OwnerLost),
             after(leave_by, Duration::ZERO, End::Told(Order::new(CloseCode::RESTART, "draining"))),
@@ -189,7 +188,5 @@ fn drain_notice(after: Duration, spread: Duration) -> Vec<u8> {
     [HeadBytes::server(Opcode::Binary, frame.len()).as_bytes(), &frame].concat()
 }
 
-/// For the owner to end a sender that it held too long.
-const HELD_MARGIN: Duration = Duration::from_secs(5);
 /// Longer than any socket stays without an event.
 const NEVER: Duration = Duration::from_secs(24 * 3_600);
