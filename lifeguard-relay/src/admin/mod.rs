@@ -157,17 +157,24 @@ async fn stats(State(admin): State<Admin>) -> Json<serde_json::Value> {
     let (messages, bytes) = admin.forwarded();
     let switch = admin.0.kill_switch.state();
     let relay = admin.0.relay.as_ref().map(Relay::snapshot);
+    let pool = match &admin.0.relay {
+        Some(relay) => relay.pool().await,
+        None => Vec::new(),
+    };
     Json(json!({
         "active_sessions": relay.as_ref().map_or(0, |r| r.active_sessions),
         "active_connections": relay.as_ref().map_or(0, |r| r.active_connections),
         "total_connections": relay.as_ref().map_or(0, |r| r.total_connections),
         "total_messages_forwarded": messages,
         "total_bytes_forwarded": bytes,
+        "passed_on": relay.as_ref().map_or(0, |r| r.passed_on),
+        "passed_here": relay.as_ref().map_or(0, |r| r.passed_here),
         "queued_bytes": relay.as_ref().map_or(0, |r| r.queued_bytes),
         "largest_queue_bytes": relay.as_ref().map_or(0, |r| r.largest_queue_bytes),
         "phase": relay.as_ref().map(|r| r.phase),
         "ready": (admin.0.ready)().is_ok(),
         "kill_switch": switch,
+        "pool": pool,
         "sessions": relay.map_or_else(Vec::new, |r| r.sessions),
     }))
 }

@@ -30,9 +30,12 @@ pub(super) fn render(admin: &Admin) -> String {
         let _ = write!(
             out,
             "<tr><th>sessions</th><td id=sessions>{}</td></tr><tr><th>peers</th><td id=peers>{}</td></tr>\
+             <tr><th>passed on to other nodes</th><td>{}</td></tr><tr><th>passed on to this one</th><td>{}</td></tr>\
              <tr><th>waiting</th><td>{:.1} KiB</td></tr><tr><th>sockets since start</th><td>{}</td></tr></table>",
             now.active_sessions,
             now.active_connections,
+            now.passed_on,
+            now.passed_here,
             now.queued_bytes as f64 / 1024.0,
             now.total_connections
         );

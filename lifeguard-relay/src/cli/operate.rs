@@ -191,6 +191,7 @@ fn pretty(stats: &Value, color: bool) -> String {
         number("queued_bytes") as f64 / 1024.0,
         number("total_connections")
     );
+    out += &pool(&stats["pool"], paint);
     let sessions = stats["sessions"].as_array().map(Vec::as_slice).unwrap_or_default();
     for session in sessions.iter().take(10) {
         out += &format!(
@@ -198,6 +199,32 @@ fn pretty(stats: &Value, color: bool) -> String {
             session["session_id"].as_str().unwrap_or("?"),
             session["connections"],
             session["forwarded"]
+        );
+    }
+    out
+}
+
+/// The relays of a pool, the one that was asked first. Nothing without a pool.
+fn pool(nodes: &Value, paint: impl Fn(&str, &str) -> String) -> String {
+    let nodes = nodes.as_array().map(Vec::as_slice).unwrap_or_default();
+    if nodes.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("  pool       {} relays\n", nodes.len());
+    for node in nodes {
+        // Behind one address all have the same URL.
+        let name = node["internal"].as_str().or(node["url"].as_str()).unwrap_or("?");
+        let state =
+            if node["ready"] == true { paint("1;32", "open") } else { paint("1;33", "takes no sessions") };
+        out += &format!(
+            "    {} {name}  {}{:>5} sessions  {:>6} sockets  {state}\n",
+            if node["this"] == true { "*" } else { " " },
+            node["region"]
+                .as_str()
+                .filter(|region| !region.is_empty())
+                .map_or(String::new(), |r| format!("{r}  ")),
+            node["sessions"].as_u64().unwrap_or_default(),
+            node["sockets"].as_u64().unwrap_or_default(),
         );
     }
     out
@@ -222,5 +249,22 @@ mod tests {
             pretty(&json!({ "ready": true, "phase": "serving" }), false).starts_with("  state      open\n")
         );
         assert!(pretty(&json!({ "ready": false, "phase": "draining" }), false).contains("draining"));
+    }
+
+    #[test]
+    fn the_pool_is_shown_node_by_node_and_the_one_that_was_asked_is_marked() {
+        let node = |this: bool, internal: &str, ready: bool| {
+            json!({ "url": "wss://a/v2/ws", "internal": internal, "region": "eu", "sockets": 7,
+                    "sessions": 2, "ready": ready, "this": this })
+        };
+        let stats = json!({ "ready": true, "pool": [node(true, "10.0.0.1:9445", true), node(false, "10.0.0.2:9445", false)] });
+        let text = pretty(&stats, false);
+        assert!(text.contains("  pool       2 relays\n"), "{text}");
+        assert!(text.contains("    * 10.0.0.1:9445  eu      2 sessions       7 sockets  open\n"), "{text}");
+        assert!(
+            text.contains("      10.0.0.2:9445  eu      2 sessions       7 sockets  takes no sessions\n"),
+            "{text}"
+        );
+        assert!(!pretty(&json!({ "ready": true, "pool": [] }), false).contains("pool"));
     }
 }

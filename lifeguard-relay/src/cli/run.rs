@@ -86,6 +86,12 @@ impl Base {
         let page = Page::new(&settings.page(relay.is_none())).map_err(unserved)?;
         let public = bind(settings.listen_addr, "listen-addr")?;
         let operator = bind(settings.admin_addr, "admin-addr")?;
+        let internal = match (&relay, settings.internal_listen_addr) {
+            (Some(relay), Some(address)) => {
+                Some((relay.clone(), bind(address, "pool-internal-listen-addr")?))
+            }
+            _ => None,
+        };
         let reload = reload(certificates.clone(), self.metrics.clone(), renew);
         reload();
         let on_hangup = move || {
@@ -114,6 +120,12 @@ impl Base {
             self.tasks.spawn(listen::serve(listener, certificates, app, config, connections, stop, tasks));
         };
         let connections = Connections::counting(settings.caps(), self.metrics.clone());
+        if let Some((relay, listener)) = internal {
+            tracing::info!(listen = %listener.local_addr()?, "takes in what other nodes pass on");
+            // Its own places: strangers at the public address must not keep nodes out.
+            let connections = Connections::counting(settings.caps(), self.metrics.clone());
+            self.tasks.spawn(async move { relay.serve_internal(listener, connections).await });
+        }
         spawn(public, certificates, app::public(routes.merge(page.router()), ready), connections);
         spawn(operator, None, admin.router(), Connections::new(Caps::default()));
         shutdown::requested().await?;

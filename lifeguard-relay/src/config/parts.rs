@@ -5,7 +5,7 @@ use crate::{
     control::{ControlConfig, Secret},
     listen::{Caps, ListenConfig},
     page::{PageConfig, Relays},
-    relay::{LimitsConfig, Rate, RelayConfig},
+    relay::{InternalConfig, LimitsConfig, PoolKey, Rate, RelayConfig},
 };
 
 impl Settings {
@@ -104,6 +104,7 @@ impl Settings {
         config.allowed_origins.clone_from(&self.allowed_origins);
         config.public_url.clone_from(&self.public_url);
         config.region.clone_from(&self.region);
+        config.internal = self.internal();
         config.v1 = self.v1;
         config.http_carrier = self.http_carrier;
         config.v1_max_message = self.v1_max_message.0;
@@ -126,6 +127,16 @@ impl Settings {
         limits.address_connections = LimitsConfig::connections(self.address_connections);
         limits.patience = self.rate_patience;
         config
+    }
+
+    /// How other nodes reach this one, where they do.
+    fn internal(&self) -> Option<InternalConfig> {
+        let listen = self.internal_listen_addr?;
+        let mut keys = self.internal_key.iter().filter_map(|key| PoolKey::new(key).ok());
+        let address = self.internal_address.clone().unwrap_or_else(|| listen.to_string());
+        let mut config = InternalConfig::new(address, keys.next()?);
+        config.other_key = keys.next();
+        Some(config)
     }
 }
 
@@ -253,5 +264,45 @@ mod tests {
         config =
             from(&[("BEACH_DEV_ENABLE_FALLBACK_WS", "1"), ("BEACH_LIFEGUARD_MODE", "development")]).unwrap();
         assert!(config.fallback_ws_enabled);
+    }
+
+    #[test]
+    fn the_internal_listener_is_set_as_a_whole_or_not_at_all() {
+        let settings = |pairs: &[(&str, &str)]| {
+            let pool = [
+                ("BEACH_LIFEGUARD_REDIS_URL", "redis://127.0.0.1/0"),
+                ("BEACH_LIFEGUARD_PUBLIC_RELAY_URL", "wss://beach.example/v2/ws"),
+            ];
+            let mut values = Values::default();
+            values
+                .add_environment(KEYS, |name| {
+                    let given = pool.iter().chain(pairs).find(|(known, _)| *known == name);
+                    given.map(|(_, value)| (*value).to_owned())
+                })
+                .unwrap();
+            let settings = Settings::read(&values).unwrap();
+            settings.check().map(|()| settings.relay().internal)
+        };
+        let (listen, key) = ("BEACH_LIFEGUARD_INTERNAL_LISTEN_ADDR", "BEACH_LIFEGUARD_INTERNAL_KEY");
+        let long = "0123456789abcdef0123456789abcdef";
+        assert!(settings(&[]).unwrap().is_none());
+        let set = settings(&[(listen, "10.0.0.1:9445"), (key, long)]).unwrap().unwrap();
+        assert_eq!((&*set.address, set.other_key), ("10.0.0.1:9445", None));
+        let two = format!("{long},{}", long.to_uppercase());
+        let named =
+            [(listen, "0.0.0.0:9445"), (key, &*two), ("BEACH_LIFEGUARD_INTERNAL_ADDRESS", "relay-1:9445")];
+        let set = settings(&named).unwrap().unwrap();
+        assert_eq!((&*set.address, set.other_key.is_some()), ("relay-1:9445", true));
+        for wrong in [
+            &[(key, long)][..],
+            &[(listen, "10.0.0.1:9445")],
+            &[(listen, "10.0.0.1:9445"), (key, "short")],
+            &[(listen, "0.0.0.0:9445"), (key, long)],
+            &[("BEACH_LIFEGUARD_INTERNAL_ADDRESS", "relay-1:9445")],
+        ] {
+            let error = settings(wrong).unwrap_err().to_string();
+            assert!(error.contains("pool.internal_"), "{wrong:?}: {error}");
+            assert!(!error.contains(long) && !error.contains("short,"), "{error}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     control::{ControlConfig, Mode, Stage},
     listen::{Caps, ListenConfig, Network},
-    relay::RelayConfig,
+    relay::{PoolKey, RelayConfig},
 };
 
 /// Where clients connect, unless told otherwise.
@@ -76,6 +76,14 @@ keys! {
     /// Relay: where clients reach this node, `wss://…/v2/ws`. With `store.redis_url` it makes this node one of a pool:
     /// control planes send sessions to it while it lives.
     public_url: Option<String> = relay().public_url, "pool.relay_url", ["BEACH_LIFEGUARD_PUBLIC_RELAY_URL"];
+    /// Relay: where to take in what other nodes of the pool pass on, `10.0.0.5:9445`. Needed where several nodes have the
+    /// same `pool.relay_url`; a private network only.
+    internal_listen_addr: Option<SocketAddr> = None, "pool.internal_listen_addr", ["BEACH_LIFEGUARD_INTERNAL_LISTEN_ADDR"];
+    /// Relay: where other nodes reach that, `HOST:PORT`; empty when it is the same address.
+    internal_address: Option<String> = None, "pool.internal_address", ["BEACH_LIFEGUARD_INTERNAL_ADDRESS"];
+    /// Relay: the key by which nodes prove to each other that they are of one pool, 32 characters or more, the same on all
+    /// nodes; a second one after a comma is accepted as well, while a key is replaced.
+    internal_key: Vec<String> = Vec::new(), "pool.internal_key", ["BEACH_LIFEGUARD_INTERNAL_KEY"], secret;
 
     /// Control plane: the relay named to clients, `wss://…/v2/ws`; empty when clients know it.
     relay_url: Option<String> = control().relay_url, "control.relay_url", ["BEACH_LIFEGUARD_RELAY_URL"];
@@ -253,6 +261,7 @@ impl Settings {
         if self.public_url.is_some() && self.redis_url.is_none() {
             return conflict("`pool.relay_url` makes this node one of a pool: set `store.redis_url` too");
         }
+        self.check_internal()?;
         if self.reliable_budget.0 < 65_536 {
             return conflict("`relay.reliable_budget` must be at least 64KiB, the size of one frame");
         }
@@ -260,6 +269,36 @@ impl Settings {
             return conflict("`hello_timeout`, `header_timeout` and `write_deadline` cannot be zero");
         }
         Ok(())
+    }
+
+    /// Rules between the keys by which nodes pass clients on to each other.
+    fn check_internal(&self) -> Result<(), ConfigError> {
+        let conflict = |words: &str| Err(ConfigError::Conflict(words.to_owned()));
+        let Some(listen) = self.internal_listen_addr else {
+            if self.internal_address.is_some() || !self.internal_key.is_empty() {
+                return conflict(
+                    "`pool.internal_…` goes together: set `pool.internal_listen_addr` too, or none of them",
+                );
+            }
+            return Ok(());
+        };
+        if self.public_url.is_none() {
+            return conflict("`pool.internal_listen_addr` is for a node of a pool: set `pool.relay_url` too");
+        }
+        if listen.ip().is_unspecified() && self.internal_address.is_none() {
+            return conflict(
+                "other nodes cannot dial `pool.internal_listen_addr`: set `pool.internal_address` to HOST:PORT",
+            );
+        }
+        if !(1..=2).contains(&self.internal_key.len()) {
+            return conflict(
+                "`pool.internal_listen_addr` needs `pool.internal_key`: one key, or two while it is replaced",
+            );
+        }
+        match self.internal_key.iter().try_for_each(|key| PoolKey::new(key).map(drop)) {
+            Ok(()) => Ok(()),
+            Err(short) => conflict(&format!("`pool.internal_key`: {short}")),
+        }
     }
 }
 

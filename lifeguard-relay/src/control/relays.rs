@@ -109,7 +109,15 @@ mod tests {
     use crate::store::pool::NodeId;
 
     fn node(id: u64, region: &str, sockets: usize, ready: bool) -> RelayNode {
-        RelayNode { id: NodeId(id), url: format!("wss://{id}"), region: region.to_owned(), sockets, ready }
+        RelayNode {
+            id: NodeId(id),
+            url: format!("wss://{id}"),
+            region: region.to_owned(),
+            sockets,
+            sessions: 0,
+            ready,
+            internal: None,
+        }
     }
 
     #[test]

@@ -36,17 +36,17 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use self::{connections::OpenConnection, forwarded::client_behind, socket::Stream};
-pub(crate) use self::{
-    connections::Stranger,
-    network::{Scope, scopes_of},
-    socket::Socket,
-};
 pub use self::{
     connections::{CapReached, Caps, Connections},
     network::{BadNetwork, Network},
     tls::{Certificates, TlsError},
 };
+pub(crate) use self::{
+    connections::{OpenConnection, Stranger},
+    network::{Scope, scopes_of},
+    socket::Socket,
+};
+use self::{forwarded::client_behind, socket::Stream};
 
 /// How connections are taken in.
 #[derive(Debug, Clone)]
@@ -238,7 +238,7 @@ fn set_options(socket: &SockRef<'_>, config: &ListenConfig) {
 }
 
 /// Out of descriptors or buffers: looping at once would burn the core that could free some.
-async fn pause_after(error: &io::Error) {
+pub(crate) async fn pause_after(error: &io::Error) {
     let transient = matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused

@@ -44,6 +44,11 @@ impl Socket {
         Self { stream, _open: Some(open) }
     }
 
+    /// A TCP stream that a listener of ours without TLS took in.
+    pub(crate) fn plain(stream: TcpStream, open: OpenConnection) -> Self {
+        Self::new(Stream::Plain(stream), open)
+    }
+
     /// A TCP stream that another listener took in.
     pub(crate) fn of_another_listener(stream: TcpStream) -> Self {
         // Nagle would hold keystrokes back for an ACK. Failing means the socket is gone; the next read says so.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use beach_lifeguard_client::{frame::MAX_FRAME_BYTES, hello, hello::HELLO_DEADLINE};
 
-use super::{idle::Patience, outbound::Budget, registry::Wire};
+use super::{hop::InternalConfig, idle::Patience, outbound::Budget, registry::Wire};
 use crate::limit::Rate;
 
 /// The relay plane's configuration. `docs/defaults.md` gives the reason for each number.
@@ -16,6 +16,8 @@ pub struct RelayConfig {
     pub public_url: Option<String>,
     /// Where this node stands; control planes of the same region prefer it. Default empty.
     pub region: String,
+    /// How other nodes of the pool reach this one. Default none: clients that come to the wrong node are sent to the right one.
+    pub internal: Option<InternalConfig>,
     /// Origins of pages that may connect, matched exactly. Default none: only programs connect.
     pub allowed_origins: Vec<String>,
     /// Whether the deployed wire, version 1, is served beside version 2. Default yes.
@@ -109,6 +111,7 @@ impl Default for RelayConfig {
         Self {
             public_url: None,
             region: String::new(),
+            internal: None,
             allowed_origins: Vec::new(),
             v1: true,
             http_carrier: true,

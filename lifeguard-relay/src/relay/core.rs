@@ -21,9 +21,10 @@ use super::{
     admission::Admission,
     config::RelayConfig,
     handle::PeerHandle,
+    hop::Way,
     idle::Patience,
     limits::Meter,
-    ownership::Ownership,
+    ownership::{Ownership, Place},
     refusal::{HandshakeRefused, HttpRefused, RecentRefusal},
     registry::Registry,
     session::SessionShared,
@@ -72,6 +73,10 @@ pub(crate) struct Core {
     pub(super) stop: CancellationToken,
     pub(super) sockets_open: AtomicUsize,
     pub(super) sockets_total: AtomicU64,
+    /// Sockets that are passed on to the owners of their sessions.
+    pub(super) passed_on: AtomicUsize,
+    /// Peers that other nodes pass on to this one.
+    pub(super) passed_here: AtomicUsize,
     pub(super) recent_refusals: Mutex<VecDeque<RecentRefusal>>,
     /// Keys the pseudonyms under which sessions are shown.
     pub(super) pseudonyms: std::hash::RandomState,
@@ -79,10 +84,7 @@ pub(crate) struct Core {
 
 impl Core {
     pub(super) fn new(config: RelayConfig, admission: Admission, metrics: Arc<Metrics>) -> Self {
-        let ownership = config
-            .public_url
-            .clone()
-            .map(|url| Ownership::new(admission.store().clone(), url, config.region.clone()));
+        let ownership = Ownership::of(&config, admission.store());
         let guardrail =
             Guardrail::new(admission.store().clone(), metrics.clone(), admission.kill_switch.clone());
         Self {
@@ -102,6 +104,8 @@ impl Core {
             stop: CancellationToken::new(),
             sockets_open: AtomicUsize::new(0),
             sockets_total: AtomicU64::new(0),
+            passed_on: AtomicUsize::new(0),
+            passed_here: AtomicUsize::new(0),
             recent_refusals: Mutex::default(),
             pseudonyms: std::hash::RandomState::new(),
             config,
@@ -120,11 +124,13 @@ impl Core {
         }
     }
 
-    /// Whether a session's peers meet on this node.
-    pub(super) async fn is_here(&self, session: Uuid) -> Result<(), HandshakeRefused> {
-        match &self.ownership {
-            Some(ownership) if !ownership.is_here(session).await => Err(HandshakeRefused::Moved),
-            _ => Ok(()),
+    /// The way to where a session's peers meet: none when that is here, a refusal when a client has to go there by itself.
+    pub(super) async fn way_to(&self, session: Uuid) -> Result<Option<Way>, HandshakeRefused> {
+        let Some(ownership) = &self.ownership else { return Ok(None) };
+        match ownership.place(session).await {
+            Place::Here => Ok(None),
+            Place::Behind(way) => Ok(Some(way)),
+            Place::Elsewhere => Err(HandshakeRefused::Moved),
         }
     }
 

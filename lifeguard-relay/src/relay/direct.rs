@@ -130,6 +130,11 @@ impl Opening {
         Ok(None)
     }
 
+    /// The socket, and what came behind the first message: not a byte of it was changed.
+    pub(super) fn into_bytes(self) -> (Box<Socket>, Vec<u8>) {
+        (self.socket, self.ahead)
+    }
+
     /// Says goodbye to a stranger.
     pub(super) async fn close(mut self, order: Order) {
         farewell(&mut self.socket, &mut self.reader, Vec::new(), order).await;
@@ -260,7 +265,7 @@ impl DirectPeer {
 
 /// Sends `rest` of a frame and a close frame, then lets the peer answer: closing a socket with unread input
 /// would make the kernel send a reset that overtakes the code. What is queued is not waited for.
-async fn farewell(socket: &mut Socket, reader: &mut Reader, rest: Vec<u8>, order: Order) {
+pub(super) async fn farewell(socket: &mut Socket, reader: &mut Reader, rest: Vec<u8>, order: Order) {
     let last = [rest, close_frame(Some(order.code.get()), order.reason)].concat();
     if timeout(CLOSE_DEADLINE, say(socket, &last)).await.is_ok_and(|said| said.is_ok()) {
         let _ = timeout(ANSWER_DEADLINE, answered(socket, reader)).await;

@@ -12,6 +12,7 @@ use super::{
     core::{Core, Phase},
     ending::Order,
     handle::PeerHandle,
+    hop,
     outbound::Outgoing,
     ownership,
     registry::Wire,
@@ -21,12 +22,12 @@ use super::{
 pub(super) async fn drain(relay: &Arc<Core>, code: CloseCode) -> usize {
     relay.phase.send_replace(Phase::Draining);
     ownership::release(relay).await;
-    let closed = let_go(relay, code, "draining", |_| true).await;
+    let (closed, stayed) = tokio::join!(let_go(relay, code, "draining", |_| true), hop::leave(relay));
     let deadline = Instant::now() + FAREWELL;
     while relay.sockets_open.load(Relaxed) > 0 && Instant::now() < deadline {
         sleep(POLL).await;
     }
-    closed
+    closed + stayed
 }
 
 /// Serves again after a drain; after a stop it does nothing.
@@ -138,9 +139,9 @@ pub(super) async fn obey_kill_switch(relay: Arc<Core>) {
 /// For close frames and their answers, once everybody has been told to end.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// For the goodbye of a client that drew the last moment to be here.
-const MARGIN: Duration = Duration::from_secs(1);
+pub(super) const MARGIN: Duration = Duration::from_secs(1);
 /// How often a drain looks who is left.
-const POLL: Duration = Duration::from_millis(50);
+pub(super) const POLL: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {

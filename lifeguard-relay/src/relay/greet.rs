@@ -21,6 +21,7 @@ use super::{
     ending::Order,
     guard::{OpenSocket, PeerGuard},
     handle::PeerHandle,
+    hop::{self, Arrival, Way},
     inbound::Inbound,
     notice,
     outbound::Outgoing,
@@ -70,18 +71,45 @@ async fn meet_v2(
     let max_message = relay.config.max_frame;
     let (mut ws, activity) = open(&relay, socket, leftover, max_message).await;
     let open = OpenSocket::new(relay.clone(), carrier);
-    match greet_v2(&relay, &mut ws, &activity, client.as_ref()).await {
+    match check_v2(&relay, &mut ws, client.as_ref(), carrier).await {
+        Err(refused) => refuse(&relay, ws, refused).await,
+        Ok((arrival, Some(way))) => hop::pass_on(relay, ws, (arrival, way), client, open).await,
+        Ok((arrival, None)) => match seat_v2(&relay, &arrival, &activity) {
+            Err(refused) => refuse(&relay, ws, refused).await,
+            Ok(greeted) => serve(relay, ws, greeted, client, open, started),
+        },
+    }
+}
+
+/// Greets a client whose hello another node has checked. The limits of this node count for it as for its own.
+pub(super) async fn passed_on(relay: Arc<Core>, socket: Socket, arrival: Arrival, client: Option<Client>) {
+    let started = Instant::now();
+    let (ws, activity) = open(&relay, socket, Bytes::new(), relay.config.max_frame).await;
+    let open = OpenSocket::passed_here(relay.clone(), arrival.carrier);
+    let seated = may_be_seated(&relay, &arrival).and_then(|()| seat_v2(&relay, &arrival, &activity));
+    match seated {
         Err(refused) => refuse(&relay, ws, refused).await,
         Ok(greeted) => serve(relay, ws, greeted, client, open, started),
     }
 }
 
-async fn greet_v2(
-    relay: &Arc<Core>,
+fn may_be_seated(relay: &Core, arrival: &Arrival) -> Result<(), HandshakeRefused> {
+    if relay.admission.kill_switch.refuses_new(&arrival.claims.cohort_id) {
+        return Err(HandshakeRefused::Paused);
+    }
+    if arrival.address.is_some_and(|address| !relay.by_address.admits(address)) {
+        return Err(HandshakeRefused::RateLimited);
+    }
+    Ok(())
+}
+
+/// Checks the hello and spends the token. Says who came, and the way to the session unless it is here.
+async fn check_v2(
+    relay: &Core,
     ws: &mut WebSocket,
-    activity: &Arc<Activity>,
     client: Option<&Client>,
-) -> Result<Greeted, HandshakeRefused> {
+    carrier: Carrier,
+) -> Result<(Arrival, Option<Way>), HandshakeRefused> {
     let Outgoing::Text(hello) = first_message(relay, ws, client).await? else {
         return Err(HandshakeRefused::UnexpectedFrame);
     };
@@ -100,37 +128,43 @@ async fn greet_v2(
     if claims.role != hello.role || (claims.access == Access::ReadOnly && hello.access == Access::Full) {
         return Err(HandshakeRefused::NotGranted);
     }
-    match kind {
+    let way = match kind {
         TokenKind::Minted => {
             relay.admission.spend(&claims).await?;
-            relay.is_here(claims.session_id).await?;
+            relay.way_to(claims.session_id).await?
         }
         spare => spare::admit(relay, spare, &claims).await?,
-    }
-    let card = Card { peer_id: hello.peer_id, role: hello.role, wire: Wire::V2 };
-    let feature_bits = FeatureBits {
-        telemetry_enabled: claims.feature_bits.telemetry_enabled && hello.telemetry,
-        ..claims.feature_bits
     };
-    let joined = join(relay, &claims, card, activity, |address, others| {
+    let address = client.map(|client| client.address);
+    Ok((Arrival::new(&hello, claims, address, carrier), way))
+}
+
+fn seat_v2(
+    relay: &Arc<Core>,
+    arrival: &Arrival,
+    activity: &Arc<Activity>,
+) -> Result<Greeted, HandshakeRefused> {
+    let claims = &arrival.claims;
+    let card = Card { peer_id: claims.sub, role: claims.role, wire: Wire::V2 };
+    let joined = join(relay, claims, card, activity, |address, others| {
         let mut present = notice::visible(card.role, others);
         let server_hello = ServerHello {
             protocol_version: PROTOCOL_VERSION,
-            client_nonce: hello.client_nonce,
+            client_nonce: arrival.client_nonce,
             server_nonce: *Uuid::new_v4().as_bytes(),
             peer: address,
             peers: present.by_ref().take(LISTED_PEERS).collect(),
             limits: relay.config.hello_limits(),
             heartbeat: relay.config.patience.heartbeat,
-            feature_bits,
+            feature_bits: arrival.feature_bits(),
             compression: Compression::None,
         };
-        let ticket = relay.tickets.give(&claims);
+        let ticket = relay.tickets.give(claims);
         let rest = present.map(|peer| Outgoing::Binary(Control::PeerJoined(peer).frame()));
         let first = Outgoing::Text(server_hello.encode().into());
         std::iter::once(first).chain(rest).chain(ticket).collect()
     })?;
-    Ok(Greeted { joined, role: card.role, access: hello.access, telemetry: feature_bits.telemetry_enabled })
+    Ok(Greeted { joined, role: card.role, access: arrival.access, telemetry: arrival.telemetry })
 }
 
 /// Greets a client of version 1, whose token was checked before the upgrade.
@@ -224,7 +258,7 @@ fn join(
     Ok(joined)
 }
 
-async fn refuse(relay: &Core, ws: WebSocket, refused: HandshakeRefused) {
+pub(super) async fn refuse(relay: &Core, ws: WebSocket, refused: HandshakeRefused) {
     relay.refused_handshake(&refused);
     ws.close(refused.order()).await;
 }

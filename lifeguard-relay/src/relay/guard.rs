@@ -22,19 +22,34 @@ use crate::telemetry::metrics::Carrier;
 pub(super) struct OpenSocket {
     relay: Arc<Core>,
     carrier: Carrier,
+    /// Another node passes its bytes on.
+    passed_here: bool,
 }
 
 impl OpenSocket {
     pub(super) fn new(relay: Arc<Core>, carrier: Carrier) -> Self {
         relay.sockets_open.fetch_add(1, Relaxed);
         relay.sockets_total.fetch_add(1, Relaxed);
-        Self { relay, carrier }
+        Self { relay, carrier, passed_here: false }
+    }
+
+    /// Of a client that came to another node.
+    pub(super) fn passed_here(relay: Arc<Core>, carrier: Carrier) -> Self {
+        relay.passed_here.fetch_add(1, Relaxed);
+        relay.metrics.spliced_opened("owner");
+        let mut open = Self::new(relay, carrier);
+        open.passed_here = true;
+        open
     }
 }
 
 impl Drop for OpenSocket {
     fn drop(&mut self) {
         self.relay.sockets_open.fetch_sub(1, Relaxed);
+        if self.passed_here {
+            self.relay.passed_here.fetch_sub(1, Relaxed);
+            self.relay.metrics.spliced_closed("owner");
+        }
     }
 }
 

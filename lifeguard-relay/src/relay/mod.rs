@@ -11,6 +11,7 @@ mod fanout;
 mod greet;
 mod guard;
 mod handle;
+mod hop;
 mod idle;
 mod inbound;
 mod limits;
@@ -18,6 +19,7 @@ mod notice;
 mod outbound;
 mod ownership;
 mod peer;
+mod pool;
 #[cfg(feature = "reference-path")]
 mod reference;
 mod refusal;
@@ -41,6 +43,7 @@ use axum::{
     routing::{get, post},
 };
 use beach_lifeguard_client::{CloseCode, stream::STREAM_PATH, token::TokenVerifier};
+use tokio::net::TcpListener;
 
 #[cfg(feature = "reference-path")]
 pub use self::config::DataPath;
@@ -50,11 +53,15 @@ pub use self::{
     admission::Admission,
     config::{DrainConfig, LimitsConfig, PatienceConfig, RelayConfig},
     core::Phase,
+    hop::{InternalConfig, PoolKey, ShortKey},
+    pool::PoolNode,
     refusal::RecentRefusal,
     snapshot::{SessionLine, Snapshot},
 };
 pub use crate::limit::Rate;
-use crate::{kill_switch::KillSwitch, store::SessionTotals, telemetry::metrics::Metrics};
+use crate::{
+    kill_switch::KillSwitch, listen::Connections, store::SessionTotals, telemetry::metrics::Metrics,
+};
 
 /// The relay plane of one process. Cheap to clone; all clones are the same relay.
 #[derive(Debug, Clone)]
@@ -84,6 +91,16 @@ impl Relay {
             .route(&format!("{STREAM_PATH}/{{id}}/{{number}}"), post(stream::upload))
             .route(beach_lifeguard_client::v1::RELAY_PATH, get(routes::v1))
             .with_state(self.core.clone())
+    }
+
+    /// Takes in what other nodes of the pool pass on to this one, until the relay stops. Without
+    /// [`internal`](RelayConfig::internal) or without a pool it ends at once. Keep the address off the public network: bytes
+    /// between nodes are not encrypted once more.
+    pub async fn serve_internal(&self, listener: TcpListener, connections: Arc<Connections>) {
+        let node = self.core.ownership.as_ref().map(ownership::Ownership::node);
+        if let Some(part) = self.core.config.internal.clone().zip(node) {
+            hop::serve(self.core.clone(), listener, connections, part).await;
+        }
     }
 
     /// Trusts other keys from here on; peers that are inside stay.
@@ -123,6 +140,11 @@ impl Relay {
     /// Looks at everything once. Costs time in proportion to the peers; for people, not for the data path.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.core)
+    }
+
+    /// The relays of its pool that live, this one first; none without a pool.
+    pub async fn pool(&self) -> Vec<PoolNode> {
+        pool::nodes(&self.core).await
     }
 
     /// Figures of those sessions in which everybody agreed to telemetry, by their real names: for the store,

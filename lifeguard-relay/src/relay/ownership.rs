@@ -1,15 +1,16 @@
 //! A relay node in a pool: it says that it is there, and keeps the leases of its sessions.
 
 use std::{
-    collections::HashSet,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    collections::{HashMap, HashSet},
+    sync::{Arc, Once, atomic::Ordering::Relaxed},
 };
 
 use beach_lifeguard_client::CloseCode;
+use parking_lot::{Mutex, RwLock};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use super::{core::Core, ending::Order};
+use super::{config::RelayConfig, core::Core, ending::Order, hop::Way};
 use crate::store::{
     Store, StoreError,
     pool::NodeId,
@@ -23,19 +24,100 @@ pub(super) struct Ownership {
     node: NodeId,
     url: String,
     region: String,
+    /// Where other nodes reach this one.
+    internal: Option<String>,
+    /// Nodes that were looked up. What a node says of its addresses never changes.
+    known: RwLock<HashMap<NodeId, RelayNode>>,
+    /// Where sessions were last passed on to: what counts while the store is away.
+    passed_on: Mutex<HashMap<Uuid, Way>>,
+}
+
+/// Where a session's peers meet, as seen from this node.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// On another node with the same public address: who came here is passed on.
+    Behind(Way),
+    /// On another node with an address of its own, or one that nobody can reach.
+    Elsewhere,
+    /// On this node.
+    Here,
 }
 
 impl Ownership {
-    pub(super) fn new(store: Arc<dyn Store>, url: String, region: String) -> Self {
-        Self { store, node: NodeId::random(), url, region }
+    /// None for a relay that is in no pool.
+    pub(super) fn of(config: &RelayConfig, store: &Arc<dyn Store>) -> Option<Self> {
+        Some(Self {
+            store: store.clone(),
+            node: NodeId::random(),
+            url: config.public_url.clone()?,
+            region: config.region.clone(),
+            internal: config.internal.as_ref().map(|internal| internal.address.clone()),
+            known: RwLock::default(),
+            passed_on: Mutex::default(),
+        })
     }
 
-    /// Whether a session's peers meet here. A session without an owner is this node's from here on; while the store is
-    /// away, whoever has a token is right here.
-    pub(super) async fn is_here(&self, session: Uuid) -> bool {
-        match self.store.hold_sessions(self.node, &[session], LEASE).await {
-            Ok(owners) => owners.first().is_none_or(|owner| owner.is_none_or(|owner| owner == self.node)),
-            Err(_) => true,
+    /// Its name.
+    pub(super) fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Where a session's peers meet. A session without an owner is this node's from here on; while the store is
+    /// away, whoever has a token is right here, unless others of the session were passed on.
+    pub(super) async fn place(&self, session: Uuid) -> Place {
+        let Ok(owners) = self.store.hold_sessions(self.node, &[session], LEASE).await else {
+            let passed_on = self.passed_on.lock().get(&session).cloned();
+            return passed_on.map_or(Place::Here, Place::Behind);
+        };
+        let way = match owners.first().copied().flatten() {
+            Some(owner) if owner != self.node => self.way_to(owner).await,
+            _ => {
+                self.passed_on.lock().remove(&session);
+                return Place::Here;
+            }
+        };
+        let Some(way) = way else { return Place::Elsewhere };
+        let mut passed_on = self.passed_on.lock();
+        // Whoever is forgotten is asked about again.
+        if passed_on.len() >= MOST_REMEMBERED {
+            passed_on.clear();
+        }
+        passed_on.insert(session, way.clone());
+        Place::Behind(way)
+    }
+
+    /// Whoever owned this session cannot be reached: what is known of it counts no more.
+    pub(super) fn forget(&self, session: Uuid) {
+        self.passed_on.lock().remove(&session);
+    }
+
+    /// The way to another node with the same public address: a client that is sent there by that address may end up
+    /// here again.
+    async fn way_to(&self, owner: NodeId) -> Option<Way> {
+        let known = self.known.read().get(&owner).cloned();
+        let node = match known {
+            Some(node) => node,
+            None => {
+                let living = self.store.relays().await.ok()?;
+                let mut known = self.known.write();
+                *known = living.into_iter().map(|node| (node.id, node)).collect();
+                known.get(&owner).cloned()?
+            }
+        };
+        if node.url != self.url {
+            return None;
+        }
+        match (&self.internal, node.internal) {
+            (Some(_), Some(address)) => Some(Way { node: owner, address }),
+            _ => {
+                WITHOUT_HOP.call_once(|| {
+                    tracing::warn!(
+                        url = self.url,
+                        "nodes share one public address and not all have `pool.internal_…`: sessions do not meet"
+                    );
+                });
+                None
+            }
         }
     }
 
@@ -45,7 +127,9 @@ impl Ownership {
             url: self.url.clone(),
             region: self.region.clone(),
             sockets: relay.sockets_open.load(Relaxed),
+            sessions: sessions(relay).len(),
             ready: relay.readiness().is_ok(),
+            internal: self.internal.clone(),
         };
         self.store.beat_relay(&node).await
     }
@@ -117,3 +201,7 @@ fn sessions(relay: &Core) -> Vec<Uuid> {
     relay.registry.for_each(|session| sessions.push(session.id()));
     sessions
 }
+
+static WITHOUT_HOP: Once = Once::new();
+/// As many as a node carries, some times over.
+const MOST_REMEMBERED: usize = 1 << 16;

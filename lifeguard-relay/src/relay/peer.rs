@@ -59,6 +59,15 @@ impl WebSocket {
         timeout(deadline, first).await.unwrap_or(Err(NoHello::Timeout))
     }
 
+    /// The socket, and what came behind the first message. A library does not give back what it has read ahead.
+    pub(super) fn into_bytes(self) -> Result<(Box<Socket>, Vec<u8>), Self> {
+        match self {
+            Self::Direct(opening) => Ok(opening.into_bytes()),
+            #[cfg(feature = "reference-path")]
+            reference @ Self::Reference(_) => Err(reference),
+        }
+    }
+
     /// Says goodbye.
     pub(super) async fn close(self, order: Order) {
         match self {

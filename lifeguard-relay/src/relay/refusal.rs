@@ -132,6 +132,10 @@ pub(crate) enum HandshakeRefused {
     Moved,
     /// No hello came.
     NoHello(NoHello),
+    /// The session's owner cannot be reached from here: a new token may name another one.
+    OwnerUnreachable,
+    /// Too many connections from that address, over all nodes that passed them on.
+    RateLimited,
     /// Whether a spare token may be used cannot be found out at the moment.
     NotJudged,
     /// The kill switch is on, for everybody or for this cohort.
@@ -163,7 +167,9 @@ impl HandshakeRefused {
             Self::NoHello(NoHello::Timeout) => "timeout",
             Self::NoHello(NoHello::TooBig) => "hello_too_large",
             Self::NotJudged => "not_judged",
+            Self::OwnerUnreachable => "owner_unreachable",
             Self::Paused => "fallback_paused",
+            Self::RateLimited => "rate_limited",
             Self::Revoked(reason) => reason.label(),
             Self::Token(error) => error.label(),
             Self::UnexpectedFrame => "unexpected_frame",
@@ -188,7 +194,7 @@ impl HandshakeRefused {
     pub(crate) fn order(self) -> Order {
         let code = match self {
             Self::NotGranted => CloseCode::ROLE,
-            Self::Draining | Self::Moved => CloseCode::RESTART,
+            Self::Draining | Self::Moved | Self::OwnerUnreachable => CloseCode::RESTART,
             // A slow network is no reason to stay away.
             Self::Evicted | Self::NoHello(NoHello::Timeout) => CloseCode::CONNECTION_LOST,
             Self::Join(JoinRefused::Removed) | Self::Revoked(Reason::PeerRemoved) => CloseCode::REMOVED,
@@ -197,7 +203,7 @@ impl HandshakeRefused {
             }
             Self::Hello(HelloError::TooLarge) | Self::NoHello(NoHello::TooBig) => CloseCode::TOO_BIG,
             Self::Hello(HelloError::InvalidPayload) | Self::UnexpectedFrame => CloseCode::BAD_FRAME,
-            Self::Join(JoinRefused::Full) | Self::NotJudged => CloseCode::RATE_LIMITED,
+            Self::Join(JoinRefused::Full) | Self::NotJudged | Self::RateLimited => CloseCode::RATE_LIMITED,
             Self::NoHello(NoHello::ClientClosed) => CloseCode::NORMAL,
             Self::NoHello(NoHello::Protocol) => CloseCode::PROTOCOL_ERROR,
             Self::NoHello(NoHello::SocketClosed) => CloseCode::CONNECTION_LOST,

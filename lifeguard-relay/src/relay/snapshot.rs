@@ -21,6 +21,10 @@ pub struct Snapshot {
     pub active_connections: usize,
     /// Sockets that were ever opened.
     pub total_connections: u64,
+    /// Sockets that are passed on to other nodes, the owners of their sessions.
+    pub passed_on: usize,
+    /// Peers that other nodes pass on to this one; they are among the connections.
+    pub passed_here: usize,
     /// Bytes that wait for peers.
     pub queued_bytes: usize,
     /// Bytes that wait for the peer that is furthest behind.
@@ -87,6 +91,8 @@ impl Snapshot {
             active_sessions,
             active_connections: connections,
             total_connections: relay.sockets_total.load(Relaxed),
+            passed_on: relay.passed_on.load(Relaxed),
+            passed_here: relay.passed_here.load(Relaxed),
             queued_bytes: queued,
             largest_queue_bytes: largest,
             phase: *relay.phase.borrow(),

@@ -8,17 +8,22 @@ use beach_lifeguard_client::{
 };
 use tokio::time::timeout;
 
-use super::{core::Core, refusal::HandshakeRefused};
+use super::{core::Core, hop::Way, refusal::HandshakeRefused};
 use crate::{
     rules::Rules,
     store::{Counted, DEADLINE, StoreError},
 };
 
 /// Admits the holder of a spare token if a token would be minted at this moment, spends it and counts it as an activation.
-pub(super) async fn admit(relay: &Core, kind: TokenKind, claims: &Claims) -> Result<(), HandshakeRefused> {
+/// Says where its session is.
+pub(super) async fn admit(
+    relay: &Core,
+    kind: TokenKind,
+    claims: &Claims,
+) -> Result<Option<Way>, HandshakeRefused> {
     let admitted = judge(relay, claims).await;
-    let outcome = match admitted {
-        Ok(()) => "used",
+    let outcome = match &admitted {
+        Ok(_) => "used",
         Err(HandshakeRefused::Revoked(_)) => "revoked",
         Err(refused) => refused.label(),
     };
@@ -27,7 +32,7 @@ pub(super) async fn admit(relay: &Core, kind: TokenKind, claims: &Claims) -> Res
 }
 
 /// What costs nothing first. Nothing is spent and nothing counted for a holder who is refused.
-async fn judge(relay: &Core, claims: &Claims) -> Result<(), HandshakeRefused> {
+async fn judge(relay: &Core, claims: &Claims) -> Result<Option<Way>, HandshakeRefused> {
     let cohort = &*claims.cohort_id;
     if relay.admission.kill_switch.pauses_minting(cohort) {
         return Err(HandshakeRefused::Paused);
@@ -44,11 +49,11 @@ async fn judge(relay: &Core, claims: &Claims) -> Result<(), HandshakeRefused> {
     let document = document.ok_or(HandshakeRefused::NotJudged)?;
     still_belongs(&document, claims, unix_seconds(SystemTime::now())).map_err(HandshakeRefused::Revoked)?;
     // On another node it is still worth something.
-    relay.is_here(claims.session_id).await?;
+    let way = relay.way_to(claims.session_id).await?;
     relay.admission.spend_spare(claims).await?;
     let counts = relay.guardrail.count(cohort, Counted::Activation(claims.session_id)).await;
     relay.guardrail.judge(rules.budget, cohort, counts).await;
-    Ok(())
+    Ok(way)
 }
 
 /// The rules of the control plane and the newest document of the session.

@@ -22,8 +22,14 @@ pub struct RelayNode {
     pub region: String,
     /// Its sockets.
     pub sockets: usize,
+    /// The sessions whose peers meet there.
+    #[serde(default)]
+    pub sessions: usize,
     /// Whether it takes new sessions.
     pub ready: bool,
+    /// Where other nodes reach it, `HOST:PORT`, when it takes in what they pass on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal: Option<String>,
 }
 
 /// What becomes of an owner that is not among the candidates.

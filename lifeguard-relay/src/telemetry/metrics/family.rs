@@ -80,6 +80,8 @@ macro_rules! families {
 families! {
     ConnectionsActive = "beach_lifeguard_connections_active", Gauge, "Sockets that said hello and are served.", [];
     CarriersActive = "beach_lifeguard_carriers_active", Gauge, "Sockets that are served, by what carries them.", ["carrier": &["http", "websocket"]];
+    SplicedSockets = "beach_lifeguard_spliced_sockets", Gauge, "Sockets of clients that came to another node than their session's owner, on the node they came to and on the owner.", ["end": &["entry", "owner"]];
+    Splices = "beach_lifeguard_splices", Counter, "Clients passed on from one node to another, by what became of it: counted on the entry, `taken` and `refused` on the owner.", ["outcome": SPLICES];
     SessionsActive = "beach_lifeguard_sessions_active", Gauge, "Sessions with at least one peer.", [];
     ConnectionsRefused = "beach_lifeguard_connections_refused", Counter, "Connections turned away before any byte was read, by the cap they met.", ["cap": &["address", "connections", "strangers"]];
     ConnectionsTotal = "beach_lifeguard_connections", Counter, "Sockets admitted.", [];
@@ -167,6 +169,7 @@ const HANDSHAKE: &[&str] = &[
     "not_judged",
     "draining",
     "moved",
+    "owner_unreachable",
     "role_mismatch",
     "peer_mismatch",
     "peer_removed",
@@ -181,6 +184,9 @@ const HANDSHAKE: &[&str] = &[
     "v1_off",
     "other",
 ];
+
+const SPLICES: &[&str] =
+    &["spliced", "unreachable", "untrusted", "lost", "stalled", "taken", "refused", "other"];
 
 const UPLOADS: &[&str] = &[
     "taken",

@@ -18,6 +18,7 @@ use opentelemetry::{KeyValue, metrics::MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use parking_lot::Mutex;
 use prometheus::{Encoder, Histogram, HistogramOpts, Registry, TextEncoder};
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use self::family::{Id, VERBS};
@@ -41,11 +42,13 @@ pub struct Metrics {
 }
 
 /// What carries a socket's bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Carrier {
     /// A streaming answer and numbered requests.
     Http,
     /// An upgraded connection.
+    #[serde(rename = "websocket")]
     WebSocket,
 }
 
@@ -214,6 +217,21 @@ impl Metrics {
         self.add(Id::ConnectionsClosed, &[code.label()], 1);
         self.add(Id::SlowConsumers, &[], u64::from(code == CloseCode::SLOW_CONSUMER));
         self.lived.observe(lived.as_secs_f64());
+    }
+
+    /// A client is passed on from one node to another; `end` is `entry` or `owner`.
+    pub fn spliced_opened(&self, end: &'static str) {
+        self.add(Id::SplicedSockets, &[end], 1);
+    }
+
+    /// It is not any more.
+    pub fn spliced_closed(&self, end: &'static str) {
+        self.lower(Id::SplicedSockets, &[end]);
+    }
+
+    /// What became of passing a client on; `outcome` is of the documented set.
+    pub fn splice(&self, outcome: &'static str) {
+        self.add(Id::Splices, &[outcome], 1);
     }
 
     /// A session got its first peer.
