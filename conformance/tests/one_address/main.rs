@@ -30,7 +30,7 @@ impl Pair {
             network.webrtc.loopback = true;
             network
         };
-        let mut config = HostConfig::new(&service.url());
+        let mut config = HostConfig::new(service.url());
         config.network = network();
         let host = Host::share(config).await.expect("a host");
         let viewer = Negotiator::new(host.link().clone(), network());
@@ -84,7 +84,7 @@ async fn host_and_viewer_meet_through_any_two_nodes_and_the_owners_death_moves_t
         slowest = slowest.max(met);
         seen.insert(combination.entries);
         if let Some((_, former)) = last.replace((owner, pair)) {
-            Pair::end(former).await;
+            former.end().await;
             service.is_quiet(1).await;
         }
     }
