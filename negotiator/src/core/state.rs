@@ -15,7 +15,9 @@ use super::{
     Report,
     input::{Input, Verdict},
 };
-use crate::{error::SessionEnd, runtime::Instant, send_limit::SendLimit, session::Received};
+use crate::{
+    config::Questions, error::SessionEnd, runtime::Instant, send_limit::SendLimit, session::Received,
+};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -48,7 +50,7 @@ pub(super) struct Told {
 }
 
 impl State {
-    pub(super) fn new(resume: Resume, from_viewer: bool) -> Self {
+    pub(super) fn new(resume: Resume, from_viewer: bool, questions: Option<Questions>) -> Self {
         Self {
             resume,
             links: BTreeMap::new(),
@@ -58,7 +60,7 @@ impl State {
             accepted_bytes: 0,
             datagram_bytes: 0,
             send_limit: SendLimit::new(),
-            input: Input::new(from_viewer),
+            input: Input::new(from_viewer, questions),
             shown_out: None,
         }
     }
@@ -89,7 +91,7 @@ impl State {
         let mut told = Told::default();
         while let Some(event) = self.resume.poll_event() {
             let received = match event {
-                Event::Message(bytes) => match self.input.message(bytes.len()) {
+                Event::Message(bytes) => match self.input.message(&bytes) {
                     Verdict::Passes => Some(Received::Message(bytes)),
                     verdict => {
                         // The credit goes back: the peer's library must not wait for an application that never sees it.
