@@ -31,8 +31,8 @@ pub struct Pager {
     top: usize,
     /// Rows for lines.
     room: usize,
-    /// A question to the host is under way.
-    asked: bool,
+    /// Before which line the question that is under way asks.
+    asked: Option<u64>,
     /// Older lines are fetched until this is reached.
     goal: Option<Goal>,
     pattern: String,
@@ -72,7 +72,7 @@ impl Pager {
             bytes: 0,
             top: 0,
             room: 1,
-            asked: false,
+            asked: None,
             goal: None,
             pattern: String::new(),
             typing: None,
@@ -80,7 +80,7 @@ impl Pager {
             said: None,
         };
         pager.fit(terminal);
-        let ask = pager.ask(u64::MAX);
+        let ask = pager.ask(NEWEST);
         (pager, ask)
     }
 
@@ -93,33 +93,32 @@ impl Pager {
 
     /// The session it asked in is over: what was asked comes no more. Returns the question once more.
     pub fn again(&mut self) -> Option<Message> {
-        std::mem::take(&mut self.asked).then(|| {
-            let before = if self.oldest.is_some() { self.first } else { u64::MAX };
-            self.ask(before)
-        })
+        self.asked.take().map(|before| self.ask(before))
     }
 
     /// Takes lines from the host. Returns what is asked for next.
     pub fn take(&mut self, past: &Past) -> Option<Message> {
-        if !std::mem::take(&mut self.asked) {
-            return None;
-        }
-        let lines: Vec<Bytes> = past.lines().collect();
-        let behind = self.first + self.lines.len() as u64;
-        if self.oldest.is_none() || past.first > behind || past.end < behind {
+        let asked = self.asked.take()?;
+        let behind = self.first.saturating_add(self.lines.len() as u64);
+        let lines = past.lines();
+        if asked == NEWEST && self.oldest.is_some() && past.first <= behind && behind <= past.behind() {
+            let known = usize::try_from(behind - past.first).unwrap_or(usize::MAX);
+            self.append(lines.skip(known));
+            self.top = self.last_top();
+        } else if asked == NEWEST {
             // The first, or more came meanwhile than one answer holds.
             (self.lines, self.bytes, self.hit) = (VecDeque::new(), 0, None);
             self.first = past.first;
             self.append(lines);
             self.top = self.last_top();
-        } else if past.behind() > behind {
-            let known = usize::try_from(behind - past.first).unwrap_or(usize::MAX);
-            self.append(lines.into_iter().skip(known));
-            self.top = self.last_top();
         } else if past.behind() == self.first {
-            self.prepend(lines);
+            self.prepend(lines.collect());
+        } else {
+            // The host has forgotten them meanwhile.
+            self.oldest = Some(self.first);
+            return self.pursue();
         }
-        self.oldest = Some(past.oldest);
+        self.oldest = Some(past.oldest.min(self.first));
         self.pursue()
     }
 
@@ -163,6 +162,8 @@ impl Pager {
 
     fn handle_key(&mut self, key: Key) -> Outcome {
         let page = self.room.saturating_sub(1).max(1);
+        // Whatever is under way to it: another key is another wish.
+        self.goal = None;
         match key {
             Key::Close => return Outcome::Close,
             Key::Up => self.top = self.top.saturating_sub(1),
@@ -271,7 +272,7 @@ impl Pager {
             _ => {}
         }
         let near = self.top < self.room * 2;
-        (more && !self.asked && (self.goal.is_some() || near)).then(|| self.ask(self.first))
+        (more && self.asked.is_none() && (self.goal.is_some() || near)).then(|| self.ask(self.first))
     }
 
     fn find_older(&mut self, from: usize) -> Outcome {
@@ -279,17 +280,21 @@ impl Pager {
             self.said = Some("nothing to search for: /");
             return Outcome::Stay;
         }
-        self.goal = Some(Goal::Match(self.first + from as u64));
+        self.goal = Some(Goal::Match(self.first.saturating_add(from as u64)));
         self.pursue().map_or(Outcome::Stay, Outcome::Ask)
     }
 
     /// Asks whether more lines came since.
     fn newest(&mut self) -> Outcome {
-        if self.asked || self.oldest.is_none() { Outcome::Stay } else { Outcome::Ask(self.ask(u64::MAX)) }
+        if self.asked.is_some() || self.oldest.is_none() {
+            Outcome::Stay
+        } else {
+            Outcome::Ask(self.ask(NEWEST))
+        }
     }
 
     fn ask(&mut self, before: u64) -> Message {
-        self.asked = true;
+        self.asked = Some(before);
         Message::Recall { before, lines: LINES }
     }
 
@@ -329,6 +334,9 @@ impl Pager {
         self.lines.len().saturating_sub(self.room)
     }
 }
+
+/// As the number of a line: behind the newest.
+const NEWEST: u64 = u64::MAX;
 
 /// Lines of one answer at most; its bytes are fewer mostly.
 const LINES: u16 = 1_000;

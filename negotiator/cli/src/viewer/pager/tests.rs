@@ -99,6 +99,20 @@ fn lines_that_came_meanwhile_are_there_at_the_end() {
 }
 
 #[test]
+fn what_the_host_forgot_meanwhile_does_not_take_away_what_is_here() {
+    let mut desk = Desk::open(0, 100);
+    // It forgets more than this pager has.
+    (desk.1.oldest, desk.1.count) = (5_000, 6_000);
+    desk.types("g");
+    let first = desk.0.first;
+    assert!(first < 100);
+    desk.first_is(first);
+    assert!(desk.shows().1.starts_with("history 1–5 of"), "{:?}", desk.shows());
+    desk.types("/line 7\r");
+    assert_eq!(desk.shows().1, "nothing older");
+}
+
+#[test]
 fn a_search_fetches_until_it_finds() {
     let mut desk = Desk::open(7, 500);
     desk.types("/LINE 123\x7f\x7f\x7f");
@@ -132,6 +146,8 @@ fn keys_close_it_and_nothing_else_does() {
 #[test]
 fn one_question_is_under_way_and_it_is_asked_once_more_in_another_session() {
     let (mut pager, _) = Pager::open(TERMINAL);
+    assert_eq!(pager.handle_typed(b"g").0, []);
+    assert_eq!(pager.handle_typed(b"G").0, []);
     assert_eq!(pager.handle_typed(b"g").0, []);
     assert!(matches!(pager.again(), Some(Message::Recall { before: u64::MAX, .. })));
     let mut host = Host { oldest: 0, count: 100, answers: 0 };
