@@ -52,7 +52,7 @@ pub(crate) fn assemble(assembly: Assembly<'_>) -> Assembled {
     settings.resume_window = config.resume_window;
     settings.ack_delay = config.ack_delay;
     let resume = Resume::new(settings, rand::random(), rand::random());
-    let core = Arc::new(SessionCore::new(resume, endpoint.is_host()));
+    let core = Arc::new(SessionCore::new(resume, endpoint.is_host(), config.questions));
     let (inbox, signaling) = mpsc::channel(INBOX);
     let (to_commands, commands) = mpsc::channel(COMMANDS);
     let (to_mode, mode) = watch::channel(config.mode);

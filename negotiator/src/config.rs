@@ -41,6 +41,9 @@ impl From<FallbackMode> for Override {
     }
 }
 
+/// Says whether a message only asks to be shown something. It must be quick, and is called for every message of a viewer.
+pub type Questions = fn(&[u8]) -> bool;
+
 /// How one side reaches the other.
 ///
 /// # Defaults
@@ -90,6 +93,9 @@ pub struct NetworkConfig {
     /// Whether a session notices by itself that the machine moved to another network. Default: yes. A program
     /// that is told by its system says [`Session::network_changed`](crate::Session::network_changed).
     pub watch_network: bool,
+    /// Which messages of a viewer who may only look reach the host all the same: questions, which change nothing. Of the
+    /// host's side only; its application answers for what it lets pass. Default: none.
+    pub questions: Option<Questions>,
     /// Transports beside the in-tree ones, tried after WebRTC and before the relay.
     pub extra_ways: Vec<Way>,
     /// WebRTC: ICE servers, ports, deadlines. Its `outbound` is made from the one here.
@@ -118,6 +124,7 @@ impl Default for NetworkConfig {
             resume_window: ResumeConfig::default().resume_window,
             ack_delay: ResumeConfig::default().ack_delay,
             watch_network: true,
+            questions: None,
             extra_ways: Vec::new(),
             #[cfg(feature = "webrtc")]
             webrtc: transport_webrtc::WebRtcConfig::default(),

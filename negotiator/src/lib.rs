@@ -69,7 +69,7 @@ pub use beach_outbound::{self as outbound, ConfigError as OutboundConfigError, O
 #[cfg(all(feature = "control-plane", not(all(target_family = "wasm", target_os = "unknown"))))]
 pub use beach_outbound::{Fingerprint, ProxyMode, ProxyUrl};
 pub use byte_stream::ByteStream;
-pub use config::{FallbackMode, HostConfig, NetworkConfig, TunePolicy};
+pub use config::{FallbackMode, HostConfig, NetworkConfig, Questions, TunePolicy};
 #[cfg(feature = "control-plane")]
 pub use control_plane::ControlPlaneRendezvous;
 pub use endpoint::{Prefetch, Way};

@@ -95,7 +95,13 @@ mod tests {
     #[test]
     fn every_subcommand_has_a_page_and_the_exit_codes_are_in_the_first() {
         let pages = pages().unwrap();
-        for name in ["beach-link.1", "beach-link-share.1", "beach-link-join.1", "beach-link-pipe-host.1"] {
+        for name in [
+            "beach-link.1",
+            "beach-link-share.1",
+            "beach-link-join.1",
+            "beach-link-pipe-host.1",
+            "beach-link-ssh.1",
+        ] {
             assert!(pages.iter().any(|page| page.file == name), "{name}");
         }
         let first = String::from_utf8_lossy(&pages.last().unwrap().text);

@@ -17,6 +17,10 @@ fn every_subcommand_explains_itself() {
             &["join", "--help"],
             &["--direct-only", "--relay-only", "--no-relay", "BEACH_FALLBACK_COHORT", "Ctrl-^"],
         ),
+        (
+            &["ssh", "--help"],
+            &["[SSH OPTIONS] HOST [-- COMMAND", "--control-plane", "BEACH_LINK_SSH", "Examples"],
+        ),
         (&["send", "--help"], &["--link-file", "SHA-256", "Examples"]),
         (&["receive", "--help"], &["--to", ".part"]),
         (&["completions", "--help"], &["bash", "fish", "zsh"]),
@@ -51,6 +55,13 @@ fn completions_and_manual_pages_are_generated() {
     assert!(page.code == 0 && page.stdout.contains(".TH") && page.stdout.contains("Exit codes"), "{page:?}");
     assert_eq!(run(&["man", folder.path().to_str().unwrap()]).code, 0);
     assert!(folder.path().join("beach-link-join.1").is_file());
+}
+
+#[test]
+fn ssh_without_a_host_or_a_terminal_is_refused_before_anything_is_started() {
+    run(&["ssh", "-p", "22"]).fails(2, "no host");
+    run(&["ssh", "box", "-p", "22"]).fails(2, "-p stands behind the host");
+    run(&["ssh", "box"]).fails(81, "standard input is not a terminal");
 }
 
 #[test]

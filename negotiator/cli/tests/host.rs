@@ -89,6 +89,17 @@ fn the_host_types_sees_decides_and_the_last_screen_stays() {
     host.type_text("echo on $((50+5))\r");
     host.sees("on 55");
 
+    host.type_text("\x1eh");
+    host.sees("no line has left");
+    host.type_text("q");
+    host.type_text("seq 1 100; echo up $((40+4))\r");
+    host.sees("up 44");
+    host.type_text("\x1eh");
+    host.sees("PgUp PgDn g G");
+    host.type_text("q");
+    host.type_text("clear; echo on $((50+5))\r");
+    host.sees("on 55");
+
     let mut viewer = Terminal::join(&link, Size { columns: 60, rows: 15 }, &["--name", "ada"]);
     viewer.sees("on 55");
     host.sees("1 viewer · ada webrtc");

@@ -13,7 +13,7 @@ use beach_link::{
         serve::{Left, Shared, serve},
     },
     screen::Screen,
-    wire::{BadMessage, Message, Refusal, Service, Size, VERSION},
+    wire::{BadMessage, Message, PAST, Refusal, Service, Size, VERSION},
 };
 use bytes::Bytes;
 use negotiator::{Access, Host, NetworkConfig, Received, Session};
@@ -32,10 +32,12 @@ struct Stage {
 impl Stage {
     async fn new(command: &[&str], access: Access) -> Self {
         let net = Net::new();
-        let host = net.host(host_config(), access).await;
+        let mut config = host_config();
+        config.network.questions = Some(Message::only_asks);
+        let host = net.host(config, access).await;
         let argv: Vec<_> = command.iter().map(Into::into).collect();
         let (pty, output) = Pty::start(Program::find(&argv).unwrap(), SIZE).unwrap();
-        let shared = Arc::new(Shared { hub: Hub::new(SIZE), pty });
+        let shared = Arc::new(Shared { hub: Hub::new(SIZE).keeping(1 << 20), pty });
         let printing = shared.clone();
         tokio::spawn(async move { printing.print_all(output).await });
         Self { net, host, shared }
@@ -230,6 +232,39 @@ async fn a_read_only_viewer_types_into_nothing_and_is_told() {
     stage.shared.pty.input("public\r".into()).await;
     viewer.sees("read public").await;
     assert!(viewer.notices.iter().any(|text| text.contains("read-only")), "{:?}", viewer.notices);
+}
+
+#[tokio::test]
+async fn who_only_watches_reads_what_left_the_screen_and_still_types_into_nothing() {
+    let stage =
+        Stage::new(&["sh", "-c", "seq 1 5000; read line; echo read $line; sleep 60"], Access::ReadOnly).await;
+    let (mut viewer, _) = stage.join().await;
+    viewer.sees("5000").await;
+    let mut before = u64::MAX;
+    let mut lines = Vec::new();
+    while before > 0 {
+        // A flood of questions has one answer at a time, and none is larger than a message may be.
+        for _ in 0..20 {
+            send(&viewer.session, Message::Recall { before, lines: u16::MAX }).await;
+        }
+        let past = loop {
+            if let Message::Recalled(past) = next(&viewer.session).await
+                && past.behind() == before.min(past.end)
+            {
+                break past;
+            }
+        };
+        assert!(past.text.len() <= PAST);
+        let older = past.lines().map(|line| String::from_utf8_lossy(&line).into_owned());
+        lines.splice(0..0, older.collect::<Vec<_>>());
+        before = past.first;
+    }
+    let expected: Vec<String> = (1..=4_991).map(|nth| nth.to_string()).collect();
+    assert_eq!(lines, expected);
+    viewer.type_text("secret\r").await;
+    stage.shared.pty.input("public\r".into()).await;
+    viewer.sees("read public").await;
+    stage.shared.pty.stop().await;
 }
 
 #[tokio::test]

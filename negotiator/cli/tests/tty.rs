@@ -174,6 +174,34 @@ fn who_does_not_want_to_wait_gives_up() {
 }
 
 #[test]
+fn what_left_the_screen_is_read_and_searched_while_the_session_goes_on() {
+    let stage = Stage::new(&["--", "sh"]);
+    let mut terminal = Terminal::join(&stage.link, USUAL, &[]);
+    let mut other = Terminal::join(&stage.link, USUAL, &[]);
+    terminal.sees("2 viewers");
+    terminal.type_text("seq -f 'line %g.' 1 3000; echo d''one\r");
+    terminal.sees("done");
+    terminal.type_text("\x1eh");
+    terminal.sees("PgUp PgDn g G");
+    terminal.sees("line 2970.");
+    terminal.type_text("/line 123.\r");
+    terminal.sees("line 123.");
+    terminal.type_text("g");
+    terminal.sees("line 5.");
+    terminal.sees("history 1–");
+    // Nothing that is typed here goes to the shell, and what others do is not lost.
+    other.type_text("clear; echo meanwhile $((6*7))\r");
+    other.sees("meanwhile 42");
+    assert!(!terminal.text().contains("meanwhile"), "{}", terminal.text());
+    terminal.type_text("q");
+    terminal.sees("meanwhile 42");
+    terminal.type_text("echo on $((50+5))\r");
+    terminal.sees("on 55");
+    terminal.type_text("\x1eq");
+    terminal.ends_with(0);
+}
+
+#[test]
 fn a_session_that_is_over_is_entered_anew_by_the_same_link() {
     let stage = Stage::new(&["--", "sh"]);
     let mut terminal = Terminal::join(&stage.link, USUAL, &["--resume-window", "2"]);

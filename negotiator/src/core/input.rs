@@ -3,7 +3,9 @@
 use serde::Serialize;
 use transport_core::secure::Access;
 
-/// What a peer sent that may only look. None of it reached the application.
+use crate::config::Questions;
+
+/// What a peer sent that may only look, questions that the application reads apart. None of it reached the application.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RefusedInput {
@@ -31,6 +33,8 @@ pub(super) struct Input {
     allowed: Access,
     /// What the viewer asked for in its last handshake; at the viewer, what it was granted.
     asked: Option<Access>,
+    /// What passes whatever the viewer may do.
+    questions: Option<Questions>,
     refused: RefusedInput,
 }
 
@@ -45,8 +49,9 @@ pub(super) enum Verdict {
 }
 
 impl Input {
-    pub(super) fn new(from_viewer: bool) -> Self {
-        Self { from_viewer, allowed: Access::Full, asked: None, refused: RefusedInput::default() }
+    pub(super) fn new(from_viewer: bool, questions: Option<Questions>) -> Self {
+        let refused = RefusedInput::default();
+        Self { from_viewer, allowed: Access::Full, asked: None, questions, refused }
     }
 
     pub(super) fn allow(&mut self, access: Access) {
@@ -66,8 +71,11 @@ impl Input {
         self.refused
     }
 
-    pub(super) fn message(&mut self, bytes: usize) -> Verdict {
-        self.judge(bytes, |refused| &mut refused.messages)
+    pub(super) fn message(&mut self, message: &[u8]) -> Verdict {
+        if self.access().is_some() && self.questions.is_some_and(|asks| asks(message)) {
+            return Verdict::Passes;
+        }
+        self.judge(message.len(), |refused| &mut refused.messages)
     }
 
     pub(super) fn datagram(&mut self, bytes: usize) -> Verdict {
@@ -100,10 +108,10 @@ mod tests {
             (Some(ReadOnly), ReadOnly, false),
         ] {
             for from_viewer in [true, false] {
-                let mut input = Input::new(from_viewer);
+                let mut input = Input::new(from_viewer, None);
                 input.allow(allowed);
                 asked.into_iter().for_each(|asked| input.ask(asked));
-                let passed = input.message(3) == Verdict::Passes;
+                let passed = input.message(b"abc") == Verdict::Passes;
                 assert_eq!(passed, passes || !from_viewer, "{asked:?} {allowed:?} {from_viewer}");
                 assert_eq!(input.datagram(4) == Verdict::Passes, passed);
                 let counted = RefusedInput { messages: 1, datagrams: 1, bytes: 7 };
@@ -114,12 +122,22 @@ mod tests {
 
     #[test]
     fn the_first_refusal_is_told_apart_and_a_raise_lets_the_next_message_pass() {
-        let mut input = Input::new(true);
+        let mut input = Input::new(true, None);
         input.ask(Access::Full);
         input.allow(Access::ReadOnly);
-        assert_eq!(input.message(1), Verdict::Refused { first: true });
+        assert_eq!(input.message(b"a"), Verdict::Refused { first: true });
         assert_eq!(input.datagram(1), Verdict::Refused { first: false });
         input.allow(Access::Full);
-        assert_eq!(input.message(1), Verdict::Passes);
+        assert_eq!(input.message(b"a"), Verdict::Passes);
+    }
+
+    #[test]
+    fn a_question_of_who_may_only_look_passes_once_it_is_known_who_asks() {
+        let mut input = Input::new(true, Some(|message| message.starts_with(b"?")));
+        assert_eq!(input.message(b"?"), Verdict::Refused { first: true });
+        input.ask(Access::ReadOnly);
+        assert_eq!(input.message(b"?"), Verdict::Passes);
+        assert_eq!(input.message(b"!"), Verdict::Refused { first: false });
+        assert_eq!(input.datagram(1), Verdict::Refused { first: false });
     }
 }

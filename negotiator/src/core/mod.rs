@@ -23,6 +23,7 @@ pub use self::input::RefusedInput;
 use self::state::{State, Told};
 pub(crate) use self::traffic::Traffic;
 use crate::{
+    config::Questions,
     error::{SendError, SessionEnd},
     runtime::{Duration, Instant, now},
     session::Received,
@@ -75,10 +76,10 @@ pub(crate) struct Wait {
 }
 
 impl SessionCore {
-    /// `from_viewer`: the peer is a viewer, so what it sends passes only when it may send.
-    pub(crate) fn new(resume: Resume, from_viewer: bool) -> Self {
+    /// `from_viewer`: the peer is a viewer, so what it sends passes only when it may send, or is one of `questions`.
+    pub(crate) fn new(resume: Resume, from_viewer: bool, questions: Option<Questions>) -> Self {
         Self {
-            state: Mutex::new(State::new(resume, from_viewer)),
+            state: Mutex::new(State::new(resume, from_viewer, questions)),
             transmit: Notify::new(),
             readable: Notify::new(),
             room: Notify::new(),

@@ -16,6 +16,7 @@ use super::{
     input::{Input, Verdict},
 };
 use crate::{
+    config::Questions,
     error::SessionEnd,
     runtime::{Duration, Instant},
     send_limit::SendLimit,
@@ -55,7 +56,7 @@ pub(super) struct Told {
 }
 
 impl State {
-    pub(super) fn new(resume: Resume, from_viewer: bool) -> Self {
+    pub(super) fn new(resume: Resume, from_viewer: bool, questions: Option<Questions>) -> Self {
         Self {
             resume,
             links: BTreeMap::new(),
@@ -66,7 +67,7 @@ impl State {
             accepted_bytes: 0,
             datagram_bytes: 0,
             send_limit: SendLimit::new(),
-            input: Input::new(from_viewer),
+            input: Input::new(from_viewer, questions),
             shown_out: None,
         }
     }
@@ -97,7 +98,7 @@ impl State {
         let mut told = Told::default();
         while let Some(event) = self.resume.poll_event() {
             let received = match event {
-                Event::Message(bytes) => match self.input.message(bytes.len()) {
+                Event::Message(bytes) => match self.input.message(&bytes) {
                     Verdict::Passes => Some(Received::Message(bytes)),
                     verdict => {
                         // The credit goes back: the peer's library must not wait for an application that never sees it.

@@ -24,6 +24,7 @@ Examples:
 In a terminal you see and drive what you share, as whoever joins does. Keys, behind the escape key (Ctrl-^):
   w  who is here: let in, remove, read-only     k  the links: copy, add, revoke, replace
   y  let in whoever asks     n  turn away       q  end     l  draw everything anew     ?  this list
+  h  history: what left the top of the screen (--history)
 
 The terminal has the size of the smallest that may type, yours included, or that of --size. The command ends when it ends, not
 when viewers leave; `share` then exits with its status.";
@@ -62,6 +63,7 @@ Examples:
 pub(super) const JOIN_HELP: &str = "\
 Keys, behind the escape key (Ctrl-^):
   e  explain which path is used, since when and why      l  draw everything anew
+  h  history: what left the top of the screen; arrows, PgUp, PgDn, g, G, / n N search, q back
   q  quit; the session goes on without you               ?  this list
   z  suspend this program; `fg` brings it back
 

@@ -171,6 +171,9 @@ pub struct ShareArgs {
     /// [default: the smallest of those who may type].
     #[arg(long, value_name = "WxH", value_parser = size)]
     pub size: Option<Size>,
+    /// Keep so many KiB of the lines that leave the top of the screen. Whoever has a link can read them; 0 keeps none.
+    #[arg(long, value_name = "KIB", default_value_t = HISTORY, value_parser = clap::value_parser!(u32).range(..=1_048_576))]
+    pub history: u32,
     /// Let new viewers in for so long only.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub link_lifetime: Option<Duration>,
@@ -291,6 +294,9 @@ pub enum Format {
 
 /// What the background half of `share --detach` is started with.
 pub const IN_BACKGROUND: &str = "--in-background";
+
+/// KiB of lines that left the top of the screen: some 30,000 of them.
+const HISTORY: u32 = 4096;
 
 const IN_BACKGROUND_ID: &str = "in_background";
 /// Reads `120x40`.

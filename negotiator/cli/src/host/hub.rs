@@ -85,6 +85,8 @@ struct Viewer {
     /// It may no longer type: it has no say in the size.
     watches: bool,
     size: Option<Size>,
+    /// Lines of the past that it asked for: before which, how many. The newest question counts.
+    recalls: Option<(u64, u16)>,
     wake: Arc<Notify>,
 }
 
@@ -92,6 +94,14 @@ impl Hub {
     /// Makes the hub of a terminal without viewers. It will have the size of the smallest that may type.
     pub fn new(size: Size) -> Self {
         Self::make(size, false)
+    }
+
+    /// Keeps so many bytes of the lines that leave the top of the terminal.
+    #[must_use]
+    pub fn keeping(mut self, most: usize) -> Self {
+        let state = self.state.get_mut();
+        state.screen = Screen::new(state.screen.size()).keeping(most);
+        self
     }
 
     /// Makes the hub of a terminal that keeps its size. Larger viewers see a border, smaller ones a part of it.
@@ -218,6 +228,15 @@ impl Hub {
         }
     }
 
+    /// Lets one viewer be sent lines that left the top of the terminal: the last `lines` before the one of this number. A
+    /// question that was not answered yet is forgotten.
+    pub fn recall(&self, id: ViewerId, before: u64, lines: u16) {
+        if let Some(viewer) = self.state.lock().viewers.get_mut(&id) {
+            viewer.recalls = Some((before, lines));
+            viewer.wake.notify_one();
+        }
+    }
+
     /// Tells every viewer, and whoever still comes, that the command ended. Each is sent the last picture before.
     pub fn end(&self, status: u8) {
         let mut state = self.state.lock();
@@ -239,6 +258,9 @@ impl Hub {
         let viewer = state.viewers.get_mut(&id)?;
         if let Some(message) = viewer.messages.pop_front() {
             return Some(Next::Message(message));
+        }
+        if let Some((before, lines)) = viewer.recalls.take() {
+            return Some(Next::Message(Message::Recalled(state.screen.past(before, lines.into()))));
         }
         if viewer.behind {
             return Some(Next::Picture { at_once: viewer.at_once || ended.is_some() });

@@ -181,3 +181,25 @@ fn the_last_picture_goes_before_the_status_and_whoever_comes_later_gets_both() {
         assert_eq!(seat.screen.text(), "last words");
     }
 }
+
+#[test]
+fn of_many_questions_about_the_past_the_newest_is_answered_once() {
+    let hub = Hub::new(SIZE).keeping(10_000);
+    let mut seat = Seat::take(&hub);
+    for nth in 0..50 {
+        print(&hub, &format!("{nth}\r\n"));
+    }
+    for before in 0..1_000 {
+        hub.recall(seat.id, before, 5);
+    }
+    hub.recall(seat.id, 10, 2);
+    seat.catch_up();
+    let told = seat.messages.iter().filter_map(|message| match message {
+        Message::Recalled(past) => Some(past),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    let [past] = told[..] else { panic!("{told:?}") };
+    assert_eq!(past.lines().collect::<Vec<_>>(), ["8", "9"]);
+    assert_eq!((past.first, past.oldest, past.end), (8, 0, 47));
+}

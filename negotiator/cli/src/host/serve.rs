@@ -212,8 +212,15 @@ async fn send_all(session: &Session, hub: &Hub, id: ViewerId) -> Left {
             None => return Left::Quit,
             Some(Next::Message(message)) => {
                 let last = matches!(message, Message::Exit(_));
+                let large = matches!(message, Message::Recalled(_));
+                let before = session.accepted_bytes();
                 if let Err(left) = deliver(session, message).await {
                     return left;
+                }
+                if large {
+                    // As a picture does, it stands in front of the next one.
+                    let mark = session.accepted_bytes();
+                    pace.sent(now, usize::try_from(mark - before).unwrap_or(usize::MAX), mark);
                 }
                 if last {
                     return Left::CommandEnded;
@@ -330,7 +337,7 @@ async fn receive_all(session: &Session, shared: &Shared, id: ViewerId) -> Left {
             }
         };
         match received {
-            // Of who only watches none of this arrives: it does not type, and has no say in everybody's size.
+            // Of who only watches nothing but a recall arrives: it does not type, and has no say in everybody's size.
             Ok(Message::Input(bytes)) => {
                 shared.hub.typed(id);
                 shared.pty.input(bytes).await;
@@ -342,6 +349,7 @@ async fn receive_all(session: &Session, shared: &Shared, id: ViewerId) -> Left {
             // Let in to watch, it said hello in vain; now it may type as well.
             Ok(Message::Hello { .. }) => {}
             Ok(Message::Resync) => shared.hub.resync(id),
+            Ok(Message::Recall { before, lines }) => shared.hub.recall(id, before, lines),
             Ok(other) => {
                 tracing::warn!(?other, "a viewer sent what only a host says");
                 return Left::Unintelligible(BadMessage::Kind(other.encode()[0]));

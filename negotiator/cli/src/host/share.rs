@@ -33,7 +33,7 @@ use crate::{
     signal::Interrupts,
     terminal::{self, Keyboard, RawTerminal, keys::EscapeKey},
     ui::{Lines, To, write_link},
-    wire::Size,
+    wire::{Message, Size},
 };
 
 /// Runs the command until it ends, whoever watches. Returns its status.
@@ -61,6 +61,8 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     let access = if args.read_only { Access::ReadOnly } else { Access::Full };
     let mut config = point.host_config(args.network.terminal()?);
     config.links = links(&args, access);
+    // Who only watches may ask for what left the screen, and for nothing else.
+    config.network.questions = Some(Message::only_asks);
     config.approval = args.approve.then(|| approvals.clone() as Arc<dyn Approval>);
     let mut lines = Lines::new(To::Stderr);
     let host = tokio::select! {
@@ -77,6 +79,7 @@ pub async fn share(args: ShareArgs) -> Result<u8, Failure> {
     let size = args.size.unwrap_or_else(|| front.size());
     let (pty, output) = Pty::start(program, size)?;
     let hub = if args.size.is_some() { Hub::fixed(size) } else { Hub::new(size) };
+    let hub = hub.keeping(usize::try_from(args.history).unwrap_or(usize::MAX).saturating_mul(1024));
     let shared = Arc::new(Shared { hub, pty });
     let control = Control::new(name.clone(), called.clone(), host.clone(), shared.clone(), approvals);
     let control = Arc::new(control);

@@ -1,6 +1,7 @@
 //! A model of a terminal's screen: what pictures for viewers are made of, and what a viewer's terminal is painted from.
 
 mod glyph;
+mod history;
 mod paint;
 mod picture;
 mod scroll;
@@ -14,7 +15,8 @@ use std::{
 use bytes::Bytes;
 use transport_core::Text;
 
-use crate::wire::Size;
+use self::history::History;
+use crate::wire::{Past, Size};
 
 pub use paint::{Echo, Frame, Painter};
 pub use picture::Picture;
@@ -48,12 +50,20 @@ struct Bells {
     /// The title was set since it was last asked.
     titled: bool,
     answers: Vec<u8>,
+    history: History,
 }
 
 impl Screen {
     /// Makes an empty screen.
     pub fn new(size: Size) -> Self {
         Self { parser: parser(size, Bells::default()) }
+    }
+
+    /// Keeps the lines that leave its top, `most` bytes of them.
+    #[must_use]
+    pub fn keeping(mut self, most: usize) -> Self {
+        self.parser.callbacks_mut().history = History::of(most);
+        self
     }
 
     /// Makes the screen that [`Picture::whole`] drew.
@@ -65,6 +75,17 @@ impl Screen {
 
     /// Prints bytes on it. They may end inside a sequence or a character.
     pub fn feed(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Some(length) = self.parser.callbacks_mut().history.forgets(rest) {
+            let (before, behind) = rest.split_at(length);
+            self.print(before);
+            self.parser.callbacks_mut().history.clear();
+            rest = behind;
+        }
+        self.print(rest);
+    }
+
+    fn print(&mut self, bytes: &[u8]) {
         // The model is third-party code fed with whatever a program prints. Should it ever panic, a
         // blank screen that the program redraws is better than a dead session.
         if catch_unwind(AssertUnwindSafe(|| self.parser.process(bytes))).is_err() {
@@ -75,7 +96,7 @@ impl Screen {
     /// Gives it another size.
     pub fn resize(&mut self, size: Size) {
         let (rows, columns) = sides(size);
-        if catch_unwind(AssertUnwindSafe(|| self.parser.screen_mut().set_size(rows, columns))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| self.parser.set_size(rows, columns))).is_err() {
             self.reset(size);
         }
     }
@@ -114,6 +135,11 @@ impl Screen {
     pub fn picture(&self) -> Picture {
         let bells = self.parser.callbacks();
         Picture::new(self.parser.screen().clone(), bells.title.clone(), bells.rung)
+    }
+
+    /// Returns the last `most` lines that left its top before the one of this number, as far as a message holds them.
+    pub fn past(&self, before: u64, most: usize) -> Past {
+        self.parser.callbacks().history.before(before, most)
     }
 
     /// Returns the text on it, without colours and trailing blanks.
@@ -159,6 +185,12 @@ impl fmt::Debug for Screen {
 }
 
 impl vt100::Callbacks for Bells {
+    fn on_scroll(&mut self, row: vt100::capture::RowContents<'_>, second_screen: bool) {
+        if !second_screen {
+            self.history.push(&row);
+        }
+    }
+
     fn audible_bell(&mut self, _: &mut vt100::Screen) {
         self.rung += 1;
     }

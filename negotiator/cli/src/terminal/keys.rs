@@ -58,6 +58,8 @@ pub enum Command {
     Explain,
     /// Show the keys.
     Help,
+    /// Show the lines that left the top of the screen.
+    History,
     /// Draw everything anew.
     Redraw,
     /// Leave; the session goes on.
@@ -71,6 +73,7 @@ impl Command {
     pub fn of(key: u8) -> Self {
         match key {
             b'e' => Self::Explain,
+            b'h' => Self::History,
             b'l' => Self::Redraw,
             b'q' | b'.' => Self::Quit,
             // Ctrl-Z is what a hand types.

@@ -82,9 +82,7 @@ impl<'a> Desk<'a> {
     /// [`Failure`]; [`Failure::SessionLost`] for one that may be entered anew.
     pub(super) async fn show(&mut self, session: &Session) -> Result<Farewell, Failure> {
         let mut outbox = Outbox::new(session);
-        if let Some(opening) = self.view.opening() {
-            outbox.push(opening);
-        }
+        outbox.extend(self.view.opening().into_iter().chain(self.view.asked()));
         loop {
             let reads = outbox.has_room();
             let mut todo = Vec::new();

@@ -99,6 +99,8 @@ impl Entrance {
         let (link, config) = (&self.link, &self.config);
         let meeting = ControlPlaneRendezvous::of_link(link, config.clone())
             .map_err(|error| Setback { failure: Failure::Usage(error.to_string()), passes: false })?;
+        // Of an attempt before, nothing stands in the way of this one.
+        self.obstacles.note("");
         let pending = self.obstacles.clone();
         let joining = Negotiator::meeting_at(link.clone(), config.clone(), self.obstacles.beside(meeting))
             .when_pending(move || pending.note("the host is asked whether to let you in"));

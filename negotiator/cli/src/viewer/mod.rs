@@ -7,6 +7,7 @@ pub mod explain;
 pub mod join;
 pub mod json;
 mod outbox;
+pub mod pager;
 pub mod predict;
 pub mod status;
 pub mod view;

@@ -31,7 +31,7 @@ impl Line<'_> {
     pub fn render(&self, columns: u16) -> String {
         let columns = usize::from(columns);
         if self.armed {
-            return painted(ATTENTION, " e explain   q quit   l redraw   ? help", "", columns);
+            return painted(ATTENTION, " e explain   h history   q quit   l redraw   ? help", "", columns);
         }
         if let Some(notice) = self.notice {
             return painted(ATTENTION, &format!(" {notice}"), "", columns);

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::{Buf, Bytes};
 use negotiator::{Access, Explanation, Status};
 
 use super::{
+    pager::{Outcome, Pager},
     predict::{Predict, Predictor},
     status::Line,
 };
@@ -35,6 +37,8 @@ pub struct View {
     lasting: Option<String>,
     /// The session was lost: why, and what stands in the way of entering it anew.
     still: Option<String>,
+    /// What left the top of the screen, laid over it.
+    pager: Option<Pager>,
     overlay: Option<Overlay>,
     /// The page of the overlay, and whether there are more behind it.
     page: (usize, bool),
@@ -79,6 +83,7 @@ impl View {
             notice: None,
             lasting: None,
             still: None,
+            pager: None,
             overlay: None,
             page: (0, false),
             ring: false,
@@ -107,6 +112,9 @@ impl View {
                 self.access = access;
                 return self.opening().map(Do::Send);
             }
+            Message::Recalled(past) => {
+                return self.pager.as_mut().and_then(|pager| pager.take(&past)).map(Do::Send);
+            }
             Message::Notice(text) => self.notice = Some((text, now)),
             Message::Exit(status) => return Some(Do::End(status)),
             other => tracing::warn!(kind = other.encode()[0], "a message that is not for a viewer"),
@@ -120,17 +128,9 @@ impl View {
         self.lasting = None;
         for typed in self.keys.feed(bytes) {
             match typed {
-                // Any key turns the page or takes the overlay away; it was not meant for the host.
-                Typed::Input(_) if self.overlay.is_some() => self.turn_page(),
-                Typed::Input(_) if self.still.is_some() => todo.push(Do::Again),
-                Typed::Input(_) if self.access == Access::ReadOnly => {
-                    self.notice = Some((READ_ONLY.to_owned(), now));
-                }
-                Typed::Input(bytes) => {
-                    self.predictor.typed(now, &bytes, &self.screen);
-                    todo.extend(inputs(bytes).map(Do::Send));
-                }
+                Typed::Input(bytes) => self.input(now, bytes, &mut todo),
                 Typed::Command(Command::Explain) => self.toggle(Overlay::Explain),
+                Typed::Command(Command::History) => todo.extend(self.toggle_history()),
                 Typed::Command(Command::Help) => self.toggle(Overlay::Help),
                 Typed::Command(Command::Quit) => todo.push(Do::Quit),
                 Typed::Command(Command::Suspend) => todo.push(Do::Suspend),
@@ -146,6 +146,9 @@ impl View {
     /// The person's terminal has another size.
     pub fn handle_resize(&mut self, terminal: Size) -> Option<Do> {
         self.terminal = terminal;
+        if let Some(pager) = &mut self.pager {
+            pager.fit(terminal);
+        }
         self.opening().map(Do::Send)
     }
 
@@ -162,6 +165,11 @@ impl View {
         (self.still, self.notice, self.viewers) = (None, None, 0);
         self.access = access;
         self.lasting = Some(said);
+    }
+
+    /// Returns what is to be asked in another session, because it was in the one before and not answered.
+    pub fn asked(&mut self) -> Option<Message> {
+        self.pager.as_mut().and_then(Pager::again)
     }
 
     /// What the person's terminal shows is not known any more: everything is painted next time.
@@ -193,11 +201,19 @@ impl View {
             escape: self.escape.as_deref(),
             armed: self.keys.is_armed(),
         };
-        let line = line.render(self.terminal.columns);
-        let overlay = match self.overlay {
-            None => Vec::new(),
-            Some(Overlay::Help) => self.laid_over(HELP),
-            Some(Overlay::Explain) => self.laid_over(&explain().to_string()),
+        let mut line = line.render(self.terminal.columns);
+        let overlay = match (self.overlay, &self.pager) {
+            (Some(Overlay::Help), _) => self.laid_over(HELP),
+            (Some(Overlay::Explain), _) => self.laid_over(&explain().to_string()),
+            (None, Some(pager)) => {
+                let (rows, status) = pager.paint(self.terminal);
+                // What is worth a notice comes first.
+                if self.still.is_none() && self.notice.is_none() && !self.keys.is_armed() {
+                    line = status;
+                }
+                rows
+            }
+            (None, None) => Vec::new(),
         };
         let frame = Frame { screen: &self.screen, terminal: self.terminal, status: &line, overlay: &overlay };
         self.painter.guess(self.predictor.echo(now));
@@ -238,6 +254,48 @@ impl View {
         }
     }
 
+    fn input(&mut self, now: Instant, bytes: Bytes, todo: &mut Vec<Do>) {
+        if self.overlay.is_some() {
+            // Any key turns the page or takes the overlay away; it was not meant for the host.
+            self.turn_page();
+        } else if self.pager.is_some() {
+            self.page(now, bytes, todo);
+        } else if self.still.is_some() {
+            todo.push(Do::Again);
+        } else if self.access == Access::ReadOnly {
+            self.notice = Some((READ_ONLY.to_owned(), now));
+        } else {
+            self.predictor.typed(now, &bytes, &self.screen);
+            todo.extend(inputs(bytes).map(Do::Send));
+        }
+    }
+
+    fn page(&mut self, now: Instant, mut bytes: Bytes, todo: &mut Vec<Do>) {
+        let Some(pager) = &mut self.pager else { return };
+        let (outcomes, taken) = pager.handle_typed(&bytes);
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Ask(message) => todo.push(Do::Send(message)),
+                Outcome::Close => self.pager = None,
+                Outcome::Stay => {}
+            }
+        }
+        bytes.advance(taken);
+        if !bytes.is_empty() {
+            self.input(now, bytes, todo);
+        }
+    }
+
+    /// Shows what left the top of the screen, or takes it away.
+    fn toggle_history(&mut self) -> Option<Do> {
+        if self.pager.take().is_some() {
+            return None;
+        }
+        let (pager, ask) = Pager::open(self.terminal);
+        self.pager = Some(pager);
+        Some(Do::Send(ask))
+    }
+
     fn toggle(&mut self, overlay: Overlay) {
         self.page = (0, false);
         self.overlay = if self.overlay == Some(overlay) { None } else { Some(overlay) };
@@ -252,6 +310,8 @@ const READ_ONLY: &str = "read-only: what you type goes nowhere";
 const HELP: &str = "\
 Behind the escape key:
   e   explain which path is used, since when and why, and what happens next
+  h   history: the lines that left the top; arrows, PgUp, PgDn, g, G,
+      / searches older ones, n and N go on, q goes back
   l   draw everything anew
   q   quit; the session goes on without you
   z   suspend this program; `fg` in your shell brings it back
@@ -261,92 +321,5 @@ The escape key twice types the key itself.
 The last row shows the path, its round trip, since when and why it is used.";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TERMINAL: Size = Size { columns: 40, rows: 10 };
-
-    fn view(access: Access) -> View {
-        View::new(TERMINAL, access, EscapeKey::DEFAULT)
-    }
-
-    #[test]
-    fn typing_goes_to_the_host_and_commands_do_not() {
-        let mut view = view(Access::Full);
-        let now = Instant::now();
-        assert_eq!(view.handle_typed(now, b"ls\x1eq"), [Do::Send(Message::Input("ls".into())), Do::Quit]);
-        assert_eq!(view.handle_typed(now, b"\x1e?"), []);
-        assert_eq!(view.overlay, Some(Overlay::Help));
-        assert_eq!(view.handle_typed(now, b"x"), [], "this key takes the overlay away");
-        assert_eq!(view.handle_typed(now, b"y"), [Do::Send(Message::Input("y".into()))]);
-    }
-
-    #[test]
-    fn help_that_does_not_fit_has_pages_and_keys_turn_them() {
-        let mut view = view(Access::Full);
-        let now = Instant::now();
-        view.handle_typed(now, b"\x1e?");
-        let mut shown = String::new();
-        let mut turned = 0;
-        while view.overlay.is_some() {
-            let page = view.laid_over(HELP);
-            assert!(page.len() < usize::from(TERMINAL.rows));
-            shown += &page.concat();
-            assert_eq!(view.handle_typed(now, b" "), []);
-            turned += 1;
-        }
-        assert!(turned > 1 && shown.contains("this list") && shown.contains("why it is used"), "{shown}");
-        assert_eq!(view.handle_typed(now, b"\x1ez"), [Do::Suspend]);
-    }
-
-    #[test]
-    fn a_read_only_viewer_sends_nothing_and_is_told() {
-        let mut view = view(Access::ReadOnly);
-        assert_eq!(view.handle_typed(Instant::now(), b"rm"), []);
-        assert_eq!(view.notice.unwrap().0, READ_ONLY);
-    }
-
-    #[test]
-    fn while_a_session_is_entered_anew_keys_try_and_nothing_is_sent() {
-        let mut view = view(Access::Full);
-        let now = Instant::now();
-        view.stand_still("the host had let it go", "no answer".to_owned());
-        assert_eq!(view.handle_typed(now, b"x"), [Do::Again]);
-        assert_eq!(view.handle_typed(now, b"\x1eq"), [Do::Quit]);
-        view.enter_anew(Access::Full, "entered anew".to_owned());
-        assert_eq!(view.lasting.as_deref(), Some("entered anew"));
-        assert_eq!(view.handle_typed(now, b"x"), [Do::Send(Message::Input("x".into()))]);
-        assert_eq!(view.lasting, None);
-    }
-
-    #[test]
-    fn the_status_line_is_not_part_of_the_shared_screen() {
-        let mut view = view(Access::Full);
-        assert_eq!(view.opening(), Some(Message::Resize(Size { columns: 40, rows: 9 })));
-        let resize = |columns, rows| Some(Do::Send(Message::Resize(Size { columns, rows })));
-        assert_eq!(view.handle_resize(Size { columns: 100, rows: 50 }), resize(100, 49));
-        assert_eq!(view.handle_resize(Size { columns: 9, rows: 1 }), resize(20, 4));
-        assert_eq!(view.handle_resize(Size { columns: 3000, rows: 501 }), resize(1000, 500));
-    }
-
-    #[test]
-    fn who_only_watches_has_no_say_in_the_size() {
-        let mut view = view(Access::ReadOnly);
-        assert_eq!(view.opening(), None);
-        assert_eq!(view.handle_resize(Size { columns: 30, rows: 9 }), None);
-    }
-
-    #[test]
-    fn what_was_printed_last_is_painted_and_can_be_left_behind() {
-        let mut view = view(Access::Full);
-        let now = Instant::now();
-        let size = Size { columns: 40, rows: 9 };
-        let mut screen = Screen::new(size);
-        let before = screen.picture();
-        view.handle_message(now, Message::Snapshot { size, bytes: before.whole() });
-        screen.feed(b"$ make\r\n\x1b[32mall done\x1b[m\r\n");
-        view.handle_message(now, Message::Change(screen.picture().since(&before)));
-        assert_eq!(view.handle_message(now, Message::Exit(0)), Some(Do::End(0)));
-        assert_eq!(view.last_screen(), "$ make\x1b[m\r\n\x1b[32mall done\x1b[m\r\n");
-    }
-}
+#[path = "view_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use transport_core::{Text, secure::Access};
 
-use super::{BadMessage, Message, Refusal, Service, Size, Sum, VERSION};
+use super::{BadMessage, Message, Past, Refusal, Service, Size, Sum, VERSION};
 
 impl Message {
     /// Encodes the message.
@@ -30,6 +30,11 @@ impl Message {
             Self::Done(bytes) => out.put_u64(*bytes),
             Self::Record { number, .. } => out.put_u64(*number),
             Self::Offer { bytes, .. } => out.put_u64(*bytes),
+            Self::Recall { before, lines } => {
+                out.put_u64(*before);
+                out.put_u16(*lines);
+            }
+            Self::Recalled(past) => past.put(&mut out),
             _ => {}
         }
         out.put_slice(self.tail());
@@ -85,6 +90,11 @@ impl Message {
                 Self::Offer { bytes: count, name: text(kind, &mut bytes)? }
             }
             18 => Self::From(sum(kind, &mut bytes)?),
+            RECALL => Self::Recall {
+                before: bytes.try_get_u64().map_err(short)?,
+                lines: bytes.try_get_u16().map_err(short)?,
+            },
+            20 => Self::Recalled(Past::take(&mut bytes).ok_or(BadMessage::Length { kind })?),
             _ => return Err(BadMessage::Kind(kind)),
         };
         if bytes.has_remaining() { Err(BadMessage::Length { kind }) } else { Ok(message) }
@@ -110,6 +120,8 @@ impl Message {
             Self::Record { .. } => 16,
             Self::Offer { .. } => 17,
             Self::From(_) => 18,
+            Self::Recall { .. } => RECALL,
+            Self::Recalled(_) => 20,
         }
     }
 
@@ -122,10 +134,14 @@ impl Message {
             }
             Self::Record { body, .. } => body,
             Self::Offer { name, .. } => name.as_bytes(),
+            Self::Recalled(past) => &past.text,
             _ => &[],
         }
     }
 }
+
+/// The kind that a viewer may send who only watches.
+pub(super) const RECALL: u8 = 19;
 
 /// A closed set that travels as a byte.
 trait Coded: Sized {

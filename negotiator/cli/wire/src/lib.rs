@@ -22,6 +22,8 @@
 //! | 16 | record | host | `u64` number, bytes: the demo's bulk stream |
 //! | 17 | offer | host | `u64` bytes of the file, UTF-8 name |
 //! | 18 | from | both | `u64` bytes that the receiver has, 32 bytes SHA-256 of them; the answer: so many the host goes on behind, all of these or none |
+//! | 19 | recall | viewer, read-only ones too | `u64` number of a line, `u16` lines: asks for so many before it at most; one question at a time |
+//! | 20 | recalled | host | `u64` number of the first line, `u64` of the oldest that is kept, `u64` behind the newest; the lines, UTF-8 with colours, each with a line feed, 32 KiB at most |
 //!
 //! No IO, and nothing of a machine: the page in a browser speaks it with this same code.
 #![forbid(unsafe_code)]
@@ -33,16 +35,18 @@ struct Readme;
 
 mod bad_message;
 mod codec;
+mod past;
 mod size;
 
 use bytes::Bytes;
 use transport_core::secure::Access;
 
 pub use bad_message::BadMessage;
+pub use past::{PAST, Past};
 pub use size::Size;
 
 /// The version of this table. Both ends must speak the same one.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// Bytes of a change, of input or data in one message: four segments of the session layer.
 pub const CHUNK: usize = 60 * 1024;
@@ -111,6 +115,15 @@ pub enum Message {
     },
     /// The receiver's: it has so many bytes, with this hash. The host's: it goes on behind so many.
     From(Sum),
+    /// The viewer wants lines that left the top of the terminal.
+    Recall {
+        /// The number of the line behind the last wanted one; one that there is not yet for the newest.
+        before: u64,
+        /// How many at most.
+        lines: u16,
+    },
+    /// Such lines.
+    Recalled(Past),
 }
 
 /// What a viewer comes for.
@@ -145,6 +158,11 @@ pub struct Sum {
 }
 
 impl Message {
+    /// Says whether encoded bytes only ask to be shown something: those of who may only watch are read, too.
+    pub fn only_asks(bytes: &[u8]) -> bool {
+        bytes.first() == Some(&codec::RECALL) && bytes.len() == 11
+    }
+
     /// Splits a snapshot or a change that may be larger than a message of the session: changes that follow at once draw
     /// the rest. Anything else is its own only piece.
     pub fn pieces(self) -> impl Iterator<Item = Self> {

@@ -6,8 +6,8 @@ use super::*;
 fn examples() -> Vec<(Message, &'static str)> {
     let size = Size::new(80, 24).unwrap();
     vec![
-        (Message::Hello { version: 2, service: Service::Terminal }, "010201"),
-        (Message::Hello { version: 2, service: Service::Pipe }, "010202"),
+        (Message::Hello { version: 3, service: Service::Terminal }, "010301"),
+        (Message::Hello { version: 3, service: Service::Pipe }, "010302"),
         (Message::Welcome(Access::ReadOnly), "0201"),
         (Message::Refused { why: Refusal::Full, text: "full".into() }, "030366756c6c"),
         (Message::Resize(size), "0400500018"),
@@ -26,8 +26,13 @@ fn examples() -> Vec<(Message, &'static str)> {
         (Message::Done(1), "0e0000000000000001"),
         (Message::Failed("no".into()), "0f6e6f"),
         (Message::Record { number: 5, body: "r".into() }, "10000000000000000572"),
-        (Message::Hello { version: 2, service: Service::File }, "010203"),
+        (Message::Hello { version: 3, service: Service::File }, "010303"),
         (Message::Offer { bytes: 5, name: "ü".into() }, "110000000000000005c3bc"),
+        (Message::Recall { before: 258, lines: 7 }, "1300000000000001020007"),
+        (
+            Message::Recalled(Past { first: 5, oldest: 3, end: 8, text: "a\n\n".into() }),
+            "14000000000000000500000000000000030000000000000008610a0a",
+        ),
         (
             Message::From(Sum { bytes: 258, sha256: [7; 32] }),
             "1200000000000001020707070707070707070707070707070707070707070707070707070707070707",
@@ -74,6 +79,18 @@ fn a_large_picture_goes_in_pieces_that_draw_the_same() {
     for (message, _) in examples() {
         assert_eq!(message.clone().pieces().collect::<Vec<_>>(), [message]);
     }
+}
+
+#[test]
+fn only_a_recall_only_asks() {
+    for (message, _) in examples() {
+        assert_eq!(
+            Message::only_asks(&message.encode()),
+            matches!(message, Message::Recall { .. }),
+            "{message:?}"
+        );
+    }
+    assert!(!Message::only_asks(&[19]) && !Message::only_asks(&[]) && !Message::only_asks(&[19; 12]));
 }
 
 #[test]

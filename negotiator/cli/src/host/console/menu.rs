@@ -292,6 +292,8 @@ Behind the escape key:
   k   the links: copy, add, revoke, replace
   y   let in whoever asks to come in
   n   turn them away
+  h   history: the lines that left the top; arrows, PgUp, PgDn, g, G,
+      / searches older ones, n and N go on, q goes back
   l   draw everything anew
   q   {quit}
   ?   this list

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::menu::{Key, Menu, Outcome, knock_line};
 use crate::{
@@ -14,7 +14,10 @@ use crate::{
         line::{ATTENTION, CALM, painted},
         usable,
     },
-    viewer::status,
+    viewer::{
+        pager::{Outcome as Paged, Pager},
+        status,
+    },
     wire::{BadMessage, Message, Size},
 };
 
@@ -38,6 +41,8 @@ pub struct ConsoleView {
     escape: String,
     state: State,
     menu: Option<Menu>,
+    /// What left the top of the screen, laid over it.
+    pager: Option<Pager>,
     notice: Option<(String, Instant)>,
     ring: bool,
     title: Option<String>,
@@ -50,6 +55,7 @@ pub struct ConsoleView {
 enum Command {
     Approve,
     Help,
+    History,
     Links,
     Quit,
     Redraw,
@@ -80,6 +86,7 @@ impl ConsoleView {
             escape: escape.name().unwrap_or_default(),
             state: State::default(),
             menu: None,
+            pager: None,
             notice: None,
             ring: false,
             title: None,
@@ -112,6 +119,10 @@ impl ConsoleView {
                     self.draw(&bytes);
                 }
                 Message::Change(bytes) => self.draw(&bytes),
+                Message::Recalled(past) => {
+                    let ask = self.pager.as_mut().and_then(|pager| pager.take(&past));
+                    return Ok(ask.and_then(asking).map(Do::Ask));
+                }
                 Message::Notice(text) => self.notice = Some((text, now)),
                 Message::Exit(status) => return Ok(Some(Do::End(status))),
                 _ => {}
@@ -140,6 +151,18 @@ impl ConsoleView {
     fn handle_input(&mut self, now: Instant, mut bytes: Bytes, todo: &mut Vec<Do>) {
         while !bytes.is_empty() {
             let Some(menu) = self.menu.take() else {
+                if let Some(pager) = &mut self.pager {
+                    let (outcomes, taken) = pager.handle_typed(&bytes);
+                    bytes.advance(taken);
+                    for outcome in outcomes {
+                        match outcome {
+                            Paged::Ask(message) => todo.extend(asking(message).map(Do::Ask)),
+                            Paged::Close => self.pager = None,
+                            Paged::Stay => {}
+                        }
+                    }
+                    continue;
+                }
                 todo.extend(inputs(bytes).filter_map(typing).map(Do::Ask));
                 return;
             };
@@ -175,6 +198,7 @@ impl ConsoleView {
                 Some(Do::Ask(answer))
             }
             Command::Help => self.toggle(Menu::Help(self.seat)),
+            Command::History => self.toggle_history(),
             Command::Links => self.toggle(Menu::links()),
             Command::Quit if self.seat == Seat::Attached => Some(Do::Quit),
             Command::Quit => self.toggle(Menu::end()),
@@ -189,6 +213,9 @@ impl ConsoleView {
     /// The person's terminal has another size.
     pub fn handle_resize(&mut self, terminal: Size) -> Do {
         self.terminal = terminal;
+        if let Some(pager) = &mut self.pager {
+            pager.fit(terminal);
+        }
         let Size { columns, rows } = usable(terminal);
         Do::Ask(Request::Resize { columns, rows })
     }
@@ -196,9 +223,19 @@ impl ConsoleView {
     /// Returns what must be written so that the terminal shows the present; empty when it does.
     pub fn paint(&mut self, now: Instant) -> String {
         self.notice.take_if(|(_, since)| now.duration_since(*since) >= NOTICE);
-        let line = self.line();
-        let overlay = self.menu.as_ref().map(|menu| menu.paint(&self.state, self.terminal));
-        let overlay = overlay.unwrap_or_default();
+        let mut line = self.line();
+        let overlay = match (&self.menu, &self.pager) {
+            (Some(menu), _) => menu.paint(&self.state, self.terminal),
+            (None, Some(pager)) => {
+                let (rows, status) = pager.paint(self.terminal);
+                // What the person is asked or told comes first.
+                if self.state.knocks.is_empty() && self.notice.is_none() && !self.keys.is_armed() {
+                    line = status;
+                }
+                rows
+            }
+            (None, None) => Vec::new(),
+        };
         let frame = Frame { screen: &self.screen, terminal: self.terminal, status: &line, overlay: &overlay };
         let mut out = self.painter.paint(&frame);
         if let Some(title) = self.title.take() {
@@ -223,7 +260,9 @@ impl ConsoleView {
         let columns = self.terminal.columns.into();
         if self.keys.is_armed() {
             let quit = if self.seat == Seat::Own { "end" } else { "leave" };
-            let keys = format!(" w who   k links   y let in   n turn away   l redraw   q {quit}   ? help");
+            let keys = format!(
+                " w who   k links   y let in   n turn away   h history   l redraw   q {quit}   ? help"
+            );
             return painted(ATTENTION, &keys, "", columns);
         }
         if let Some((notice, _)) = &self.notice {
@@ -244,6 +283,16 @@ impl ConsoleView {
         self.title = self.screen.take_title().or(self.title.take());
     }
 
+    /// Shows what left the top of the screen, or takes it away.
+    fn toggle_history(&mut self) -> Option<Do> {
+        if self.pager.take().is_some() {
+            return None;
+        }
+        let (pager, ask) = Pager::open(self.terminal);
+        self.pager = Some(pager);
+        asking(ask).map(Do::Ask)
+    }
+
     /// Shows a list, or takes it away where it is shown. Returns what must be asked for it.
     fn toggle(&mut self, menu: Menu) -> Option<Do> {
         if self.menu.take().is_some_and(|open| open.is_like(&menu)) {
@@ -260,6 +309,7 @@ impl Command {
     fn of(key: u8) -> Self {
         match key {
             b'w' | b'e' => Self::Who,
+            b'h' => Self::History,
             b'k' => Self::Links,
             b'y' => Self::Approve,
             b'n' => Self::Refuse,
@@ -273,6 +323,13 @@ impl Command {
 fn typing(message: Message) -> Option<Request> {
     match message {
         Message::Input(bytes) => Some(Request::Type { bytes }),
+        _ => None,
+    }
+}
+
+fn asking(message: Message) -> Option<Request> {
+    match message {
+        Message::Recall { before, lines } => Some(Request::Recall { before, lines }),
         _ => None,
     }
 }

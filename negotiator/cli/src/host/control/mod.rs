@@ -126,9 +126,11 @@ impl Control {
             }
             Request::RevokeLink { link } => self.revoke(&link),
             Request::RotateLinks => self.rotate().await,
-            Request::Console { .. } | Request::Redraw | Request::Resize { .. } | Request::Type { .. } => {
-                Answer::failed("only a console does that")
-            }
+            Request::Console { .. }
+            | Request::Recall { .. }
+            | Request::Redraw
+            | Request::Resize { .. }
+            | Request::Type { .. } => Answer::failed("only a console does that"),
         }
     }
 

@@ -47,6 +47,13 @@ pub enum Request {
     },
     /// List the links.
     Links,
+    /// Send lines that left the top of the screen. Of a console only.
+    Recall {
+        /// The number of the line behind the last wanted one.
+        before: u64,
+        /// How many at most.
+        lines: u16,
+    },
     /// Send the whole screen. Of a console only.
     Redraw,
     /// Turn away whoever knocks.

@@ -164,6 +164,7 @@ impl Console {
                     self.fit(size.and_then(|size| shared.hub.resize(self.id, size)));
                 }
                 Request::Redraw => shared.hub.resync(self.id),
+                Request::Recall { before, lines } => shared.hub.recall(self.id, before, lines),
                 request => {
                     let answer = self.control.obey(request).await;
                     if answered.send(answer).await.is_err() {
