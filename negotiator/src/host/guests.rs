@@ -95,10 +95,9 @@ impl Guests {
         self.guests.values().filter(|guest| guest.is_seated()).count()
     }
 
-    /// Whether one more holder of `link` finds a seat. With several links in force a quarter of the seats is out of any one
-    /// link's reach: its holders cannot keep those of another out.
+    /// Whether one more holder of `link` finds a seat.
     pub(super) fn has_seat(&self, link: LinkId, seats: usize, links: usize) -> bool {
-        let share = if links > 1 { seats - seats / 4 } else { seats };
+        let share = share_of_a_link(seats, links);
         let of_link = self.guests.values().filter(|guest| guest.is_seated() && guest.link == link).count();
         self.seated() < seats && of_link < share
     }
@@ -152,6 +151,12 @@ impl Guests {
     }
 }
 
+/// Seats that one link's holders may have. With several links in force a quarter is out of any one's reach: its holders
+/// cannot keep those of another out.
+fn share_of_a_link(seats: usize, links: usize) -> usize {
+    if links > 1 { seats - seats / 4 } else { seats }
+}
+
 /// Unfinished knocks by one link.
 const KNOCKS_PER_LINK: usize = 16;
 /// Unfinished knocks in all.
@@ -172,6 +177,11 @@ mod tests {
             guests.take(out);
         }
         out
+    }
+
+    #[test]
+    fn a_lone_link_has_every_seat_and_one_of_several_three_quarters() {
+        assert_eq!([1, 2, 9].map(|links| share_of_a_link(32, links)), [32, 24, 24]);
     }
 
     #[test]

@@ -51,6 +51,7 @@ async fn members_see_each_other_come_and_go_and_an_empty_room_is_gone() {
     assert!(present.is_empty());
     let (viewer, present) = rooms.enter(b, &document).await.unwrap();
     assert_eq!(present, [RoomPeer { peer_id: a.peer, role: Role::Host }]);
+    assert_eq!(rooms.0.rooms.lock().count(), (1, 2));
     assert!(viewer.send(a.peer, Bytes::from_static(b"x")));
     assert!(!viewer.send(Uuid::new_v4(), Bytes::from_static(b"x")));
     drop(viewer);
