@@ -94,6 +94,23 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// Accepts the next connection, however often that fails; `None` once `stop` is said.
+pub(crate) async fn accept(
+    listener: &TcpListener,
+    stop: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr)> {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return None,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok(accepted) => return Some(accepted),
+            Err(error) => pause_after(&error).await,
+        }
+    }
+}
+
 /// Accepts connections until `stop`, serving `app` on each. Upgraded sockets belong to whoever upgraded
 /// them; the rest ends with the task tracker.
 pub async fn serve(
@@ -109,18 +126,7 @@ pub async fn serve(
     if INHERITED {
         set_options(&SockRef::from(&listener), &config);
     }
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                pause_after(&error).await;
-                continue;
-            }
-        };
+    while let Some((stream, address)) = accept(&listener, &stop).await {
         // Refusing costs one system call and no answer: whoever floods learns nothing from it.
         let exempt = config.trusted_proxies.iter().any(|proxy| proxy.contains(address.ip()));
         let Ok((open, stranger)) = connections.admit(address.ip(), exempt) else { continue };
@@ -238,7 +244,7 @@ fn set_options(socket: &SockRef<'_>, config: &ListenConfig) {
 }
 
 /// Out of descriptors or buffers: looping at once would burn the core that could free some.
-pub(crate) async fn pause_after(error: &io::Error) {
+async fn pause_after(error: &io::Error) {
     let transient = matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused

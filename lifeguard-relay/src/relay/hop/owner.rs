@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{Arrival, HANDSHAKE_DEADLINE, InternalConfig, handshake::admit, set_options};
 use crate::{
-    listen::{Client, Connections, OpenConnection, Socket, Stranger, pause_after},
+    listen::{Client, Connections, OpenConnection, Socket, Stranger, accept},
     relay::{core::Core, greet},
     store::pool::NodeId,
 };
@@ -23,18 +23,7 @@ pub(in crate::relay) async fn serve(
     (config, node): (InternalConfig, NodeId),
 ) {
     let config = Arc::new(config);
-    loop {
-        let accepted = tokio::select! {
-            () = relay.stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                pause_after(&error).await;
-                continue;
-            }
-        };
+    while let Some((stream, address)) = accept(&listener, &relay.stop).await {
         // Nodes speak for many, as proxies do: no cap per address counts them.
         let Ok((open, stranger)) = connections.admit(address.ip(), true) else { continue };
         relay.tasks.spawn(arrive(relay.clone(), stream, (open, stranger), (config.clone(), node)));
