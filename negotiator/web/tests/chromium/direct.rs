@@ -19,7 +19,7 @@ use crate::{
     LONG, Service,
     browser::{Browser, Tab},
     coturn::{self, Coturn},
-    hear, heard, join, page, say,
+    end, hear, heard, join, leave, page, say,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,11 +53,8 @@ async fn a_direct_path_carries_a_page_and_the_relay_sleeps() {
         (0, 0),
         "the browser's log, the service's count"
     );
-    tab.evaluate("session.close()").await;
-    timeout(LONG, hosted.ended()).await.unwrap();
-    host.close().await;
-    browser.close().await;
-    service.dev.shutdown().await;
+    leave(&tab, &hosted).await;
+    end(host, browser, service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,12 +71,9 @@ async fn a_page_without_udp_or_without_webrtc_goes_over_the_relay() {
         say(&hosted, 0..100).await;
         heard(&tab, 100).await;
         assert_eq!(relay_sockets(&tab), 1);
-        tab.evaluate("session.close()").await;
-        timeout(LONG, hosted.ended()).await.unwrap();
+        leave(&tab, &hosted).await;
     }
-    host.close().await;
-    browser.close().await;
-    service.dev.shutdown().await;
+    end(host, browser, service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,9 +93,7 @@ async fn a_page_without_udp_goes_through_the_turn_server_of_the_control_plane() 
     heard(&tab, 100).await;
     tab.until("session.explanation().carried", "TURN").await;
     assert_eq!((relay_sockets(&tab), service.dev.total_relay_connections()), (0, 0));
-    host.close().await;
-    browser.close().await;
-    service.dev.shutdown().await;
+    end(host, browser, service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,9 +138,7 @@ async fn a_path_that_is_cut_is_left_and_returned_to_and_nothing_is_lost_or_doubl
     let silence = tab.evaluate("Math.round(silence)").await;
     println!("{said} to the page and {wrote} from it, each once and in order; longest silence {silence} ms");
 
-    host.close().await;
-    browser.close().await;
-    service.dev.shutdown().await;
+    end(host, browser, service).await;
 }
 
 /// The address that this machine sends from: peers try none on loopback.

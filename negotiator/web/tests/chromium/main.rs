@@ -95,6 +95,19 @@ async fn hear(session: &Session) -> String {
     }
 }
 
+/// Has the page end its session, and waits until the host knows.
+async fn leave(tab: &Tab, hosted: &Session) {
+    tab.evaluate("session.close()").await;
+    timeout(LONG, hosted.ended()).await.unwrap();
+}
+
+/// Ends everything, whoever needs the others first.
+async fn end(host: Host, browser: Browser, service: Service) {
+    host.close().await;
+    browser.close().await;
+    service.dev.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_joins_by_its_link_and_loses_nothing_when_the_service_restarts() {
     let site = page::serve().await;
@@ -124,11 +137,8 @@ async fn a_page_joins_by_its_link_and_loses_nothing_when_the_service_restarts() 
     let explained = tab.evaluate("session.explain()").await;
     assert!(explained.as_str().is_some_and(|text| text.contains("ws-fallback")), "{explained}");
 
-    tab.evaluate("session.close()").await;
-    timeout(LONG, hosted.ended()).await.unwrap();
-    host.close().await;
-    browser.close().await;
-    service.dev.shutdown().await;
+    leave(&tab, &hosted).await;
+    end(host, browser, service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,9 +153,7 @@ async fn a_frozen_page_wakes_and_goes_on() {
     say(&hosted, 10..20).await;
     tab.call("Page.setWebLifecycleState", json!({ "state": "active" })).await.unwrap();
     heard(&tab, 20).await;
-    host.close().await;
-    browser.close().await;
-    service.dev.shutdown().await;
+    end(host, browser, service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,9 +174,7 @@ async fn a_page_that_was_offline_goes_on() {
     network(false).await.unwrap();
     assert_eq!(hear(&hosted).await, "from offline");
     heard(&tab, 10).await;
-    host.close().await;
-    browser.close().await;
-    service.dev.shutdown().await;
+    end(host, browser, service).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,9 +192,7 @@ async fn what_cannot_be_joined_is_said() {
     assert_eq!(tab.evaluate(&quick).await, "JoinFailed");
     let stopped = name(host.link().reveal(), "{ signal: AbortSignal.timeout(10) }");
     assert_eq!(tab.evaluate(&stopped).await, "AbortError");
-    host.close().await;
-    browser.close().await;
-    service.dev.shutdown().await;
+    end(host, browser, service).await;
 }
 
 /// For anything that happens at all.
