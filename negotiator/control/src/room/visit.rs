@@ -194,7 +194,9 @@ impl Visitor {
         }
         let doubted = self.doubted.clone();
         let mut silent_at = now() + SILENCE;
-        let (mut asked, mut woken) = (false, false);
+        // How long an answer may take that is waited for.
+        let mut asked = None;
+        let mut woken = false;
         // The first grant is asked for at once.
         let mut rescue_at = self.rescue.is_some().then(now);
         loop {
@@ -212,7 +214,7 @@ impl Visitor {
                     if !matches!(timeout(DOUBT, socket.ask()).await, Ok(Ok(()))) {
                         return Departure::Lost("the room does not read".into());
                     }
-                    asked = true;
+                    asked = Some(DOUBT);
                     silent_at = silent_at.min(now() + DOUBT);
                 }
                 said = self.said.recv() => {
@@ -226,14 +228,15 @@ impl Visitor {
                         socket.say(&message).await?;
                         // A machine that moved to another network keeps its socket and reaches nobody through it,
                         // and what is said now would be lost with it: so the room must show that it is there.
-                        if asked { Ok(()) } else { socket.ask().await }
+                        if asked.is_some() { Ok(()) } else { socket.ask().await }
                     };
                     match timeout(WRITE, said).await {
                         Ok(Ok(())) => {}
                         Ok(Err(departure)) => return departure,
                         Err(_) => return Departure::Lost("the room does not read".into()),
                     }
-                    if !std::mem::replace(&mut asked, true) {
+                    if asked.is_none() {
+                        asked = Some(ANSWER);
                         silent_at = silent_at.min(now() + ANSWER);
                     }
                 }
@@ -256,7 +259,11 @@ impl Visitor {
                         }
                         Err(_) => return Departure::Lost("the room went silent".into()),
                     };
-                    (silent_at, asked, woken) = (now() + SILENCE, false, false);
+                    if socket.is_answered() {
+                        (asked, woken) = (None, false);
+                    }
+                    // What lay here since before the question, through a sleep perhaps, is no answer to it.
+                    silent_at = now() + asked.unwrap_or(SILENCE);
                     if let Some(event) = event && self.events.send(event).await.is_err() {
                         return Departure::Dropped;
                     }

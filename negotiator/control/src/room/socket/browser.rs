@@ -20,13 +20,15 @@ use crate::{
 pub(in crate::room) struct Socket {
     socket: WebSocket,
     active: Instant,
+    /// Questions that were not answered yet.
+    open: u32,
 }
 
 impl Socket {
     pub(in crate::room) async fn open(control: &ControlPlane, url: &Url) -> Result<Self, Departure> {
         let opened = control.outbound().websocket(url, None).await;
         let socket = opened.map_err(|error| from_outbound(&error))?;
-        Ok(Self { socket, active: now() })
+        Ok(Self { socket, active: now(), open: 0 })
     }
 
     pub(in crate::room) async fn say(&mut self, message: &ToRoom) -> Result<(), Departure> {
@@ -39,7 +41,13 @@ impl Socket {
 
     /// Asks for a sign of life.
     pub(in crate::room) async fn ask(&mut self) -> Result<(), Departure> {
+        self.open += 1;
         self.say(&ToRoom::Send { to: Uuid::nil(), data: Bytes::new() }).await
+    }
+
+    /// Says whether the newest question was answered.
+    pub(in crate::room) fn is_answered(&self) -> bool {
+        self.open == 0
     }
 
     /// Waits for a message; `None` for one without meaning here. Cancel safe.
@@ -53,7 +61,11 @@ impl Socket {
             self.active = now();
             return match arrival {
                 Some(Arrival::Message(Message::Text(text))) if text.len() <= MAX_MESSAGE_BYTES => {
-                    Ok(serde_json::from_str(&text).ok())
+                    let message = serde_json::from_str(&text).ok();
+                    if matches!(message, Some(FromRoom::Undelivered { to, .. }) if to.is_nil()) {
+                        self.open = self.open.saturating_sub(1);
+                    }
+                    Ok(message)
                 }
                 Some(Arrival::Message(_)) => Ok(None),
                 // A page does not see the answer's date.

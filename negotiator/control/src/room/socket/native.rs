@@ -24,6 +24,9 @@ use crate::{
 pub(in crate::room) struct Socket {
     stream: WebSocketStream<Stream>,
     skew: Option<Skew>,
+    /// Questions that were asked, and the last of them that was answered.
+    asked: u64,
+    answered: u64,
 }
 
 impl Socket {
@@ -42,7 +45,7 @@ impl Socket {
                 // Before anything is proven.
                 control.clock().learn(answer.headers());
                 let skew = control.clock().skew(answer.headers());
-                Ok(Self { stream, skew })
+                Ok(Self { stream, skew, asked: 0, answered: 0 })
             }
             Ok(Err(error)) => Err(from_handshake(url, error)),
             Err(_) => Err(Departure::Lost(format!("{url} does not answer the upgrade").into())),
@@ -55,7 +58,13 @@ impl Socket {
 
     /// Asks for a sign of life.
     pub(in crate::room) async fn ask(&mut self) -> Result<(), Departure> {
-        self.stream.send(Message::Ping(Vec::new().into())).await.map_err(lost)
+        self.asked += 1;
+        self.stream.send(Message::Ping(self.asked.to_be_bytes().to_vec().into())).await.map_err(lost)
+    }
+
+    /// Says whether the newest question was answered.
+    pub(in crate::room) fn is_answered(&self) -> bool {
+        self.answered == self.asked
     }
 
     /// Waits for a message; `None` for one without meaning here, pings included. Cancel safe.
@@ -66,6 +75,12 @@ impl Socket {
                 || Departure::Lost("the room closed".into()),
                 |frame| from_close(frame.code.into(), &frame.reason, self.skew),
             )),
+            Some(Ok(Message::Pong(number))) => {
+                if let Ok(number) = <[u8; 8]>::try_from(&number[..]) {
+                    self.answered = u64::from_be_bytes(number);
+                }
+                Ok(None)
+            }
             Some(Ok(_)) => Ok(None),
             Some(Err(error)) => Err(lost(error)),
             None => Err(Departure::Lost("the room closed".into())),
