@@ -37,6 +37,8 @@ pub use picture::Picture;
 /// ```
 pub struct Screen {
     parser: vt100::Parser<Bells>,
+    /// The beginning of a character whose rest was not fed yet.
+    begun: Vec<u8>,
 }
 
 /// What the model does not draw but passes on.
@@ -56,7 +58,7 @@ struct Bells {
 impl Screen {
     /// Makes an empty screen.
     pub fn new(size: Size) -> Self {
-        Self { parser: parser(size, Bells::default()) }
+        Self { parser: parser(size, Bells::default()), begun: Vec::new() }
     }
 
     /// Keeps the lines that leave its top, `most` bytes of them.
@@ -86,6 +88,17 @@ impl Screen {
     }
 
     fn print(&mut self, bytes: &[u8]) {
+        // The parser (vte 0.15) swallows what follows a character that comes to it in two pieces, if that is followed
+        // by bytes that are no UTF-8.
+        let joined;
+        let bytes = if self.begun.is_empty() {
+            bytes
+        } else {
+            joined = [&std::mem::take(&mut self.begun), bytes].concat();
+            &joined
+        };
+        let (bytes, begun) = bytes.split_at(bytes.len() - unfinished(bytes));
+        self.begun.extend_from_slice(begun);
         // The model is third-party code fed with whatever a program prints. Should it ever panic, a
         // blank screen that the program redraws is better than a dead session.
         if catch_unwind(AssertUnwindSafe(|| self.parser.process(bytes))).is_err() {
@@ -227,6 +240,18 @@ impl vt100::Callbacks for Bells {
     }
 }
 
+/// Returns how many bytes at the end begin a character without finishing it.
+fn unfinished(bytes: &[u8]) -> usize {
+    let Some(start) = bytes.iter().rev().take(3).position(|byte| !(0x80..0xC0).contains(byte)) else {
+        return 0;
+    };
+    let end = &bytes[bytes.len() - 1 - start..];
+    match str::from_utf8(end) {
+        Err(error) if error.error_len().is_none() => end.len(),
+        _ => 0,
+    }
+}
+
 fn parser(size: Size, bells: Bells) -> vt100::Parser<Bells> {
     let (rows, columns) = sides(size);
     vt100::Parser::new_with_callbacks(rows, columns, 0, bells)
@@ -267,6 +292,17 @@ mod tests {
         screen.feed(b"ab\x1b[c\x1b[>c\x1b[5n\x1b[6n\x1b[7n");
         assert_eq!(screen.take_answers(), "\x1b[?62;22c\x1b[>1;10;0c\x1b[0n\x1b[1;3R");
         assert_eq!(screen.take_answers(), "");
+    }
+
+    #[test]
+    fn a_character_in_two_pieces_costs_none_of_its_neighbours() {
+        let mut screen = Screen::new(size(10, 4));
+        for piece in
+            [&b"a\xC2"[..], b"\x80!\x80\r\n\xE6", b"\xBC", b"\xA2\xF0\x9F", b"\x1b[1mb\xFF\xC3", b"\xA9"]
+        {
+            screen.feed(piece);
+        }
+        assert_eq!(screen.text(), "a!\n漢b\u{e9}");
     }
 
     /// Everything a person could see of a screen: rows, cursor, what the terminal does with keys and mouse, the title.
