@@ -22,7 +22,7 @@ pub(crate) fn spread() -> io::Result<()> {
     println!("{FORWARDING} {}", listener.local_addr()?);
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKER)?;
-    let (complete, groups) = mpsc::channel();
+    let (complete, groups) = mpsc::sync_channel(WAITING);
     thread::spawn(move || serve(poll, &groups));
     let mut gathering: HashMap<[u8; 16], Vec<TcpStream>> = HashMap::new();
     loop {
@@ -123,6 +123,8 @@ impl Viewer {
 }
 
 const WAKER: Token = Token(usize::MAX);
+/// Groups that are complete and not yet served.
+const WAITING: usize = 16;
 /// As much as the relay reads at once.
 const BUFFER: usize = 128 * 1024;
 /// How long a connection may take to say which group it belongs to.
