@@ -188,7 +188,7 @@ mod tests {
             ("rediss://user:s3cret@redis.example:7000/2", "redis.example:7000", true),
             (
                 "redis+sentinel://user:s3cret@a,b:7000,[::1]/beach/3?sentinel_password=s3cret",
-                "beach of the sentinels a:26379,b:7000,[::1]:26379",
+                "beach of the sentinels a:26379,b:7000,::1:26379",
                 false,
             ),
             ("rediss+sentinel://a/master", "master of the sentinels a:26379", true),
