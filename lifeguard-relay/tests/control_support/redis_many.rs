@@ -60,7 +60,8 @@ impl Watched {
 
     /// Makes the replica master although the master is well.
     pub fn demote(&self) {
-        self.sentinel.cli(&["SENTINEL", "FAILOVER", "beach"]);
+        // It refuses while it has not heard of the replica for a while.
+        wait("the sentinel begins", || self.sentinel.cli(&["SENTINEL", "FAILOVER", "beach"])[0] == "OK");
     }
 
     pub fn flush(&self) {

@@ -24,7 +24,7 @@ pub(super) enum Origin {
     /// One at a time asks: it keeps its connections to the Sentinels.
     Sentinel(Box<Mutex<SentinelClient>>),
     Cluster {
-        client: ClusterClient,
+        client: Box<ClusterClient>,
         /// Each hears what is said on any: who listens needs one that lives.
         seeds: Vec<Client>,
     },
@@ -218,7 +218,7 @@ fn cluster(
     }
     let seeds =
         seeds.into_iter().map(|seed| client(seed, certificates.clone())).collect::<RedisResult<_>>()?;
-    Ok(Origin::Cluster { client: builder.build()?, seeds })
+    Ok(Origin::Cluster { client: Box::new(builder.build()?), seeds })
 }
 
 /// Shorter than the deadline of what waits for it: a seed that is away must not hide those that live.
