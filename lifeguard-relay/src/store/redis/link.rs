@@ -20,7 +20,7 @@ use crate::store::DEADLINE;
 
 /// Where links are made.
 pub(super) enum Origin {
-    One(Client),
+    One(Box<Client>),
     /// One at a time asks: it keeps its connections to the Sentinels.
     Sentinel(Box<Mutex<SentinelClient>>),
     Cluster {
@@ -46,7 +46,7 @@ impl Origin {
             authority.map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) });
         let wrong = if authority.is_some() { UrlError::Authority } else { UrlError::Form };
         let made = match address {
-            Address::One(info) => client(info, certificates).map(Self::One),
+            Address::One(info) => client(info, certificates).map(|client| Self::One(Box::new(client))),
             Address::Sentinel(sentinels) => {
                 sentinel(sentinels, certificates).map(|client| Self::Sentinel(Box::new(Mutex::new(client))))
             }
