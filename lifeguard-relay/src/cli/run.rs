@@ -59,7 +59,8 @@ struct Base {
 impl Base {
     async fn start(args: &SettingsArgs) -> Result<Self, Failure> {
         let (settings, _) = args.load()?;
-        let store = store::open(settings.redis_url.as_deref())
+        let authority = settings.store_authority()?;
+        let store = store::open(settings.redis_url.as_deref(), authority.as_deref())
             .map_err(|error| conflict(&format!("`store.redis_url`: {error}")))?;
         let metrics = Arc::new(Metrics::new());
         let kill_switch = KillSwitch::new(Some(store.clone()));
