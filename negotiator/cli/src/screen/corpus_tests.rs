@@ -1,6 +1,8 @@
 //! Plays what programs printed on a screen, and on an emulator of another lineage, and compares them place by place.
 //!
 //! `vim`, `less`, `tmux` and `tput` are recorded on 80x24 (TERM=xterm-256color, LC_ALL=C); the others are written by hand.
+//! Left out is where the other one departs from xterm: SGR 6, bold and dim at once, two letters of the line drawing, and
+//! that a restored cursor has its character set back.
 
 use avt::Terminal;
 

@@ -111,7 +111,6 @@ impl Handler for Hands<'_> {
         scroll_down(count: usize);
         insert_blank_lines(count: usize);
         erase_chars(count: usize);
-        move_backward_tabs(count: u16);
         move_forward_tabs(count: u16);
         save_cursor_position();
         restore_cursor_position();
@@ -154,6 +153,18 @@ impl Handler for Hands<'_> {
     fn put_tab(&mut self, count: u16) {
         if !self.term.grid().cursor.input_needs_wrap {
             Handler::move_forward_tabs(self.term, count);
+        }
+    }
+
+    // Before the first stop the emulator stays where it is.
+    fn move_backward_tabs(&mut self, count: u16) {
+        for _ in 0..count {
+            let before = self.term.grid().cursor.point.column;
+            Handler::move_backward_tabs(self.term, 1);
+            if self.term.grid().cursor.point.column == before {
+                self.term.grid_mut().cursor.point.column = Column(0);
+                return;
+            }
         }
     }
 
