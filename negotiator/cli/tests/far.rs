@@ -126,11 +126,11 @@ async fn long_way(server: SocketAddr) -> SocketAddr {
 }
 
 async fn delayed(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
-    let (sender, mut under_way) = mpsc::unbounded_channel();
+    let (sender, mut under_way) = mpsc::channel(1_024);
     let reading = async move {
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer).await {
-            let _ = sender.send((tokio::time::Instant::now() + ONE_WAY, buffer[..count].to_vec()));
+            let _ = sender.send((tokio::time::Instant::now() + ONE_WAY, buffer[..count].to_vec())).await;
         }
     };
     let writing = async move {
