@@ -119,7 +119,7 @@ impl Cluster {
         let known = format!("cluster_known_nodes:{known}");
         self.servers.iter().all(|server| {
             let info = server.cli(&["CLUSTER", "INFO"]);
-            info.iter().any(|line| *line == known) && info.iter().any(|line| line == "cluster_state:ok")
+            info.contains(&known) && info.iter().any(|line| line == "cluster_state:ok")
         })
     }
 
