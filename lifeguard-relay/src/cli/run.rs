@@ -75,7 +75,6 @@ impl Base {
             tracing::warn!(file = %file.display(), "{}", parts::EXPOSED);
         }
         let handed = Handed::from_environment()?;
-        service::raise(settings.max_connections);
         let store = parts::store(&settings)?;
         let metrics = Arc::new(Metrics::new());
         let kill_switch = KillSwitch::new(Some(store.clone()));
@@ -113,6 +112,7 @@ impl Base {
             _ => None,
         };
         handed.check();
+        service::raise(settings.max_connections);
         if let Some(watch) = self.watch.take() {
             let reload = Reload {
                 certificates: certificates.clone(),
