@@ -8,17 +8,18 @@
 
 use std::sync::Once;
 
+use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use axum::{
     body::Body,
     extract::Request,
     response::{IntoResponse, Response},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::listen::{Client, Socket};
 
@@ -43,7 +44,7 @@ impl Upgrade {
             && is(header::SEC_WEBSOCKET_VERSION, "13");
         let key = headers.get(header::SEC_WEBSOCKET_KEY);
         let key = key.filter(|key| websocket && key.len() == KEY_CHARACTERS)?;
-        let accept_key = derive_accept_key(key.as_bytes());
+        let accept_key = accept_of(key.as_bytes());
         let extensions = request.extensions_mut();
         let on_upgrade = extensions.remove::<OnUpgrade>()?;
         let client = extensions.remove::<Client>();
@@ -82,6 +83,14 @@ pub(crate) fn offers(headers: &HeaderMap, protocol: &str) -> bool {
     offered.flat_map(|v| v.split(',')).any(|v| v.trim() == protocol)
 }
 
+/// Shows that a key was read as one of WebSocket's (RFC 6455 §4.2.2).
+fn accept_of(key: &[u8]) -> String {
+    let mut digest = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+    digest.update(key);
+    digest.update(GUID);
+    STANDARD.encode(digest.finish())
+}
+
 fn take_over(upgraded: Upgraded) -> (Socket, Bytes) {
     // Our own listener's.
     let upgraded = match upgraded.downcast::<TokioIo<Socket>>() {
@@ -109,5 +118,15 @@ const WITHOUT_LISTENER: &str =
     "limits and caps by address, the cap on strangers, the deadline for headers: those are that service's";
 const NOT_A_SOCKET: &str = "a socket that can be taken over: every message is copied once more";
 
+/// RFC 6455 §1.3.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// 16 bytes as base64 (RFC 6455 §4.1).
 const KEY_CHARACTERS: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_accept_is_that_of_rfc_6455() {
+        assert_eq!(super::accept_of(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+}

@@ -9,26 +9,35 @@ use std::{
 };
 
 use beach_lifeguard_client::{
-    Access,
+    Access, Role,
     membership::{Identity, LinkSecret},
     session::{DocumentLink, SessionDocument},
+    signaling::FromRoom,
 };
-use control_support::{redis::Redis, until};
+use control_support::{
+    redis::Redis,
+    redis_many::{Cluster, Watched},
+    until,
+};
 use lifeguard_relay::{
+    control::RolloutConfig,
     kill_switch::{KillSwitch, Verb},
+    rules::{Budget, Rules},
     store::{
-        Bucket, Counted, Counts, Flusher, MOST_SESSIONS, MemoryStore, Published, RedisStore, SessionFigures,
-        Store, StoreError, Totals,
+        Bucket, Counted, Counts, Flusher, MOST_SESSIONS, MemoryStore, Published, RedisStore, Seed,
+        SessionFigures, Store, StoreError, Totals, UrlError,
+        pool::{Entry, Heard, NodeId, Places, Sat, Seat, Word},
+        relays::{OtherOwner, RelayNode},
     },
     telemetry::metrics::Metrics,
 };
 use time::OffsetDateTime;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Runs each case against both stores.
+/// Runs each case against each store. Servers that take long to find each other serve all cases, one after the other.
 macro_rules! suite {
     ($($case:ident)+) => {
         mod memory {
@@ -44,6 +53,26 @@ macro_rules! suite {
                 let redis = super::Redis::start();
                 super::$case(std::sync::Arc::new(super::RedisStore::open(&redis.url()).unwrap())).await;
             })+
+        }
+
+        #[tokio::test]
+        async fn the_master_of_a_sentinel_does_all_of_it() {
+            let redis = Watched::start();
+            $(
+                eprintln!(stringify!($case));
+                redis.flush();
+                $case(Arc::new(RedisStore::open(&redis.url()).unwrap())).await;
+            )+
+        }
+
+        #[tokio::test]
+        async fn a_cluster_does_all_of_it() {
+            let redis = Cluster::start();
+            $(
+                eprintln!(stringify!($case));
+                redis.flush();
+                $case(Arc::new(RedisStore::open(&redis.url()).unwrap())).await;
+            )+
         }
     };
 }
@@ -61,6 +90,9 @@ suite! {
     the_switch_goes_forward_only
     a_batch_counts_once
     switches_of_several_nodes_agree
+    what_the_control_plane_and_the_relays_share_is_shared
+    a_session_has_one_owner
+    members_of_a_room_hear_each_other_in_order
 }
 
 async fn the_newest_document_of_a_session_stands(store: Arc<dyn Store>) {
@@ -215,6 +247,120 @@ async fn switches_of_several_nodes_agree(store: Arc<dyn Store>) {
     })
     .await;
     stop.cancel();
+}
+
+async fn what_the_control_plane_and_the_relays_share_is_shared(store: Arc<dyn Store>) {
+    assert_eq!(store.rules().await, Ok(None));
+    let budget = Budget { threshold: 0.5, pause_at: None };
+    let rules = Rules { enabled: true, rollout: RolloutConfig::default(), budget };
+    store.set_rules(&rules).await.unwrap();
+    assert_eq!(store.rules().await, Ok(Some(rules)));
+    let seed = Seed::new([1; 32]);
+    assert!(store.ticket_seed(&seed).await == Ok(seed.clone()));
+    assert!(store.ticket_seed(&Seed::new([2; 32])).await == Ok(seed), "the first stands");
+}
+
+async fn a_session_has_one_owner(store: Arc<dyn Store>) {
+    let (one, other) = (NodeId(1), NodeId(2));
+    let relay = RelayNode {
+        id: one,
+        url: "wss://relay.example/v2/ws".to_owned(),
+        region: String::new(),
+        sockets: 0,
+        sessions: 0,
+        ready: true,
+        internal: None,
+    };
+    store.beat_relay(&relay).await.unwrap();
+    // One process has no nodes beside itself.
+    let pool = !store.relays().await.unwrap().is_empty();
+    let sessions: Vec<_> = (0..64).map(|_| Uuid::new_v4()).collect();
+    for session in &sessions {
+        let owner = store.own_session(*session, &[one], LONG, OtherOwner::Stays).await;
+        assert_eq!(owner, Ok(Some(one)));
+    }
+    let held = store.hold_sessions(other, &sessions, LONG).await.unwrap();
+    assert_eq!(held, vec![Some(if pool { one } else { other }); sessions.len()]);
+    store.release_sessions(one, &sessions).await.unwrap();
+    let held = store.hold_sessions(other, &sessions, LONG).await.unwrap();
+    assert_eq!(held, vec![Some(other); sessions.len()], "they were given back");
+}
+
+async fn members_of_a_room_hear_each_other_in_order(store: Arc<dyn Store>) {
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let Some((here, _)) = store.join_pool(&stop, &tasks) else { return };
+    let (there, mut heard) = store.join_pool(&stop, &tasks).unwrap();
+    until("the nodes know each other", async || here.nodes() == 2 && there.nodes() == 2).await;
+    let (session, places) = (Uuid::new_v4(), Places { viewers: 4, by_link: 4 });
+    let [host, viewer] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    let seat = |node, role| Seat { entry: Entry { node, id: 1 }, number: 0, role, link: None };
+    let sat = there.sit(session, host, seat(there.node(), Role::Host), places).await.unwrap();
+    assert!(matches!(sat, Sat::Seated { ref others, .. } if others.is_empty()), "{sat:?}");
+    let sat = here.sit(session, viewer, seat(here.node(), Role::Viewer), places).await.unwrap();
+    assert!(matches!(sat, Sat::Seated { ref others, .. } if others.len() == 1), "{sat:?}");
+    for n in 0..100_u8 {
+        let message = FromRoom::Envelope { from: viewer, data: vec![n].into() };
+        assert!(here.say(there.node(), Word::For { session, to: host, origin: here.node(), message }));
+    }
+    here.rise(session, viewer, Entry { node: here.node(), id: 1 });
+    let (mut joined, mut envelopes) = (false, Vec::new());
+    loop {
+        let heard = tokio::time::timeout(Duration::from_secs(10), heard.recv()).await.unwrap().unwrap();
+        match heard {
+            Heard::Word(Word::Joined { peer, .. }) if peer == viewer => joined = true,
+            Heard::Word(Word::For { message: FromRoom::Envelope { data, .. }, .. }) => {
+                envelopes.push(data[0])
+            }
+            Heard::Word(Word::Left { peer, .. }) if peer == viewer => break,
+            _ => {}
+        }
+    }
+    assert!(joined);
+    assert_eq!(envelopes, (0..100).collect::<Vec<_>>());
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_redis_without_memory_says_so_and_goes_on_when_it_has_some() {
+    let redis = Redis::start();
+    let store = RedisStore::open(&redis.url()).unwrap();
+    store.spend_nonce([1; 16], LONG).await.unwrap();
+    redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let document = document(1, 1, 1);
+    assert_eq!(store.spend_nonce([2; 16], LONG).await, Err(StoreError::Full));
+    assert_eq!(store.publish(&document, LONG).await, Err(StoreError::Full), "a script too");
+    assert!(store.switch().await.is_ok(), "what it holds can be read");
+    redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(store.publish(&document, LONG).await, Ok(Published::Created));
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_when_it_is_named_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let signed = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let authority = signed.cert.pem();
+    std::fs::write(path("cert"), &authority).unwrap();
+    std::fs::write(path("key"), signed.signing_key.serialize_pem()).unwrap();
+    let (certificate, key) = (path("cert"), path("key"));
+    let options = [
+        ["--port", "0"],
+        ["--tls-port", "PORT"],
+        ["--tls-cert-file", &certificate],
+        ["--tls-key-file", &key],
+        ["--tls-ca-cert-file", &certificate],
+        ["--tls-auth-clients", "no"],
+    ];
+    let redis = Redis::start_with(&options.concat(), &["--tls", "--cacert", &certificate]);
+    let url = redis.url().replace("redis://", "rediss://");
+    let store = RedisStore::open_trusting(&url, Some(authority.as_bytes())).unwrap();
+    assert_eq!(store.spend_nonce([1; 16], LONG).await, Ok(true));
+    let strangers = RedisStore::open(&url).unwrap();
+    assert_eq!(strangers.spend_nonce([2; 16], LONG).await, Err(StoreError::Unavailable));
+
+    let refused = |url: &str, pem: &[u8]| RedisStore::open_trusting(url, Some(pem)).unwrap_err();
+    assert_eq!(refused(&redis.url(), authority.as_bytes()), UrlError::AuthorityWithoutTls);
+    assert_eq!(refused(&url, b"-----BEGIN CERTIFICATE-----\nAAAA\n"), UrlError::Authority);
 }
 
 #[tokio::test]

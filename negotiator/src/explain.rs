@@ -323,7 +323,7 @@ impl fmt::Display for Explanation {
             }
         }
         for missing in &self.missing {
-            write!(f, "\n  {:<11} not on the ladder: {}", missing.transport, missing.why)?;
+            write!(f, "\n  {:<11} not tried: {}", missing.transport, missing.why)?;
         }
         for gate in &self.closed_gates {
             write!(f, "\n  held        {gate}")?;

@@ -333,6 +333,22 @@ async fn a_host_that_waits_for_the_night_has_its_viewer_back_within_two_seconds(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_that_the_host_kept_no_longer_has_expired_for_its_viewer_too() {
+    let net = Net::new();
+    let mut config = NetworkConfig::default();
+    config.resume_window = Duration::from_secs(10 * 3600);
+    let (_host, viewer, hosted) = net.session(config).await;
+    // Only the room is left, and the host's goodbye comes by it.
+    net.primary.block();
+    net.primary.cut();
+    net.fallback.block();
+    let end = timeout(Duration::from_secs(3600), viewer.recv()).await.unwrap();
+    assert!(matches!(end, Err(SessionEnd::Expired { why: Expiry::PeerRestarted, .. })), "{end:?}");
+    let end = hosted.end();
+    assert!(matches!(end, Some(SessionEnd::Expired { why: Expiry::Window, .. })), "{end:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_viewer_that_slept_longer_than_its_session_was_kept_learns_it_at_once() {
     let net = Net::new();
     let mut config = NetworkConfig::default();

@@ -135,7 +135,7 @@ async fn without_a_turn_server_there_is_no_rung_and_the_reason_is_told() {
     let missing: Vec<_> =
         explanation.missing.iter().map(|gone| (&gone.transport, gone.why.as_str())).collect();
     assert_eq!(missing, [(&TURN_ID, "no TURN server is configured")]);
-    let line = "webrtc-turn not on the ladder: no TURN server is configured";
+    let line = "webrtc-turn not tried: no TURN server is configured";
     assert!(explanation.to_string().contains(line), "{explanation}");
     stage.end().await;
 }

@@ -1,4 +1,4 @@
-//! No document shows Rust that is not compiled.
+//! No document shows Rust that is not compiled, and none asks for a version that is not this one.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::{
@@ -21,6 +21,23 @@ fn documents() -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// A number that is behind resolves to an older library than the one described.
+#[test]
+fn documents_ask_for_the_version_they_describe() {
+    let wanted = env!("CARGO_PKG_VERSION").rsplit_once('.').unwrap().0;
+    let mut seen = 0;
+    for path in documents() {
+        let text = fs::read_to_string(&path).unwrap();
+        for line in text.lines().filter(|line| line.starts_with("beach-") && line.contains(" = ")) {
+            // `beach-x = "0.2"` or `beach-x = { version = "0.2", … }`.
+            let version = line.split('"').nth(1);
+            assert_eq!(version, Some(wanted), "{}: {line}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3, "{seen} lines");
 }
 
 #[test]

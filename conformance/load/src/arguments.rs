@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  lifeguard-load idle --connections 2000\n  lifeguard-load stream --sessions 250 --size 4096 --rate 65536 --reference\n  lifeguard-load fanout --viewers 100 --json\n  lifeguard-load churn --connections 2000\n  lifeguard-load throughput --sessions 8 --size 16384 --reference --markdown\n  lifeguard-load throughput --sessions 1 --negotiated\n  lifeguard-load keystrokes\n  lifeguard-load slow --fast 10 --slow 5\n  lifeguard-load chaos --troublemakers 100\n  lifeguard-load soak --seconds 3600"
+    after_help = "Examples:\n  lifeguard-load idle --connections 2000\n  lifeguard-load stream --sessions 250 --size 4096 --rate 65536 --reference\n  lifeguard-load fanout --viewers 100 --json\n  lifeguard-load churn --connections 2000\n  lifeguard-load throughput --sessions 8 --size 16384 --reference --markdown\n  lifeguard-load throughput --sessions 1 --negotiated\n  lifeguard-load closed --viewers 100 --reference --unlimited --turns 5\n  lifeguard-load keystrokes\n  lifeguard-load slow --fast 10 --slow 5\n  lifeguard-load chaos --troublemakers 100\n  lifeguard-load soak --seconds 3600"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     /// What is started runs on the first so many cores (`taskset`).
     #[arg(long, global = true, value_name = "COUNT", conflicts_with = "control_plane")]
     pub(crate) cores: Option<usize>,
+    /// Do all of it so often in turn, and print the median of each figure.
+    #[arg(long, global = true, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) turns: u32,
     /// Print one JSON object for each run instead of a table.
     #[arg(long, global = true)]
     json: bool,
@@ -147,6 +150,24 @@ pub(crate) enum Scenario {
         #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
+    /// As much as goes through, from each sender to many viewers, with ends that cost as little as ends can.
+    Closed {
+        /// Sessions, each with a sender.
+        #[arg(long, default_value_t = 1)]
+        sessions: usize,
+        /// Viewers of each.
+        #[arg(long, default_value_t = 100)]
+        viewers: usize,
+        /// Payload of a message in bytes, at least 16.
+        #[arg(long, default_value_t = 1_024)]
+        size: usize,
+        /// Messages of a sender that not all of its viewers have.
+        #[arg(long, default_value_t = 8)]
+        in_flight: usize,
+        /// How long, in seconds; too short for a relay to ask whether anybody is there.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=10))]
+        seconds: u64,
+    },
     /// Viewers that stop reading beside others that go on.
     Slow {
         /// Viewers that read.
@@ -192,6 +213,12 @@ pub(crate) enum Scenario {
     /// The WebSocket relay that does nothing; started by `--reference`.
     #[command(hide = true)]
     Mirror,
+    /// The forwarder for many viewers; started by `--reference`.
+    #[command(hide = true)]
+    Spread,
+    /// The WebSocket relay for many viewers; started by `--reference`.
+    #[command(hide = true)]
+    Chorus,
 }
 
 impl Arguments {
@@ -201,6 +228,8 @@ impl Arguments {
         match self.scenario {
             Scenario::Keystrokes { .. } => sessions.into(),
             Scenario::Chaos { .. } | Scenario::Slow { .. } => vec![Which::Relay],
+            Scenario::Closed { .. } if self.reference => vec![Which::Relay, Which::Spread, Which::Chorus],
+            Scenario::Closed { .. } => vec![Which::Relay],
             _ => {
                 let mut targets = vec![Which::Relay];
                 if self.reference {

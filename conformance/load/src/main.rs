@@ -9,9 +9,12 @@
 mod arguments;
 mod chaos;
 mod chart;
+mod chorus;
+mod closed;
 mod flow;
 mod forwarder;
 mod keystrokes;
+mod lean;
 mod mirror;
 mod pair;
 mod process;
@@ -20,6 +23,7 @@ mod scenario;
 mod session;
 mod slow;
 mod soak;
+mod spread;
 mod target;
 mod throughput;
 
@@ -39,6 +43,8 @@ async fn main() -> ExitCode {
     match arguments.scenario {
         Scenario::Forward => return exit(forwarder::forward().await.map_err(Into::into)),
         Scenario::Mirror => return exit(mirror::mirror().await.map_err(Into::into)),
+        Scenario::Spread => return exit(spread::spread().map_err(Into::into)),
+        Scenario::Chorus => return exit(chorus::chorus().await.map_err(Into::into)),
         _ => (),
     }
     // Both providers are in this graph; nothing may guess which one is meant.
@@ -47,11 +53,15 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let mut reports = Vec::new();
-    for which in arguments.targets() {
-        let target = which.start(arguments.control_plane.as_deref(), arguments.serving()).await?;
-        reports.push(load(&arguments.scenario, &target).await?);
+    let targets = arguments.targets();
+    let mut turns = vec![Vec::new(); targets.len()];
+    for _ in 0..arguments.turns {
+        for (which, turns) in targets.iter().zip(&mut turns) {
+            let target = which.start(arguments.control_plane.as_deref(), arguments.serving()).await?;
+            turns.push(load(&arguments.scenario, &target).await?);
+        }
     }
+    let reports: Vec<_> = turns.into_iter().filter_map(Report::median).collect();
     if let Some(file) = &arguments.svg {
         std::fs::write(file, chart::draw(&reports))?;
     }
@@ -81,6 +91,10 @@ async fn load(scenario: &Scenario, target: &Target) -> Result<Report, Failure> {
             let lasting = Duration::from_secs(seconds);
             throughput::throughput(target, throughput::Settings { sessions, size, in_flight, lasting }).await
         }
+        Scenario::Closed { sessions, viewers, size, in_flight, seconds } => {
+            let lasting = Duration::from_secs(seconds);
+            closed::closed(target, closed::Settings { sessions, viewers, size, in_flight, lasting }).await
+        }
         Scenario::Keystrokes { size, keys, seconds } => {
             let lasting = Duration::from_secs(seconds);
             keystrokes::keystrokes(target, keystrokes::Settings { size, keys, lasting }).await
@@ -93,7 +107,9 @@ async fn load(scenario: &Scenario, target: &Target) -> Result<Report, Failure> {
             let (every, lasting) = (Duration::from_secs(every.max(1)), Duration::from_secs(seconds));
             soak::soak(target, soak::Settings { sessions, size, messages, churn, every, lasting }).await
         }
-        Scenario::Forward | Scenario::Mirror => Err(Failure("a reference is no scenario".to_owned())),
+        Scenario::Forward | Scenario::Mirror | Scenario::Spread | Scenario::Chorus => {
+            Err(Failure("a reference is no scenario".to_owned()))
+        }
     }
 }
 

@@ -204,7 +204,7 @@ async fn deployed(relay: &RelayTarget, session: Uuid) -> Result<End, Failure> {
     Ok(End::Bare(Box::new(enter_v1(relay, session).await?)))
 }
 
-async fn bare(url: &str) -> Result<End, Failure> {
+pub(crate) async fn bare(url: &str) -> Result<End, Failure> {
     let connected = connect_async_with_config(url, Some(small_buffers()), true).await;
     let (socket, _) = connected.map_err(|error| Failure(error.to_string()))?;
     Ok(End::Bare(Box::new(socket)))
@@ -237,7 +237,7 @@ pub(crate) async fn crowd(target: &Target, viewers: usize) -> Result<(Vec<End>, 
     }
 }
 
-async fn group(session: &Session, viewers: usize) -> Result<(Endpoint, Vec<End>), Failure> {
+pub(crate) async fn group(session: &Session, viewers: usize) -> Result<(Endpoint, Vec<End>), Failure> {
     let sender = session.join(Role::Host).await?;
     let mut receivers = Vec::with_capacity(viewers);
     for _ in 0..viewers {

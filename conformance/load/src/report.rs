@@ -39,6 +39,20 @@ impl Report {
         self.add("worst", histogram.max() as f64 / 1e3, "ms");
     }
 
+    /// The median of each figure of the same run, done again and again; `None` when it was never done.
+    pub(crate) fn median(mut turns: Vec<Self>) -> Option<Self> {
+        let mut median = turns.pop()?;
+        for figure in &mut median.figures {
+            let others = turns.iter().flat_map(|report| &report.figures);
+            let mut values: Vec<_> =
+                others.filter(|other| other.name == figure.name).map(|other| other.value).collect();
+            values.push(figure.value);
+            values.sort_by(f64::total_cmp);
+            figure.value = values[values.len() / 2];
+        }
+        Some(median)
+    }
+
     /// Prints, with the ratio to each of `references`.
     pub(crate) fn print(&self, references: &[Report], form: Form) {
         match form {
@@ -121,6 +135,19 @@ fn machine() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_median_of_turns_is_of_each_figure() {
+        let turns = [(3.0, 9.0), (1.0, 7.0), (2.0, 8.0)].map(|(p50, p95)| {
+            let mut report = Report::new("relay", "stream".to_owned());
+            report.add("p50", p50, "ms");
+            report.add("p95", p95, "ms");
+            report
+        });
+        let median = Report::median(turns.into()).unwrap();
+        assert_eq!(median.figures.iter().map(|figure| figure.value).collect::<Vec<_>>(), [2.0, 8.0]);
+        assert!(Report::median(Vec::new()).is_none());
+    }
 
     #[test]
     fn a_markdown_report_has_a_column_and_a_ratio_for_each_reference() {

@@ -18,6 +18,10 @@ pub(crate) enum Which {
     Session(Path),
     Forwarder,
     WebSocket,
+    /// The forwarder for many viewers.
+    Spread,
+    /// The WebSocket relay for many viewers.
+    Chorus,
 }
 
 /// What is loaded, in a process of its own whose cost can be read.
@@ -74,6 +78,8 @@ impl Which {
             Self::Session(path) => Target::session(control_plane, path, serving).await,
             Self::Forwarder => Target::reference("forward", "forwarder", serving, Way::Forwarder).await,
             Self::WebSocket => Target::reference("mirror", "websocket", serving, Way::WebSocket).await,
+            Self::Spread => Target::reference("spread", "forwarder", serving, Way::Forwarder).await,
+            Self::Chorus => Target::reference("chorus", "websocket", serving, Way::WebSocket).await,
         }
     }
 }

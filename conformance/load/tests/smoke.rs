@@ -32,7 +32,8 @@ fn figure(report: &Value, name: &str) -> f64 {
 async fn every_scenario_delivers_what_it_sends() {
     let dev = Dev::start(DevConfig::default()).await.unwrap();
     let url = dev.public_url();
-    let (stream, throughput, slow, soak, fanout, chaos) = tokio::join!(
+    let (closed, stream, throughput, slow, soak, fanout, chaos) = tokio::join!(
+        load(&url, "closed --sessions 2 --viewers 3 --size 256 --seconds 1 --turns 2 --reference"),
         load(&url, "stream --sessions 2 --size 256 --rate 5120 --seconds 1 --reference --v1"),
         load(&url, "throughput --sessions 2 --size 1024 --in-flight 2 --seconds 1 --reference"),
         load(&url, "slow --fast 2 --slow 1 --size 512 --messages 20 --seconds 1"),
@@ -44,6 +45,11 @@ async fn every_scenario_delivers_what_it_sends() {
     assert_eq!(names(&stream), ["\"relay\"", "\"forwarder\"", "\"websocket\"", "\"v1\""]);
     for report in stream.iter().chain(&fanout) {
         assert_eq!(figure(report, "lost"), 0.0, "{report}");
+    }
+    assert_eq!(names(&closed), ["\"relay\"", "\"forwarder\"", "\"websocket\""]);
+    for report in &closed {
+        assert!(figure(report, "messages that all have") > 0.0, "{report}");
+        assert_eq!(figure(report, "connections that broke"), 0.0, "{report}");
     }
     assert_eq!(throughput.len(), 3);
     for report in &throughput {

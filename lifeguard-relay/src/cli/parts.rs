@@ -77,7 +77,8 @@ pub(super) fn page(settings: &Settings, control_plane: bool) -> Result<Page, Fai
 }
 
 pub(super) fn store(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
-    store::open(settings.redis_url.as_deref())
+    let authority = settings.store_authority()?;
+    store::open(settings.redis_url.as_deref(), authority.as_deref())
         .map_err(|error| conflict(&format!("`store.redis_url`: {error}")))
 }
 

@@ -18,6 +18,7 @@ use crate::{
     control::{ControlConfig, Mode, Stage},
     listen::{Caps, ListenConfig, Network},
     relay::{PoolKey, RelayConfig},
+    store::{RedisStore, UrlError},
 };
 
 /// Where clients connect, unless told otherwise.
@@ -58,9 +59,12 @@ keys! {
     /// Names under which the admin address is asked, beside its address and `localhost`: those a scraper uses.
     admin_hosts: Vec<String> = Vec::new(), "admin.hosts", ["BEACH_LIFEGUARD_ADMIN_HOSTS"];
 
-    /// Redis that all nodes share, `redis://[user:password@]host[:port][/db]` or `rediss://`; empty for this
-    /// process's memory, right for one node.
+    /// Redis that all nodes share: `redis://[user:password@]host[:port][/db]`,
+    /// `redis+sentinel://[user:password@]host[:port],…/MASTER[/db]` or `redis+cluster://[user:password@]host[:port],…`;
+    /// `rediss…` for TLS; empty for this process's memory, right for one node.
     redis_url: Option<String> = None, "store.redis_url", ["BEACH_LIFEGUARD_REDIS_URL", "REDIS_URL"], secret;
+    /// PEM file of the private authority that signed the certificate of Redis; empty for those the system trusts.
+    redis_ca: Option<PathBuf> = None, "store.redis_ca", ["BEACH_LIFEGUARD_REDIS_CA"];
 
     /// Who signs tokens: control plane and relay must say the same.
     issuer: String = control().issuer, "tokens.issuer", ["BEACH_LIFEGUARD_ISSUER"];
@@ -261,6 +265,7 @@ impl Settings {
         if self.public_url.is_some() && self.redis_url.is_none() {
             return conflict("`pool.relay_url` makes this node one of a pool: set `store.redis_url` too");
         }
+        self.store_authority()?;
         self.check_internal()?;
         if self.reliable_budget.0 < 65_536 {
             return conflict("`relay.reliable_budget` must be at least 64KiB, the size of one frame");
@@ -269,6 +274,30 @@ impl Settings {
             return conflict("`hello_timeout`, `header_timeout` and `write_deadline` cannot be zero");
         }
         Ok(())
+    }
+
+    /// Reads the authority of the store's certificate, where there is one of its own, and checks both against each other.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Conflict`]; it does not show the URL, which holds a password.
+    pub fn store_authority(&self) -> Result<Option<Vec<u8>>, ConfigError> {
+        let conflict = |words: String| Err(ConfigError::Conflict(words));
+        let Some(url) = &self.redis_url else {
+            return match self.redis_ca {
+                Some(_) => conflict("`store.redis_ca` goes with `store.redis_url`: set it too".to_owned()),
+                None => Ok(None),
+            };
+        };
+        let authority = match self.redis_ca.as_ref().map(std::fs::read).transpose() {
+            Ok(authority) => authority,
+            Err(error) => return conflict(format!("`store.redis_ca` cannot be read: {error}")),
+        };
+        match RedisStore::open_trusting(url, authority.as_deref()) {
+            Ok(_) => Ok(authority),
+            Err(error @ UrlError::Authority) => conflict(format!("`store.redis_ca`: {error}")),
+            Err(error) => conflict(format!("`store.redis_url`: {error}")),
+        }
     }
 
     /// Rules between the keys by which nodes pass clients on to each other.

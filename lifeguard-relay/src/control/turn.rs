@@ -6,6 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use aws_lc_rs::hmac::{self as legacy, HMAC_SHA1_FOR_LEGACY_USE_ONLY};
 use axum::{
     Json,
     extract::{Extension, State, rejection::JsonRejection},
@@ -17,7 +18,6 @@ use beach_lifeguard_client::{
     reason::Reason,
 };
 use hmac::{Hmac, Mac};
-use sha1::Sha1;
 use sha2::Sha256;
 use uuid::Uuid;
 
@@ -114,16 +114,15 @@ fn sign(
 }
 
 fn password(secret: &Secret, username: &str) -> String {
-    // HMAC takes keys of any length (RFC 2104 §2), here and below.
-    let mut mac = Hmac::<Sha1>::new_from_slice(secret.expose().as_bytes()).expect("any key length is legal");
-    mac.update(username.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
+    let key = legacy::Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.expose().as_bytes());
+    STANDARD.encode(legacy::sign(&key, username.as_bytes()))
 }
 
 /// TURN servers count their quotas by it, so it is made of what is not had for the asking: a viewer draws a new key, and
 /// with it a new name, as often as it likes, but has its session and its network. They also log it, and nobody needs to know
 /// either. Behind another service's listener the network is not known.
 fn pseudonym(secret: &Secret, session: Uuid, address: Option<IpAddr>) -> String {
+    // HMAC takes keys of any length (RFC 2104 §2).
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("any key length is legal");
     mac.update(b"beach/2/turn-pseudonym");

@@ -133,14 +133,15 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 }
 
 /// Opens the store a deployment is configured with: Redis when there is a URL, this process's memory
-/// otherwise. Redis need not be there yet: until it is, operations fail as in any outage.
+/// otherwise. Redis need not be there yet: until it is, operations fail as in any outage. `authority`: who signed the
+/// certificate it shows, in PEM, where that is not one of the system's.
 ///
 /// # Errors
 ///
 /// [`UrlError`]; it does not show the URL, which holds a password.
-pub fn open(redis_url: Option<&str>) -> Result<Arc<dyn Store>, UrlError> {
+pub fn open(redis_url: Option<&str>, authority: Option<&[u8]>) -> Result<Arc<dyn Store>, UrlError> {
     Ok(match redis_url {
-        Some(url) => Arc::new(RedisStore::open(url)?),
+        Some(url) => Arc::new(RedisStore::open_trusting(url, authority)?),
         None => Arc::new(MemoryStore::new()),
     })
 }

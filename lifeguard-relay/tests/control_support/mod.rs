@@ -6,6 +6,7 @@ pub mod idp;
 pub mod member;
 pub mod plane;
 pub mod redis;
+pub mod redis_many;
 
 use std::time::Duration;
 

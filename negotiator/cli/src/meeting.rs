@@ -61,11 +61,15 @@ impl Obstacles {
 /// Says what stands in the way, and what this program has against it.
 pub fn in_words(detail: &str, obstacle: Obstacle) -> String {
     match obstacle {
-        Obstacle::Untrusted => format!("{detail}: --ca FILE, or --pin where the session is shared"),
+        Obstacle::Untrusted => format!("{detail}: --ca FILE; {PIN}"),
         Obstacle::OtherCertificate => format!("{detail}; {OTHER_CERTIFICATE}"),
         _ => detail.to_owned(),
     }
 }
+
+/// Who joins has the fingerprint in the link.
+const PIN: &str =
+    "where the session is shared also --pin, with the fingerprint that `beach-lifeguard up` printed";
 
 const OTHER_CERTIFICATE: &str = "ask who runs the service whether that is its new one: if so, a new link (or --pin) \
                                  is needed; if not, somebody stands in between";

@@ -53,7 +53,7 @@ async fn a_shells_line_is_shown_at_once_and_a_password_is_not() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs vim and less, and takes half a minute: for the figures"]
 async fn an_editor_and_a_pager() {
-    let mut far = Far::start(&["vim", "-u", "NONE", "-N"]);
+    let mut far = Far::start(&["vim", "-n", "-u", "NONE", "-N"]);
     let text = "The quick brown fox jumps over the lazy dog, and then some more of it";
     far.goes(&[See("~"), Look, Type("i"), Look, Look, Type(text), Type("\r"), Look, Type(text), Look]).await;
     far.goes(&[Type("\x1b"), Look, Look, Type("kdwx0jyypdd:set nu"), Look, Type("\r"), Look, Look]).await;

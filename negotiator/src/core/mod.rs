@@ -184,7 +184,10 @@ impl SessionCore {
 
     /// The reason for a goodbye from this side.
     pub(crate) fn farewell(&self) -> ByeReason {
-        self.state.lock().shown_out.unwrap_or(ByeReason::Closed)
+        // Nobody meant a session to end that waited too long: whoever comes back may enter anew.
+        let expired = matches!(*self.ended.borrow(), Some(SessionEnd::Expired { .. }));
+        let why = if expired { ByeReason::Forgotten } else { ByeReason::Closed };
+        self.state.lock().shown_out.unwrap_or(why)
     }
 
     /// Ends the session because the peer said goodbye where no link could carry it.

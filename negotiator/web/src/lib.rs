@@ -1,11 +1,13 @@
-//! The negotiator in a browser: `connect(link, options)` in JavaScript, with the policy, the seal and the resume of the
-//! native one.
+//! The negotiator in a browser: `connect(link, options)` and `share(controlPlane, options)` in JavaScript, with the policy,
+//! the seal and the resume of the native one.
 //!
-//! The API of the module, as TypeScript sees it, is what `connect` and `Session` export. `scripts/web` builds it; it is
+//! The API of the module, as TypeScript sees it, is what `connect`, `share` and `Session` export. `scripts/web` builds it; it is
 //! empty on any other target.
 #![cfg(all(target_family = "wasm", target_os = "unknown"))]
 
+mod approval;
 mod error;
+mod host;
 mod options;
 mod session;
 mod terminal;
@@ -17,8 +19,9 @@ use wasm_bindgen::prelude::*;
 
 use self::{
     error::{aborted, failed, not_joined},
-    options::Options,
+    options::ConnectOptions,
 };
+pub use host::{Host, share};
 pub use session::{Events, Session};
 pub use terminal::SharedTerminal;
 
@@ -31,7 +34,7 @@ pub async fn connect(
     #[wasm_bindgen(param_description = "the join link, with its fragment")] link: JsString,
     #[wasm_bindgen(unchecked_optional_param_type = "ConnectOptions")] options: JsValue,
 ) -> Result<JsValue, JsValue> {
-    let options = Options::read(&options)?;
+    let options = ConnectOptions::read(&options)?;
     let link: JoinLink = String::from(link).parse().map_err(|error| failed("BadLink", &error))?;
     let signal = options.signal.clone();
     let mut negotiator = Negotiator::new(link, options.network()?);

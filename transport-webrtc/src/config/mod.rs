@@ -25,7 +25,7 @@ pub use timing::{IceRestart, IceTimeouts, StageDeadlines};
 /// free UDP port, streams as the machine is set up ([`Outbound::default`]). mDNS is always off: a name that only the
 /// local link resolves helps nobody who needs this transport, and it opens a multicast socket.
 ///
-/// Of the peer's candidates at most 20 are tried in a dial, none by name, and none with a multicast, unspecified or cloud
+/// Of the peer's candidates at most 20 are tried in a dial, by a name only those of a browser in a browser, and none with a multicast, unspecified or cloud
 /// metadata address. Of this machine's addresses the eight likeliest are offered.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

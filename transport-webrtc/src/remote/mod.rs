@@ -19,6 +19,8 @@ use crate::{
 pub(crate) struct RemoteCandidates {
     loopback: bool,
     link_local: bool,
+    /// Names that browsers hide behind are tried: where this is one, which asks its own link for them.
+    hidden: bool,
     taken: usize,
     /// When the last description began a count.
     since: Option<Instant>,
@@ -32,7 +34,7 @@ pub(crate) enum Refusal {
     #[error("its address is not one to send to")]
     Address,
     /// Not a candidate, not over UDP, or with a name in place of its address: browsers hide behind names that end in
-    /// `.local`, and are found by the checks they send.
+    /// `.local`, and are found by the checks they send. Two browsers find each other by these names only.
     #[error("it is no address over UDP")]
     Form,
     /// There are [`MAX_REMOTE`] already.
@@ -49,6 +51,7 @@ impl RemoteCandidates {
         Self {
             loopback: config.loopback,
             link_local: config.link_local,
+            hidden: cfg!(all(target_family = "wasm", target_os = "unknown")),
             taken: 0,
             since: None,
             refused: Default::default(),
@@ -118,9 +121,10 @@ impl RemoteCandidates {
     ///
     /// Why it must not be used.
     pub(crate) fn admit(&mut self, candidate: &str) -> Result<(), Refusal> {
-        let verdict = match address(candidate) {
+        let verdict = match target(candidate).map(|word| (word, word.parse())) {
+            Some((_, Ok(address))) if !self.is_target(address) => Err(Refusal::Address),
+            Some((word, Err(_))) if !(self.hidden && is_hidden(word)) => Err(Refusal::Form),
             None => Err(Refusal::Form),
-            Some(address) if !self.is_target(address) => Err(Refusal::Address),
             Some(_) if self.taken >= MAX_REMOTE => Err(Refusal::Full),
             Some(_) => Ok(()),
         };
@@ -159,14 +163,21 @@ impl Drop for RemoteCandidates {
     }
 }
 
-/// Reads the address as the library does: the fifth word, and the third says over what.
-fn address(candidate: &str) -> Option<IpAddr> {
+/// Reads what stands for the address as the library does: the fifth word, and the third says over what.
+fn target(candidate: &str) -> Option<&str> {
     let mut words = candidate.strip_prefix("candidate:").unwrap_or(candidate).split_whitespace();
     let over = words.nth(2)?;
-    let address = words.nth(1)?;
+    let target = words.nth(1)?;
     // The port, the word "typ" and the type.
     words.nth(2)?;
-    if over.eq_ignore_ascii_case("udp") { address.parse().ok() } else { None }
+    over.eq_ignore_ascii_case("udp").then_some(target)
+}
+
+/// Says whether a name is one that a browser made up: a UUID on its own link. Nothing else answers to it.
+fn is_hidden(name: &str) -> bool {
+    name.strip_suffix(".local").is_some_and(|name| {
+        name.len() == 36 && name.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+    })
 }
 
 /// The IPv4 address that an IPv6 address stands for, where it does: mapped, compatible, NAT64 and 6to4.

@@ -132,6 +132,23 @@ fn a_restart_has_its_own_count_and_a_flood_of_them_has_not() {
 }
 
 #[test]
+fn a_browser_tries_the_names_that_browsers_hide_behind_and_no_others() {
+    let uuid = "6f1c24a6-33a1-4c39-9c21-3c2b8e3a5d10.local";
+    let mut remote = fresh(|_| {});
+    assert_eq!(remote.admit(&candidate(uuid)), Err(Refusal::Form), "a machine asks nobody's names");
+    remote.hidden = true;
+    for name in
+        ["printer.local", "6f1c24a6-33a1-4c39-9c21-3c2b8e3a5d10.example", "host.example", "127.0.0.1.local"]
+    {
+        assert_eq!(remote.admit(&candidate(name)), Err(Refusal::Form), "{name}");
+    }
+    for _ in 0..MAX_REMOTE {
+        assert_eq!(remote.admit(&candidate(uuid)), Ok(()));
+    }
+    assert_eq!(remote.admit(&candidate(uuid)), Err(Refusal::Full));
+}
+
+#[test]
 fn a_browser_is_given_the_same_description_without_the_same_candidates() {
     let now = Instant::now();
     let many: Vec<_> = (0..50).map(|n| candidate(&format!("192.0.2.{n}"))).collect();

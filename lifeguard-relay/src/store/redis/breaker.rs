@@ -42,8 +42,32 @@ impl Breaker {
     }
 }
 
+/// Something that is said once while it goes on, and again when it comes back after [`QUIET`].
+#[derive(Debug)]
+pub(super) struct Episode {
+    start: Instant,
+    /// Milliseconds since `start` until which it goes on.
+    until: AtomicU64,
+}
+
+impl Default for Episode {
+    fn default() -> Self {
+        Self { start: Instant::now(), until: AtomicU64::new(0) }
+    }
+}
+
+impl Episode {
+    /// Notes that it happened; true for the first time of an episode.
+    pub(super) fn note(&self) -> bool {
+        let now = Duration::as_millis(&self.start.elapsed()) as u64;
+        self.until.swap(now + QUIET, Relaxed) <= now
+    }
+}
+
 /// Milliseconds in which nobody asks.
 const REST: u64 = 500;
+/// Milliseconds without it that end an episode.
+const QUIET: u64 = 60_000;
 
 #[cfg(test)]
 mod tests {
@@ -58,5 +82,15 @@ mod tests {
         tokio::time::advance(Duration::from_millis(REST)).await;
         assert!(!breaker.is_open());
         assert!(breaker.close() && !breaker.close());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_episode_is_said_once_and_ends_after_a_quiet_minute() {
+        let episode = Episode::default();
+        assert!(episode.note() && !episode.note());
+        tokio::time::advance(Duration::from_millis(QUIET - 1)).await;
+        assert!(!episode.note(), "it goes on");
+        tokio::time::advance(Duration::from_millis(QUIET)).await;
+        assert!(episode.note(), "it is back");
     }
 }

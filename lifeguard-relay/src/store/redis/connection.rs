@@ -1,56 +1,90 @@
-//! One connection that all operations share, replaced when it leads nowhere.
+//! One link that all operations share, replaced when it leads nowhere.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use ::redis::{
-    Client, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind,
-    aio::{ConnectionManager, ConnectionManagerConfig, PubSub},
-    io::tcp::TcpSettings,
+    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
+    aio::{ConnectionLike, PubSub},
 };
 use parking_lot::RwLock;
 use tokio::time::timeout;
 
-use super::breaker::Breaker;
+use super::{
+    address::{Address, UrlError},
+    breaker::{Breaker, Episode},
+    link::{Link, Origin},
+};
 use crate::store::{DEADLINE, StoreError};
 
 /// A Redis, and how to ask it something.
 pub(super) struct Redis {
-    client: Client,
-    /// Replaced when what it leads to is no master any more.
-    connection: RwLock<ConnectionManager>,
+    origin: Origin,
+    /// None until something is asked, and again when it led nowhere.
+    link: RwLock<Option<Link>>,
+    /// How many links were left.
+    left: AtomicU64,
     breaker: Breaker,
-    /// Host and port, for logs: the URL has a password in it.
+    /// Writes that found no memory.
+    full: Episode,
+    /// Hosts and ports, for logs: the URL has a password in it.
     address: String,
 }
 
 impl Redis {
-    pub(super) fn open(url: &str) -> Result<Self, UrlError> {
-        let info = url.into_connection_info().map_err(|_| UrlError)?;
-        let address = info.addr().to_string();
-        // Without it one small write waits 40 ms for the acknowledgement of another.
-        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let client = Client::open(info).map_err(|_| UrlError)?;
-        let connection = RwLock::new(connect(&client).map_err(|_| UrlError)?);
-        Ok(Self { client, connection, breaker: Breaker::default(), address })
+    /// `authority`: who signed its certificate, in PEM, where it is not one the system trusts.
+    pub(super) fn open(url: &str, authority: Option<&[u8]>) -> Result<Self, UrlError> {
+        let address: Address = url.parse()?;
+        let shown = address.to_string();
+        Ok(Self {
+            origin: Origin::new(address, authority)?,
+            link: RwLock::default(),
+            left: AtomicU64::new(0),
+            breaker: Breaker::default(),
+            full: Episode::default(),
+            address: shown,
+        })
     }
 
-    pub(super) fn connection(&self) -> ConnectionManager {
-        self.connection.read().clone()
+    /// What leads to whoever is master when something is asked.
+    pub(super) const fn connection(&self) -> Connection<'_> {
+        Connection(self)
+    }
+
+    /// Whether it is a Cluster: keys that one script touches must say so in their names.
+    pub(super) const fn is_cluster(&self) -> bool {
+        self.origin.is_cluster()
     }
 
     /// Opens a connection of its own on which others are heard.
     pub(super) async fn listen(&self) -> Result<PubSub, StoreError> {
-        match timeout(DEADLINE, self.client.get_async_pubsub()).await {
+        match timeout(DEADLINE, self.origin.listen()).await {
             Ok(Ok(listening)) => Ok(listening),
             Ok(Err(_)) | Err(_) => Err(StoreError::Unavailable),
         }
     }
 
-    /// Leaves the connection for a fresh one. After a failover the old one leads to a replica that will never take
-    /// a write, and lives; the address leads to the new master.
-    fn reconnect(&self) {
-        if let Ok(fresh) = connect(&self.client) {
-            *self.connection.write() = fresh;
+    async fn link(&self) -> RedisResult<Link> {
+        let known = self.link.read().clone();
+        match known {
+            Some(known) => Ok(known),
+            None => {
+                let fresh = self.origin.link().await?;
+                // Of two who made one, both use the first.
+                Ok(self.link.write().get_or_insert(fresh).clone())
+            }
+        }
+    }
+
+    /// Leaves the link, unless somebody left it already since `left` was read. After a failover it leads to a replica
+    /// that will never take a write, and lives; whoever is asked for the address names the new master.
+    fn leave(&self, left: u64) {
+        let mut link = self.link.write();
+        if self.left.load(Relaxed) == left {
+            self.left.store(left + 1, Relaxed);
+            *link = None;
         }
     }
 
@@ -62,6 +96,7 @@ impl Redis {
         if self.breaker.is_open() {
             return Err(StoreError::Unavailable);
         }
+        let left = self.left.load(Relaxed);
         let failed = match timeout(DEADLINE, work).await {
             Ok(Ok(answer)) => {
                 if self.breaker.close() {
@@ -69,35 +104,43 @@ impl Redis {
                 }
                 return Ok(answer);
             }
-            Ok(Err(error)) if error.code() == Some("OOM") => return Err(StoreError::Full),
+            Ok(Err(error)) if error.code() == Some("OOM") => {
+                if self.full.note() {
+                    tracing::error!(
+                        store = self.address,
+                        "the store has no memory left for what it is told: raise its maxmemory"
+                    );
+                }
+                return Err(StoreError::Full);
+            }
+            Ok(Err(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) => {
+                self.leave(left);
+                let hint = if self.is_cluster() { "" } else { ": a Cluster is asked by redis+cluster://" };
+                format!("what is asked for is elsewhere{hint}")
+            }
             // A script that was not there is loaded by the library; this is something we said wrongly.
             Ok(Err(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) => {
                 tracing::error!(store = self.address, "the store refuses what it was asked");
                 return Err(StoreError::Unavailable);
             }
             Ok(Err(error)) => {
-                if is_no_master(&error) {
-                    self.reconnect();
+                if self.origin.moves() || is_no_master(&error) {
+                    self.leave(left);
                 }
                 error.category().to_owned()
             }
-            Err(_) => "no answer in time".to_owned(),
+            Err(_) => {
+                if self.origin.moves() {
+                    self.leave(left);
+                }
+                "no answer in time".to_owned()
+            }
         };
         if self.breaker.open() {
             tracing::warn!(store = self.address, why = failed, "the store does not answer");
         }
         Err(StoreError::Unavailable)
     }
-}
-
-/// Prepares a connection; it is made by the first command.
-fn connect(client: &Client) -> Result<ConnectionManager, RedisError> {
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(DEADLINE))
-        .set_response_timeout(Some(DEADLINE))
-        .set_number_of_retries(1)
-        .set_max_delay(Duration::from_millis(500));
-    ConnectionManager::new_lazy_with_config(client.clone(), config)
 }
 
 /// Whether the other end answers, and says that it is not the one to ask: demoted, loading, or a replica whose master
@@ -107,13 +150,47 @@ fn is_no_master(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(ReadOnly | BusyLoading | MasterDown))
 }
 
+/// What a command is sent by. It finds its link when it is sent.
+#[derive(Clone, Copy)]
+pub(super) struct Connection<'r>(&'r Redis);
+
+impl Connection<'_> {
+    /// Does many things that need no order.
+    pub(super) async fn all<T: FromRedisValue>(self, commands: &Pipeline) -> RedisResult<Vec<T>> {
+        self.0.link().await?.all(commands).await
+    }
+
+    /// Says many things in order. What is said with the same `voice` keeps its order.
+    pub(super) async fn publish(self, words: &Pipeline, voice: u64) -> RedisResult<Vec<u64>> {
+        let slot = u16::try_from(voice % SLOTS).unwrap_or_default();
+        self.0.link().await?.publish(words, slot).await
+    }
+}
+
+impl ConnectionLike for Connection<'_> {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(async move { self.0.link().await?.req_packed_command(cmd).await })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(async move { self.0.link().await?.req_packed_commands(commands, offset, count).await })
+    }
+
+    fn get_db(&self) -> i64 {
+        0
+    }
+}
+
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
-/// Not a URL of a Redis. Does not show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a Redis URL: expected redis://[user:password@]host[:port][/db], or rediss:// for TLS")]
-pub struct UrlError;
+/// Of a Redis Cluster.
+const SLOTS: u64 = 16_384;

@@ -19,11 +19,17 @@
 //!
 //! Nodes speak to each other on the channels `lifeguard:node:{node}` and `lifeguard:all`.
 //!
-//! Each operation is one command or one script. The scripts name several keys, so this is for one Redis
-//! (or one with replicas), not for a Redis Cluster.
+//! Each operation is one command or one script, but for what stands in the next paragraph. The store is one Redis, the
+//! master that Sentinels name, or a Cluster.
+//!
+//! In a Cluster a script touches keys of one hash tag. A cohort's hour is one, so its keys are
+//! `fallback:cohort:{{cohort}:{yyyy-mm-dd-hh}}:…` there; sums and figures are one, `fallback:{totals}:metrics:…`,
+//! `…:session:…`, `…:batch:…`; a session and the list of all sessions are asked one after the other. All else has one key.
 
+mod address;
 mod breaker;
 mod connection;
+mod link;
 mod pool;
 mod relays;
 mod script;
@@ -37,8 +43,8 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
+pub use self::{address::UrlError, pool::Pool};
 use self::{connection::Redis, relays::Relays, script::Scripts};
-pub use self::{connection::UrlError, pool::Pool};
 use super::{
     BUCKET_LIFE, Bucket, Counted, Counts, MOST_SESSIONS, Published, Seed, Store, StoreError, Totals,
     pool::{Heard, NodeId},
@@ -58,14 +64,38 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Prepares a connection to `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. Nothing
-    /// is sent before the first operation; a connection that breaks is made anew by itself.
+    /// Prepares a connection to one Redis, `redis://[user:password@]host[:port][/db]`; to the master of Sentinels,
+    /// `redis+sentinel://[user:password@]host[:port],host[:port]/MASTER[/db][?sentinel_user=…&sentinel_password=…]`; or
+    /// to a Cluster, `redis+cluster://[user:password@]host[:port],host[:port]`. With `rediss` in place of `redis` all of
+    /// it goes by TLS. Nothing is sent before the first operation; a connection that breaks is made anew by itself.
     ///
     /// # Errors
     ///
     /// [`UrlError`].
     pub fn open(url: &str) -> Result<Self, UrlError> {
-        Ok(Self { redis: Arc::new(Redis::open(url)?), scripts: Scripts::new(), relays: Relays::new() })
+        Self::open_trusting(url, None)
+    }
+
+    /// As [`open`](Self::open), for servers whose certificates a private authority signed: its own, in PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`UrlError`].
+    pub fn open_trusting(url: &str, authority: Option<&[u8]>) -> Result<Self, UrlError> {
+        let redis = Arc::new(Redis::open(url, authority)?);
+        Ok(Self { redis, scripts: Scripts::new(), relays: Relays::new() })
+    }
+
+    /// Takes a place among all sessions, where that is a step of its own; `false` when there is none.
+    async fn place(&self, session: Uuid, life: Duration) -> Result<bool, StoreError> {
+        if !self.redis.is_cluster() {
+            return Ok(true);
+        }
+        let mut connection = self.redis.connection();
+        let mut call = self.scripts.place.prepare_invoke();
+        call.key(SESSIONS).arg(millis(life)).arg(MOST_SESSIONS).arg(session.to_string());
+        let answer: u8 = self.redis.ask(call.invoke_async(&mut connection)).await?;
+        Ok(answer == 1)
     }
 
     async fn spend(&self, key: String, life: Duration) -> Result<bool, StoreError> {
@@ -85,9 +115,15 @@ impl Store for RedisStore {
         life: Duration,
     ) -> Result<Published, StoreError> {
         let json = serde_json::to_string(&**document).map_err(|_| StoreError::Unavailable)?;
+        if !self.place(document.session_id, life).await? {
+            return Err(StoreError::Full);
+        }
         let mut connection = self.redis.connection();
         let mut call = self.scripts.publish.prepare_invoke();
-        call.key(session_key(document.session_id)).key(SESSIONS);
+        call.key(session_key(document.session_id));
+        if !self.redis.is_cluster() {
+            call.key(SESSIONS);
+        }
         call.arg(format!("{:0REVISION_DIGITS$}{json}", document.revision)).arg(millis(life));
         call.arg(MOST_SESSIONS).arg(document.session_id.to_string());
         Ok(match self.redis.ask(call.invoke_async(&mut connection)).await? {
@@ -118,7 +154,11 @@ impl Store for RedisStore {
 
     async fn count(&self, cohort: &str, bucket: &Bucket, what: Counted) -> Result<Counts, StoreError> {
         let mut connection = self.redis.connection();
-        let hour = format!("fallback:cohort:{cohort}:{}", bucket.0);
+        let hour = if self.redis.is_cluster() {
+            format!("fallback:cohort:{{{cohort}:{}}}", bucket.0)
+        } else {
+            format!("fallback:cohort:{cohort}:{}", bucket.0)
+        };
         let mut call = self.scripts.count.prepare_invoke();
         call.key(format!("{hour}:fallback")).key(format!("{hour}:total")).key(format!("{hour}:seen"));
         call.arg(BUCKET_LIFE.as_secs());
@@ -221,7 +261,8 @@ impl Store for RedisStore {
     async fn add_totals(&self, batch: Uuid, totals: &Totals) -> Result<(), StoreError> {
         let mut connection = self.redis.connection();
         let mut call = self.scripts.totals.prepare_invoke();
-        call.key(format!("fallback:batch:{batch}"));
+        let prefix = if self.redis.is_cluster() { "fallback:{totals}:" } else { "fallback:" };
+        call.key(format!("{prefix}batch:{batch}")).arg(prefix);
         call.arg(totals.connections).arg(totals.messages).arg(totals.bytes);
         call.arg(Totals::SESSION_LIFE.as_secs());
         for figures in &totals.sessions {

@@ -76,8 +76,7 @@ impl Relays {
                 let call = pipeline.cmd("EVAL").arg(HOLD).arg(1).arg(owner_key(*session));
                 call.arg(node.to_string()).arg(millis(lease));
             }
-            let mut connection = redis.connection();
-            let names: Vec<String> = redis.ask(pipeline.query_async(&mut connection)).await?;
+            let names: Vec<String> = redis.ask(redis.connection().all(&pipeline)).await?;
             owners.extend(names.iter().map(|name| NodeId::parse(name)));
         }
         Ok(owners)
@@ -94,8 +93,7 @@ impl Relays {
             for session in some {
                 pipeline.cmd("EVAL").arg(RELEASE).arg(1).arg(owner_key(*session)).arg(node.to_string());
             }
-            let mut connection = redis.connection();
-            redis.ask(pipeline.query_async::<Vec<u8>>(&mut connection)).await?;
+            redis.ask(redis.connection().all::<u8>(&pipeline)).await?;
         }
         Ok(())
     }

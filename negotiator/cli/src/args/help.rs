@@ -65,7 +65,7 @@ Keys, behind the escape key (Ctrl-^):
   e  explain which path is used, since when and why      l  draw everything anew
   h  history: what left the top of the screen; arrows, PgUp, PgDn, g, G, / n N search, q back
   q  quit; the session goes on without you               ?  this list
-  z  suspend this program; `fg` brings it back
+  z  suspend this program; `fg` brings it back          c  with --clipboard ask: take what the program copied
 
 Examples:
   beach-link join 'http://127.0.0.1:9443/s#…'

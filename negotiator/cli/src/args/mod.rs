@@ -27,7 +27,7 @@ use crate::{
     link::LinkArgs,
     terminal::keys::EscapeKey,
     ui::{Lines, To},
-    viewer::predict::Predict,
+    viewer::{predict::Predict, view::Clipboard},
     wire::Size,
 };
 
@@ -231,6 +231,9 @@ pub struct ViewArgs {
     /// When to show what you type before the host has drawn it: underlined until it has, and only where an echo was seen.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Predict::Adaptive)]
     pub predict: Predict,
+    /// Whether what the shared program copies (OSC 52) reaches your terminal's clipboard. It never reads what is in there.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Clipboard::Off)]
+    pub clipboard: Clipboard,
     /// Leave the last screen in the terminal after leaving, too. What a command that ended showed last always stays.
     #[arg(long)]
     pub keep: bool,

@@ -84,10 +84,10 @@ impl From<SignalingError> for Failure {
             },
             SignalingError::Unreachable { detail, obstacle } => {
                 let words = meeting::in_words(&detail, obstacle);
-                if obstacle == Obstacle::OtherCertificate {
-                    Self::OtherCertificate(words)
-                } else {
-                    Self::Unreachable(words)
+                match obstacle {
+                    Obstacle::OtherCertificate => Self::OtherCertificate(words),
+                    Obstacle::Untrusted => Self::Untrusted(words),
+                    _ => Self::Unreachable(words),
                 }
             }
             error => Self::Unreachable(chain(&error)),

@@ -43,6 +43,9 @@ pub enum Failure {
     /// The control plane cannot be reached.
     #[error("the control plane cannot be reached ({0}): check its address and your network")]
     Unreachable(String),
+    /// The control plane shows a certificate that nobody vouches for.
+    #[error("the control plane cannot be trusted ({0})")]
+    Untrusted(String),
     /// The control plane, or what stands before it, shows another certificate than the pinned one.
     #[error("{0}")]
     OtherCertificate(String),
@@ -157,7 +160,7 @@ impl Failure {
             Self::Expired => 71,
             Self::Secret => 72,
             Self::UnknownSession => 73,
-            Self::Unreachable(_) => 74,
+            Self::Unreachable(_) | Self::Untrusted(_) => 74,
             Self::Refused(_) => 75,
             Self::Paused => 76,
             Self::HostAbsent => 77,
@@ -201,6 +204,7 @@ impl Failure {
         };
         match self {
             Self::Unreachable(detail) => Self::Unreachable(placed(detail)),
+            Self::Untrusted(detail) => Self::Untrusted(placed(detail)),
             Self::OtherCertificate(detail) => Self::OtherCertificate(placed(detail)),
             other => other,
         }

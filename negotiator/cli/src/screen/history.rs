@@ -2,9 +2,15 @@
 
 use std::collections::VecDeque;
 
+use alacritty_terminal::{
+    event::EventListener,
+    grid::Dimensions,
+    index::Line,
+    term::{Term, cell::Cell},
+};
 use bytes::{BufMut, BytesMut};
-use vt100::capture::{BasicFormattedCaptureState, RowContents, basic_formatted_to_plain};
 
+use super::glyph;
 use crate::wire::{PAST, Past};
 
 /// The newest lines that left the top of a screen, with their colours. Those of a second screen, which editors use, are
@@ -16,8 +22,6 @@ pub(super) struct History {
     oldest: u64,
     weight: usize,
     most: usize,
-    /// How much of [`FORGET`] was printed last.
-    forget: usize,
 }
 
 impl History {
@@ -26,15 +30,32 @@ impl History {
         Self { most, ..Self::default() }
     }
 
-    pub(super) fn push(&mut self, row: &RowContents<'_>) {
+    pub(super) fn keeps(&self) -> bool {
+        self.most > 0
+    }
+
+    /// Takes the lines that left the top since it was last asked. Those of a second screen leave none.
+    pub(super) fn drain<T: EventListener>(&mut self, term: &mut Term<T>) {
+        let count = term.grid().history_size();
+        if count == 0 {
+            return;
+        }
+        for line in (1..=i32::try_from(count).unwrap_or(0)).rev() {
+            self.push(&term.grid()[Line(-line)][..]);
+        }
+        term.grid_mut().clear_history();
+    }
+
+    fn push(&mut self, cells: &[Cell]) {
         if self.most == 0 {
             return;
         }
         let mut line = String::new();
-        // Each row begins without colours. Writing to a String cannot fail.
-        let _ = row.write_formatted_basic(&mut line, &mut BasicFormattedCaptureState::new());
+        // Each row begins without colours.
+        glyph::write_row(&mut line, cells, u16::MAX);
         if line.len() > LONGEST {
-            line = basic_formatted_to_plain(&line).collect();
+            line.clear();
+            glyph::row(cells).iter().filter(|glyph| glyph.width > 0).for_each(|glyph| glyph.draw(&mut line));
         }
         let line = line.trim_end().to_owned().into_boxed_str();
         self.weight += weight(&line);
@@ -45,22 +66,6 @@ impl History {
             self.weight -= weight(&line);
             self.oldest += 1;
         }
-    }
-
-    /// Notes what is printed. Returns how many of the bytes come before the program has its terminal forget the lines, that
-    /// word included; `None` when it does not.
-    pub(super) fn forgets(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (index, byte) in bytes.iter().enumerate() {
-            self.forget = match (*byte == FORGET[self.forget], *byte == FORGET[0]) {
-                (true, _) => self.forget + 1,
-                (false, begins) => usize::from(begins),
-            };
-            if self.forget == FORGET.len() {
-                self.forget = 0;
-                return Some(index + 1);
-            }
-        }
-        None
     }
 
     pub(super) fn clear(&mut self) {
@@ -97,9 +102,6 @@ fn weight(line: &str) -> usize {
 
 /// Bytes of a line that is kept with its colours. Without them the widest row has 25 KiB: a message holds it.
 const LONGEST: usize = 8 * 1024;
-
-/// ED 3, "erase saved lines": xterm's control sequences. `clear` prints it.
-const FORGET: &[u8] = b"\x1b[3J";
 
 #[cfg(test)]
 mod tests {

@@ -1,21 +1,27 @@
 //! A model of a terminal's screen: what pictures for viewers are made of, and what a viewer's terminal is painted from.
 
+mod bells;
+#[cfg(test)]
+mod corpus_tests;
+#[cfg(test)]
+mod fidelity_tests;
 mod glyph;
+mod hands;
 mod history;
+mod model;
 mod paint;
 mod picture;
 mod scroll;
 
 use std::{
     fmt,
-    num::NonZeroU16,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use alacritty_terminal::term::cell::Flags;
 use bytes::Bytes;
-use transport_core::Text;
 
-use self::history::History;
+use self::{bells::Bells, glyph::Glyph, history::History, model::Model};
 use crate::wire::{Past, Size};
 
 pub use paint::{Echo, Frame, Painter};
@@ -36,35 +42,23 @@ pub use picture::Picture;
 /// assert_eq!(viewer.text(), "hello\nworld");
 /// ```
 pub struct Screen {
-    parser: vt100::Parser<Bells>,
+    model: Model,
     /// The beginning of a character whose rest was not fed yet.
     begun: Vec<u8>,
-}
-
-/// What the model does not draw but passes on.
-#[derive(Debug, Default)]
-struct Bells {
-    /// How often the bell rang.
-    rung: u64,
-    /// How often it had when it was last asked.
-    told: u64,
-    title: Option<String>,
-    /// The title was set since it was last asked.
-    titled: bool,
-    answers: Vec<u8>,
-    history: History,
 }
 
 impl Screen {
     /// Makes an empty screen.
     pub fn new(size: Size) -> Self {
-        Self { parser: parser(size, Bells::default()), begun: Vec::new() }
+        Self { model: Model::new(size, Bells::default()), begun: Vec::new() }
     }
 
-    /// Keeps the lines that leave its top, `most` bytes of them.
+    /// Keeps the lines that leave its top, `most` bytes of them. What it shows is gone.
     #[must_use]
     pub fn keeping(mut self, most: usize) -> Self {
-        self.parser.callbacks_mut().history = History::of(most);
+        let mut bells = std::mem::take(&mut self.model.bells);
+        bells.history = History::of(most);
+        self.model = Model::new(self.size(), bells);
         self
     }
 
@@ -77,17 +71,6 @@ impl Screen {
 
     /// Prints bytes on it. They may end inside a sequence or a character.
     pub fn feed(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while let Some(length) = self.parser.callbacks_mut().history.forgets(rest) {
-            let (before, behind) = rest.split_at(length);
-            self.print(before);
-            self.parser.callbacks_mut().history.clear();
-            rest = behind;
-        }
-        self.print(rest);
-    }
-
-    fn print(&mut self, bytes: &[u8]) {
         // The parser (vte 0.15) swallows what follows a character that comes to it in two pieces, if that is followed
         // by bytes that are no UTF-8.
         let joined;
@@ -101,92 +84,115 @@ impl Screen {
         self.begun.extend_from_slice(begun);
         // The model is third-party code fed with whatever a program prints. Should it ever panic, a
         // blank screen that the program redraws is better than a dead session.
-        if catch_unwind(AssertUnwindSafe(|| self.parser.process(bytes))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| self.model.process(bytes))).is_err() {
             self.reset(self.size());
         }
     }
 
-    /// Gives it another size.
+    /// Gives it another size. Lines that were wrapped are wrapped anew.
     pub fn resize(&mut self, size: Size) {
-        let (rows, columns) = sides(size);
-        if catch_unwind(AssertUnwindSafe(|| self.parser.set_size(rows, columns))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| self.model.resize(size))).is_err() {
             self.reset(size);
         }
     }
 
     fn reset(&mut self, size: Size) {
-        let bells = std::mem::take(self.parser.callbacks_mut());
-        self.parser = parser(size, bells);
+        let bells = std::mem::take(&mut self.model.bells);
+        self.model = Model::new(size, bells);
         tracing::error!("the screen model failed and was reset");
     }
 
     /// Returns its size.
     pub fn size(&self) -> Size {
-        let (rows, columns) = self.parser.screen().size();
-        Size { columns: columns.get(), rows: rows.get() }
+        self.model.size()
     }
 
     /// Returns row and column of the cursor, from 0. The column may be one beyond the last.
     pub fn cursor(&self) -> (u16, u16) {
-        self.parser.screen().cursor_position()
+        self.model.cursor()
     }
 
     /// Returns the character in one column, a space where nothing was drawn; `None` for a wide or combined one and beyond
     /// the edge.
     pub fn letter(&self, row: u16, column: usize) -> Option<char> {
-        let cell = self.parser.screen().cell(row, u16::try_from(column).ok()?)?;
-        let mut letters = cell.contents().chars();
-        match (letters.next(), letters.next()) {
-            _ if cell.is_wide() || cell.is_wide_continuation() => None,
-            (None, _) => Some(' '),
-            (letter, None) => letter,
-            _ => None,
-        }
+        let cell = self.model.row(row).get(column)?;
+        let wide = cell.flags.intersects(Flags::WIDE_CHAR.union(Flags::WIDE_CHAR_SPACER));
+        let combined = cell.zerowidth().is_some_and(|marks| !marks.is_empty());
+        (!wide && !combined).then_some(cell.c)
     }
 
     /// Returns what it shows now.
     pub fn picture(&self) -> Picture {
-        let bells = self.parser.callbacks();
-        Picture::new(self.parser.screen().clone(), bells.title.clone(), bells.rung)
+        Picture::new(&self.model)
     }
 
     /// Returns the last `most` lines that left its top before the one of this number, as far as a message holds them.
     pub fn past(&self, before: u64, most: usize) -> Past {
-        self.parser.callbacks().history.before(before, most)
+        self.model.bells.history.before(before, most)
     }
 
-    /// Returns the text on it, without colours and trailing blanks.
+    /// Returns the text on it, without colours and trailing blanks. A line that was wrapped is one.
     pub fn text(&self) -> String {
-        self.parser.screen().contents().trim_end().to_owned()
+        let mut text = String::new();
+        for row in 0..self.size().rows {
+            let cells = self.model.row(row);
+            let wrapped = cells.last().is_some_and(|last| last.flags.contains(Flags::WRAPLINE));
+            let mut line = plain(&glyph::row(cells));
+            if !wrapped {
+                line.truncate(line.trim_end().len());
+                line.push('\n');
+            }
+            text += &line;
+        }
+        text.trim_end().to_owned()
     }
 
     /// Returns its rows with their colours, each drawable from its first column and not wider than `columns`; none
     /// after the last that shows something.
     pub fn lines(&self, columns: u16) -> Vec<String> {
-        let screen = self.parser.screen();
-        let shown = screen.rows(0, columns).map(|row| !row.trim_end().is_empty());
-        let count = shown.enumerate().filter(|(_, shown)| *shown).last().map_or(0, |(index, _)| index + 1);
         let width = columns.min(self.size().columns);
-        // A width beyond the screen keeps rows from continuing the row before.
-        let whole = if width == self.size().columns { u16::MAX } else { width };
-        screen.rows_formatted(0, whole).take(count).map(|row| format!("{row}\x1b[m")).collect()
+        let rows: Vec<_> = (0..self.size().rows).map(|row| self.model.row(row)).collect();
+        let shows = |cells: &&[_]| {
+            let mut glyphs = glyph::row(cells);
+            glyphs.truncate(width.into());
+            !plain(&glyphs).trim_end().is_empty()
+        };
+        let count = rows.iter().rposition(shows).map_or(0, |last| last + 1);
+        let line = |cells: &&[_]| {
+            let mut line = String::new();
+            glyph::write_row(&mut line, cells, width);
+            if !line.ends_with("\x1b[m") {
+                line.push_str("\x1b[m");
+            }
+            line
+        };
+        rows[..count].iter().map(line).collect()
+    }
+
+    /// Returns what was copied by the program (OSC 52) since it was last asked, in base64.
+    pub fn take_copied(&mut self) -> Option<String> {
+        let bells = &mut self.model.bells;
+        if !std::mem::take(&mut bells.copy_waits) {
+            return None;
+        }
+        bells.copied.1.as_deref().map(str::to_owned)
     }
 
     /// Returns what a terminal answers to the questions that were printed on it: who it is, whether it is well,
     /// where the cursor is. Programs wait for these, so exactly one of several terminals must answer.
     pub fn take_answers(&mut self) -> Bytes {
-        std::mem::take(&mut self.parser.callbacks_mut().answers).into()
+        self.model.bells.take_answers().into()
     }
 
     /// Says whether the bell rang since it was last asked.
     pub fn take_bell(&mut self) -> bool {
-        let bells = self.parser.callbacks_mut();
+        let bells = &mut self.model.bells;
         std::mem::replace(&mut bells.told, bells.rung) != bells.rung
     }
 
     /// Returns the window title if it was set since it was last asked. Free of characters that are not shown.
     pub fn take_title(&mut self) -> Option<String> {
-        let bells = self.parser.callbacks_mut();
+        let bells = &mut self.model.bells;
         if std::mem::take(&mut bells.titled) { bells.title.clone() } else { None }
     }
 }
@@ -194,49 +200,6 @@ impl Screen {
 impl fmt::Debug for Screen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Screen").field("size", &self.size()).finish_non_exhaustive()
-    }
-}
-
-impl vt100::Callbacks for Bells {
-    fn on_scroll(&mut self, row: vt100::capture::RowContents<'_>, second_screen: bool) {
-        if !second_screen {
-            self.history.push(&row);
-        }
-    }
-
-    fn audible_bell(&mut self, _: &mut vt100::Screen) {
-        self.rung += 1;
-    }
-
-    fn set_window_title(&mut self, _: &mut vt100::Screen, title: &[u8]) {
-        let title = String::from_utf8_lossy(&title[..title.len().min(MAX_TITLE)]);
-        self.title = Some(title.chars().filter(|&c| Text::shows(c)).collect());
-        self.titled = true;
-    }
-
-    fn unhandled_csi(
-        &mut self,
-        screen: &mut vt100::Screen,
-        mark: Option<u8>,
-        _: Option<u8>,
-        parameters: &[&[u16]],
-        action: char,
-    ) {
-        let first = parameters.first().and_then(|values| values.first()).copied().unwrap_or(0);
-        let answer = match (mark, action, first) {
-            // A VT220 with colours; what it draws is what the model draws.
-            (None, 'c', 0) => "\x1b[?62;22c".to_owned(),
-            (Some(b'>'), 'c', 0) => "\x1b[>1;10;0c".to_owned(),
-            (None, 'n', 5) => "\x1b[0n".to_owned(),
-            (None, 'n', 6) => {
-                let (row, column) = screen.cursor_position();
-                format!("\x1b[{};{}R", row + 1, column + 1)
-            }
-            _ => return,
-        };
-        if self.answers.len() < MAX_ANSWERS {
-            self.answers.extend_from_slice(answer.as_bytes());
-        }
     }
 }
 
@@ -252,21 +215,11 @@ fn unfinished(bytes: &[u8]) -> usize {
     }
 }
 
-fn parser(size: Size, bells: Bells) -> vt100::Parser<Bells> {
-    let (rows, columns) = sides(size);
-    vt100::Parser::new_with_callbacks(rows, columns, 0, bells)
+fn plain(glyphs: &[Glyph<'_>]) -> String {
+    let mut line = String::new();
+    glyphs.iter().filter(|glyph| glyph.width > 0).for_each(|glyph| glyph.draw(&mut line));
+    line
 }
-
-fn sides(size: Size) -> (NonZeroU16, NonZeroU16) {
-    let side = |side: u16| NonZeroU16::new(side).unwrap_or(NonZeroU16::MIN);
-    (side(size.rows), side(size.columns))
-}
-
-/// Bytes of answers that may wait to be taken.
-const MAX_ANSWERS: usize = 1024;
-
-/// Bytes of a window title that are kept.
-const MAX_TITLE: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -306,13 +259,13 @@ mod tests {
     }
 
     /// Everything a person could see of a screen: rows, cursor, what the terminal does with keys and mouse, the title.
-    fn seen(screen: &Screen) -> (Vec<String>, (u16, u16), bool, String, Option<String>) {
-        let model = screen.parser.screen();
-        let rows = (0..model.size().0.get()).map(|index| format!("{:?}", glyph::row(model, index)));
-        let (row, column) = model.cursor_position();
-        let cursor = (row, column.min(model.size().1.get() - 1));
-        let title = screen.parser.callbacks().title.clone();
-        (rows.collect(), cursor, model.hide_cursor(), model.input_mode_formatted(), title)
+    pub(super) fn seen(screen: &Screen) -> (Vec<String>, (u16, u16), bool, String, Option<String>) {
+        let model = &screen.model;
+        let rows = (0..model.size().rows).map(|index| format!("{:?}", glyph::row(model.row(index))));
+        let (row, column) = model.cursor();
+        let cursor = (row, column.min(model.size().columns - 1));
+        let title = model.bells.title.clone();
+        (rows.collect(), cursor, model.hides_cursor(), model.modes().formatted(), title)
     }
 
     #[test]
@@ -371,7 +324,10 @@ mod tests {
                 "\x1b[?1049h", "\x1b[?1049l", "\x1bM", "\x1b[3L", "\x1b[2P", "\x1b[3@", "\x1b[4X", "\x1b[K", "\x1b[2S",
                 "\x1b[T", "\x1b[?6h", "\x1b[?6l", "\x1b7", "\x1b8", "\x1bc", "\x1b[?25l", "\x1b[?25h", "\x1b[?1h",
                 "\x1b[?1000h", "\x1b[?1003l", "\x1b[?1006h", "\x1b[?2004h", "\x1b[5 q", "\x07", "\x1b[38;2;1;2;3m",
-                "\x1b[48;5;200m", "\u{2764}\u{fe0f}", "\u{301}", "\u{fe0f}", "\u{1f469}\u{200d}\u{1f4bb}", "\x08",
+                "\x1b[48;5;200m", "\x1b(0", "\x1b(B", "\x0e", "\x0f", "\x1b)0",
+                "\x1b[4:3m", "\x1b[58:5:3m", "\x1b[58:2::1:2:3m", "\x1b]8;;http://a.example/\x07", "\x1b]8;id=1;http://b.example/\x07",
+                "\x1b]8;;\x07", "\x1b[?1004h", "\x1b[?1002h", "\x1b[?1002l", "\x1b[4h", "\x1b[9P", "\x1b#8", "\x1b[22t", "\x1b[23t",
+                "\u{2764}\u{fe0f}", "\u{301}", "\u{fe0f}", "\u{1f469}\u{200d}\u{1f4bb}", "\x08",
             ])
                 .prop_map(|text| text.as_bytes().to_vec()),
             1 => Just(b"\x1b]2;title\x07".to_vec()),

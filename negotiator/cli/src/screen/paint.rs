@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Screen;
+use super::{Screen, glyph::write_row};
 use crate::wire::Size;
 
 /// What the terminal shall show.
@@ -67,8 +67,7 @@ impl Painter {
                 *old = new;
             }
         }
-        let screen = frame.screen.parser.screen();
-        let modes = screen.input_mode_formatted();
+        let modes = frame.screen.model.modes().formatted();
         if modes != self.modes {
             out.push_str(&modes);
             self.modes = modes;
@@ -90,19 +89,16 @@ impl Painter {
 /// Returns every row of the terminal, each drawable from its first column.
 fn rows(frame: &Frame<'_>, echo: Option<&Echo>) -> Vec<String> {
     let Size { columns, rows } = frame.terminal;
-    let screen = frame.screen.parser.screen();
     let width = frame.screen.size().columns;
-    // A width beyond the screen keeps rows from continuing the row before: each stands alone. Of a screen
-    // that is wider than the terminal one column less is shown, lest a wide character wrap at the edge.
-    let whole = if width <= columns { u16::MAX } else { columns - 1 };
+    // Of a screen that is wider than the terminal one column less is shown, lest a wide character wrap at the edge.
+    let whole = if width <= columns { width } else { columns - 1 };
     let room = usize::from(rows.saturating_sub(1));
-    let mut lines: Vec<String> = screen
-        .rows_formatted(0, whole)
-        .skip(usize::from(first_row(frame)))
+    let mut lines: Vec<String> = (first_row(frame)..frame.screen.size().rows)
         .take(room)
-        .map(|mut row| {
+        .map(|index| {
+            let mut row = String::new();
+            write_row(&mut row, frame.screen.model.row(index), whole);
             if width < columns {
-                // Colours that run to the end of the shared screen must not run on beyond it.
                 let _ = write!(row, "\x1b[0m\x1b[{}G\x1b[K{BORDER}│", width + 1);
             }
             row
@@ -131,17 +127,16 @@ fn rows(frame: &Frame<'_>, echo: Option<&Echo>) -> Vec<String> {
 /// The row of the shared screen that is drawn first.
 fn first_row(frame: &Frame<'_>) -> u16 {
     let room = frame.terminal.rows.saturating_sub(1).max(1);
-    let (cursor, _) = frame.screen.parser.screen().cursor_position();
+    let (cursor, _) = frame.screen.cursor();
     (cursor + 1).saturating_sub(room)
 }
 
 fn cursor(frame: &Frame<'_>, echo: Option<&Echo>) -> String {
-    let screen = frame.screen.parser.screen();
-    let (row, column) = screen.cursor_position();
+    let (row, column) = frame.screen.cursor();
     let column = echo.map_or(column, |echo| echo.cursor);
     let row = row - first_row(frame);
     let inside = row + 1 < frame.terminal.rows && column < frame.terminal.columns;
-    if screen.hide_cursor() || !inside || !frame.overlay.is_empty() {
+    if frame.screen.model.hides_cursor() || !inside || !frame.overlay.is_empty() {
         return "\x1b[?25l".to_owned();
     }
     format!("\x1b[{};{}H\x1b[?25h", row + 1, column + 1)
@@ -158,9 +153,19 @@ const END: &str = "\x1b[?2026l";
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{
+        super::{glyph::row as row_of, plain},
+        *,
+    };
 
     const TERMINAL: Size = Size { columns: 30, rows: 6 };
+
+    fn shown(screen: &Screen, columns: u16) -> Vec<String> {
+        let columns = columns.min(screen.size().columns);
+        let cells = |row| &screen.model.row(row)[..columns.into()];
+        let rows = (0..screen.size().rows).map(|row| plain(&row_of(cells(row))));
+        rows.map(|row| row.trim_end().to_owned()).collect()
+    }
 
     /// A terminal, and what was painted into it.
     struct Glass(Screen, Painter);
@@ -178,7 +183,7 @@ mod tests {
         }
 
         fn lines(&self) -> Vec<String> {
-            self.0.parser.screen().rows(0, TERMINAL.columns).map(|row| row.trim_end().to_owned()).collect()
+            shown(&self.0, TERMINAL.columns)
         }
     }
 
@@ -279,12 +284,9 @@ mod tests {
             let mut at_once = Glass::new();
             at_once.show(&screen, "status");
             prop_assert_eq!(stepwise.lines(), at_once.lines());
-            let shown = |screen: &Screen| -> Vec<String> {
-                screen.parser.screen().rows(0, columns).map(|row| row.trim_end().to_owned()).collect()
-            };
             // A wide character that the narrower terminal cuts in half may differ; whole ones may not.
             if columns <= TERMINAL.columns {
-                prop_assert_eq!(&shown(&stepwise.0)[..5], &shown(&screen)[..]);
+                prop_assert_eq!(&shown(&stepwise.0, columns)[..5], &shown(&screen, columns)[..]);
             }
         }
     }

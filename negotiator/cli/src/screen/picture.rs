@@ -7,12 +7,15 @@
 use std::{
     fmt::Write,
     hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
 };
 
+use alacritty_terminal::term::cell::{Cell, Hyperlink};
 use bytes::Bytes;
 
 use super::{
-    glyph::{Glyph, Style, row},
+    glyph::{Glyph, Style, row, write_link},
+    model::{Model, Modes},
     scroll::Scroll,
 };
 use crate::wire::Size;
@@ -20,27 +23,45 @@ use crate::wire::Size;
 /// What a screen showed at one moment.
 #[derive(Debug)]
 pub struct Picture {
-    pub(super) screen: vt100::Screen,
-    pub(super) title: Option<String>,
+    size: Size,
+    rows: Box<[Box<[Cell]>]>,
+    cursor: (u16, u16),
+    hides_cursor: bool,
+    modes: Modes,
+    title: Option<String>,
     /// How often the bell rang so far.
-    pub(super) bells: u64,
+    bells: u64,
+    /// How often something was copied so far, and what was last.
+    copied: (u64, Option<Arc<str>>),
     /// A hash of each row: rows that were scrolled are found by it.
     hashes: Vec<u64>,
     blank: u64,
 }
 
 impl Picture {
-    pub(super) fn new(screen: vt100::Screen, title: Option<String>, bells: u64) -> Self {
-        let (rows, columns) = screen.size();
-        let hashes = (0..rows.get()).map(|index| hash(&row(&screen, index))).collect();
-        let blank = hash(&vec![Glyph::BLANK; usize::from(columns.get())]);
-        Self { screen, title, bells, hashes, blank }
+    pub(super) fn new(model: &Model) -> Self {
+        let size = model.size();
+        let rows: Box<[Box<[Cell]>]> = (0..size.rows).map(|index| model.row(index).into()).collect();
+        let hashes = rows.iter().map(|cells| hash(&row(cells))).collect();
+        let (line, column) = model.cursor();
+        Self {
+            size,
+            rows,
+            // Where it is seen: behind the last column it stands in it.
+            cursor: (line, column.min(size.columns.saturating_sub(1))),
+            hides_cursor: model.hides_cursor(),
+            modes: model.modes(),
+            title: model.bells.title.clone(),
+            bells: model.bells.rung,
+            copied: model.bells.copied.clone(),
+            hashes,
+            blank: hash(&vec![Glyph::BLANK; usize::from(size.columns)]),
+        }
     }
 
     /// Returns the screen's size.
     pub fn size(&self) -> Size {
-        let (rows, columns) = self.screen.size();
-        Size { columns: columns.get(), rows: rows.get() }
+        self.size
     }
 
     /// Returns bytes that draw this picture on an empty screen of its size.
@@ -70,26 +91,23 @@ impl Picture {
             if shown == *hash {
                 continue;
             }
-            let new = row(&self.screen, index);
+            let new = row(&self.rows[usize::from(index)]);
             match source {
-                Some((earlier, source)) => pen.row(index, &new, &row(&earlier.screen, source)),
+                Some((earlier, source)) => pen.row(index, &new, &row(&earlier.rows[usize::from(source)])),
                 None => pen.row(index, &new, &vec![Glyph::BLANK; new.len()]),
             }
         }
         let drew = !pen.out.is_empty();
-        // The next picture begins without colours.
+        // The next picture begins without colours and links.
         pen.set(Style::default());
-        let cursor = cursor(&self.screen);
-        match earlier {
-            Some(earlier) => pen.out.push_str(&self.screen.input_mode_diff(&earlier.screen)),
-            None => pen.out.push_str(&self.screen.input_mode_formatted()),
-        }
-        if drew || earlier.is_none_or(|earlier| self::cursor(&earlier.screen) != cursor) {
+        pen.link(None);
+        pen.out.push_str(&self.modes.since(earlier.map(|earlier| earlier.modes)));
+        if drew || earlier.is_none_or(|earlier| earlier.cursor != self.cursor) {
             // Writing to a String cannot fail.
-            let _ = write!(pen.out, "\x1b[{};{}H", cursor.0 + 1, cursor.1 + 1);
+            let _ = write!(pen.out, "\x1b[{};{}H", self.cursor.0 + 1, self.cursor.1 + 1);
         }
-        let hidden = self.screen.hide_cursor();
-        if earlier.map_or(hidden, |earlier| earlier.screen.hide_cursor() != hidden) {
+        let hidden = self.hides_cursor;
+        if earlier.map_or(hidden, |earlier| earlier.hides_cursor != hidden) {
             pen.out.push_str(if hidden { "\x1b[?25l" } else { "\x1b[?25h" });
         }
         if let Some(title) = &self.title
@@ -100,14 +118,14 @@ impl Picture {
         if earlier.is_some_and(|earlier| earlier.bells != self.bells) {
             pen.out.push('\x07');
         }
+        // Who comes later has not seen it happen.
+        if let Some(text) = &self.copied.1
+            && earlier.is_some_and(|earlier| earlier.copied.0 != self.copied.0)
+        {
+            let _ = write!(pen.out, "\x1b]52;c;{text}\x07");
+        }
         pen.out.into()
     }
-}
-
-/// Where the cursor is seen: behind the last column it stands in it.
-fn cursor(screen: &vt100::Screen) -> (u16, u16) {
-    let (row, column) = screen.cursor_position();
-    (row, column.min(screen.size().1.get() - 1))
 }
 
 fn hash(row: &[Glyph<'_>]) -> u64 {
@@ -123,6 +141,7 @@ struct Pen {
     /// Row and column of the terminal's cursor, where that is sure.
     at: Option<(u16, u16)>,
     style: Style,
+    link: Option<Hyperlink>,
 }
 
 impl Pen {
@@ -138,24 +157,32 @@ impl Pen {
     fn row(&mut self, index: u16, new: &[Glyph<'_>], shown: &[Glyph<'_>]) {
         let mut column = 0;
         while column < new.len() {
-            let glyph = new[column];
+            let glyph = &new[column];
             let end = column + usize::from(glyph.width.max(1));
             if new[column..end] == shown[column..end] {
                 column = end;
                 continue;
             }
-            if !glyph.text.is_empty() {
-                self.go_to(index, column as u16);
+            if glyph.letter.is_some() {
+                self.go_to(index, column as u16, new);
                 self.set(glyph.style);
-                self.out.push_str(glyph.text);
+                self.link(glyph.link.as_ref());
+                glyph.draw(&mut self.out);
                 self.at = (end < new.len()).then_some((index, end as u16));
                 column = end;
                 continue;
             }
             // To erase is shorter than to draw: all blanks of this style at once, drawn over or not.
-            let blanks = new[column..].iter().take_while(|other| **other == glyph).count();
-            let count = (0..blanks).rev().find(|nth| shown[column + nth] != glyph).map_or(1, |last| last + 1);
-            self.go_to(index, column as u16);
+            let blanks = new[column..].iter().take_while(|other| *other == glyph).count();
+            let count =
+                (0..blanks).rev().find(|nth| shown[column + nth] != *glyph).map_or(1, |last| last + 1);
+            self.go_to(index, column as u16, new);
+            if self.draws_blanks(&new[column..column + count]) && column + count < new.len() {
+                self.blanks(count);
+                column += count;
+                self.at = Some((index, column as u16));
+                continue;
+            }
             self.set(glyph.style);
             if column + count == new.len() {
                 self.out.push_str("\x1b[K");
@@ -166,11 +193,17 @@ impl Pen {
         }
     }
 
-    fn go_to(&mut self, row: u16, column: u16) {
+    /// Goes to a column of a row that shall show `new`.
+    fn go_to(&mut self, row: u16, column: u16, new: &[Glyph<'_>]) {
         match self.at {
             Some(at) if at == (row, column) => {}
             Some((at, before)) if at == row && before < column => {
-                let _ = write!(self.out, "\x1b[{}C", column - before);
+                let between = &new[usize::from(before)..usize::from(column)];
+                if self.draws_blanks(between) {
+                    self.blanks(between.len());
+                } else {
+                    let _ = write!(self.out, "\x1b[{}C", column - before);
+                }
             }
             _ => {
                 let _ = write!(self.out, "\x1b[{};{}H", row + 1, column + 1);
@@ -179,10 +212,33 @@ impl Pen {
         self.at = Some((row, column));
     }
 
+    /// Says whether these are a few blanks that the present colours draw.
+    fn draws_blanks(&self, glyphs: &[Glyph<'_>]) -> bool {
+        let erased = self.style.erased();
+        glyphs.len() < FEW
+            && self.link.is_none()
+            && !self.style.shows_on_blanks()
+            && glyphs.iter().all(|glyph| glyph.letter.is_none() && glyph.width == 1 && glyph.style == erased)
+    }
+
+    fn blanks(&mut self, count: usize) {
+        self.out.extend(std::iter::repeat_n(' ', count));
+    }
+
+    fn link(&mut self, link: Option<&Hyperlink>) {
+        if self.link.as_ref() != link {
+            write_link(&mut self.out, link);
+            self.link = link.cloned();
+        }
+    }
+
     fn set(&mut self, style: Style) {
         if style != self.style {
-            style.write(&mut self.out);
+            style.write(&mut self.out, self.style);
             self.style = style;
         }
     }
 }
+
+/// Blanks that are drawn sooner than erased or passed over: the sequence for it is as long.
+const FEW: usize = 5;

@@ -54,6 +54,8 @@ pub enum Typed<C> {
 /// What a viewer's program can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
+    /// Take what the shared program copied into the clipboard.
+    Copy,
     /// Show which path is used and why.
     Explain,
     /// Show the keys.
@@ -72,6 +74,7 @@ impl Command {
     /// Reads the key behind the escape key; an unknown one asks for the list.
     pub fn of(key: u8) -> Self {
         match key {
+            b'c' => Self::Copy,
             b'e' => Self::Explain,
             b'h' => Self::History,
             b'l' => Self::Redraw,

@@ -175,13 +175,13 @@ fn restore() {
 
 static RAW: AtomicBool = AtomicBool::new(false);
 
-/// Second screen.
-const ENTER: &str = "\x1b[?1049h\x1b[2J\x1b[H";
+/// The title is saved. Second screen.
+const ENTER: &str = "\x1b[22;0t\x1b[?1049h\x1b[2J\x1b[H";
 
-/// Everything a shared program may have switched on is off: keypad and cursor keys, mouse, pasting, cursor
-/// shape, attributes. Then the first screen.
-const LEAVE: &str = "\x1b>\x1b[?1l\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l\x1b[?2004l\
-                     \x1b[0 q\x1b[?2026l\x1b[0m\x1b[?25h\x1b[?1049l";
+/// Everything a shared program may have switched on is off: keypad and cursor keys, mouse, focus, pasting, cursor
+/// shape, attributes, links. Then the first screen and the title that was saved.
+const LEAVE: &str = "\x1b>\x1b[?1l\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1005l\x1b[?1006l\x1b[?2004l\
+                     \x1b[0 q\x1b[?2026l\x1b]8;;\x1b\\\x1b[0m\x1b[?25h\x1b[?1049l\x1b[23;0t";
 
 /// Reads that may wait: a paste of 256 KiB.
 const READS: usize = 64;

@@ -89,13 +89,14 @@ pub fn why(end: &SessionEnd) -> &'static str {
     }
 }
 
-/// What the person is told who is in again: one sentence.
+/// What the person is told who is in again, in the 80 columns of a status line. What was under way may have been typed, or
+/// may be this program's own: so keys may be lost.
 pub fn sentence(end: &SessionEnd) -> String {
     let lost = match end {
-        SessionEnd::Expired { unacknowledged: 1.., .. } => " and what you typed last did not arrive",
+        SessionEnd::Expired { unacknowledged: 1.., .. } => "; keys may be lost",
         _ => "",
     };
-    format!("entered anew by the same link: the session before is over ({}){lost}", why(end))
+    format!("entered anew by the same link ({}){lost}", why(end))
 }
 
 #[cfg(test)]
@@ -107,9 +108,9 @@ mod tests {
         let said = |why, unacknowledged| sentence(&SessionEnd::Expired { why, unacknowledged });
         assert_eq!(
             said(Expiry::Window, 3),
-            "entered anew by the same link: the session before is over (no path came in time) and what you typed last did \
-             not arrive"
+            "entered anew by the same link (no path came in time); keys may be lost"
         );
+        assert!([Expiry::Window, Expiry::PeerRestarted].iter().all(|why| said(*why, 3).len() < 80));
         assert!(said(Expiry::PeerRestarted, 0).ends_with("(the host had let it go)"));
     }
 }

@@ -60,7 +60,7 @@ pub async fn show(
 ) -> Result<Farewell, Failure> {
     let Visit { entrance, mut session, access } = Visit::begin(link, network, args, interrupts).await?;
     let size = RawTerminal::check(keyboard)?;
-    let mut view = View::new(size, access, args.escape).predicting(args.predict);
+    let mut view = View::new(size, access, args.escape).predicting(args.predict).copying(args.clipboard);
     let mut desk = Desk::take(keyboard, &mut view, interrupts)?;
     let outcome = loop {
         let shown = tokio::select! {

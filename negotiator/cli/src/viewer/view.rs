@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
+use clap::ValueEnum;
 use negotiator::{Access, Explanation, Status};
 
 use super::{
@@ -44,6 +45,22 @@ pub struct View {
     page: (usize, bool),
     ring: bool,
     title: Option<String>,
+    clipboard: Clipboard,
+    /// What the shared program copied, in base64, and the person was not asked yet or has not answered.
+    copied: Option<String>,
+    /// The person lets it have the clipboard.
+    copies: bool,
+}
+
+/// Whether what the shared program copies reaches this terminal's clipboard. It is never told what is in there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Clipboard {
+    /// Never.
+    Off,
+    /// When the person says so, each time.
+    Ask,
+    /// Always.
+    On,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +105,17 @@ impl View {
             page: (0, false),
             ring: false,
             title: None,
+            clipboard: Clipboard::Off,
+            copied: None,
+            copies: false,
         }
+    }
+
+    /// Says what becomes of what the shared program copies.
+    #[must_use]
+    pub fn copying(mut self, clipboard: Clipboard) -> Self {
+        self.clipboard = clipboard;
+        self
     }
 
     /// Says when characters are shown before the host has drawn them.
@@ -129,6 +156,7 @@ impl View {
         for typed in self.keys.feed(bytes) {
             match typed {
                 Typed::Input(bytes) => self.input(now, bytes, &mut todo),
+                Typed::Command(Command::Copy) => self.copies = self.copied.is_some(),
                 Typed::Command(Command::Explain) => self.toggle(Overlay::Explain),
                 Typed::Command(Command::History) => todo.extend(self.toggle_history()),
                 Typed::Command(Command::Help) => self.toggle(Overlay::Help),
@@ -221,6 +249,11 @@ impl View {
         if let Some(title) = self.title.take() {
             out.push_str(&format!("\x1b]2;{title}\x07"));
         }
+        if std::mem::take(&mut self.copies)
+            && let Some(text) = self.copied.take()
+        {
+            out.push_str(&format!("\x1b]52;c;{text}\x07"));
+        }
         if std::mem::take(&mut self.ring) {
             out.push('\x07');
         }
@@ -237,6 +270,30 @@ impl View {
         self.predictor.drawn(now, &self.screen);
         self.ring |= self.screen.take_bell();
         self.title = self.screen.take_title().or(self.title.take());
+        if let Some(text) = self.screen.take_copied() {
+            self.copied(now, text);
+        }
+    }
+
+    fn copied(&mut self, now: Instant, text: String) {
+        match (self.clipboard, &self.escape) {
+            (Clipboard::Off, _) => {}
+            (Clipboard::On, _) => (self.copied, self.copies) = (Some(text), true),
+            (Clipboard::Ask, None) => {
+                self.notice = Some((
+                    "the program copied something; without an escape key nobody can be asked".to_owned(),
+                    now,
+                ));
+            }
+            (Clipboard::Ask, Some(escape)) => {
+                let said = format!(
+                    "{escape} c puts what the program copied into your clipboard: {} bytes",
+                    text.len() / 4 * 3
+                );
+                self.notice = Some((said, now));
+                self.copied = Some(text);
+            }
+        }
     }
 
     /// Returns the page that is shown. The text may have become shorter, the terminal larger.
@@ -255,6 +312,16 @@ impl View {
     }
 
     fn input(&mut self, now: Instant, bytes: Bytes, todo: &mut Vec<Do>) {
+        // What the terminal says about its focus is no key that answers anything here.
+        let focus = matches!(&bytes[..], b"\x1b[I" | b"\x1b[O");
+        if focus
+            && (self.overlay.is_some()
+                || self.pager.is_some()
+                || self.still.is_some()
+                || self.access == Access::ReadOnly)
+        {
+            return;
+        }
         if self.overlay.is_some() {
             // Any key turns the page or takes the overlay away; it was not meant for the host.
             self.turn_page();
@@ -309,6 +376,7 @@ const READ_ONLY: &str = "read-only: what you type goes nowhere";
 
 const HELP: &str = "\
 Behind the escape key:
+  c   with --clipboard ask: take what the program copied
   e   explain which path is used, since when and why, and what happens next
   h   history: the lines that left the top; arrows, PgUp, PgDn, g, G,
       / searches older ones, n and N go on, q goes back

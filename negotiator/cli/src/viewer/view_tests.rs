@@ -85,3 +85,16 @@ fn what_was_printed_last_is_painted_and_can_be_left_behind() {
     assert_eq!(view.handle_message(now, Message::Exit(0)), Some(Do::End(0)));
     assert_eq!(view.last_screen(), "$ make\x1b[m\r\n\x1b[32mall done\x1b[m\r\n");
 }
+
+#[test]
+fn what_the_program_copies_reaches_the_clipboard_only_where_the_person_lets_it() {
+    let now = Instant::now();
+    let copy = || Message::Change(Bytes::from_static(b"\x1b]52;c;aGVsbG8=\x07"));
+    for (clipboard, copies) in [(Clipboard::Off, false), (Clipboard::Ask, false), (Clipboard::On, true)] {
+        let mut view = view(Access::ReadOnly).copying(clipboard);
+        view.handle_message(now, copy());
+        assert_eq!(view.copies, copies);
+        view.handle_typed(now, b"\x1ec");
+        assert_eq!(view.copies, clipboard != Clipboard::Off);
+    }
+}

@@ -10,7 +10,7 @@ use std::{
 };
 
 use lifeguard_relay::DevConfig;
-use negotiator::{NetworkConfig, Session};
+use negotiator::{FallbackMode, NetworkConfig, Session};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, timeout};
 use transport_webrtc::impair::ImpairedUdp;
@@ -139,6 +139,38 @@ async fn a_path_that_is_cut_is_left_and_returned_to_and_nothing_is_lost_or_doubl
     println!("{said} to the page and {wrote} from it, each once and in order; longest silence {silence} ms");
 
     end(host, browser, service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn megabytes_reach_a_page_and_leave_it_on_either_path() {
+    let megabytes: usize = std::env::var("BEACH_WEB_MEGABYTES").map_or(2, |text| text.parse().unwrap());
+    let (site, big) = (page::serve().await, vec![b'x'; 50_000]);
+    let origin = site.origin();
+    let (service, browser) = tokio::join!(Service::start(origin.clone()), Browser::start());
+    for path in ["webrtc", "ws-fallback"] {
+        let mut network = NetworkConfig::default();
+        if path == "ws-fallback" {
+            network.mode = FallbackMode::RelayOnly;
+        }
+        let (host, tab) = tokio::join!(service.share(network), browser.open(&origin));
+        let hosted = join(&tab, &host, path).await;
+        let begun = Instant::now();
+        for _ in 0..20 * megabytes {
+            hosted.send(big.clone().into()).await.unwrap();
+        }
+        heard_at_least(&tab, u32::try_from(20 * megabytes).unwrap()).await;
+        let (down, begun) = (begun.elapsed(), Instant::now());
+        tab.evaluate(&format!("void pour({megabytes})")).await;
+        for _ in 0..20 * megabytes {
+            assert_eq!(hear(&hosted).await.len(), big.len());
+        }
+        let rate = |took: Duration| format!("{:.1} MB/s", megabytes as f64 / took.as_secs_f64());
+        println!("{path}: {} to the page, {} from it", rate(down), rate(begun.elapsed()));
+        leave(&tab, &hosted).await;
+        host.close().await;
+    }
+    browser.close().await;
+    service.dev.shutdown().await;
 }
 
 /// The address that this machine sends from: peers try none on loopback.

@@ -9,6 +9,7 @@ mod coturn;
 mod direct;
 mod page;
 mod pictures;
+mod shared;
 mod terminal;
 
 use std::{net::SocketAddr, time::Duration};

@@ -1,4 +1,5 @@
-//! A tiny site: the page of the tests, and the module that `scripts/web` built.
+//! A tiny site: the page of the tests, and the module that `scripts/web` built; or, at `BEACH_WEB_SITE`, both as a
+//! bundler packed them.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -41,12 +42,14 @@ async fn answer(mut stream: TcpStream) {
         }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    let (content, body) = match head.split(' ').nth(1) {
-        Some("/") => ("text/html", PAGE.as_bytes().to_vec()),
-        Some("/beach_web.js") => ("text/javascript", built("beach_web.js")),
-        Some("/beach_web_bg.wasm") => ("application/wasm", built("beach_web_bg.wasm")),
-        _ => ("text/plain", Vec::new()),
+    let path = head.split(' ').nth(1).unwrap_or_default();
+    let content = match path.rsplit_once('.') {
+        None if path == "/" => "text/html",
+        Some((_, "js")) => "text/javascript",
+        Some((_, "wasm")) => "application/wasm",
+        _ => "text/plain",
     };
+    let body = file(path);
     // As strict as it can be: a page that uses the module needs no more.
     let policy = "default-src 'none'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; connect-src *";
     let head = format!(
@@ -58,8 +61,24 @@ async fn answer(mut stream: TcpStream) {
     let _ = stream.write_all(&body).await;
 }
 
-fn built(name: &str) -> Vec<u8> {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/web-dev").join(name);
+/// Where `scripts/web` puts what it builds: for `BEACH_WEB_RELEASE` what is shipped, else what is built quickly.
+pub(crate) fn built(release: &str, quick: &str) -> PathBuf {
+    let name = if std::env::var_os("BEACH_WEB_RELEASE").is_some() { release } else { quick };
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target").join(name)
+}
+
+/// A file of the site: the tests' page with the module beside it, or what a bundler made of them.
+fn file(path: &str) -> Vec<u8> {
+    let bundled = std::env::var_os("BEACH_WEB_SITE").map(PathBuf::from);
+    let file = match (&bundled, path) {
+        (None, "/") => return PAGE.as_bytes().to_vec(),
+        (Some(folder), "/") => folder.join("index.html"),
+        (None, "/beach_web.js" | "/beach_web_bg.wasm") => built("web", "web-dev").join(&path[1..]),
+        (Some(folder), path) if path.starts_with("/assets/") && !path.contains("..") => {
+            folder.join(&path[1..])
+        }
+        _ => return Vec::new(),
+    };
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}; run scripts/web test", file.display()))
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -15,7 +14,10 @@ use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle, time::timeout};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::browser::{Browser, Tab};
+use crate::{
+    browser::{Browser, Tab},
+    page::built,
+};
 
 /// A service that serves the page that `scripts/web dev` built.
 pub(crate) async fn service() -> Dev {
@@ -23,7 +25,7 @@ pub(crate) async fn service() -> Dev {
 }
 
 async fn service_with(mut config: DevConfig) -> Dev {
-    config.page.folder = Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/web-page-dev"));
+    config.page.folder = Some(built("web-page", "web-page-dev"));
     config.page.sign_in_url = Some("https://account.example/sign-in".parse().unwrap());
     Dev::start(config).await.expect("run scripts/web dev first")
 }
@@ -98,6 +100,13 @@ async fn a_link_is_opened_and_what_is_typed_comes_back() {
     let tab = opened(&browser, &share.link).await;
 
     tab.until(SCREEN, "ready> ").await;
+    // By the page's own clock, which begins with its navigation.
+    let mut told = vec![("prompt", tab.evaluate(SINCE).await)];
+    tab.type_text("#").await;
+    tab.until(SCREEN, "ready> #").await;
+    told.push(("echo", tab.evaluate(SINCE).await));
+    println!("{told:?} ms after the link was opened");
+    tab.press_return().await;
     let line = tab.until(LINE, "direct").await;
     assert!(line.contains("for "), "{line}");
     tab.type_text("echo $((6 * 7))nd").await;
@@ -234,6 +243,9 @@ pub(crate) const SCREEN: &str = "[...document.querySelectorAll('.xterm-rows > di
 
 /// The status line.
 pub(crate) const LINE: &str = "document.querySelector('#line').textContent";
+
+/// Milliseconds of the page's life.
+const SINCE: &str = "Math.round(performance.now())";
 
 /// What lies over the terminal.
 const CARD: &str =

@@ -1,7 +1,7 @@
 //! What this node says, in order, many words at a time.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::{
         Arc, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Inner, channel_of};
+use super::{ALL, Inner, channel_of};
 use crate::store::{
     StoreError,
     pool::{Entry, Heard, NodeId, Word},
@@ -156,12 +156,20 @@ async fn publish(pool: &Inner, words: &mut Vec<(String, String, Word)>, hear: &m
     for (channel, json, _) in &*words {
         pipeline.cmd("PUBLISH").arg(channel).arg(json);
     }
-    let mut connection = pool.redis.connection();
-    let heard: Result<Vec<u64>, _> = pool.redis.ask(pipeline.query_async(&mut connection)).await;
-    let heard_by = |n: usize| heard.as_ref().ok().and_then(|heard| heard.get(n)).copied().unwrap_or(0);
+    let connection = pool.redis.connection();
+    let heard = pool.redis.ask(connection.publish(&pipeline, pool.node.0)).await;
+    // A server of a Cluster counts those who listen to it, and not those who listen to the others. There a node that lives
+    // is taken to have heard.
+    let living: Option<HashSet<String>> =
+        pool.redis.is_cluster().then(|| pool.nodes.read().keys().copied().map(channel_of).collect());
+    let was_heard = |n: usize, channel: &str| match (&heard, &living) {
+        (Ok(_), Some(living)) => channel == ALL || living.contains(channel),
+        (Ok(heard), None) => heard.get(n).is_some_and(|heard| *heard > 0),
+        (Err(_), _) => false,
+    };
     let mut missed = false;
-    for (n, (_, _, word)) in words.drain(..).enumerate() {
-        if heard_by(n) > 0 {
+    for (n, (channel, _, word)) in words.drain(..).enumerate() {
+        if was_heard(n, &channel) {
             continue;
         }
         match word {
