@@ -14,6 +14,7 @@ use crate::{
     listen::{self, Caps, Certificates, Connections, ListenConfig, TlsError},
     page::{Page, PageConfig, PageError},
     relay::{Admission, Relay, RelayConfig},
+    service::{Handed, Place},
     store::{MemoryStore, Store},
     stun,
     telemetry::metrics::Metrics,
@@ -132,12 +133,25 @@ impl Dev {
     ///
     /// As [`start`](Self::start).
     pub async fn start_with(
-        mut config: DevConfig,
+        config: DevConfig,
         store: Arc<dyn Store>,
         keys: TokenKeys,
     ) -> Result<Self, DevError> {
-        let bind = |address| listen::bind(address).map_err(|source| DevError::Bind { address, source });
-        let (listener, admin_listener) = (bind(config.public)?, bind(config.admin)?);
+        Self::start_on(config, store, keys, &mut Handed::default()).await
+    }
+
+    /// As [`start_with`](Self::start_with), on sockets that were handed over, where there are some.
+    pub(crate) async fn start_on(
+        mut config: DevConfig,
+        store: Arc<dyn Store>,
+        keys: TokenKeys,
+        handed: &mut Handed,
+    ) -> Result<Self, DevError> {
+        let mut bind = |place, address| {
+            handed.listen(place, address).map_err(|source| DevError::Bind { address, source })
+        };
+        let listener = bind(Place::Public, config.public)?;
+        let admin_listener = bind(Place::Admin, config.admin)?;
         let (public, admin) = (listener.local_addr()?, admin_listener.local_addr()?);
         let answering = config
             .stun
@@ -280,6 +294,10 @@ impl Dev {
     /// The metrics, as `/metrics` shows them.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    pub(crate) fn shared_metrics(&self) -> Arc<Metrics> {
+        self.metrics.clone()
     }
 
     /// Lets everybody go within the relay's grace time, then ends everything. Returns how many peers had

@@ -22,6 +22,7 @@ pub mod listen;
 pub mod page;
 pub mod relay;
 pub mod rules;
+mod service;
 pub mod shutdown;
 pub mod store;
 pub mod stun;

@@ -1,31 +1,33 @@
 //! The signals an operator sends.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::io;
 
-/// Waits for SIGTERM or Ctrl-C: both mean "finish what you have and go", and a second one "go at once".
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIGTERM and Ctrl-C: both mean "finish what you have and go", and a second one "go at once".
 ///
-/// # Errors
-///
-/// The operating system refused a signal handler.
-pub async fn requested() -> std::io::Result<()> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+/// From [`new`](Self::new) on none gets lost, however soon it comes behind another.
+#[derive(Debug)]
+pub struct Signals {
+    term: Signal,
+    interrupt: Signal,
 }
 
-/// Calls `reload` at each SIGHUP.
-///
-/// # Errors
-///
-/// The operating system refused a signal handler.
-pub async fn on_hangup(reload: impl Fn()) -> std::io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    while hangup.recv().await.is_some() {
-        reload();
+impl Signals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    ///
+    /// The operating system refused a signal handler.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Waits for the next of the two.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

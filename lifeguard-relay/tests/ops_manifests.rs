@@ -122,11 +122,15 @@ fn variables_exist_and_make_a_configuration() {
         let folder = tempfile::tempdir().unwrap();
         let secret = folder.path().join("secret");
         std::fs::write(&secret, SECRET).unwrap();
+        let key = folder.path().join("key.pem");
+        let made = Command::new(BINARY).args(["keys", "generate", "--out"]).arg(&key).output().unwrap();
+        assert!(made.status.success(), "{}", said(&made));
         let mut check = Command::new(BINARY);
         check.args(["config", "check"]).env_clear();
         for (name, value) in &container.environment {
             assert!(known(name), "{}: nobody reads {name}", container.named);
             let value = match name.ends_with("_FILE") {
+                true if name.ends_with("SIGNING_KEY_FILE") => key.display().to_string(),
                 true => secret.display().to_string(),
                 false if value.is_empty() => stand_in(name),
                 false => value.clone(),

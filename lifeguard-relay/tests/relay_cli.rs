@@ -222,6 +222,21 @@ fn the_printed_configuration_is_accepted_and_mistakes_say_what_to_do() {
     std::fs::write(&path, "[relay]\nidle = \"5s\"\n").unwrap();
     fails(&["config", "check", "--config", file], 3, "unknown key `relay.idle`");
     fails(&["config", "check", "--config", "/nowhere.toml"], 3, "/nowhere.toml");
+    fails(&["config", "check", "--config", file], 3, "relay.toml:2: ");
+    // What a start would refuse, this refuses too.
+    fails(&["config", "check", "--for", "serve"], 3, "tokens.public_keys");
+    fails(&["config", "check", "--for", "control-plane"], 3, "tokens.signing_key");
+    fails(&["config", "check", "--tokens-public-keys", "nonsense"], 7, "id:key");
+    fails(&["config", "check", "--page-folder", "/nowhere"], 3, "/nowhere");
+    fails(&["config", "check", "--store-redis-url", "http://x"], 3, "store.redis_url");
+    let pair = ["--listen-tls-certificate", "/nowhere/cert", "--listen-tls-key", "/nowhere/key"];
+    fails(&[&["config", "check"], &pair[..]].concat(), 3, "/nowhere/cert");
+    fails(&["config", "check", "--control-token-ttl", "1h"], 3, "token_ttl");
+    let (key, _) = key(folder.path(), "k");
+    std::fs::write(&path, format!("[tokens]\nkey_id = \"k\"\nsigning_key_file = {key:?}\n")).unwrap();
+    assert!(stdout(&run(&["config", "check", "--for", "control-plane", "--config", file])).ends_with("ok"));
+    std::fs::write(&path, "[admin]\naddr = \"0.0.0.0:9444\"\n").unwrap();
+    fails(&["config", "check", "--config", file], 3, "relay.toml:2");
     fails(&["config", "check", "--admin-addr", "0.0.0.0:9444"], 3, "admin.token");
     fails(&["serve"], 3, "tokens.public_keys");
     fails(&["control-plane"], 3, "tokens.signing_key");

@@ -135,6 +135,31 @@ fn a_service_goes_on_when_nobody_reads_what_it_says() {
     }
 }
 
+/// Each command that there is, as its help lists them.
+fn commands(prefix: &[String]) -> Vec<String> {
+    let help = Command::new(BINARY).args(prefix).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let Some((_, listed)) = help.split_once("Commands:\n") else { return vec![prefix.join(" ")] };
+    let listed = listed.lines().take_while(|line| !line.is_empty());
+    // A line of a description that was wrapped is indented further.
+    let names = listed.filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
+    let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    names.flat_map(|name| commands(&[prefix, &[name.to_owned()]].concat())).collect()
+}
+
+#[test]
+fn each_command_there_is_is_tried() {
+    let this = include_str!("relay_stdout.rs");
+    // This one takes the same way to its listeners and to its first line as `serve`.
+    let like_another = ["control-plane"];
+    let all = commands(&[]);
+    assert!(all.len() > 10, "{all:?}");
+    for command in all.iter().filter(|command| !like_another.contains(&command.as_str())) {
+        let tried = [format!("\"{command}"), format!("!(\"{command}")];
+        assert!(tried.iter().any(|words| this.contains(words)), "`{command}` is not tried here");
+    }
+}
+
 /// Makes a key; returns its file and its public entry.
 fn key(folder: &Path) -> (String, String) {
     let file = folder.join("key.pem").display().to_string();

@@ -32,8 +32,17 @@ impl SettingsArgs {
             values.add_toml(KEYS, &text, &file)?;
         }
         let settings = Settings::read(&values)?;
-        settings.check()?;
+        settings.check().map_err(|error| values.located(error))?;
         Ok((settings, values))
+    }
+
+    /// Where a reload finds what may have changed: the configuration file and each file of a secret, readable or not.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let named = |name: String| std::env::var_os(name).map(PathBuf::from);
+        let variables = KEYS.iter().filter(|key| key.secret).flat_map(|key| key.env);
+        let of_environment = variables.filter_map(|name| named(format!("{name}_FILE")));
+        let config = self.file.clone().or_else(|| named(CONFIG_ENV.to_owned()));
+        self.secret_files.iter().map(|(_, file)| file.clone()).chain(of_environment).chain(config).collect()
     }
 }
 

@@ -7,6 +7,8 @@ mod keys;
 mod log;
 mod operate;
 mod output;
+mod parts;
+mod reload;
 mod run;
 mod token;
 mod up;

@@ -1,28 +1,31 @@
 //! `serve`, `control-plane` and `dev`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use beach_lifeguard_client::{
-    CloseCode,
-    token::{KeyId, TokenSigner, TokenVerifier},
-};
+use beach_lifeguard_client::CloseCode;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{arguments::SettingsArgs, failure::Failure, keys::parse_public, output};
+use super::{
+    arguments::SettingsArgs,
+    failure::Failure,
+    output,
+    parts::{self, conflict, unserved},
+    reload::{ENDING, Reload, pair},
+};
 use crate::{
     admin::Admin,
     app::{self, Readiness},
-    config::{ADMIN_ADDR, ConfigError, LISTEN_ADDR, Settings},
-    control::{ControlPlane, TokenKeys},
+    config::{ADMIN_ADDR, LISTEN_ADDR, Settings},
+    control::ControlPlane,
     dev::{Dev, DevConfig, DevError},
     kill_switch::KillSwitch,
-    listen::{self, Caps, Certificates, Connections},
-    page::{Page, PageError},
+    listen::{self, Caps, Connections},
     relay::{Admission, Rate, Relay},
-    shutdown,
-    store::{self, Flusher, Store},
+    service::{self, Handed, Notify, Place, Watch},
+    shutdown::Signals,
+    store::{Flusher, Store},
     stun,
     telemetry::metrics::Metrics,
 };
@@ -49,6 +52,11 @@ pub(crate) struct DevArgs {
 /// What both planes of production share: store, metrics, kill switch, the operator's address.
 struct Base {
     settings: Settings,
+    /// Until reloading begins.
+    watch: Option<Watch>,
+    handed: Handed,
+    notify: Notify,
+    signals: Signals,
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     kill_switch: KillSwitch,
@@ -58,10 +66,16 @@ struct Base {
 
 impl Base {
     async fn start(args: &SettingsArgs) -> Result<Self, Failure> {
-        let (settings, _) = args.load()?;
-        let authority = settings.store_authority()?;
-        let store = store::open(settings.redis_url.as_deref(), authority.as_deref())
-            .map_err(|error| conflict(&format!("`store.redis_url`: {error}")))?;
+        let signals = Signals::new()?;
+        // A file that is replaced while it is read is read again: each is looked at before.
+        let mut watch = Watch::new(args.files());
+        let (settings, values) = args.load()?;
+        watch.add(pair(settings.tls_certificate.as_ref(), settings.tls_key.as_ref()));
+        for file in parts::exposed(&settings, &values) {
+            tracing::warn!(file = %file.display(), "{}", parts::EXPOSED);
+        }
+        let handed = Handed::from_environment()?;
+        let store = parts::store(&settings)?;
         let metrics = Arc::new(Metrics::new());
         let kill_switch = KillSwitch::new(Some(store.clone()));
         let kill_switch = if settings.fallback_paused {
@@ -71,39 +85,43 @@ impl Base {
         };
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(kill_switch.clone().follow(metrics.clone(), stop.clone()));
-        Ok(Self { settings, store, metrics, kill_switch, stop, tasks })
+        let notify = Notify::from_environment();
+        let watch = Some(watch);
+        Ok(Self { settings, watch, handed, notify, signals, store, metrics, kill_switch, stop, tasks })
     }
 
     /// Opens both addresses and serves until SIGTERM or Ctrl-C.
     async fn serve(
-        &self,
+        &mut self,
         routes: axum::Router,
         relay: Option<Relay>,
         ready: Readiness,
         renew: impl Fn() -> Result<(), Failure> + Send + 'static,
     ) -> Result<(), Failure> {
         let settings = &self.settings;
-        let certificates = certificates(settings)?;
-        let page = Page::new(&settings.page(relay.is_none())).map_err(unserved)?;
-        let public = bind(settings.listen_addr, "listen-addr")?;
-        let operator = bind(settings.admin_addr, "admin-addr")?;
+        let certificates = parts::certificates(settings)?;
+        let page = parts::page(settings, relay.is_none())?;
+        let handed = &mut self.handed;
+        let public = bind(handed, Place::Public, settings.listen_addr, "listen-addr")?;
+        let operator = bind(handed, Place::Admin, settings.admin_addr, "admin-addr")?;
         let internal = match (&relay, settings.internal_listen_addr) {
             (Some(relay), Some(address)) => {
-                Some((relay.clone(), bind(address, "pool-internal-listen-addr")?))
+                let flag = "pool-internal-listen-addr";
+                Some((relay.clone(), bind(handed, Place::Internal, address, flag)?))
             }
             _ => None,
         };
-        let reload = reload(certificates.clone(), self.metrics.clone(), renew);
-        reload();
-        let on_hangup = move || {
-            if reload() {
-                tracing::info!("certificates and keys were read again");
-            }
-        };
-        let (reloading, stop) = (shutdown::on_hangup(on_hangup), self.stop.clone());
-        self.tasks.spawn(async move {
-            tokio::select! { _ = reloading => {}, () = stop.cancelled() => {} }
-        });
+        handed.check();
+        service::raise(settings.max_connections);
+        if let Some(watch) = self.watch.take() {
+            let reload = Reload {
+                certificates: certificates.clone(),
+                renew: Box::new(renew),
+                metrics: self.metrics.clone(),
+                notify: self.notify.clone(),
+            };
+            self.tasks.spawn(reload.begin(watch, self.stop.clone())?);
+        }
         let admin = Admin::new(
             relay,
             self.kill_switch.clone(),
@@ -129,22 +147,30 @@ impl Base {
         }
         spawn(public, certificates, app::public(routes.merge(page.router()), ready), connections);
         spawn(operator, None, admin.router(), Connections::new(Caps::default()));
-        shutdown::requested().await?;
+        self.notify.ready();
+        self.notify.keep_alive();
+        self.signals.next().await;
         Ok(())
     }
 
-    async fn end(self) {
+    /// Ends what still runs; at once at another signal.
+    async fn end(mut self) {
         self.stop.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        tokio::select! {
+            () = self.tasks.wait() => {}
+            () = self.signals.next() => tracing::warn!("another signal: ends at once"),
+        }
     }
 }
 
 pub(super) async fn serve(args: SettingsArgs) -> Result<(), Failure> {
-    let base = Base::start(&args).await?;
+    let mut base = Base::start(&args).await?;
     let settings = &base.settings;
-    let admission = Admission::new(verifier(settings)?, base.store.clone(), base.kill_switch.clone());
-    let relay = Relay::new(settings.relay(), admission, base.metrics.clone());
+    let admission = Admission::new(parts::verifier(settings)?, base.store.clone(), base.kill_switch.clone());
+    let config = settings.relay();
+    let ending = config.drain.grace + config.drain.spread + ENDING;
+    let relay = Relay::new(config, admission, base.metrics.clone());
     let ready = app::relay_readiness(&relay);
     let flusher = Flusher::new(base.store.clone(), base.metrics.clone());
     let counted = relay.clone();
@@ -153,18 +179,18 @@ pub(super) async fn serve(args: SettingsArgs) -> Result<(), Failure> {
         let (relay, args) = (relay.clone(), args.clone());
         move || {
             args.load().map_err(Failure::from).and_then(|(new, _)| {
-                relay.trust(verifier(&new)?);
+                relay.trust(parts::verifier(&new)?);
                 Ok(())
             })
         }
     };
     base.serve(relay.router(), Some(relay.clone()), ready, renew).await?;
+    base.notify.stopping(ending);
     let left = relay.live_sockets();
     tracing::info!(peers = left, "draining; a second signal ends it at once");
     let forced = tokio::select! {
         forced = relay.drain(CloseCode::RESTART) => forced,
-        again = shutdown::requested() => {
-            again?;
+        () = base.signals.next() => {
             tracing::warn!("a second signal: everybody is closed now");
             relay.live_sockets()
         }
@@ -175,16 +201,9 @@ pub(super) async fn serve(args: SettingsArgs) -> Result<(), Failure> {
 }
 
 pub(super) async fn control_plane(args: SettingsArgs) -> Result<(), Failure> {
-    let base = Base::start(&args).await?;
+    let mut base = Base::start(&args).await?;
     let settings = &base.settings;
-    let Some(pem) = &settings.signing_key else {
-        return Err(conflict(
-            "`tokens.signing_key` is not set: make one with `keys generate`, give it as a file",
-        ));
-    };
-    let unusable = |error: beach_lifeguard_client::token::KeyError| Failure::Input(error.to_string());
-    let id = KeyId::parse(settings.key_id.as_str()).map_err(unusable)?;
-    let keys = TokenKeys::new(&settings.issuer, TokenSigner::from_pem(id, pem.as_bytes()).map_err(unusable)?);
+    let keys = parts::signer(settings)?;
     let config = settings.control()?;
     if let Some(address) = config.stun.listen_addr {
         let failed = |source| Failure::Bind { address, flag: "stun-listen-addr", source };
@@ -201,7 +220,13 @@ pub(super) async fn control_plane(args: SettingsArgs) -> Result<(), Failure> {
         base.kill_switch.clone(),
         base.stop.clone(),
     );
-    base.serve(control.router(), None, Arc::new(|| Ok(())), || Ok(())).await?;
+    // The key that signs changes with its name, at a restart; what is watched for is a configuration that cannot be read.
+    let renew = move || {
+        let (new, _) = args.load()?;
+        parts::signer(&new).map(drop)
+    };
+    base.serve(control.router(), None, Arc::new(|| Ok(())), renew).await?;
+    base.notify.stopping(ENDING);
     base.end().await;
     Ok(())
 }
@@ -225,9 +250,12 @@ pub(super) async fn dev(args: DevArgs) -> Result<(), Failure> {
             *limit = Rate::UNLIMITED;
         }
     }
+    let signals = Signals::new()?;
+    service::raise(config.caps.connections);
+    let ending = config.relay.drain.grace + config.relay.drain.spread + ENDING;
     let dev =
         Dev::start(config).await.map_err(|error| not_started(error, args.listen_addr, "stun-listen-addr"))?;
-    until_told(dev, welcome).await
+    until_told(dev, signals, Notify::from_environment(), ending, welcome).await
 }
 
 /// Says why relay and control plane did not start, where clients were to connect at `public`.
@@ -245,23 +273,25 @@ pub(super) fn not_started(error: DevError, public: SocketAddr, stun_flag: &'stat
     }
 }
 
-/// Says that it runs, runs until SIGTERM or Ctrl-C, and lets everybody go.
-pub(super) async fn until_told(dev: Dev, welcome: impl FnOnce(&Dev) -> String) -> Result<(), Failure> {
-    let announced = async {
-        warn_unless(output::print(&welcome(&dev)));
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        // Whoever reads that it runs may stop it at once: the signals are listened for first.
-        biased;
-        requested = shutdown::requested() => requested?,
-        () = announced => {}
-    }
+/// Says that it runs, runs until SIGTERM or Ctrl-C, and lets everybody go, for which it may take the time `ending`.
+pub(super) async fn until_told(
+    dev: Dev,
+    mut signals: Signals,
+    notify: Notify,
+    ending: Duration,
+    welcome: impl FnOnce(&Dev) -> String,
+) -> Result<(), Failure> {
+    warn_unless(output::print(&welcome(&dev)));
+    notify.ready();
+    notify.keep_alive();
+    signals.next().await;
+    notify.stopping(ending);
     output::note("\nlets everybody go; they come back to the next one. Ctrl-C again ends at once");
     tokio::select! {
-        _ = dev.drain() => Ok(()),
-        again = shutdown::requested() => Ok(again?),
+        _ = dev.drain() => {}
+        () = signals.next() => {}
     }
+    Ok(())
 }
 
 /// A service does not end because nobody reads what it says.
@@ -293,50 +323,11 @@ fn welcome(dev: &Dev) -> String {
     )
 }
 
-fn verifier(settings: &Settings) -> Result<TokenVerifier, Failure> {
-    if settings.public_keys.is_empty() {
-        return Err(conflict(
-            "`tokens.public_keys` is empty: name the key that signs tokens (`keys generate`)",
-        ));
-    }
-    let keys = settings.public_keys.iter().map(|entry| parse_public(entry)).collect::<Result<Vec<_>, _>>()?;
-    Ok(TokenVerifier::new(&settings.issuer, keys))
-}
-
-/// What SIGHUP does: the certificate and the trusted keys are read again. What cannot be read stays as it
-/// was, and is reported. Says whether everything was read.
-fn reload(
-    certificates: Option<Arc<Certificates>>,
-    metrics: Arc<Metrics>,
-    renew: impl Fn() -> Result<(), Failure> + Send + 'static,
-) -> impl Fn() -> bool + Send + 'static {
-    move || {
-        let certificate = certificates.as_ref().map_or(Ok(()), |c| c.reload().map_err(Failure::from));
-        metrics.certificate_expires(certificates.as_ref().map_or(0, |certificates| certificates.expires()));
-        let outcomes = [certificate, renew()];
-        let all = outcomes.iter().all(Result::is_ok);
-        for error in outcomes.into_iter().filter_map(Result::err) {
-            tracing::error!(%error, "could not be read again; what was read before stays");
-        }
-        all
-    }
-}
-
-fn certificates(settings: &Settings) -> Result<Option<Arc<Certificates>>, Failure> {
-    match (&settings.tls_certificate, &settings.tls_key) {
-        (Some(certificate), Some(key)) => Ok(Some(Arc::new(Certificates::from_files(certificate, key)?))),
-        _ => Ok(None),
-    }
-}
-
-fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, Failure> {
-    listen::bind(address).map_err(|source| Failure::Bind { address, flag, source })
-}
-
-fn unserved(error: PageError) -> Failure {
-    conflict(&format!("`page.folder`: {error}"))
-}
-
-fn conflict(words: &str) -> Failure {
-    ConfigError::Conflict(words.to_owned()).into()
+fn bind(
+    handed: &mut Handed,
+    place: Place,
+    address: SocketAddr,
+    flag: &'static str,
+) -> Result<TcpListener, Failure> {
+    handed.listen(place, address).map_err(|source| Failure::Bind { address, flag, source })
 }

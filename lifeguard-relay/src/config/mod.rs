@@ -10,6 +10,7 @@ mod settings;
 mod source;
 mod value;
 
+pub(crate) use self::source::is_exposed;
 pub use self::{
     print::{checked, default_toml},
     settings::{ADMIN_ADDR, KEYS, LISTEN_ADDR, Settings},

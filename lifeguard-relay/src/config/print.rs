@@ -20,6 +20,14 @@ pub fn default_toml() -> String {
             let _ = writeln!(out, "#{line}");
         }
         let _ = writeln!(out, "# flag --{}, environment {}", key.flag(), key.env.join(" or "));
+        if key.secret {
+            let _ = writeln!(
+                out,
+                "# or {name}_file = \"FILE\", with --{}-file or {}_FILE: from a file of its own",
+                key.flag(),
+                key.env[0]
+            );
+        }
         let _ = writeln!(out, "{name} = {}\n", toml_value(key, &(key.default)()));
     }
     out.truncate(out.trim_end().len());
@@ -53,10 +61,10 @@ fn toml_value(key: &Key, text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::Path};
 
     use super::*;
-    use crate::config::{Origin, Settings};
+    use crate::config::{ConfigError, Origin, Settings};
 
     #[test]
     fn the_printed_default_is_a_configuration_and_is_the_default() {
@@ -112,14 +120,30 @@ mod tests {
         };
         assert_eq!(
             error("[relay]\nhello_timeout = \"soon\""),
-            "`relay.hello_timeout` (from relay.toml): expected a time like 500ms, 5s, 2m or 24h"
+            "`relay.hello_timeout` (from relay.toml:2): expected a time like 500ms, 5s, 2m or 24h"
         );
         assert_eq!(
             error("[listen]\nhello_timeout = \"5s\""),
-            "relay.toml: unknown key `listen.hello_timeout`, did you mean `relay.hello_timeout`?"
+            "relay.toml:2: unknown key `listen.hello_timeout`, did you mean `relay.hello_timeout`?"
         );
-        assert!(error("[relay").starts_with("relay.toml: "), "{}", error("[relay"));
-        assert!(error("surprise = 1").starts_with("relay.toml: unknown key `surprise`"));
+        assert!(error("\n\n[relay").starts_with("relay.toml:3: "), "{}", error("\n\n[relay"));
+        assert!(error("\nsurprise = 1").starts_with("relay.toml:2: unknown key `surprise`"));
+        let both = error("[admin]\ntoken = \"a\"\ntoken_file = \"/nowhere\"");
+        assert!(both.contains("`admin.token`") && both.contains("`admin.token_file`"), "{both}");
+    }
+
+    #[test]
+    fn a_conflict_says_where_its_sides_were_set() {
+        let mut values = Values::default();
+        values
+            .add_environment(KEYS, |name| (name == "BEACH_LIFEGUARD_TLS_KEY").then(|| "/key.pem".to_owned()))
+            .unwrap();
+        let toml = "[listen]\n\n# TLS\ntls_certificate = \"/certificate.pem\"";
+        values.add_toml(KEYS, toml, Path::new("relay.toml")).unwrap();
+        let conflict = ConfigError::Conflict("`listen.tls_certificate`, `listen.tls_key`".to_owned());
+        let told = values.located(conflict).to_string();
+        assert!(told.contains("`listen.tls_certificate` from relay.toml:4"), "{told}");
+        assert!(told.contains("`listen.tls_key` from BEACH_LIFEGUARD_TLS_KEY"), "{told}");
     }
 
     #[test]
@@ -134,5 +158,17 @@ mod tests {
         values.add_environment(KEYS, env).unwrap();
         assert_eq!(Settings::read(&values).unwrap().admin_token, Some("s3cret".to_owned()));
         assert!(!checked(&values).contains("s3cret") && !format!("{values:?}").contains("s3cret"));
+
+        let mut named = Values::default();
+        let toml = format!("[admin]\ntoken_file = {:?}", path.to_str().unwrap());
+        let file = folder.path().join("relay.toml");
+        named.add_toml(KEYS, &toml, &file).unwrap();
+        assert_eq!(Settings::read(&named).unwrap().admin_token, Some("s3cret".to_owned()));
+        assert_eq!(named.files(), [file, path.clone()]);
+        let mode = |mode| std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        mode(0o640);
+        assert!(named.exposed().is_empty());
+        mode(0o644);
+        assert_eq!(named.exposed(), [path]);
     }
 }

@@ -29,7 +29,7 @@ pub const ADMIN_ADDR: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LO
 keys! {
     /// Where clients connect.
     listen_addr: SocketAddr = LISTEN_ADDR, "listen.addr", ["BEACH_LIFEGUARD_LISTEN_ADDR"];
-    /// PEM chain for TLS; empty for plain TCP behind a proxy that does TLS. Read again at SIGHUP.
+    /// PEM chain for TLS; empty for plain TCP behind a proxy that does TLS. Read again when it changes and at SIGHUP.
     tls_certificate: Option<PathBuf> = None, "listen.tls_certificate", ["BEACH_LIFEGUARD_TLS_CERTIFICATE"];
     /// PEM key of the certificate.
     tls_key: Option<PathBuf> = None, "listen.tls_key", ["BEACH_LIFEGUARD_TLS_KEY"];

@@ -31,7 +31,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::Notify,
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
@@ -178,7 +181,10 @@ async fn speak_http(
 ) {
     let stranger = client.stranger.clone();
     let trusted = config.clone();
+    let begun = Arc::new(Notify::new());
+    let asked = begun.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
+        asked.notify_one();
         let mut client = client.clone();
         client.address = client_behind(client.address, request.headers(), &trusted.trusted_proxies);
         request.extensions_mut().insert(client);
@@ -205,11 +211,20 @@ async fn speak_http(
         // A client that breaks HTTP has been answered by hyper already; nothing is left to report.
         _ = connection.as_mut() => {}
         () = stop.cancelled() => {
+            // Accepted a moment ago, its first request is under way: closed now, it would be lost with nobody to say so.
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                () = begun.notified() => {}
+                () = tokio::time::sleep(FIRST_REQUEST) => {}
+            }
             connection.as_mut().graceful_shutdown();
             let _ = tokio::time::timeout(config.header_timeout, connection).await;
         }
     }
 }
+
+/// How long a stop waits for the first request of a connection: a round trip and more.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// Times the wait for a request's head, which `hyper` begins anew behind each answer. A stranger has the configured time.
 /// Whoever has proven who it is keeps its connection for the next upload: another TLS handshake would hold a keystroke.

@@ -13,11 +13,13 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use beach_outbound::Fingerprint;
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use self::{notice::Notice, public::Public, state::State};
 use super::{
     failure::Failure,
     output,
+    reload::{ENDING, Reload, pair},
     run::{not_started, until_told},
 };
 use crate::{
@@ -26,7 +28,8 @@ use crate::{
     dev::{Dev, DevConfig},
     listen::{Caps, Certificates},
     relay::{LimitsConfig, RelayConfig},
-    shutdown,
+    service::{self, Handed, Notify, Watch},
+    shutdown::Signals,
     store::MemoryStore,
 };
 
@@ -52,15 +55,17 @@ pub(crate) struct UpArgs {
     /// Its key, PEM.
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
-    /// Print a systemd unit that runs this, and end.
-    #[arg(long)]
-    print_unit: bool,
+    /// Print a systemd unit that runs this, or `=socket`: one that holds its address open while it restarts, and end.
+    #[arg(long, value_enum, value_name = "KIND", num_args = 0..=1, require_equals = true, default_missing_value = "service")]
+    print_unit: Option<unit::Kind>,
 }
 
 pub(super) async fn up(args: UpArgs) -> Result<(), Failure> {
-    if args.print_unit {
-        return output::print(&unit::unit(&args)?);
+    if let Some(kind) = args.print_unit {
+        return output::print(&unit::unit(&args, kind)?);
     }
+    let signals = Signals::new()?;
+    let mut handed = Handed::from_environment()?;
     if !args.admin_addr.ip().is_loopback() {
         return Err(Failure::Public(
             "--admin-addr has no password here: it is a loopback address".to_owned(),
@@ -71,6 +76,7 @@ pub(super) async fn up(args: UpArgs) -> Result<(), Failure> {
         None => Public::outward()?,
     };
     let state = State::open(args.state.clone())?;
+    let watch = Watch::new(pair(args.cert.as_ref(), args.key.as_ref()));
     let (certificates, fingerprint) = match (&args.cert, &args.key) {
         (Some(certificate), Some(key)) => (Certificates::from_files(certificate, key)?, None),
         _ => {
@@ -81,27 +87,30 @@ pub(super) async fn up(args: UpArgs) -> Result<(), Failure> {
     let certificates = Arc::new(certificates);
     let listen = args.listen_addr.unwrap_or_else(|| public.everywhere());
     let keys = TokenKeys::new(DEFAULT_ISSUER, state.signer()?);
-    let dev = match start(listen, &args, &public, certificates.clone(), &keys).await {
+    let dev = match start(listen, &args, &public, certificates.clone(), &keys, &mut handed).await {
         // A machine without IPv6.
         Err(Failure::Bind { address, .. }) if args.listen_addr.is_none() && no_ipv6(address) => {
             let listen = SocketAddr::from(([0, 0, 0, 0], address.port()));
-            start(listen, &args, &public, certificates.clone(), &keys).await?
+            start(listen, &args, &public, certificates.clone(), &keys, &mut handed).await?
         }
         started => started?,
     };
+    handed.check();
     let notice = Notice { control_plane: dev.public_url(), pin: fingerprint };
     let left = notice.leave(&state);
-    let renew = move || match certificates.reload() {
-        Ok(()) => tracing::info!("the certificate was read again"),
-        Err(error) => {
-            tracing::error!(%error, "the certificate could not be read again; what was read before stays")
-        }
+    let notify = Notify::from_environment();
+    let reload = Reload {
+        certificates: Some(certificates),
+        renew: Box::new(|| Ok(())),
+        metrics: dev.shared_metrics(),
+        notify: notify.clone(),
     };
+    let reloading = reload.begin(watch, CancellationToken::new())?;
     let welcome = |dev: &Dev| welcome::welcome(dev, &public, &notice, &left);
+    let drain = RelayConfig::default().drain;
     tokio::select! {
-        biased;
-        failed = shutdown::on_hangup(renew) => Ok(failed?),
-        ended = until_told(dev, welcome) => ended,
+        () = reloading => Ok(()),
+        ended = until_told(dev, signals, notify, drain.grace + drain.spread + ENDING, welcome) => ended,
     }
 }
 
@@ -111,6 +120,7 @@ async fn start(
     public: &Public,
     certificates: Arc<Certificates>,
     keys: &TokenKeys,
+    handed: &mut Handed,
 ) -> Result<Dev, Failure> {
     let mut relay = RelayConfig::default();
     relay.limits.session_bytes = LimitsConfig::session(16 << 20);
@@ -127,7 +137,8 @@ async fn start(
         ..DevConfig::default()
     };
     let store = Arc::new(MemoryStore::new());
-    let started = Dev::start_with(config, store, keys.clone()).await;
+    service::raise(config.caps.connections);
+    let started = Dev::start_on(config, store, keys.clone(), handed).await;
     started.map_err(|error| not_started(error, listen, "listen-addr"))
 }
 

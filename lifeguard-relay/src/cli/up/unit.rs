@@ -1,6 +1,11 @@
-//! A systemd unit that runs `up` as a service of the machine.
+//! Systemd units that run `up` as a service of the machine.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::ValueEnum;
 
 use super::{
     UpArgs,
@@ -8,12 +13,53 @@ use super::{
 };
 use crate::cli::failure::Failure;
 
+/// Which of the two units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Kind {
+    /// The process.
+    Service,
+    /// The address it listens on, open while the process restarts.
+    Socket,
+}
+
 /// The unit, for the arguments that were given.
 ///
 /// # Errors
 ///
 /// [`Failure`] when this program's path cannot be known or written into a unit.
-pub(super) fn unit(args: &UpArgs) -> Result<String, Failure> {
+pub(super) fn unit(args: &UpArgs, kind: Kind) -> Result<String, Failure> {
+    match kind {
+        Kind::Service => service(args),
+        Kind::Socket => Ok(socket(args)),
+    }
+}
+
+fn socket(args: &UpArgs) -> String {
+    let listen = args.listen_addr.or_else(|| args.public.as_ref().map(super::Public::everywhere));
+    let listen = match listen {
+        None => super::PORT.to_string(),
+        // By its port alone it is for every address, on machines without IPv6 too.
+        Some(SocketAddr::V6(address)) if address.ip().is_unspecified() => address.port().to_string(),
+        Some(address) => address.to_string(),
+    };
+    format!(
+        "# Install:  beach-lifeguard up … --print-unit=socket | sudo tee /etc/systemd/system/beach-lifeguard.socket\n\
+         #           sudo systemctl daemon-reload && sudo systemctl enable --now beach-lifeguard.socket\n\
+         # Before the service is started, or restart that once. From then on no restart of it refuses a connection.\n\
+         [Unit]\n\
+         Description=beach-lifeguard: the address of the service\n\
+         \n\
+         [Socket]\n\
+         ListenStream={listen}\n\
+         FileDescriptorName=public\n\
+         Backlog=4096\n\
+         \n\
+         [Install]\n\
+         WantedBy=sockets.target\n"
+    )
+}
+
+fn service(args: &UpArgs) -> Result<String, Failure> {
     let program = std::env::current_exe()?;
     let mut words = vec![word(&program.display().to_string())?, "up".to_owned()];
     let public = args.public.as_ref().map(ToString::to_string);
@@ -45,7 +91,10 @@ pub(super) fn unit(args: &UpArgs) -> Result<String, Failure> {
          After=network-online.target\n\
          \n\
          [Service]\n\
+         Type=notify\n\
          ExecStart={}\n\
+         ExecReload=kill -HUP $MAINPID\n\
+         WatchdogSec=30\n\
          Restart=on-failure\n\
          RestartSec=2\n\
          DynamicUser=yes\n\
@@ -139,7 +188,20 @@ mod tests {
     fn printed(arguments: &[&str]) -> String {
         let command = UpArgs::augment_args(Command::new("up"));
         let matches = command.get_matches_from([&["up"], arguments].concat());
-        unit(&UpArgs::from_arg_matches(&matches).unwrap()).unwrap()
+        let args = UpArgs::from_arg_matches(&matches).unwrap();
+        unit(&args, args.print_unit.unwrap_or(Kind::Service)).unwrap()
+    }
+
+    #[test]
+    fn the_socket_is_where_the_service_would_listen() {
+        let listens = |arguments: &[&str]| {
+            let unit = printed(&[&["--print-unit=socket"], arguments].concat());
+            unit.lines().find_map(|line| line.strip_prefix("ListenStream=")).unwrap().to_owned()
+        };
+        assert_eq!(listens(&[]), "7443");
+        assert_eq!(listens(&["--public", "beach.example:443"]), "443");
+        assert_eq!(listens(&["--public", "a.example", "--listen-addr", "10.0.0.1:99"]), "10.0.0.1:99");
+        assert!(printed(&["--print-unit"]).contains("Type=notify\n"));
     }
 
     fn start(unit: &str) -> &str {

@@ -103,6 +103,7 @@ families! {
     TokenFailure = "beach_lifeguard_token_validation_failure", Counter, "Tokens refused.", ["reason": TOKEN];
     TelemetryOptIn = "beach_lifeguard_telemetry_opt_in_handshakes", Counter, "Hellos whose person agreed to per-session figures.", [];
     CertificateExpiry = "beach_lifeguard_certificate_expiry_timestamp_seconds", Gauge, "When the served certificate ends, Unix seconds; 0 when TLS is done elsewhere.", [];
+    Reloads = "beach_lifeguard_reloads", Counter, "Times that certificates and keys were read again, at SIGHUP or because their files changed; `refused` leaves what was read before.", ["outcome": &["taken", "refused"]];
     Paused = "beach_lifeguard_paused", Gauge, "1 while this verb of the kill switch is on for everybody.", ["verb": VERBS];
     PausedCohorts = "beach_lifeguard_paused_cohorts", Gauge, "Cohorts for which the kill switch is on.", [];
     KillSwitchSet = "beach_lifeguard_kill_switch_changes", Counter, "Uses of the kill switch on this node.", ["verb": VERBS];

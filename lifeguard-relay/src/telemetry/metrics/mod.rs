@@ -251,6 +251,11 @@ impl Metrics {
         self.set(Id::CertificateExpiry, &[], seconds);
     }
 
+    /// Certificates and keys were read again, or some could not be.
+    pub fn reloaded(&self, taken: bool) {
+        self.add(Id::Reloads, &[if taken { "taken" } else { "refused" }], 1);
+    }
+
     /// A connection met a cap.
     pub fn connection_refused(&self, cap: &'static str) {
         self.add(Id::ConnectionsRefused, &[cap], 1);
