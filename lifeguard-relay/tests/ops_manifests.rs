@@ -125,6 +125,10 @@ fn variables_exist_and_make_a_configuration() {
         let key = folder.path().join("key.pem");
         let made = Command::new(BINARY).args(["keys", "generate", "--out"]).arg(&key).output().unwrap();
         assert!(made.status.success(), "{}", said(&made));
+        let [certificate, certificate_key] = ["tls.crt", "tls.key"].map(|name| folder.path().join(name));
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&certificate, own.cert.pem()).unwrap();
+        std::fs::write(&certificate_key, own.signing_key.serialize_pem()).unwrap();
         let mut check = Command::new(BINARY);
         check.args(["config", "check"]).env_clear();
         for (name, value) in &container.environment {
@@ -132,6 +136,9 @@ fn variables_exist_and_make_a_configuration() {
             let value = match name.ends_with("_FILE") {
                 true if name.ends_with("SIGNING_KEY_FILE") => key.display().to_string(),
                 true => secret.display().to_string(),
+                // What an operator mounts there.
+                false if value.ends_with("tls.crt") => certificate.display().to_string(),
+                false if value.ends_with("tls.key") => certificate_key.display().to_string(),
                 false if value.is_empty() => stand_in(name),
                 false => value.clone(),
             };
