@@ -1,4 +1,4 @@
-//! Figures of every session of this process, for the program's recorder of the [`metrics`](::metrics) facade (feature
+//! Figures of every session of this process, for the program's recorder of the [`metrics` facade](::metrics) (feature
 //! `metrics`; without it, and without a recorder, nothing is counted).
 //!
 //! | name | kind, unit | labels | counts |

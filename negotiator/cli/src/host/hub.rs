@@ -432,7 +432,7 @@ const MAX_TOLD: usize = 16;
 /// Pictures kept for viewers that are behind, and changes kept for viewers that stand at the same.
 const MAX_HELD: usize = 8;
 
-/// Cells of the pictures kept, at 32 bytes each and as much again behind a second screen: 64 MiB, two of the largest.
+/// Cells of the pictures kept, at 24 bytes each: 24 MiB, two of the largest.
 const HELD_CELLS: usize = 1024 * 1024;
 
 #[cfg(test)]
