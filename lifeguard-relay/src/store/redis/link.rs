@@ -42,6 +42,10 @@ impl Origin {
         if authority.is_some() && !address.is_tls() {
             return Err(UrlError::AuthorityWithoutTls);
         }
+        if address.is_tls() {
+            // The library takes what the process chose. Where nobody has, two providers in a program's graph are a panic.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
         let certificates =
             authority.map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) });
         let wrong = if authority.is_some() { UrlError::Authority } else { UrlError::Form };
