@@ -29,8 +29,10 @@ use tokio::{
 
 /// Sessions at one time, each with a stream of messages both ways.
 const SESSIONS: usize = 8;
-/// Messages each way in each session; about 4 s of them.
-const MESSAGES: u64 = 800;
+/// The word after the last message of a stream.
+const END: u64 = u64::MAX;
+/// For everybody to arrive at the other node once nobody is left at the first.
+const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// Sends each connection to the first node until that is drained, as a load balancer does that asks `/readyz`.
 async fn balance(listener: TcpListener, nodes: [SocketAddr; 2], drained: Arc<AtomicBool>) {
@@ -43,20 +45,31 @@ async fn balance(listener: TcpListener, nodes: [SocketAddr; 2], drained: Arc<Ato
     }
 }
 
-async fn stream(from: &Session, to: &Session) {
+/// Sends numbers until everybody has `arrived`, so that no session moves in silence. Returns how many there were.
+async fn stream(from: &Session, to: &Session, arrived: &AtomicBool) -> u64 {
     let sending = async {
-        for number in 0..MESSAGES {
-            from.send(number.to_be_bytes().to_vec().into()).await.unwrap();
+        let mut sent = 0;
+        while !arrived.load(Ordering::Relaxed) {
+            from.send(u64::to_be_bytes(sent).to_vec().into()).await.unwrap();
+            sent += 1;
             sleep(Duration::from_millis(5)).await;
         }
+        from.send(END.to_be_bytes().to_vec().into()).await.unwrap();
+        sent
     };
     let receiving = async {
-        for number in 0..MESSAGES {
+        for expected in 0.. {
             let Received::Message(bytes) = to.recv().await.unwrap() else { panic!("no datagram was sent") };
-            assert_eq!(bytes[..], number.to_be_bytes(), "in order and once");
+            if bytes[..] == END.to_be_bytes() {
+                return expected;
+            }
+            assert_eq!(bytes[..], u64::to_be_bytes(expected), "in order and once");
         }
+        unreachable!("a stream ends with a word")
     };
-    tokio::join!(sending, receiving);
+    let (sent, received) = tokio::join!(sending, receiving);
+    assert_eq!(sent, received, "none is missing at the end");
+    received
 }
 
 fn address(dev: &Dev) -> SocketAddr {
@@ -88,9 +101,13 @@ async fn a_drained_nodes_sessions_go_on_at_another_and_lose_nothing() {
     // The host's one socket, and one for each viewer.
     assert_eq!((first.live_relay_sockets(), second.live_relay_sockets()), (SESSIONS + 1, 0));
 
+    let arrived = Arc::<AtomicBool>::default();
     let mut streams = tokio::task::JoinSet::new();
     for (viewer, hosted) in pairs.clone() {
-        streams.spawn(async move { tokio::join!(stream(&viewer, &hosted), stream(&hosted, &viewer)) });
+        let arrived = arrived.clone();
+        streams.spawn(async move {
+            tokio::join!(stream(&viewer, &hosted, &arrived), stream(&hosted, &viewer, &arrived))
+        });
     }
     sleep(Duration::from_secs(1)).await;
     drained.store(true, Ordering::Relaxed);
@@ -98,8 +115,19 @@ async fn a_drained_nodes_sessions_go_on_at_another_and_lose_nothing() {
     let closed = first.relay().drain(CloseCode::RESTART).await;
     println!("drained in {:?}, {closed} of {} had to be closed", start.elapsed(), SESSIONS + 1);
     assert_eq!(first.live_relay_sockets(), 0, "nobody is left at the deadline");
-    let all = async { while streams.join_next().await.transpose().unwrap().is_some() {} };
+    let everybody = async {
+        while second.live_relay_sockets() <= SESSIONS {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(ARRIVAL, everybody).await.expect("everybody arrives at the other node");
+    println!("everybody is at the other node after {:?}", start.elapsed());
+    arrived.store(true, Ordering::Relaxed);
+    let all = async {
+        while let Some(counts) = streams.join_next().await.transpose().unwrap() {
+            println!("{counts:?} messages");
+        }
+    };
     timeout(Duration::from_secs(60), all).await.expect("every message arrives");
-    assert!(second.live_relay_sockets() > SESSIONS, "{} sockets", second.live_relay_sockets());
     host.close().await;
 }
