@@ -94,7 +94,7 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let mut tick = interval(SAMPLE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut clocks, mut ticks) = (Clocks::now(), 0_u32);
+        let mut clocks = Clocks::now();
         let (mut signaling, mut handles) = (true, true);
         let core = self.effects.core.clone();
         self.happened(Event::Start { network: network::here() });
@@ -129,9 +129,8 @@ impl Driver {
                 report = self.effects.dials.next() => self.dialled(report),
                 _ = tick.tick() => {
                     self.happened(Event::Clock { ahead: clocks.compare() });
-                    ticks = ticks.wrapping_add(1);
-                    if self.watch_network && ticks.is_multiple_of(LOOK_EVERY) {
-                        self.happened(Event::NetworkSeen { network: network::here() });
+                    if self.watch_network {
+                        self.happened(Event::NetworkSeen { network: network::lately() });
                     }
                     core.handle_timeout();
                     for event in self.effects.sample() {
@@ -238,9 +237,8 @@ impl Clocks {
     }
 }
 
-/// Between two health samples: the policy needs several within its 5.5 s to call a path dead.
+/// Between two health samples, and two looks at which network this is: the policy needs several within its 5.5 s to call
+/// a path dead, and who moved waits for the first look.
 const SAMPLE: Duration = Duration::from_millis(500);
-/// Samples between two looks at which network this is: 2 s.
-const LOOK_EVERY: u32 = 4;
 /// How long the end of a session may take: the time transports have for their last bytes (contract 6.9).
 const GOODBYE: Duration = Duration::from_secs(2);

@@ -7,7 +7,10 @@ use std::{
     net::IpAddr,
 };
 
+use parking_lot::Mutex;
 use transport_core::policy::NetworkId;
+
+use crate::runtime::{Duration, Instant, now};
 
 /// Names the network of this moment; `None` while there is none. Costs three system calls and sends nothing.
 pub(super) fn here() -> Option<NetworkId> {
@@ -15,6 +18,19 @@ pub(super) fn here() -> Option<NetworkId> {
     let mut hasher = DefaultHasher::new();
     address.hash(&mut hasher);
     Some(NetworkId(hasher.finish()))
+}
+
+/// The same, looked up once for all sessions of the process that ask within [`FRESH`].
+pub(super) fn lately() -> Option<NetworkId> {
+    let mut seen = SEEN.lock();
+    match *seen {
+        Some((at, network)) if now().saturating_duration_since(at) < FRESH => network,
+        _ => {
+            let network = here();
+            *seen = Some((now(), network));
+            network
+        }
+    }
 }
 
 /// A browser does not say which network it is on: it is always the same one, nothing is known of a place, and the
@@ -40,6 +56,12 @@ fn from(local: IpAddr, to: IpAddr) -> Option<IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
+/// What was last seen, and when: all sessions of a process are in one place.
+static SEEN: Mutex<Option<(Instant, Option<NetworkId>)>> = Mutex::new(None);
+
+/// Shorter than the time between two looks of one session, so that each look of a lone one is a new one.
+const FRESH: Duration = Duration::from_millis(400);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +69,6 @@ mod tests {
     #[test]
     fn two_looks_from_one_place_see_the_same() {
         assert_eq!(here(), here());
+        assert_eq!(lately(), here());
     }
 }

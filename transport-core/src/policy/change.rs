@@ -20,8 +20,12 @@ impl FallbackPolicy {
 
     pub(super) fn change_network(&mut self, now: Instant, network: NetworkId) {
         self.ladder.enter(network);
-        self.verdict.overturn();
         self.returns.forget_failed();
+        // The fallback's link may have ended with the old address: who loses it must not wait for a new quorum. The
+        // primaries are looked at from now on, and the verdict falls as soon as one of them takes over.
+        if !self.is_on(Class::Fallback) {
+            self.verdict.overturn();
+        }
         if self.rests_on_fallback() {
             self.forget_evidence(now);
             self.end_search();

@@ -17,7 +17,9 @@ impl FallbackPolicy {
             (_, true) => Reason::RelayLost,
             (_, false) => Reason::LinkClosed,
         };
+        let silent_since = self.peer_silent_since(now, generation);
         self.link_ended(now, generation, why);
+        self.hasten(silent_since);
         if relayed && cause == LossCause::Refused {
             for rung in self.ladder.fallbacks() {
                 let record = self.ladder.rung_mut(rung);
@@ -31,12 +33,17 @@ impl FallbackPolicy {
     pub(super) fn peer_reports_lost(&mut self, now: Instant, generation: Generation) {
         let paths = &self.paths;
         if paths.is_active(generation) || paths.is_standby(generation) || paths.is_reserve(generation) {
-            let active = paths.active().filter(|link| link.generation() == generation);
-            let silent_since = active.and_then(|link| link.watch().peer_silent_since(now));
+            let silent_since = self.peer_silent_since(now, generation);
             self.ask(Action::Drain { generation });
             self.link_ended(now, generation, Reason::PeerReportedLoss);
             self.hasten(silent_since);
         }
+    }
+
+    /// Since when the peer has heard nothing on this link, if it is in use and the peer said so.
+    fn peer_silent_since(&self, now: Instant, generation: Generation) -> Option<Instant> {
+        let active = self.paths.active().filter(|link| link.generation() == generation)?;
+        active.watch().peer_silent_since(now)
     }
 
     fn link_ended(&mut self, now: Instant, generation: Generation, why: Reason) {

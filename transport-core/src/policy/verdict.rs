@@ -24,7 +24,7 @@ impl FallbackVerdict {
         self.stands = true;
     }
 
-    /// A primary is in use, the network is another one, or the fallback is no longer allowed.
+    /// A primary is in use, a session without the fallback is on another network, or the fallback is no longer allowed.
     pub(super) fn overturn(&mut self) {
         self.stands = false;
     }

@@ -137,10 +137,14 @@ impl LinkWatch {
         Some(heard)
     }
 
-    /// Returns since when the peer has heard nothing, if it said so lately.
+    /// Returns since when the peer has heard nothing, if it said so lately: when it asked, or in its answer.
     pub(crate) fn peer_silent_since(&self, now: Instant) -> Option<Instant> {
         let lately = |at: Instant| now.saturating_duration_since(at) < LATELY;
-        self.peer_silent_since.filter(|_| self.answered.is_some_and(lately))
+        let asked = self.peer_silent_since.filter(|_| self.answered.is_some_and(lately));
+        asked.or_else(|| {
+            let Heard { at, theirs, .. } = self.heard.filter(|heard| lately(heard.at))?;
+            at.checked_sub(Duration::from_millis(theirs.silent_ms.into()).min(MOST_SILENCE))
+        })
     }
 
     /// Says whether both sides say that this link is dead.

@@ -171,6 +171,32 @@ fn a_peer_that_asks_is_answered_and_a_fresh_link_dialled_and_not_more_than_five_
     assert!(drive.dials(&RELAY)[0] - 101.85 < 1e-6, "{:?}", drive.dials(&RELAY));
 }
 
+/// As after a death of which nobody knew: the transport of one side ends before the second question is due.
+#[test]
+fn a_link_that_ends_after_the_peer_answered_that_it_hears_nothing_hastens_the_relay() {
+    for ends in [
+        |generation| Event::PeerReportsLost { generation },
+        |generation| Event::Lost { generation, cause: LossCause::Path },
+    ] {
+        let mut drive = Drive::new();
+        drive.start().until(100.0).fate(WEBRTC, Fate::Silent);
+        let generation = drive.generation();
+        drive.sampling(101.5, |at| silent(at - 100.0));
+        let Some((_, Action::Ask { question, .. })) =
+            drive.log.iter().find(|(_, action)| matches!(action, Action::Ask { .. })).cloned()
+        else {
+            panic!("nothing was asked")
+        };
+        drive.event(Event::PeerAnswers { generation, number: question.number, heard: deaf(1.5) });
+        drive.until(101.7).event(ends(generation)).until(104.0);
+        let at = drive.dials(&RELAY)[0];
+        assert!(
+            (at - 103.35).abs() < 1e-6,
+            "{at}: counted from the silence, not four seconds after the dial"
+        );
+    }
+}
+
 #[test]
 fn a_link_that_is_silent_here_too_stays_open_when_the_peer_calls_it_dead_and_may_heal() {
     let mut drive = Drive::new();

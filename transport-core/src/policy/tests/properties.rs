@@ -211,7 +211,9 @@ impl World {
             }
             Op::Network(network) => {
                 self.network = *network;
-                (self.by_verdict, self.lost) = (false, true);
+                // On the fallback the verdict stands until a primary takes over.
+                self.by_verdict &= matches!(self.standing, Standing::Fallback { .. });
+                self.lost = true;
                 self.condemned.clear();
                 self.event(Event::NetworkChanged { network: NetworkId(*network) });
             }

@@ -110,6 +110,15 @@ fn another_network_is_looked_at_immediately() {
 }
 
 #[test]
+fn a_relay_link_that_ends_with_the_old_address_is_dialled_afresh_without_a_new_quorum() {
+    let mut drive = Drive::new();
+    drive.fate(WEBRTC, Fate::Silent).start().until(7_000.0);
+    drive.event(Event::NetworkChanged { network: OFFICE }).until(7_001.5);
+    drive.lose().until(7_002.5);
+    assert_eq!(drive.on(), Some(RELAY));
+}
+
+#[test]
 fn a_path_that_comes_and_goes_moves_the_session_three_times_in_ten_minutes_and_then_rests() {
     for seed in 0..50 {
         let mut config = config(&[WEBRTC, RELAY]);
