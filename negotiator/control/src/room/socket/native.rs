@@ -56,12 +56,10 @@ impl Socket {
         self.stream.send(Message::text(text(message))).await.map_err(lost)
     }
 
-    /// Asks for a sign of life, which a socket cannot give whose address this machine has lost.
+    /// Asks for a sign of life, which a socket cannot give that this machine has moved away from.
     pub(in crate::room) async fn ask(&mut self) -> Result<(), Departure> {
         if self.stream.get_ref().is_stranded() {
-            return Err(Departure::Lost(
-                "this machine lost the address that the room's socket was opened from".into(),
-            ));
+            return Err(Departure::Lost("this machine has moved away from the room's socket".into()));
         }
         self.asked += 1;
         self.stream.send(Message::Ping(self.asked.to_be_bytes().to_vec().into())).await.map_err(lost)
