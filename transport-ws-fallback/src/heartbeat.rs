@@ -153,7 +153,7 @@ const MISSED: u32 = 3;
 const LATE: Duration = Duration::from_secs(5);
 
 /// So long a silence is worth a question before the socket is used again.
-pub(crate) const SILENCE: Duration = Duration::from_millis(1_500);
+pub(crate) const SILENCE: Duration = Duration::from_millis(1_200);
 
 #[cfg(test)]
 mod tests {

@@ -91,7 +91,7 @@ impl Question {
 }
 
 /// How long the answer may take on a path that was never slow (`docs/defaults.md`).
-const PATIENCE: Duration = Duration::from_millis(1_500);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// However slow it was.
 const MOST_PATIENCE: Duration = Duration::from_secs(8);

@@ -10,6 +10,7 @@ use super::{arriving::MAX_HOLD, *};
 use crate::{
     heartbeat::SILENCE,
     outcome::{Arrival, Tick},
+    question::PATIENCE,
     runtime::now,
 };
 
@@ -337,7 +338,7 @@ fn what_was_said_into_silence_is_asked_after_and_an_answer_keeps_the_socket() {
         send(&mut links, &link, text);
         assert_eq!(links.next_batch(now).awaits, awaits, "the first one moves the watch's next look");
     }
-    let [silent, dead] = [SILENCE, 2 * SILENCE].map(|after| now + after);
+    let [silent, dead] = [SILENCE, SILENCE + PATIENCE].map(|after| now + after);
     assert!(matches!(links.tick(now), Tick::Wait { until, .. } if until == silent));
     assert!(matches!(links.tick(silent), Tick::Wait { until, write: true } if until == dead));
     assert_eq!(links.next_batch(silent).frames, [Outgoing::Ping]);
@@ -346,7 +347,7 @@ fn what_was_said_into_silence_is_asked_after_and_an_answer_keeps_the_socket() {
     links.doubt(dead);
     links.doubt(dead);
     assert_eq!(links.next_batch(dead).frames, [Outgoing::Ping]);
-    assert!(matches!(links.tick(dead + SILENCE), Tick::End(_)));
+    assert!(matches!(links.tick(dead + PATIENCE), Tick::End(_)));
 }
 
 #[test]
