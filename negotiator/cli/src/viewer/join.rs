@@ -107,7 +107,7 @@ impl Visit {
         }
         let work = async {
             let mut lines = Lines::new(To::Stderr);
-            let entrance = Entrance::new(link, network, args.name.clone());
+            let entrance = Entrance::new(link, network, args.name.clone())?;
             let session = entrance.first(&mut lines).await?;
             let access = ask(&session, Service::Terminal).await?;
             Ok(Self { entrance, session, access })
