@@ -7,11 +7,13 @@ mod corpus;
 mod emulators;
 #[path = "../../../negotiator/cli/src/screen/seen.rs"]
 mod seen;
+mod termwiz;
 
 use std::time::{Duration, Instant};
 
 use corpus::{CORPUS, lines};
-use emulators::{Alacritty, Avt, Emulator, Parser, Vt100, Wezterm};
+use emulators::{Alacritty, Avt, Emulator, Vt100};
+use termwiz::{Parser, Wezterm};
 
 fn main() {
     println!(
