@@ -1,4 +1,4 @@
-//! Emulators, each behind the same three calls; that of `termwiz` stands beside.
+//! Emulators, each behind the same three calls; those upon `termwiz` stand beside.
 
 use std::num::NonZeroU16;
 

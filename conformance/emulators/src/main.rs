@@ -7,13 +7,13 @@ mod corpus;
 mod emulators;
 #[path = "../../../negotiator/cli/src/screen/seen.rs"]
 mod seen;
-mod termwiz;
+mod wezterm;
 
 use std::time::{Duration, Instant};
 
 use corpus::{CORPUS, lines};
 use emulators::{Alacritty, Avt, Emulator, Vt100};
-use termwiz::{Parser, Wezterm};
+use wezterm::{Parser, Wezterm};
 
 fn main() {
     println!(

@@ -80,7 +80,7 @@ impl Emulator for Wezterm {
 
 /// What `termwiz` has of an emulator: it parses, and leaves it to others to act upon it.
 #[derive(Default)]
-pub struct Parser(::termwiz::escape::parser::Parser);
+pub struct Parser(termwiz::escape::parser::Parser);
 
 impl Parser {
     pub const NAME: &str = "`termwiz` 0.23, parsing only";
