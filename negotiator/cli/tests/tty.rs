@@ -280,7 +280,7 @@ fn a_session_that_is_over_is_entered_anew_by_the_same_link_which_is_used_once() 
     terminal.sees("after 42");
     terminal.sees("webrtc ·");
     // Somebody else is not let in.
-    let mut stranger = Terminal::join(for_one, USUAL, &[]);
+    let stranger = Terminal::join(for_one, USUAL, &[]);
     stranger.sees("was used up by others");
     terminal.type_text("\x1eq");
     terminal.ends_with(0);
