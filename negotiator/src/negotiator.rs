@@ -48,6 +48,7 @@ pub struct Negotiator {
     config: NetworkConfig,
     access: Access,
     name: Option<Text>,
+    identity: Option<Identity>,
     on_pending: Option<Box<dyn Fn() + Send + Sync>>,
     rendezvous: Option<Arc<dyn Rendezvous>>,
 }
@@ -56,13 +57,21 @@ impl Negotiator {
     /// Joins by `link`: through its control plane, by WebRTC first and its relay when it must be.
     #[cfg(feature = "control-plane")]
     pub fn new(link: JoinLink, config: NetworkConfig) -> Self {
-        Self { link, config, access: Access::Full, name: None, on_pending: None, rendezvous: None }
+        Self {
+            link,
+            config,
+            access: Access::Full,
+            name: None,
+            identity: None,
+            on_pending: None,
+            rendezvous: None,
+        }
     }
 
     /// Joins by `link`, meeting and connecting as `rendezvous` says.
     pub fn meeting_at(link: JoinLink, config: NetworkConfig, rendezvous: Arc<dyn Rendezvous>) -> Self {
         let rendezvous = Some(rendezvous);
-        Self { link, config, access: Access::Full, name: None, on_pending: None, rendezvous }
+        Self { link, config, access: Access::Full, name: None, identity: None, on_pending: None, rendezvous }
     }
 
     /// Asks to look and not to type.
@@ -76,6 +85,15 @@ impl Negotiator {
     #[must_use]
     pub fn named(mut self, name: impl Into<Text>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Comes as the owner of this key: the host takes whoever shows the same key for the same viewer, so to
+    /// enter anew costs no further use of a link and goes on after the link has expired, which the host decides then, and
+    /// who was removed stays out. Otherwise the key is drawn anew.
+    #[must_use]
+    pub fn known_by(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
         self
     }
 
@@ -97,14 +115,26 @@ impl Negotiator {
     ///
     /// Dropping the future gives up and leaves nothing running.
     pub async fn connect(self) -> Result<Session, JoinError> {
-        let Self { link, config, access, name, on_pending, rendezvous } = self;
+        let expires = self.link.expires_at().is_some();
+        self.enter().await.map_err(|error| match error {
+            // A room is told of a link that was used up as of one that has expired from then on.
+            JoinError::LinkExpired if !expires => JoinError::LinkUsedUp,
+            error => error,
+        })
+    }
+
+    async fn enter(self) -> Result<Session, JoinError> {
+        let Self { link, config, access, name, identity, on_pending, rendezvous } = self;
         let begun = now();
-        link.check_expiry(unix_now()).map_err(crate::link::BadJoinLink::from)?;
+        if identity.is_none() {
+            link.check_expiry(unix_now()).map_err(crate::link::BadJoinLink::from)?;
+        }
         let rendezvous = match rendezvous {
             Some(rendezvous) => rendezvous,
             None => default_rendezvous(&link, &config)?,
         };
-        let (host, identity) = (link.host_key(), Identity::random()?);
+        let identity = identity.map_or_else(Identity::random, Ok)?;
+        let host = link.host_key();
         let membership = Membership {
             session: link.session(),
             local: PeerId::of(&identity.public()),

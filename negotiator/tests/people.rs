@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use negotiator::{
-    Access, Applicant, Approval, ByeReason, Decision, Host, JoinError, JoinLink, LinkOptions, LinkState,
-    Negotiator, NetworkConfig, Received, Session, SessionEnd, TransitionKind,
+    Access, Applicant, Approval, ByeReason, Decision, Host, Identity, JoinError, JoinLink, LinkOptions,
+    LinkState, Negotiator, NetworkConfig, Received, Session, SessionEnd, TransitionKind,
 };
 use support::{Net, Scenes as _, host_config};
 use tokio::{
@@ -212,6 +212,68 @@ async fn a_link_for_one_is_used_up_by_one_and_an_expired_one_keeps_its_people() 
     let info = host.links().list().pop().unwrap();
     assert_eq!((info.state, info.used), (LinkState::UsedUp, 1));
     assert!(info.expires_at.is_some());
+}
+
+/// Loses a session and enters anew with the same key. Who waits for less lets go first.
+async fn enters_anew(viewer_waits: Duration, host_waits: Duration) {
+    let net = Net::new();
+    let mut config = host_config();
+    config.network.resume_window = host_waits;
+    let host = net.host(config, Access::Full).await;
+    let for_one = LinkOptions::full().for_uses(1).expiring_in(Duration::from_secs(3600));
+    let for_one = host.links().add(for_one).await.unwrap();
+    let identity = Identity::random().unwrap();
+    let mut config = NetworkConfig::default();
+    config.resume_window = viewer_waits;
+    let enter = || {
+        Negotiator::meeting_at(for_one.clone(), config.clone(), Arc::new(net.clone()))
+            .known_by(identity.clone())
+            .connect()
+    };
+    let (viewer, hosted) = tokio::join!(enter(), host.accept());
+    let (viewer, hosted) = (viewer.unwrap(), hosted.unwrap());
+    // Neither hears of the other's end.
+    net.room.set_silent(true);
+    for path in [&net.primary, &net.fallback] {
+        path.block();
+        path.cut();
+    }
+    let first = if viewer_waits < host_waits { &viewer } else { &hosted };
+    let lost = timeout(Duration::from_secs(600), first.ended()).await.unwrap();
+    assert!(matches!(lost, SessionEnd::Expired { .. }), "{lost:?}");
+    net.room.set_silent(false);
+    [&net.primary, &net.fallback].map(|path| path.heal());
+    let lost = timeout(Duration::from_secs(600), viewer.ended()).await.unwrap();
+    assert!(matches!(lost, SessionEnd::Expired { .. }), "{lost:?}");
+    // What the host still keeps of the session before ends with the first word of the next.
+    let again = async {
+        loop {
+            match enter().await {
+                Ok(viewer) => return viewer,
+                Err(error) => assert!(passes(&error), "{error:?}"),
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let both = async { tokio::join!(again, host.accept()) };
+    let (viewer, hosted) = timeout(Duration::from_secs(60), both).await.unwrap();
+    let hosted = hosted.unwrap();
+    says(&viewer, &hosted, "it is me").await;
+    let info = host.links().list().pop().unwrap();
+    assert_eq!((info.state, info.used), (LinkState::UsedUp, 1));
+    assert!(matches!(refused(&net, &for_one).await, JoinError::LinkUsedUp));
+    assert_eq!(host.members().len(), 1);
+}
+
+fn passes(error: &JoinError) -> bool {
+    matches!(error, JoinError::HostAbsent | JoinError::NoPath { .. })
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_enters_anew_with_the_same_key_uses_a_link_once_whoever_let_go_first() {
+    let (brief, long) = (Duration::from_secs(60), Duration::from_secs(3600));
+    enters_anew(long, brief).await;
+    enters_anew(brief, long).await;
 }
 
 #[tokio::test(start_paused = true)]

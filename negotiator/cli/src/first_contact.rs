@@ -2,16 +2,19 @@
 //! development service at its usual address.
 
 use std::{
-    env, fmt, fs,
+    env, fmt,
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use negotiator::Fingerprint;
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::Deserialize;
 
-use crate::exit::Failure;
+use crate::{
+    exit::Failure,
+    settings::{self, Settings, below, read},
+};
 
 /// A control plane, and who named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,13 +70,12 @@ struct Places {
 
 impl Places {
     fn of_environment(lookup: impl Fn(&str) -> Option<PathBuf>) -> Self {
-        let folder = |name: &str| lookup(name).filter(|path| path.is_absolute());
-        let below = |own: &str, home: &str| folder(own).or_else(|| Some(folder("HOME")?.join(home)));
-        let runtime = folder("XDG_RUNTIME_DIR").map(|base| base.join(SERVICE));
-        let kept = below("XDG_STATE_HOME", ".local/state").map(|base| base.join(SERVICE));
+        let runtime =
+            lookup("XDG_RUNTIME_DIR").filter(|path| path.is_absolute()).map(|base| base.join(SERVICE));
+        let kept = below(&lookup, "XDG_STATE_HOME", ".local/state").map(|base| base.join(SERVICE));
         let machine = Path::new("/run").join(SERVICE);
         Self {
-            config: below("XDG_CONFIG_HOME", ".config").map(|base| base.join("beach/config.toml")),
+            config: settings::place(&lookup),
             up: runtime.into_iter().chain(kept).chain([machine]).collect(),
         }
     }
@@ -81,7 +83,7 @@ impl Places {
 
 fn find_in(places: &Places, dev: SocketAddr) -> Result<MeetingPoint, Failure> {
     if let Some(file) = &places.config
-        && let Some(Named { control_plane: Some(control_plane), pin }) = read(file)?
+        && let Some(Settings { control_plane: Some(control_plane), pin, .. }) = read(file)?
     {
         return Ok(MeetingPoint { control_plane, pin, named_by: NamedBy::Config(file.clone()) });
     }
@@ -98,32 +100,13 @@ fn find_in(places: &Places, dev: SocketAddr) -> Result<MeetingPoint, Failure> {
     Err(Failure::NoControlPlane)
 }
 
-/// What such a file says.
+/// What `beach-lifeguard up` leaves.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Named {
     control_plane: Option<String>,
-    #[serde(default, deserialize_with = "fingerprint")]
+    #[serde(default, deserialize_with = "settings::fingerprint")]
     pin: Option<Fingerprint>,
-}
-
-fn fingerprint<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Fingerprint>, D::Error> {
-    String::deserialize(from)?.parse().map(Some).map_err(D::Error::custom)
-}
-
-/// Reads a file; `None` where there is none.
-fn read(file: &Path) -> Result<Option<Named>, Failure> {
-    let bad = |why: String| Failure::Usage(format!("{}: {}", file.display(), why.trim_end()));
-    // What is no file, such as a FIFO, might never end.
-    match fs::metadata(file) {
-        Ok(found) if !found.is_file() => return Err(bad("it is no plain file".to_owned())),
-        Ok(found) if found.len() > LONGEST => return Err(bad(format!("it has more than {LONGEST} bytes"))),
-        Ok(_) => {}
-        // Another user's service; or none.
-        Err(_) => return Ok(None),
-    }
-    let text = fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
-    toml::from_str(&text).map(Some).map_err(|error| bad(error.to_string()))
 }
 
 /// Where `beach-lifeguard dev` listens unless told otherwise.
@@ -131,12 +114,10 @@ const DEV: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr:
 const ANSWER: Duration = Duration::from_millis(500);
 /// What `beach-lifeguard up` leaves, below the folders for such files.
 const SERVICE: &str = "beach-lifeguard/service.toml";
-/// Two lines and their comments.
-const LONGEST: u64 = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::{fs, net::TcpListener};
 
     use super::*;
 

@@ -23,6 +23,7 @@ pub mod probe;
 pub mod qr;
 pub mod reach;
 pub mod screen;
+pub mod settings;
 pub mod signal;
 pub mod ssh;
 pub mod terminal;

@@ -8,7 +8,7 @@ use std::path::Path;
 use beach_link::wire::Size;
 use lifeguard_relay::{Dev, DevConfig};
 use program::{
-    Program, Running, read_when_there,
+    Program, Running, read_when_there, run,
     terminal::{Terminal, USUAL},
     until,
 };
@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 struct Stage {
     _runtime: Runtime,
     _dev: Dev,
-    _folder: TempDir,
+    folder: TempDir,
     sharing: Running,
     link: String,
 }
@@ -34,7 +34,7 @@ impl Stage {
         let share = ["share", "--loopback", "--control-plane", &url, "--link-file", &file];
         let sharing = Program::new(&[&share[..], more].concat()).start();
         let link = read_when_there(Path::new(&file));
-        Self { _runtime: runtime, _dev: dev, _folder: folder, sharing, link }
+        Self { _runtime: runtime, _dev: dev, folder, sharing, link }
     }
 }
 
@@ -126,6 +126,67 @@ fn what_was_seen_last_can_be_kept() {
 }
 
 #[test]
+fn a_title_goes_through_and_the_persons_own_comes_back() {
+    let stage = Stage::new(&["--", "sh"]);
+    let join =
+        format!("printf '\\033]2;mine\\007'; exec {} join --loopback", env!("CARGO_BIN_EXE_beach-link"));
+    let mut terminal = Terminal::run("sh", USUAL, &["-c", &join], &[("BEACH_LINK", &stage.link)]);
+    terminal.sees("webrtc ·");
+    assert_eq!(terminal.take_title().as_deref(), Some("mine"));
+    terminal.type_text("printf '\\033]2;theirs\\007'\r");
+    until("no title came", || terminal.take_title().filter(|title| title == "theirs"));
+    terminal.type_text("\x1eq");
+    terminal.ends_with(0);
+    terminal.sees("left; the session goes on");
+    assert_eq!(terminal.take_title().as_deref(), Some("mine"));
+}
+
+#[test]
+fn focus_reports_reach_the_program_that_asked_and_end_with_it() {
+    let stage = Stage::new(&["--", "sh"]);
+    let mut terminal = Terminal::join(&stage.link, USUAL, &[]);
+    terminal.sees("webrtc ·");
+    terminal.type_text("printf '\\033[?1004h'; cat -v\r");
+    until("nobody asked", || terminal.output().contains("\x1b[?1004h").then_some(()));
+    terminal.type_text("\x1b[O\x1b[I\r");
+    terminal.sees("^[[O^[[I");
+    let asked = terminal.output().len();
+    terminal.type_text("\x1eq");
+    terminal.ends_with(0);
+    assert!(terminal.output()[asked..].contains("\x1b[?1004l"), "{:?}", &terminal.output()[asked..]);
+}
+
+#[test]
+fn a_clipboard_is_given_by_the_configuration_and_withheld_by_an_option() {
+    let stage = Stage::new(&["--", "sh"]);
+    let folder = stage.folder.path();
+    std::fs::create_dir_all(folder.join("beach")).unwrap();
+    let chosen = |text: &str| std::fs::write(folder.join("beach/config.toml"), text).unwrap();
+    let config = ("XDG_CONFIG_HOME", folder.to_str().unwrap());
+    let join = |more: &[&str]| {
+        let arguments = [&["join", "--loopback"], more].concat();
+        Terminal::start(USUAL, &arguments, &[("BEACH_LINK", &stage.link), config])
+    };
+    chosen("clipboard = 'on'\n");
+    let (mut given, mut withheld) = (join(&[]), join(&["--clipboard", "off"]));
+    given.sees("2 viewers");
+    withheld.sees("2 viewers");
+    given.type_text("printf '\\033]52;c;aGVsbG8=\\007'; echo $((6*7))\r");
+    until("nothing was copied", || given.output().contains("\x1b]52;c;aGVsbG8=").then_some(()));
+    withheld.sees("\n42");
+    for terminal in [&mut given, &mut withheld] {
+        terminal.type_text("\x1eq");
+        terminal.ends_with(0);
+    }
+    assert!(!withheld.output().contains("\x1b]52;"));
+    chosen("clipboard = 'always'\n");
+    let mut refused = join(&[]);
+    refused.ends_with(2);
+    refused.sees("config.toml");
+    refused.sees("clipboard");
+}
+
+#[test]
 fn a_viewer_is_suspended_and_comes_back() {
     let stage = Stage::new(&["--", "sh"]);
     let join = format!("{} join --loopback", env!("CARGO_BIN_EXE_beach-link"));
@@ -202,9 +263,11 @@ fn what_left_the_screen_is_read_and_searched_while_the_session_goes_on() {
 }
 
 #[test]
-fn a_session_that_is_over_is_entered_anew_by_the_same_link() {
-    let stage = Stage::new(&["--", "sh"]);
-    let mut terminal = Terminal::join(&stage.link, USUAL, &["--resume-window", "2"]);
+fn a_session_that_is_over_is_entered_anew_by_the_same_link_which_is_used_once() {
+    let stage = Stage::new(&["--name", "lent", "--", "sh"]);
+    let added = run(&["sessions", "--session", "lent", "links", "add", "--uses", "1"]);
+    let for_one = added.stdout.split('\'').nth(1).unwrap();
+    let mut terminal = Terminal::join(for_one, USUAL, &["--resume-window", "2"]);
     terminal.type_text("echo before $((4*8))\r");
     terminal.sees("before 32");
     stage.sharing.signal("STOP");
@@ -216,6 +279,9 @@ fn a_session_that_is_over_is_entered_anew_by_the_same_link() {
     terminal.type_text("echo after $((6*7))\r");
     terminal.sees("after 42");
     terminal.sees("webrtc ·");
+    // Somebody else is not let in.
+    let stranger = Terminal::join(for_one, USUAL, &[]);
+    stranger.sees("was used up by others");
     terminal.type_text("\x1eq");
     terminal.ends_with(0);
 }

@@ -6,7 +6,7 @@ use ed25519_dalek::{Signer, SigningKey};
 
 use crate::{Key, NoEntropy, PublicKey, Signature, random_bytes};
 
-/// The key pair of one endpoint: fresh for each session at a viewer, kept for the session's life at the host.
+/// The key pair of one endpoint: fresh for each session at a viewer unless it enters anew, kept for the session's life at the host.
 ///
 /// One Ed25519 key signs, and in its Montgomery form agrees on secrets and is the static key of the Noise handshake.
 /// That both uses of one key are safe together is shown by Thormarker, "On using the same key pair for

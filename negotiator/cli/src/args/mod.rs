@@ -23,8 +23,9 @@ pub use self::{
     ssh::SshArgs,
 };
 use crate::{
-    exit,
+    exit::{self, Failure},
     link::LinkArgs,
+    settings::Settings,
     terminal::keys::EscapeKey,
     ui::{Lines, To},
     viewer::{predict::Predict, view::Clipboard},
@@ -231,9 +232,10 @@ pub struct ViewArgs {
     /// When to show what you type before the host has drawn it: underlined until it has, and only where an echo was seen.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Predict::Adaptive)]
     pub predict: Predict,
-    /// Whether what the shared program copies (OSC 52) reaches your terminal's clipboard. It never reads what is in there.
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Clipboard::Off)]
-    pub clipboard: Clipboard,
+    /// Whether what the shared program copies (OSC 52) reaches your terminal's clipboard. It never reads what is in there
+    /// [default: what ~/.config/beach/config.toml says (clipboard = "ask"), else off].
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub clipboard: Option<Clipboard>,
     /// Leave the last screen in the terminal after leaving, too. What a command that ended showed last always stays.
     #[arg(long)]
     pub keep: bool,
@@ -241,6 +243,20 @@ pub struct ViewArgs {
     /// anew by the same link].
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub give_up_after: Option<Duration>,
+}
+
+impl ViewArgs {
+    /// What becomes of what the shared program copies: as said here, else as the person chose for every run.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Usage`] for a file of choices that cannot be read.
+    pub fn clipboard(&self) -> Result<Clipboard, Failure> {
+        match self.clipboard {
+            Some(clipboard) => Ok(clipboard),
+            None => Ok(Settings::of_person()?.clipboard.unwrap_or(Clipboard::Off)),
+        }
+    }
 }
 
 /// `beach-link probe`.

@@ -234,41 +234,15 @@ const CODES: [(Flags, &str); 12] = [
     (Flags::STRIKEOUT, ";9"),
 ];
 
-/// What any emulator can say of a place.
-#[cfg(test)]
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) letter: char,
-    pub(super) width: u8,
-    /// A kind and its numbers.
-    pub(super) foreground: Option<(u8, u8, u8, u8)>,
-    pub(super) background: Option<(u8, u8, u8, u8)>,
-    /// Bold, dim, italic, underlined, blinking, inverse, struck through.
-    pub(super) on: [bool; 7],
-}
-
-#[cfg(test)]
-impl Seen {
-    /// Leaves out what nobody sees: the colours of a blank, and all of a wide character's second half.
-    pub(super) fn simplified(mut self) -> Self {
-        let [.., underlined, _, inverse, struck] = self.on;
-        if self.width == 0 {
-            return Self { letter: ' ', width: 0, foreground: None, background: None, on: [false; 7] };
-        }
-        if self.letter == ' ' && !(underlined || inverse || struck) {
-            (self.foreground, self.on) = (None, [false; 7]);
-        }
-        self
-    }
-}
-
 #[cfg(test)]
 impl Glyph<'_> {
-    pub(super) fn seen(&self) -> Seen {
+    pub(super) fn seen(&self) -> super::seen::Seen {
+        use super::seen::{self, Seen};
+
         let colour = |colour: Colour| match colour {
             Colour::Own => None,
-            Colour::Index(index) => Some((0, index, 0, 0)),
-            Colour::Rgb(red, green, blue) => Some((1, red, green, blue)),
+            Colour::Index(index) => Some(seen::Colour::Index(index)),
+            Colour::Rgb(red, green, blue) => Some(seen::Colour::Rgb(red, green, blue)),
         };
         let flags = self.style.flags();
         let kinds = [
@@ -281,7 +255,7 @@ impl Glyph<'_> {
             Flags::STRIKEOUT,
         ];
         let seen = Seen {
-            letter: self.letter.unwrap_or(' '),
+            letter: self.letter.filter(|_| !flags.contains(Flags::HIDDEN)).unwrap_or(' '),
             width: self.width,
             foreground: colour(self.style.foreground),
             background: colour(self.style.background),

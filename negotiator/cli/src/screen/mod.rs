@@ -12,6 +12,10 @@ mod model;
 mod paint;
 mod picture;
 mod scroll;
+#[cfg(test)]
+mod seen;
+#[cfg(test)]
+mod vector_tests;
 
 use std::{
     fmt,

@@ -34,6 +34,8 @@ pub async fn ssh(args: SshArgs) -> Result<u8, Failure> {
     guard::check()?;
     RawTerminal::check(Keyboard::StandardInput)?;
     let network = args.network.terminal()?;
+    // Before anything runs there.
+    args.view.clipboard()?;
     let host = line.host.display().to_string();
     let mut share = meeting(&args.meeting, &host)?;
     share.extend(paths(&args.network));

@@ -1,10 +1,10 @@
 //! How a viewer comes in: by a link, the first time and anew.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use negotiator::{
-    Access, ControlPlaneRendezvous, JoinError, JoinLink, Negotiator, NetworkConfig, Received, Session,
-    SessionEnd, SignalingError,
+    Access, BadJoinLink, ControlPlaneRendezvous, Identity, JoinError, JoinLink, Negotiator, NetworkConfig,
+    Received, Session, SessionEnd, SignalingError,
 };
 use tokio::{sync::watch, time::timeout};
 
@@ -22,7 +22,7 @@ use crate::{
 ///
 /// [`Failure`].
 pub async fn connect(link: &JoinLink, config: NetworkConfig, lines: &mut Lines) -> Result<Session, Failure> {
-    Entrance::new(link.clone(), config, None).first(lines).await
+    Entrance::new(link.clone(), config, None)?.first(lines).await
 }
 
 /// Where a viewer comes in.
@@ -32,6 +32,8 @@ pub struct Entrance {
     config: NetworkConfig,
     /// How the host shows this viewer.
     name: Option<String>,
+    /// As whom it comes, each time: a link that lets in so many counts it once. Kept in memory alone.
+    identity: Identity,
     obstacles: Obstacles,
 }
 
@@ -46,8 +48,13 @@ pub struct Setback {
 
 impl Entrance {
     /// Comes in by `link`, in an optional name.
-    pub fn new(link: JoinLink, config: NetworkConfig, name: Option<String>) -> Self {
-        Self { link, config, name, obstacles: Obstacles::default() }
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Io`] without randomness for a key.
+    pub fn new(link: JoinLink, config: NetworkConfig, name: Option<String>) -> Result<Self, Failure> {
+        let identity = Identity::random().map_err(|error| Failure::from(JoinError::from(error)))?;
+        Ok(Self { link, config, name, identity, obstacles: Obstacles::default() })
     }
 
     /// Connects for the first time. The live line says meanwhile what stands in the way.
@@ -56,6 +63,9 @@ impl Entrance {
     ///
     /// [`Failure`].
     pub async fn first(&self, lines: &mut Lines) -> Result<Session, Failure> {
+        // Later it is the host that knows whom it keeps.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.link.check_expiry(now).map_err(BadJoinLink::from)?;
         let work = async {
             match self.dial().await {
                 // A control plane that just restarted knows the session again as soon as its host has come back.
@@ -103,6 +113,7 @@ impl Entrance {
         self.obstacles.note("");
         let pending = self.obstacles.clone();
         let joining = Negotiator::meeting_at(link.clone(), config.clone(), self.obstacles.beside(meeting))
+            .known_by(self.identity.clone())
             .when_pending(move || pending.note("the host is asked whether to let you in"));
         let joining = match &self.name {
             Some(name) => joining.named(name.clone()),

@@ -58,9 +58,10 @@ pub async fn show(
     keyboard: Keyboard,
     interrupts: &mut Interrupts,
 ) -> Result<Farewell, Failure> {
+    let clipboard = args.clipboard()?;
     let Visit { entrance, mut session, access } = Visit::begin(link, network, args, interrupts).await?;
     let size = RawTerminal::check(keyboard)?;
-    let mut view = View::new(size, access, args.escape).predicting(args.predict).copying(args.clipboard);
+    let mut view = View::new(size, access, args.escape).predicting(args.predict).copying(clipboard);
     let mut desk = Desk::take(keyboard, &mut view, interrupts)?;
     let outcome = loop {
         let shown = tokio::select! {
@@ -107,7 +108,7 @@ impl Visit {
         }
         let work = async {
             let mut lines = Lines::new(To::Stderr);
-            let entrance = Entrance::new(link, network, args.name.clone());
+            let entrance = Entrance::new(link, network, args.name.clone())?;
             let session = entrance.first(&mut lines).await?;
             let access = ask(&session, Service::Terminal).await?;
             Ok(Self { entrance, session, access })

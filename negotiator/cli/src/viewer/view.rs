@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use clap::ValueEnum;
 use negotiator::{Access, Explanation, Status};
+use serde::Deserialize;
 
 use super::{
     pager::{Outcome, Pager},
@@ -53,7 +54,8 @@ pub struct View {
 }
 
 /// Whether what the shared program copies reaches this terminal's clipboard. It is never told what is in there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Clipboard {
     /// Never.
     Off,

@@ -33,6 +33,7 @@ impl Program {
         }
         // The sockets of sessions belong into no tester's folders.
         command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
+        command.env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
         Self(command)
     }
 

@@ -40,7 +40,9 @@ impl Terminal {
         let pair = native_pty_system().openpty(pty_size(size)).unwrap();
         let mut command = CommandBuilder::new(program);
         command.args(arguments);
+        // Neither sockets nor choices of the tester.
         command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
+        command.env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
         for (name, value) in environment {
             command.env(name, value);
         }
@@ -67,6 +69,11 @@ impl Terminal {
 
     pub fn text(&self) -> String {
         self.screen.lock().unwrap().text()
+    }
+
+    /// The title, if it was set since it was last asked for.
+    pub fn take_title(&self) -> Option<String> {
+        self.screen.lock().unwrap().take_title()
     }
 
     /// All that was written so far.
