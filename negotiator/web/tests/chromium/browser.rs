@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
@@ -141,6 +141,18 @@ impl Tab {
         self.call("Page.navigate", json!({ "url": url })).await.unwrap();
     }
 
+    /// Loads the page anew, and waits until it is there: what is asked in between has no document to answer it.
+    pub(crate) async fn reload(&self) {
+        let before = self.loaded();
+        self.call("Page.reload", json!({})).await.unwrap();
+        let anew = async {
+            while self.loaded() == before {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, anew).await.expect("the page loads");
+    }
+
     /// Waits until `expression` comes to something in which `wanted` is; returns that.
     pub(crate) async fn until(&self, expression: &str, wanted: &str) -> String {
         // Before the document is whole there may be nothing to ask.
@@ -180,6 +192,13 @@ impl Tab {
             _ => None,
         };
         own.filter_map(|happened| url(&happened.event)).collect()
+    }
+
+    /// How often a document was loaded here.
+    fn loaded(&self) -> usize {
+        let happened = self.tools.happened.lock().unwrap();
+        let own = happened.iter().filter(|happened| happened.session == self.session);
+        own.filter(|happened| happened.event["method"] == "Page.loadEventFired").count()
     }
 
     pub(crate) async fn call(&self, method: &str, params: Value) -> Result<Value, Value> {

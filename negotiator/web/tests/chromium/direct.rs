@@ -2,24 +2,23 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, UdpSocket},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use lifeguard_relay::DevConfig;
-use negotiator::{FallbackMode, NetworkConfig, Session};
-use sha2::{Digest, Sha256};
-use tokio::time::{Instant, sleep, timeout};
+use negotiator::{FallbackMode, NetworkConfig};
+use tokio::time::Instant;
 use transport_webrtc::impair::ImpairedUdp;
 
 use crate::{
-    LONG, Service,
+    Service,
     browser::{Browser, Tab},
     coturn::{self, Coturn},
-    end, hear, heard, join, leave, page, say,
+    end,
+    figures::{figure, relay_sockets},
+    hear, join, leave, page, say,
+    talk::Talk,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,9 +27,9 @@ async fn a_direct_path_carries_a_page_and_the_relay_sleeps() {
     let service = Service::start(site.origin()).await;
     let (browser, host) = tokio::join!(Browser::start(), service.share(NetworkConfig::default()));
     let tab = browser.open(&site.origin()).await;
-    let begun = Instant::now();
     let hosted = join(&tab, &host, "webrtc").await;
-    println!("direct after {:?}", begun.elapsed());
+    let tally = Talk::start(&tab, &hosted).await.end(&tab, &hosted).await;
+    tally.row("UDP works", &tab, &[]).await;
 
     // More than the browser buffers, in messages larger than a frame.
     let big = vec![b'x'; 200_000];
@@ -40,8 +39,12 @@ async fn a_direct_path_carries_a_page_and_the_relay_sleeps() {
             hosted.send(big.clone().into()).await.unwrap();
         }
     };
-    let lengths = "heard(205).then(messages => messages.slice(200).map(message => message.length).join())";
-    let (lengths, ()) = tokio::join!(tab.evaluate(lengths), sending);
+    let so_far = tab.evaluate("messages.length").await.as_u64().unwrap() + 200;
+    let lengths = format!(
+        "heard({}).then(messages => messages.slice({so_far}).map(message => message.length).join())",
+        so_far + 5
+    );
+    let (lengths, ()) = tokio::join!(tab.evaluate(&lengths), sending);
     assert_eq!(lengths, "200000,200000,200000,200000,200000");
     tab.evaluate("say('y'.repeat(300000))").await;
     assert_eq!(hear(&hosted).await, "y".repeat(300_000));
@@ -63,13 +66,15 @@ async fn a_page_without_udp_or_without_webrtc_goes_over_the_relay() {
     let service = Service::start(site.origin()).await;
     let network = NetworkConfig::default();
     let (browser, host) = tokio::join!(Browser::start_with(&NO_UDP), service.share(network));
-    for script in ["", "delete globalThis.RTCPeerConnection"] {
+    let scenarios = [
+        ("no UDP, and no TURN server", ""),
+        ("no WebRTC in the browser", "delete globalThis.RTCPeerConnection"),
+    ];
+    for (scenario, script) in scenarios {
         let tab = browser.open_after(&site.origin(), script).await;
-        let begun = Instant::now();
         let hosted = join(&tab, &host, "ws-fallback").await;
-        println!("over the relay after {:?}", begun.elapsed());
-        say(&hosted, 0..100).await;
-        heard(&tab, 100).await;
+        let tally = Talk::start(&tab, &hosted).await.end(&tab, &hosted).await;
+        tally.row(scenario, &tab, &[]).await;
         assert_eq!(relay_sockets(&tab), 1);
         leave(&tab, &hosted).await;
     }
@@ -86,11 +91,9 @@ async fn a_page_without_udp_goes_through_the_turn_server_of_the_control_plane() 
     let network = NetworkConfig::default();
     let (browser, host) = tokio::join!(Browser::start_with(&NO_UDP), service.share(network));
     let tab = browser.open(&site.origin()).await;
-    let begun = Instant::now();
     let hosted = join(&tab, &host, "webrtc-turn").await;
-    println!("through TURN after {:?}", begun.elapsed());
-    say(&hosted, 0..100).await;
-    heard(&tab, 100).await;
+    let tally = Talk::start(&tab, &hosted).await.end(&tab, &hosted).await;
+    tally.row("no UDP, a TURN server over TCP", &tab, &[]).await;
     tab.until("session.explanation().carried", "TURN").await;
     assert_eq!((relay_sockets(&tab), service.dev.total_relay_connections()), (0, 0));
     end(host, browser, service).await;
@@ -106,12 +109,7 @@ async fn a_path_that_is_cut_is_left_and_returned_to_and_nothing_is_lost_or_doubl
     let (browser, host) = tokio::join!(Browser::start(), service.share(network));
     let tab = browser.open(&site.origin()).await;
     let hosted = join(&tab, &host, "webrtc").await;
-    tab.evaluate("void watchPaths()").await;
-    tab.evaluate("void chat()").await;
-    let stop = Arc::<AtomicBool>::default();
-    let saying = tokio::spawn(count(hosted.clone(), stop.clone()));
-    let hearing = tokio::spawn(listen(hosted.clone()));
-    heard_at_least(&tab, 20).await;
+    let talk = Talk::start(&tab, &hosted).await;
 
     udp.cut();
     let begun = Instant::now();
@@ -122,22 +120,12 @@ async fn a_path_that_is_cut_is_left_and_returned_to_and_nothing_is_lost_or_doubl
     // What a browser tells a page whose network is back.
     tab.evaluate("dispatchEvent(new Event('online'))").await;
     tab.until("session.path", "webrtc").await;
-    println!("on the relay after {left:?}, direct again after {:?}", begun.elapsed());
+    let back = begun.elapsed();
 
-    stop.store(true, Ordering::Relaxed);
-    let said = timeout(LONG, saying).await.unwrap().unwrap();
-    let wrote = tab.evaluate("hush()").await.as_u64().unwrap();
-    tab.evaluate("session.send('hushed')").await;
-    let wanted = timeout(LONG, hearing).await.unwrap().unwrap();
-    assert_eq!(wanted, (0..wrote).map(|number| format!("key {number}")).collect::<Vec<_>>());
-    let records: Vec<_> = (0..said).map(|number| format!("record {number}")).collect();
-    let digest: String =
-        Sha256::digest(records.join("\n")).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(tab.evaluate(&format!("digest({said})")).await, digest, "of {said} messages");
-    assert_eq!(tab.evaluate("paths.join(' ')").await, "webrtc ws-fallback webrtc");
-    let silence = tab.evaluate("Math.round(silence)").await;
-    println!("{said} to the page and {wrote} from it, each once and in order; longest silence {silence} ms");
-
+    let tally = talk.end(&tab, &hosted).await;
+    let times = [("on its way again", left), ("direct again", back)];
+    tally.row("the direct path is cut in mid-stream and heals", &tab, &times).await;
+    tab.until("paths.join(' ')", "webrtc ws-fallback webrtc").await;
     end(host, browser, service).await;
 }
 
@@ -164,8 +152,9 @@ async fn megabytes_reach_a_page_and_leave_it_on_either_path() {
         for _ in 0..20 * megabytes {
             assert_eq!(hear(&hosted).await.len(), big.len());
         }
-        let rate = |took: Duration| format!("{:.1} MB/s", megabytes as f64 / took.as_secs_f64());
-        println!("{path}: {} to the page, {} from it", rate(down), rate(begun.elapsed()));
+        let rate = |took: Duration| megabytes as f64 / took.as_secs_f64();
+        figure(&format!("{path}, to the page"), "MB/s", rate(down));
+        figure(&format!("{path}, from the page"), "MB/s", rate(begun.elapsed()));
         leave(&tab, &hosted).await;
         host.close().await;
     }
@@ -184,36 +173,8 @@ fn own_address() -> Ipv4Addr {
     }
 }
 
-/// Sockets to the relay that the browser's network log knows of this tab.
-fn relay_sockets(tab: &Tab) -> usize {
-    tab.asked().iter().filter(|url| url.ends_with("/v2/ws")).count()
-}
-
 async fn heard_at_least(tab: &Tab, count: u32) {
     tab.evaluate(&format!("heard({count}).then(() => 'heard')")).await;
-}
-
-/// Says numbered records, fifty a second, until it is told to stop; returns how many.
-async fn count(session: Session, stop: Arc<AtomicBool>) -> u32 {
-    let mut number = 0;
-    while !stop.load(Ordering::Relaxed) {
-        say(&session, number..number + 1).await;
-        number += 1;
-        sleep(Duration::from_millis(20)).await;
-    }
-    number
-}
-
-/// Everything that is said until the last word.
-async fn listen(session: Session) -> Vec<String> {
-    let mut all = Vec::new();
-    loop {
-        let text = hear(&session).await;
-        if text == "hushed" {
-            return all;
-        }
-        all.push(text);
-    }
 }
 
 /// Lets WebRTC use UDP through a proxy alone, and there is none.

@@ -7,18 +7,22 @@ mod browser;
 #[allow(dead_code, unreachable_pub, reason = "of other tests too")]
 mod coturn;
 mod direct;
+mod figures;
 mod page;
 mod pictures;
 mod shared;
+mod talk;
 mod terminal;
 
 use std::{net::SocketAddr, time::Duration};
 
 use browser::{Browser, Tab};
+use figures::figure;
 use lifeguard_relay::{Dev, DevConfig};
 use negotiator::{FallbackMode, Host, HostConfig, NetworkConfig, Received, Session};
 use serde_json::json;
-use tokio::time::timeout;
+use talk::Talk;
+use tokio::time::{Instant, sleep, timeout};
 
 /// A development service that lets the page's origin in.
 struct Service {
@@ -125,16 +129,17 @@ async fn a_page_joins_by_its_link_and_loses_nothing_when_the_service_restarts() 
         hosted.send(format!("record {}", if key == "k" { 100 } else { 0 }).into()).await.unwrap();
     };
     let (took, ()) = tokio::join!(tab.evaluate("press('k', 101)"), echo);
-    println!("a key's echo took {took} ms");
+    figure("a key's echo over the relay, without a terminal", "ms", took);
 
     // What is said into the gap, from both sides, arrives when the service is back.
-    let gap = async {
-        tab.evaluate("say('into the gap')").await;
-        say(&hosted, 101..150).await;
-    };
-    let service = service.restart(gap).await;
-    assert_eq!(hear(&hosted).await, "into the gap");
-    heard(&tab, 150).await;
+    let talk = Talk::start(&tab, &hosted).await;
+    let gap = async { tokio::join!(talk.host_said_more(), talk.page_said_more(&tab)) };
+    let service = service.restart(async { _ = gap.await }).await;
+    let begun = Instant::now();
+    talk.heard_again(&tab).await;
+    let again = begun.elapsed();
+    let tally = talk.end(&tab, &hosted).await;
+    tally.row("the service restarts", &tab, &[("on its way again", again)]).await;
     let explained = tab.evaluate("session.explain()").await;
     assert!(explained.as_str().is_some_and(|text| text.contains("ws-fallback")), "{explained}");
 
@@ -148,12 +153,16 @@ async fn a_frozen_page_wakes_and_goes_on() {
     let service = Service::start(site.origin()).await;
     let (browser, host) = tokio::join!(Browser::start(), service.share_over_relay());
     let (tab, hosted) = joined(&browser, &site.origin(), &host).await;
-    say(&hosted, 0..10).await;
-    heard(&tab, 10).await;
+    let talk = Talk::start(&tab, &hosted).await;
     tab.call("Page.setWebLifecycleState", json!({ "state": "frozen" })).await.unwrap();
-    say(&hosted, 10..20).await;
+    sleep(AWAY).await;
+    talk.host_said_more().await;
     tab.call("Page.setWebLifecycleState", json!({ "state": "active" })).await.unwrap();
-    heard(&tab, 20).await;
+    let begun = Instant::now();
+    talk.heard_again(&tab).await;
+    let again = begun.elapsed();
+    let tally = talk.end(&tab, &hosted).await;
+    tally.row("the tab is frozen for 3 s", &tab, &[("on its way again", again)]).await;
     end(host, browser, service).await;
 }
 
@@ -168,13 +177,17 @@ async fn a_page_that_was_offline_goes_on() {
             json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
         tab.call("Network.emulateNetworkConditions", conditions)
     };
+    let talk = Talk::start(&tab, &hosted).await;
     network(true).await.unwrap();
     assert_eq!(tab.evaluate("navigator.onLine").await, false);
-    say(&hosted, 0..10).await;
-    tab.evaluate("say('from offline')").await;
+    sleep(AWAY).await;
+    tokio::join!(talk.host_said_more(), talk.page_said_more(&tab));
     network(false).await.unwrap();
-    assert_eq!(hear(&hosted).await, "from offline");
-    heard(&tab, 10).await;
+    let begun = Instant::now();
+    talk.heard_again(&tab).await;
+    let again = begun.elapsed();
+    let tally = talk.end(&tab, &hosted).await;
+    tally.row("the page is offline for 3 s", &tab, &[("on its way again", again)]).await;
     end(host, browser, service).await;
 }
 
@@ -195,6 +208,9 @@ async fn what_cannot_be_joined_is_said() {
     assert_eq!(tab.evaluate(&stopped).await, "AbortError");
     end(host, browser, service).await;
 }
+
+/// How long a page is frozen or offline: longer than it takes to notice, shorter than the host waits for it.
+const AWAY: Duration = Duration::from_secs(3);
 
 /// For anything that happens at all.
 const LONG: Duration = Duration::from_secs(60);

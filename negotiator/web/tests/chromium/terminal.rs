@@ -16,6 +16,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     browser::{Browser, Tab},
+    figures::{figure, relay_sockets},
     page::built,
 };
 
@@ -101,17 +102,18 @@ async fn a_link_is_opened_and_what_is_typed_comes_back() {
 
     tab.until(SCREEN, "ready> ").await;
     // By the page's own clock, which begins with its navigation.
-    let mut told = vec![("prompt", tab.evaluate(SINCE).await)];
+    figure("a link opened until the shell's prompt is there", "ms", tab.evaluate(SINCE).await);
     tab.type_text("#").await;
     tab.until(SCREEN, "ready> #").await;
-    told.push(("echo", tab.evaluate(SINCE).await));
-    println!("{told:?} ms after the link was opened");
+    figure("a link opened until a typed key's echo is there", "ms", tab.evaluate(SINCE).await);
     tab.press_return().await;
+    // What is typed before the shell asks for it stands in another place.
+    tab.until(SCREEN, "#\nready> ").await;
     let line = tab.until(LINE, "direct").await;
     assert!(line.contains("for "), "{line}");
     tab.type_text("echo $((6 * 7))nd").await;
     tab.press_return().await;
-    tab.until(SCREEN, "\n42nd").await;
+    tab.until(SCREEN, "\n42nd\nready> ").await;
 
     // The size was agreed: the host's terminal is as large as the page shows it.
     let rows = tab.evaluate("document.querySelectorAll('.xterm-rows > div').length").await;
@@ -126,7 +128,7 @@ async fn a_link_is_opened_and_what_is_typed_comes_back() {
     tab.evaluate("document.querySelector('#close').click()").await;
 
     // A lost tab is back at the same screen.
-    tab.evaluate("void location.reload()").await;
+    tab.reload().await;
     tab.until(SCREEN, "42nd").await;
     tab.until(LINE, "direct").await;
 
@@ -135,7 +137,7 @@ async fn a_link_is_opened_and_what_is_typed_comes_back() {
     let sockets = origin.replacen("http", "ws", 1);
     let asked = tab.asked();
     assert!(asked.iter().any(|url| url.contains("/signaling")), "{asked:?}");
-    assert!(!asked.iter().any(|url| url.ends_with("/v2/ws")), "no relay socket: {asked:?}");
+    assert_eq!(relay_sockets(&tab), 0, "{asked:?}");
     assert_eq!(service.total_relay_connections(), 0);
     for url in &asked {
         assert!(url.starts_with(&origin) || url.starts_with(&sockets) || url.starts_with("data:"), "{url}");
