@@ -118,6 +118,7 @@ impl Core {
             Phase::Serving if paused.is_some_and(|pause| pause.verb >= Verb::RefuseNew) => {
                 Err("fallback_paused")
             }
+            Phase::Serving if self.ownership.as_ref().is_some_and(Ownership::is_cut_off) => Err("cut_off"),
             Phase::Serving => Ok(()),
             Phase::Draining => Err("draining"),
             Phase::Stopped => Err("stopped"),

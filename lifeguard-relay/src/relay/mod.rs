@@ -14,6 +14,7 @@ mod handle;
 mod hop;
 mod idle;
 mod inbound;
+mod isolation;
 mod limits;
 mod notice;
 mod outbound;

@@ -3,14 +3,22 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Once, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use beach_lifeguard_client::CloseCode;
+use futures::future::join_all;
 use parking_lot::{Mutex, RwLock};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use super::{config::RelayConfig, core::Core, ending::Order, hop::Way};
+use super::{
+    config::RelayConfig,
+    core::Core,
+    ending::Order,
+    hop::{self, Way},
+    isolation::Isolation,
+};
 use crate::store::{
     Store, StoreError,
     pool::NodeId,
@@ -30,6 +38,8 @@ pub(super) struct Ownership {
     known: RwLock<HashMap<NodeId, RelayNode>>,
     /// Where sessions were last passed on to: what counts while the store is away.
     passed_on: Mutex<HashMap<Uuid, Way>>,
+    /// Whether others reach the store and this node does not.
+    isolation: Mutex<Isolation>,
 }
 
 /// Where a session's peers meet, as seen from this node.
@@ -54,6 +64,7 @@ impl Ownership {
             internal: config.internal.as_ref().map(|internal| internal.address.clone()),
             known: RwLock::default(),
             passed_on: Mutex::default(),
+            isolation: Mutex::default(),
         })
     }
 
@@ -62,10 +73,19 @@ impl Ownership {
         self.node
     }
 
+    /// Whether others reach the store and this node does not: its sessions are theirs.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.isolation.lock().is_cut_off()
+    }
+
     /// Where a session's peers meet. A session without an owner is this node's from here on; while the store is
-    /// away, whoever has a token is right here, unless others of the session were passed on.
+    /// away, whoever has a token is right here, unless others of the session were passed on, or the store is away for this node
+    /// alone.
     pub(super) async fn place(&self, session: Uuid) -> Place {
         let Ok(owners) = self.store.hold_sessions(self.node, &[session], LEASE).await else {
+            if self.is_cut_off() {
+                return Place::Elsewhere;
+            }
             let passed_on = self.passed_on.lock().get(&session).cloned();
             return passed_on.map_or(Place::Here, Place::Behind);
         };
@@ -98,10 +118,8 @@ impl Ownership {
         let node = match known {
             Some(node) => node,
             None => {
-                let living = self.store.relays().await.ok()?;
-                let mut known = self.known.write();
-                *known = living.into_iter().map(|node| (node.id, node)).collect();
-                known.get(&owner).cloned()?
+                self.look().await.ok()?;
+                self.known.read().get(&owner).cloned()?
             }
         };
         if node.url != self.url {
@@ -121,7 +139,23 @@ impl Ownership {
         }
     }
 
-    async fn beat(&self, relay: &Core) -> Result<(), StoreError> {
+    /// Looks who lives.
+    async fn look(&self) -> Result<(), StoreError> {
+        let living = self.store.relays().await?;
+        *self.known.write() = living.into_iter().map(|node| (node.id, node)).collect();
+        Ok(())
+    }
+
+    /// The way to each other node that was there at the last look.
+    fn others(&self) -> Vec<Way> {
+        let known = self.known.read();
+        let others = known.values().filter(|node| node.id != self.node);
+        let way = |node: &RelayNode| Some(Way { node: node.id, address: node.internal.clone()? });
+        others.filter_map(way).collect()
+    }
+
+    /// Says that this node is there.
+    pub(super) async fn beat(&self, relay: &Core) -> Result<(), StoreError> {
         let node = RelayNode {
             id: self.node,
             url: self.url.clone(),
@@ -141,9 +175,19 @@ pub(super) async fn run(relay: Arc<Core>) {
     let mut phase = relay.phase.subscribe();
     let mut beats = interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut renewed, mut is_away) = (Instant::now(), false);
+    let (mut renewed, mut looked, mut is_away) = (Instant::now(), None::<Instant>, false);
     loop {
         let was_away = std::mem::replace(&mut is_away, ownership.beat(&relay).await.is_err());
+        let was_cut_off = ownership.is_cut_off();
+        ownership.isolation.lock().beat(Instant::now(), !is_away);
+        if was_cut_off && !is_away {
+            tracing::warn!("the store is reached again: this node takes sessions");
+        }
+        if is_away {
+            look_around(&relay, ownership).await;
+        } else if looked.is_none_or(|looked| looked.elapsed() >= LOOK) && ownership.look().await.is_ok() {
+            looked = Some(Instant::now());
+        }
         // A store that was away may have lost its memory.
         if !is_away && (was_away || renewed.elapsed() >= RENEWAL) {
             renewed = Instant::now();
@@ -161,6 +205,28 @@ pub(super) async fn run(relay: Arc<Core>) {
     }
     // The last word: not ready.
     let _ = ownership.beat(&relay).await;
+}
+
+/// Asks the others whether they reach the store, when this node has not for long enough; and lets its sessions go when it alone has
+/// not.
+async fn look_around(relay: &Core, ownership: &Ownership) {
+    let Some(config) = &relay.config.internal else { return };
+    if !ownership.isolation.lock().is_due(Instant::now()) {
+        return;
+    }
+    let others = ownership.others();
+    let answers = join_all(others.iter().map(|way| hop::ask(relay, config, way))).await;
+    if !ownership.isolation.lock().answered(Instant::now(), &answers) {
+        return;
+    }
+    let sessions = sessions(relay).len();
+    tracing::error!(
+        sessions,
+        ?answers,
+        "this node alone does not reach the store: its sessions go elsewhere"
+    );
+    relay.metrics.cut_off();
+    relay.for_each_peer(|peer| peer.end(Order::new(CloseCode::RESTART, "moved")));
 }
 
 /// Renews the leases of all sessions that are here. Who sits here although another node took the session over is sent
@@ -202,6 +268,8 @@ fn sessions(relay: &Core) -> Vec<Uuid> {
     sessions
 }
 
+/// How often this node looks who the others are: those it may have to ask when it cannot look any more.
+const LOOK: Duration = Duration::from_secs(5);
 static WITHOUT_HOP: Once = Once::new();
 /// As many as a node carries, some times over.
 const MOST_REMEMBERED: usize = 1 << 16;

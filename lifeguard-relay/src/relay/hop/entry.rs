@@ -13,6 +13,7 @@ use tokio::{
 use super::{
     Arrival, HANDSHAKE_DEADLINE, InternalConfig, Way,
     handshake::{Failed, enter},
+    question::Said,
     set_options,
     splice::{End, Splice},
 };
@@ -36,8 +37,9 @@ pub(in crate::relay) async fn pass_on(
     client: Option<Client>,
     open: OpenSocket,
 ) {
+    let session = arrival.claims.session_id;
     let dialled = match &relay.config.internal {
-        Some(config) => dial(&relay, config, &way, &arrival).await,
+        Some(config) => dial(&relay, config, &way, arrival).await,
         None => Err(Failed::Untrusted),
     };
     let owner = match dialled {
@@ -45,7 +47,7 @@ pub(in crate::relay) async fn pass_on(
         Err(failed) => {
             relay.metrics.splice(failed.label());
             if let Some(ownership) = &relay.ownership {
-                ownership.forget(arrival.claims.session_id);
+                ownership.forget(session);
             }
             tracing::warn!(owner = way.address, %failed, "a client cannot be passed on to the owner of its session");
             return greet::refuse(&relay, ws, HandshakeRefused::OwnerUnreachable).await;
@@ -80,12 +82,13 @@ async fn dial(
     relay: &Core,
     config: &InternalConfig,
     way: &Way,
-    arrival: &Arrival,
+    arrival: Arrival,
 ) -> Result<TcpStream, Failed> {
+    let said = Said::Arrival(Box::new(arrival));
     let dial = async {
         let mut stream = TcpStream::connect(&way.address).await?;
         set_options(&stream, &relay.config)?;
-        enter(&mut stream, &config.key, way.node, arrival).await?;
+        enter(&mut stream, &config.key, way.node, &said).await?;
         Ok(stream)
     };
     timeout(HANDSHAKE_DEADLINE, dial)

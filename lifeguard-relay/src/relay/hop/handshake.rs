@@ -4,7 +4,7 @@
 //! |---|---|
 //! | entry | [`MAGIC`], 8 · name of the key, 8 · nonce of the entry, 32 |
 //! | owner | nonce of the owner, 32 · proof `owner` over both nonces and the owner's node, 32 |
-//! | entry | length, 4 · [`Arrival`] as JSON · proof `entry` over both nonces, the owner's node and the arrival, 32 |
+//! | entry | length, 4 · [`Said`] as JSON · proof `entry` over both nonces, the owner's node and the JSON, 32 |
 //!
 //! Nonces are fresh, so nothing that was heard can be said again, to whomever. The entry tells nothing about a client
 //! before the owner has proven itself. A node that was restarted is another one, and takes nothing for the one before.
@@ -14,8 +14,9 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{
-    Arrival, InternalConfig,
+    InternalConfig,
     key::{NAME_BYTES, PROOF_BYTES, PoolKey},
+    question::Said,
 };
 use crate::store::pool::NodeId;
 
@@ -40,12 +41,12 @@ impl Failed {
     }
 }
 
-/// The entry's part: who is at the other end, then who came.
+/// The entry's part: who is at the other end, then who came or what is asked.
 pub(super) async fn enter(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     key: &PoolKey,
     owner: NodeId,
-    arrival: &Arrival,
+    said: &Said,
 ) -> Result<(), Failed> {
     let nonce: Nonce = rand::random();
     stream.write_all(&[&MAGIC[..], &key.name(), &nonce].concat()).await?;
@@ -61,10 +62,10 @@ pub(super) async fn enter(
     if !key.verify("owner", &[&both], &proof) {
         return Err(Failed::Untrusted);
     }
-    let arrival = serde_json::to_vec(arrival).map_err(|_| Failed::Untrusted)?;
-    let length = u32::try_from(arrival.len()).map_err(|_| Failed::Untrusted)?;
-    let proof = key.proof("entry", &[&both, &arrival]);
-    stream.write_all(&[&length.to_be_bytes()[..], &arrival, &proof].concat()).await?;
+    let said = serde_json::to_vec(said).map_err(|_| Failed::Untrusted)?;
+    let length = u32::try_from(said.len()).map_err(|_| Failed::Untrusted)?;
+    let proof = key.proof("entry", &[&both, &said]);
+    stream.write_all(&[&length.to_be_bytes()[..], &said, &proof].concat()).await?;
     Ok(())
 }
 
@@ -73,7 +74,7 @@ pub(super) async fn admit(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     config: &InternalConfig,
     owner: NodeId,
-) -> Result<Arrival, Failed> {
+) -> Result<Said, Failed> {
     let mut magic = [0; MAGIC.len()];
     stream.read_exact(&mut magic).await?;
     if magic != *MAGIC {
@@ -88,16 +89,16 @@ pub(super) async fn admit(
     let both = transcript(&nonce, &own, owner);
     stream.write_all(&[&own[..], &key.proof("owner", &[&both])].concat()).await?;
     let length = stream.read_u32().await? as usize;
-    if length > MAX_ARRIVAL_BYTES {
+    if length > MAX_SAID_BYTES {
         return Err(Failed::Untrusted);
     }
-    let (mut arrival, mut proof) = (vec![0; length], [0; PROOF_BYTES]);
-    stream.read_exact(&mut arrival).await?;
+    let (mut said, mut proof) = (vec![0; length], [0; PROOF_BYTES]);
+    stream.read_exact(&mut said).await?;
     stream.read_exact(&mut proof).await?;
-    if !key.verify("entry", &[&both, &arrival], &proof) {
+    if !key.verify("entry", &[&both, &said], &proof) {
         return Err(Failed::Untrusted);
     }
-    serde_json::from_slice(&arrival).map_err(|_| Failed::Untrusted)
+    serde_json::from_slice(&said).map_err(|_| Failed::Untrusted)
 }
 
 fn split(answer: [u8; NONCE_BYTES + PROOF_BYTES]) -> (Nonce, [u8; PROOF_BYTES]) {
@@ -124,7 +125,7 @@ type Nonce = [u8; NONCE_BYTES];
 const MAGIC: &[u8; 8] = b"LG-HOP/1";
 const NONCE_BYTES: usize = 32;
 /// A token's claims are below 1 KiB.
-const MAX_ARRIVAL_BYTES: usize = 16 * 1024;
+const MAX_SAID_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -135,11 +136,14 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::telemetry::metrics::Carrier;
+    use crate::{
+        relay::hop::{Arrival, question::Question},
+        telemetry::metrics::Carrier,
+    };
 
     const OWNER: NodeId = NodeId(7);
 
-    fn arrival() -> Arrival {
+    fn arrival() -> Said {
         let claims = Claims {
             iss: "control".to_owned(),
             sub: Uuid::from_u128(1),
@@ -156,25 +160,29 @@ mod tests {
             feature_bits: FeatureBits::default(),
             capabilities: Vec::new(),
         };
-        Arrival {
+        let arrival = Arrival {
             claims,
             access: Access::ReadOnly,
             telemetry: false,
             client_nonce: [9; 16],
             address: Some(Ipv4Addr::new(192, 0, 2, 1).into()),
             carrier: Carrier::Http,
-        }
+        };
+        Said::Arrival(Box::new(arrival))
     }
 
     fn key(n: u8) -> PoolKey {
         PoolKey::new(n.to_string().repeat(32)).unwrap()
     }
 
-    async fn meet(entry: PoolKey, owner: InternalConfig, meant: NodeId) -> (bool, Option<Arrival>) {
+    async fn meet(entry: PoolKey, owner: InternalConfig, meant: NodeId) -> (bool, Option<Said>) {
+        say(entry, owner, meant, arrival()).await
+    }
+
+    async fn say(entry: PoolKey, owner: InternalConfig, meant: NodeId, said: Said) -> (bool, Option<Said>) {
         let (mut near, mut far) = duplex(4_096);
-        let arrival = arrival();
         let entering = async {
-            let entered = enter(&mut near, &entry, meant, &arrival).await;
+            let entered = enter(&mut near, &entry, meant, &said).await;
             drop(near);
             entered.is_ok()
         };
@@ -190,6 +198,13 @@ mod tests {
     async fn who_came_is_told_whole_between_nodes_of_one_pool() {
         let config = InternalConfig::new("", key(1));
         assert_eq!(meet(key(1), config, OWNER).await, (true, Some(arrival())));
+    }
+
+    #[tokio::test]
+    async fn a_question_is_told_from_an_arrival() {
+        let (config, asked) = (InternalConfig::new("", key(1)), Said::Question(Question::Store));
+        assert_eq!(serde_json::to_string(&asked).unwrap(), r#"{"ask":"store"}"#);
+        assert_eq!(say(key(1), config, OWNER, asked.clone()).await, (true, Some(asked)));
     }
 
     #[tokio::test]

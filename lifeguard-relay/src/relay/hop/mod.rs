@@ -11,6 +11,7 @@ mod entry;
 mod handshake;
 mod key;
 mod owner;
+mod question;
 mod splice;
 
 use std::{io, time::Duration};
@@ -23,6 +24,7 @@ pub(super) use self::{
     arrival::Arrival,
     entry::{leave, pass_on},
     owner::serve,
+    question::ask,
 };
 use super::config::RelayConfig;
 use crate::store::pool::NodeId;

@@ -8,7 +8,12 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Arrival, HANDSHAKE_DEADLINE, InternalConfig, handshake::admit, set_options};
+use super::{
+    Arrival, HANDSHAKE_DEADLINE, InternalConfig,
+    handshake::admit,
+    question::{Said, answer},
+    set_options,
+};
 use crate::{
     listen::{Client, Connections, OpenConnection, Socket, Stranger, accept},
     relay::{core::Core, greet},
@@ -44,10 +49,14 @@ async fn arrive(
         () = stranger.evicted() => return,
         admitted = timeout(HANDSHAKE_DEADLINE, admitted) => admitted,
     };
-    let Ok(Ok(arrival)) = admitted else {
-        // Nothing is answered: whoever is not of the pool learns nothing here.
-        relay.metrics.splice("refused");
-        return;
+    let arrival = match admitted {
+        Ok(Ok(Said::Arrival(arrival))) => *arrival,
+        Ok(Ok(Said::Question(question))) => return answer(&relay, stream, question).await,
+        _ => {
+            // Nothing is answered: whoever is not of the pool learns nothing here.
+            relay.metrics.splice("refused");
+            return;
+        }
     };
     relay.metrics.splice("taken");
     let Arrival { address, .. } = arrival;

@@ -82,6 +82,7 @@ families! {
     CarriersActive = "beach_lifeguard_carriers_active", Gauge, "Sockets that are served, by what carries them.", ["carrier": &["http", "websocket"]];
     SplicedSockets = "beach_lifeguard_spliced_sockets", Gauge, "Sockets of clients that came to another node than their session's owner, on the node they came to and on the owner.", ["end": &["entry", "owner"]];
     Splices = "beach_lifeguard_splices", Counter, "Clients passed on from one node to another, by what became of it: counted on the entry, `taken` and `refused` on the owner.", ["outcome": SPLICES];
+    CutOffs = "beach_lifeguard_cut_offs", Counter, "Times this node found that others reach the store and it does not, and let its sessions go to them.", [];
     SessionsActive = "beach_lifeguard_sessions_active", Gauge, "Sessions with at least one peer.", [];
     ConnectionsRefused = "beach_lifeguard_connections_refused", Counter, "Connections turned away before any byte was read, by the cap they met.", ["cap": &["address", "connections", "strangers"]];
     ConnectionsTotal = "beach_lifeguard_connections", Counter, "Sockets admitted.", [];

@@ -234,6 +234,11 @@ impl Metrics {
         self.add(Id::Splices, &[outcome], 1);
     }
 
+    /// This node alone does not reach the store.
+    pub fn cut_off(&self) {
+        self.add(Id::CutOffs, &[], 1);
+    }
+
     /// A session got its first peer.
     pub fn session_opened(&self) {
         self.add(Id::SessionsOpened, &[], 1);
