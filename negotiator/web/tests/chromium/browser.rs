@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
@@ -139,6 +139,22 @@ impl Tab {
     /// Goes to an address. Answered once the page's own document is there.
     pub(crate) async fn visit(&self, url: &str) {
         self.call("Page.navigate", json!({ "url": url })).await.unwrap();
+    }
+
+    /// Loads the page anew, and waits until `there` holds in the new one.
+    pub(crate) async fn reload(&self, there: &str) {
+        self.evaluate("globalThis.isBefore = true").await;
+        self.call("Page.reload", json!({})).await.unwrap();
+        let asked = json!({ "expression": format!("!globalThis.isBefore && !!({there})") });
+        let anew = async {
+            // While one page goes and the other comes there is nobody to ask.
+            let is_there =
+                |said: Result<Value, Value>| said.is_ok_and(|said| said["result"]["value"] == true);
+            while !is_there(self.call("Runtime.evaluate", asked.clone()).await) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, anew).await.unwrap_or_else(|_| panic!("no {there}"));
     }
 
     /// Waits until `expression` comes to something in which `wanted` is; returns that.

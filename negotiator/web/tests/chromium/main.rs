@@ -8,6 +8,7 @@ mod carrier;
 #[allow(dead_code, unreachable_pub, reason = "of other tests too")]
 mod coturn;
 mod direct;
+mod lives;
 mod middlebox;
 mod page;
 mod pictures;
