@@ -14,6 +14,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod control;
+mod cors;
 pub mod dev;
 mod guardrail;
 pub mod kill_switch;

@@ -154,6 +154,9 @@ pub enum JoinError {
     /// The operating system has no random numbers.
     #[error(transparent)]
     NoEntropy(#[from] transport_core::secure::NoEntropy),
+    /// The host is of a version that takes no viewer back under its key.
+    #[error("the host takes no viewer back: join as a new one")]
+    NotTakenBack,
     /// The host removed this viewer before.
     #[error("the host removed you from the session")]
     Removed,

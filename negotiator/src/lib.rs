@@ -61,6 +61,7 @@ pub mod testing;
 
 #[cfg(feature = "webrtc")]
 mod turn;
+mod viewer_key;
 
 pub use self::core::RefusedInput;
 #[cfg(feature = "control-plane")]
@@ -92,3 +93,4 @@ pub use transport_core::{
     secure::{Access, CertificatePin, Identity, LinkId, PublicKey},
     signaling::{ByeReason, Obstacle, SignalingError},
 };
+pub use viewer_key::{BadViewerKey, ViewerKey};

@@ -23,6 +23,7 @@ use crate::{
     rendezvous::{Membership, Missing, Rendezvous, inside},
     runtime::{Duration, Instant, interval, now, sleep_until, spawn},
     session::Session,
+    viewer_key::ViewerKey,
 };
 
 /// Joins a session.
@@ -48,30 +49,32 @@ pub struct Negotiator {
     config: NetworkConfig,
     access: Access,
     name: Option<Text>,
-    identity: Option<Identity>,
     on_pending: Option<Box<dyn Fn() + Send + Sync>>,
     rendezvous: Option<Arc<dyn Rendezvous>>,
+    key: Option<ViewerKey>,
 }
 
 impl Negotiator {
     /// Joins by `link`: through its control plane, by WebRTC first and its relay when it must be.
     #[cfg(feature = "control-plane")]
     pub fn new(link: JoinLink, config: NetworkConfig) -> Self {
-        Self {
-            link,
-            config,
-            access: Access::Full,
-            name: None,
-            identity: None,
-            on_pending: None,
-            rendezvous: None,
-        }
+        Self { link, config, access: Access::Full, name: None, on_pending: None, rendezvous: None, key: None }
     }
 
     /// Joins by `link`, meeting and connecting as `rendezvous` says.
     pub fn meeting_at(link: JoinLink, config: NetworkConfig, rendezvous: Arc<dyn Rendezvous>) -> Self {
         let rendezvous = Some(rendezvous);
-        Self { link, config, access: Access::Full, name: None, identity: None, on_pending: None, rendezvous }
+        Self { link, config, access: Access::Full, name: None, on_pending: None, rendezvous, key: None }
+    }
+
+    /// Joins under a key that was kept, as the viewer it names; without one, as somebody new. A host at which that viewer
+    /// is ends the session of its earlier life and gives this one its place, without another approval. A later life costs
+    /// no further use of the link and may come after the link has expired, which the host decides then; who was removed
+    /// stays out.
+    #[must_use]
+    pub fn with_key(mut self, key: ViewerKey) -> Self {
+        self.key = Some(key);
+        self
     }
 
     /// Asks to look and not to type.
@@ -85,15 +88,6 @@ impl Negotiator {
     #[must_use]
     pub fn named(mut self, name: impl Into<Text>) -> Self {
         self.name = Some(name.into());
-        self
-    }
-
-    /// Comes as the owner of this key: the host takes whoever shows the same key for the same viewer, so to
-    /// enter anew costs no further use of a link and goes on after the link has expired, which the host decides then, and
-    /// who was removed stays out. Otherwise the key is drawn anew.
-    #[must_use]
-    pub fn known_by(mut self, identity: Identity) -> Self {
-        self.identity = Some(identity);
         self
     }
 
@@ -124,17 +118,20 @@ impl Negotiator {
     }
 
     async fn enter(self) -> Result<Session, JoinError> {
-        let Self { link, config, access, name, identity, on_pending, rendezvous } = self;
+        let Self { link, config, access, name, on_pending, rendezvous, key } = self;
+        if key.as_ref().is_some_and(|key| key.link() != link.id()) {
+            return Err(JoinError::Misconfigured("the viewer's key is for another link".to_owned()));
+        }
         let begun = now();
-        if identity.is_none() {
+        if !key.as_ref().is_some_and(ViewerKey::returns) {
             link.check_expiry(unix_now()).map_err(crate::link::BadJoinLink::from)?;
         }
         let rendezvous = match rendezvous {
             Some(rendezvous) => rendezvous,
             None => default_rendezvous(&link, &config)?,
         };
-        let identity = identity.map_or_else(Identity::random, Ok)?;
         let host = link.host_key();
+        let identity = key.as_ref().map_or_else(Identity::random, |key| Ok(key.identity().clone()))?;
         let membership = Membership {
             session: link.session(),
             local: PeerId::of(&identity.public()),
@@ -160,8 +157,9 @@ impl Negotiator {
             version: Message::VERSION,
             transports: ways.iter().map(|way| way.rung.transport.clone()).collect(),
             name,
+            life: key.as_ref().map(ViewerKey::life),
         };
-        let meeting = Meeting { exchange: &exchange, host, knock, on_pending };
+        let meeting = Meeting { exchange: &exchange, host, knock, key: key.as_ref(), on_pending };
         let Met { transports: theirs, waited } =
             meeting.meet(config.answer_timeout.min(config.connect_timeout)).await?;
         // A person's time to decide is not the network's.
@@ -239,6 +237,7 @@ struct Meeting<'a> {
     exchange: &'a Exchange,
     host: PeerId,
     knock: Message,
+    key: Option<&'a ViewerKey>,
     on_pending: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -265,9 +264,16 @@ impl Meeting<'_> {
                 },
                 event = self.exchange.next() => match event.map_err(JoinError::shown_out)? {
                     ExchangeEvent::Message { from, message, .. } if from == self.host => match message {
-                        Message::Welcome { version, transports } => {
+                        Message::Welcome { version, transports, life } => {
                             if version != Message::VERSION {
                                 return Err(JoinError::Version { ours: Message::VERSION, theirs: version });
+                            }
+                            match (self.key, life) {
+                                // It would keep to the session that this side has lost.
+                                (Some(key), None) if key.returns() => return Err(JoinError::NotTakenBack),
+                                // Said to an earlier life.
+                                (Some(key), Some(life)) if life != key.life() => continue,
+                                _ => {}
                             }
                             let waited = pending.map(|since| now().saturating_duration_since(since));
                             return Ok(Met { transports, waited: waited.unwrap_or_default() });
@@ -360,40 +366,81 @@ const KNOCK: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
-    use transport_core::{secure::LinkSecret, signaling::MemoryRoom};
+    use transport_core::{
+        secure::{JoinFragment, LinkSecret},
+        signaling::MemoryRoom,
+    };
 
     use super::*;
-    use crate::runtime::wall_clock;
+    use crate::{
+        link::parse_control_plane,
+        runtime::{timeout, wall_clock},
+    };
 
-    #[tokio::test]
-    async fn a_host_of_another_version_is_told_apart_from_one_that_is_away() {
-        let room = MemoryRoom::default();
+    fn link() -> JoinLink {
+        let fragment = JoinFragment {
+            host: Identity::from_seed(&[1; 32]).public(),
+            secret: LinkSecret::from_bytes([3; 16]),
+            access: Access::Full,
+            expires_at: None,
+            certificate: None,
+        };
+        JoinLink::new(parse_control_plane("https://beach.example").unwrap(), fragment)
+    }
+
+    /// What comes of a knock under `key` where the host answers with `answers`, one after the other.
+    async fn answered(key: Option<&ViewerKey>, answers: &[(u16, Option<u64>)]) -> Result<Met, JoinError> {
+        let (room, link) = (MemoryRoom::default(), link());
         let [host, viewer] = [1, 2].map(|seed| Identity::from_seed(&[seed; 32]));
-        let secret = LinkSecret::from_bytes([3; 16]);
-        let key = host.public();
         let enter = |sealer: Sealer| Exchange::new(Arc::new(room.join(sealer.local())), sealer, wall_clock);
-        let theirs = enter(Sealer::host(host, Arc::new(secret.clone())));
-        let ours = enter(Sealer::joiner(viewer, key, secret));
-        let newer = async {
+        let theirs = enter(Sealer::host(host, Arc::new(link.secret().clone())));
+        let viewer = key.map_or(viewer, |key| key.identity().clone());
+        let ours = enter(Sealer::joiner(viewer, link.host_key(), link.secret().clone()));
+        let answering = async {
             loop {
-                if let Ok(ExchangeEvent::Message { from, message: Message::Knock { version, .. }, .. }) =
+                if let Ok(ExchangeEvent::Message { from, message: Message::Knock { .. }, .. }) =
                     theirs.next().await
                 {
-                    let answer = Message::Welcome { version: version + 1, transports: Vec::new() };
-                    theirs.send(from, &answer).await.unwrap();
+                    for (version, life) in answers.iter().copied() {
+                        let answer = Message::Welcome { version, transports: Vec::new(), life };
+                        theirs.send(from, &answer).await.unwrap();
+                    }
                 }
             }
         };
-        let knock = Message::Knock { version: Message::VERSION, transports: Vec::new(), name: None };
-        let meeting = Meeting { exchange: &ours, host: PeerId::of(&key), knock, on_pending: None };
-        let error = tokio::select! {
-            met = meeting.meet(NetworkConfig::default().answer_timeout) => met.err().expect("no common version"),
-            () = newer => unreachable!(),
-        };
+        let (version, life) = (Message::VERSION, key.map(ViewerKey::life));
+        let knock = Message::Knock { version, transports: Vec::new(), name: None, life };
+        let host = PeerId::of(&link.host_key());
+        let meeting = Meeting { exchange: &ours, host, knock, key, on_pending: None };
+        tokio::select! {
+            met = meeting.meet(NetworkConfig::default().answer_timeout) => met,
+            () = answering => unreachable!(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_of_another_version_is_told_apart_from_one_that_is_away() {
         let expected = Message::VERSION;
+        let error = answered(None, &[(expected + 1, None)]).await.err().expect("no common version");
         assert!(
             matches!(error, JoinError::Version { ours, theirs } if (ours, theirs) == (expected, expected + 1)),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_welcome_is_for_one_life_and_a_host_that_knows_none_takes_nobody_back() {
+        let (version, first) = (Message::VERSION, ViewerKey::draw(&link()).unwrap());
+        let next = first.clone().next_life();
+        assert!(
+            answered(Some(&first), &[(version, None)]).await.is_ok(),
+            "it has nothing of an earlier life"
+        );
+        let forgetful = answered(Some(&next), &[(version, None)]).await;
+        assert!(matches!(forgetful, Err(JoinError::NotTakenBack)));
+        let [before, now] = [first.life(), next.life()].map(|life| (version, Some(life)));
+        assert!(answered(Some(&next), &[before, now]).await.is_ok());
+        let only_before = timeout(Duration::from_secs(3), answered(Some(&next), &[before])).await;
+        assert!(only_before.is_err(), "said to an earlier life");
     }
 }

@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use negotiator::{
-    Access, Applicant, Approval, ByeReason, Decision, Host, Identity, JoinError, JoinLink, LinkOptions,
-    LinkState, Negotiator, NetworkConfig, Received, Session, SessionEnd, TransitionKind,
+    Access, Applicant, Approval, ByeReason, Decision, Host, JoinError, JoinLink, LinkOptions, LinkState,
+    Negotiator, NetworkConfig, Received, Session, SessionEnd, TransitionKind, ViewerKey,
 };
 use support::{Net, Scenes as _, host_config};
 use tokio::{
@@ -222,15 +222,13 @@ async fn enters_anew(viewer_waits: Duration, host_waits: Duration) {
     let host = net.host(config, Access::Full).await;
     let for_one = LinkOptions::full().for_uses(1).expiring_in(Duration::from_secs(3600));
     let for_one = host.links().add(for_one).await.unwrap();
-    let identity = Identity::random().unwrap();
+    let key = ViewerKey::draw(&for_one).unwrap();
     let mut config = NetworkConfig::default();
     config.resume_window = viewer_waits;
-    let enter = || {
-        Negotiator::meeting_at(for_one.clone(), config.clone(), Arc::new(net.clone()))
-            .known_by(identity.clone())
-            .connect()
+    let enter = |key: ViewerKey| {
+        Negotiator::meeting_at(for_one.clone(), config.clone(), Arc::new(net.clone())).with_key(key).connect()
     };
-    let (viewer, hosted) = tokio::join!(enter(), host.accept());
+    let (viewer, hosted) = tokio::join!(enter(key.clone()), host.accept());
     let (viewer, hosted) = (viewer.unwrap(), hosted.unwrap());
     // Neither hears of the other's end.
     net.room.set_silent(true);
@@ -246,10 +244,10 @@ async fn enters_anew(viewer_waits: Duration, host_waits: Duration) {
     net.fallback.heal();
     let lost = timeout(Duration::from_secs(600), viewer.ended()).await.unwrap();
     assert!(matches!(lost, SessionEnd::Expired { .. }), "{lost:?}");
-    // What the host still keeps of the session before ends with the first word of the next.
+    // What the host still keeps of the session before ends with the knock of the next life.
     let again = async {
         loop {
-            match enter().await {
+            match enter(key.clone().next_life()).await {
                 Ok(viewer) => return viewer,
                 Err(error) => assert!(passes(&error), "{error:?}"),
             }

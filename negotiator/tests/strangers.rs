@@ -47,7 +47,8 @@ impl Stranger {
     }
 
     fn knock() -> Message {
-        Message::Knock { version: Message::VERSION, transports: vec![PRIMARY, FALLBACK], name: None }
+        let transports = vec![PRIMARY, FALLBACK];
+        Message::Knock { version: Message::VERSION, transports, name: None, life: None }
     }
 
     /// Announces its first dial, and leaves the host time to take part.

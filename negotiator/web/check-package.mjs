@@ -17,7 +17,7 @@ try {
   await init({ module_or_path: readFileSync(join(installed, "beach_web_bg.wasm")) });
   await assert.rejects(connect("https://beach.example/s"), { name: "BadLink" });
   const types = readFileSync(join(installed, "beach_web.d.ts"), "utf8");
-  for (const name of ["function connect", "function share", "class Session", "class Host", "class SharedTerminal", "interface ConnectOptions"]) {
+  for (const name of ["function connect", "function share", "function viewerKey", "class Session", "class Host", "class SharedTerminal", "interface ConnectOptions"]) {
     assert.ok(types.includes(`export ${name}`), `no ${name} in the types`);
   }
   console.log(`${tarball}: ${statSync(tarball).size} bytes, installs, and its link parser answers`);

@@ -128,7 +128,7 @@ impl fmt::Debug for EntitlementProof {
 pub struct Deadlines {
     /// The control plane's answer, with the connection to it: a slow resolver alone may take 6 s. 10 s.
     pub token: Duration,
-    /// The WebSocket upgrade; over HTTP, the head of the answer. 5 s.
+    /// The WebSocket upgrade, in a browser with everything before it; over HTTP, the head of the answer. 5 s.
     pub upgrade: Duration,
     /// The relay's hello, as long as the relay waits for ours; over HTTP, its first record too. 5 s.
     pub hello: Duration,

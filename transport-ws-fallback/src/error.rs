@@ -12,7 +12,6 @@ pub(crate) mod stage {
     pub(crate) const DIAL: &str = "dial";
     #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub(crate) const UPGRADE: &str = "upgrade";
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub(crate) const STREAM: &str = "stream";
     pub(crate) const HELLO: &str = "hello";
     pub(crate) const PEER: &str = transport_core::ConnectError::PEER;

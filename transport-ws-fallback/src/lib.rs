@@ -8,7 +8,8 @@
 //! Where a network lets no WebSocket through, the same bytes travel over plain HTTP: one answer without an end comes
 //! down, numbered requests go up. The socket, its links and everything above do not notice ([`CarrierChoice`]).
 //!
-//! In a browser the same links run over the browser's own WebSocket, and only the `wire` module knows.
+//! In a browser the same links run over the browser's own WebSocket and its `fetch`; only `wire` and
+//! `carrier::http::exchange` know.
 //!
 //! What is emulated, and how: the reliable lane is the WebSocket's own order and completeness. The
 //! datagram lane is *emulated*: nothing is lost or reordered once it left, it is held up by whatever
@@ -60,17 +61,16 @@ mod spares;
 mod token;
 mod transport;
 mod wire;
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod ws;
 
-pub use carrier::CarrierChoice;
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-pub use carrier::{StreamFailed, UpgradeRefused};
+pub use carrier::{CarrierChoice, StreamFailed};
 pub use config::{ConfigError, Deadlines, EntitlementProof, WsConfig};
 pub use connector::WsFallbackConnector;
 pub use error::{CloseAtHandshake, NeitherCarrier};
 pub use token::{Grant, TokenFailure, TokenFor, TokenProvider, TokenRefused};
 pub use transport::WsTransport;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub use ws::UpgradeRefused;
 // It stands in `WsConfig`.
 pub use beach_outbound;
 

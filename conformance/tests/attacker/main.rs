@@ -274,7 +274,7 @@ async fn a_revoked_link_is_out_within_two_seconds(stage: &Stage) -> Result<()> {
 
 fn knock() -> Message {
     let transports = vec![TransportId::from_static("webrtc"), TransportId::from_static("ws-fallback")];
-    Message::Knock { version: Message::VERSION, transports, name: None }
+    Message::Knock { version: Message::VERSION, transports, name: None, life: None }
 }
 
 fn resident_kib() -> usize {

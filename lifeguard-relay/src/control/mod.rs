@@ -17,8 +17,6 @@ mod signaling;
 mod token;
 mod turn;
 
-use std::time::Duration;
-
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
@@ -26,9 +24,8 @@ use axum::{
     routing::{get, post},
 };
 use beach_lifeguard_client::session::MAX_DOCUMENT_BYTES;
-use http::{HeaderValue, Method, header};
 use serde_json::json;
-use tower_http::{cors::CorsLayer, limit::RequestBodyLimitLayer};
+use tower_http::limit::RequestBodyLimitLayer;
 
 pub use self::{
     config::{
@@ -38,6 +35,7 @@ pub use self::{
     keys::TokenKeys,
     plane::ControlPlane,
 };
+use crate::cors::cross_origin;
 
 impl ControlPlane {
     /// The routes, to be mounted by this service or by another.
@@ -62,25 +60,11 @@ impl ControlPlane {
             // Not limited: whoever probes must hear the truth.
             .route("/health", get(health))
             .with_state(self.clone());
-        match pages(&self.0.config.allowed_origins) {
+        match cross_origin(&self.0.config.allowed_origins) {
             Some(pages) => routes.layer(pages),
             None => routes,
         }
     }
-}
-
-/// Lets pages of these origins ask and read the answers; `None` when there are none. Nothing here is proven by a cookie,
-/// so no credentials are let through.
-fn pages(origins: &[String]) -> Option<CorsLayer> {
-    // One that is no header value can be nobody's.
-    let origins: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok()).collect();
-    let allowed = CorsLayer::new()
-        .allow_methods([Method::POST])
-        .allow_headers([header::CONTENT_TYPE])
-        // A page whose clock is off is told so by the date.
-        .expose_headers([header::DATE, header::RETRY_AFTER])
-        .max_age(PREFLIGHT);
-    (!origins.is_empty()).then(|| allowed.allow_origin(origins))
 }
 
 async fn health(State(control): State<ControlPlane>) -> Json<serde_json::Value> {
@@ -89,9 +73,6 @@ async fn health(State(control): State<ControlPlane>) -> Json<serde_json::Value> 
 }
 
 const MAX_BODY_BYTES: usize = 16 * 1024;
-
-/// How long a browser need not ask again whether it may ask.
-const PREFLIGHT: Duration = Duration::from_secs(600);
 
 /// The largest document as base64url, and the JSON around it.
 const MAX_DOCUMENT_BODY_BYTES: usize = MAX_DOCUMENT_BYTES.div_ceil(3) * 4 + 256;

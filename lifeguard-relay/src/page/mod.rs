@@ -132,9 +132,9 @@ fn protect(mut response: Response) -> Response {
 /// The policy of the document. Nothing inline, nothing evaluated but WebAssembly, nothing of others.
 fn policy(relays: &Relays) -> Option<HeaderValue> {
     let relay = match relays {
-        Relays::Any => " wss:".to_owned(),
+        Relays::Any => " wss: https:".to_owned(),
         Relays::None => String::new(),
-        Relays::One(url) => format!(" {}", source(url)?),
+        Relays::One(url) => format!(" {}", sources(url)?),
     };
     let policy = format!(
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' {EMPTY_STYLE}; \
@@ -144,11 +144,13 @@ fn policy(relays: &Relays) -> Option<HeaderValue> {
     HeaderValue::from_str(&policy).ok()
 }
 
-/// Scheme, host and port of a WebSocket's URL.
-fn source(url: &str) -> Option<String> {
+/// Scheme, host and port of a WebSocket's URL, and of the same relay over HTTP.
+fn sources(url: &str) -> Option<String> {
     let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "ws" | "wss"))?;
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-    Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
+    let (socket, host) = (url.scheme(), url.host_str()?);
+    let http = if socket == "ws" { "http" } else { "https" };
+    Some(format!("{socket}://{host}{port} {http}://{host}{port}"))
 }
 
 /// Where a join link leads.

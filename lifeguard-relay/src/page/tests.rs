@@ -93,7 +93,10 @@ async fn where_to_sign_in_and_the_relay_are_named() {
     let (_, headers, body) = ask(&page, "/s", &[]).await;
     assert!(body.contains("content=\"https://account.example/in?a=1&amp;b=%222\""), "{body}");
     let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
-    assert!(policy.contains("connect-src 'self' wss://relay.example:8443;"), "{policy}");
+    assert!(
+        policy.contains("connect-src 'self' wss://relay.example:8443 https://relay.example:8443;"),
+        "{policy}"
+    );
 }
 
 #[test]

@@ -61,7 +61,8 @@ pub use self::{
 };
 pub use crate::limit::Rate;
 use crate::{
-    kill_switch::KillSwitch, listen::Connections, store::SessionTotals, telemetry::metrics::Metrics,
+    cors::cross_origin, kill_switch::KillSwitch, listen::Connections, store::SessionTotals,
+    telemetry::metrics::Metrics,
 };
 
 /// The relay plane of one process. Cheap to clone; all clones are the same relay.
@@ -86,10 +87,17 @@ impl Relay {
     /// The routes of the relay plane, `/v2/ws`, `/v2/stream` and `/ws`, to be mounted by this service or by another. Limits
     /// and caps by address need [`crate::listen::serve`]; another listener brings its own.
     pub fn router(&self) -> Router {
+        let stream = Router::new()
+            .route(STREAM_PATH, post(stream::open))
+            .route(&format!("{STREAM_PATH}/{{id}}/{{number}}"), post(stream::upload));
+        // A WebSocket needs no such word: there `may_connect` is all.
+        let stream = match cross_origin(&self.core.config.allowed_origins) {
+            Some(pages) => stream.layer(pages),
+            None => stream,
+        };
         Router::new()
             .route(beach_lifeguard_client::RELAY_PATH, get(routes::v2))
-            .route(STREAM_PATH, post(stream::open))
-            .route(&format!("{STREAM_PATH}/{{id}}/{{number}}"), post(stream::upload))
+            .merge(stream)
             .route(beach_lifeguard_client::v1::RELAY_PATH, get(routes::v1))
             .with_state(self.core.clone())
     }

@@ -286,17 +286,40 @@ async fn a_sender_that_is_held_gets_its_answers_late_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn it_can_be_switched_off_and_pages_of_foreign_origins_stay_out() {
+async fn it_can_be_switched_off() {
     let off = changed(|config| config.http_carrier = false).await;
     let refused = Stream::open(&off, Vec::new()).await.err().unwrap();
     assert_eq!(refused.0, StatusCode::GONE);
     assert!(refused.1.contains("\"stream_off\""), "{}", refused.1);
-    let rig = Rig::start().await;
-    let page = reqwest::Client::new()
-        .post(format!("http://{}/v2/stream", rig.address))
-        .header("origin", "https://evil.test")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(page.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn pages_open_a_stream_and_read_its_answer_exactly_where_they_may_open_a_websocket() {
+    let ours = "https://beach.example";
+    let rig = changed(|config| config.allowed_origins = vec![ours.to_owned()]).await;
+    let url = format!("http://{}/v2/stream", rig.address);
+    let own = format!("http://{}", rig.address);
+    let http = reqwest::Client::new();
+    for (origin, status, told) in [
+        (ours, StatusCode::OK, Some(ours)),
+        // Its own page needs no word: for a browser that is one origin.
+        (&own, StatusCode::OK, None),
+        ("https://evil.test", StatusCode::FORBIDDEN, None),
+        ("null", StatusCode::FORBIDDEN, None),
+    ] {
+        let answer = http.post(&url).header("origin", origin).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{origin}");
+        let allowed = answer.headers().get("access-control-allow-origin");
+        assert_eq!(allowed.map(|origin| origin.to_str().unwrap()), told, "{origin}");
+        assert!(!answer.headers().contains_key("access-control-allow-credentials"));
+    }
+    // An upload is known by the carrier's id, and its answer is read by the same pages.
+    let upload =
+        http.post(format!("{url}/{}/1", "0".repeat(32))).header("origin", ours).send().await.unwrap();
+    assert_eq!(upload.status(), StatusCode::NOT_FOUND);
+    assert_eq!(upload.headers()["access-control-allow-origin"], ours);
+    let asked = http.request(reqwest::Method::OPTIONS, &url).header("origin", ours);
+    let asked = asked.header("access-control-request-method", "POST").send().await.unwrap();
+    assert_eq!(asked.status(), StatusCode::OK);
+    assert_eq!(asked.headers()["access-control-allow-origin"], ours);
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, futures::Notified, watch};
 use transport_core::{
-    CloseCode, Closed, Generation, Inbound, Refusal, Refused, Transport,
+    CloseCode, Closed, Generation, Inbound, Initiator, Refusal, Refused, Transport,
     resume::{Expiry, Resume, SEGMENT, StaleGeneration},
     secure::Access,
     signaling::ByeReason,
@@ -180,6 +180,22 @@ impl SessionCore {
         state.inbox.clear();
         drop(state);
         self.close(CloseCode::REMOVED, why.code());
+    }
+
+    /// Ends the session because its viewer came back in another life. Nobody is told: the viewer of before is gone.
+    pub(crate) fn supersede(&self) {
+        self.state.lock().superseded = true;
+        self.close(CloseCode::SUPERSEDED, "the viewer came back");
+    }
+
+    /// Whether it ended so.
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.state.lock().superseded
+    }
+
+    /// Whether the peer ended it with a goodbye.
+    pub(crate) fn was_left(&self) -> bool {
+        matches!(&*self.ended.borrow(), Some(SessionEnd::Closed(closed)) if closed.initiator == Initiator::Peer)
     }
 
     /// The reason for a goodbye from this side.

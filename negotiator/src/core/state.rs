@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) input: Input,
     /// Why this side showed the peer out, if it did.
     pub(super) shown_out: Option<ByeReason>,
+    /// The peer has come back in another life: no word of this session must reach that one.
+    pub(super) superseded: bool,
 }
 
 /// Whom the events of the resume state concern.
@@ -69,6 +71,7 @@ impl State {
             send_limit: SendLimit::new(),
             input: Input::new(from_viewer, questions),
             shown_out: None,
+            superseded: false,
         }
     }
 

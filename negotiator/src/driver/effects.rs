@@ -117,6 +117,8 @@ impl Effects {
             Action::Remember { transport, closed } => {
                 self.errors.insert(transport, LastError::ended(&closed));
             }
+            // Its peer is in another life already.
+            Action::Say(_) if self.core.is_superseded() => {}
             Action::Say(Message::Bye { reason: ByeReason::Closed }) => {
                 self.voice.say(Message::Bye { reason: self.core.farewell() });
             }
@@ -190,7 +192,9 @@ impl Effects {
         for link in self.links.values() {
             link.sealed.link.closed().await;
         }
-        self.voice.finish().await;
+        if !self.core.is_superseded() {
+            self.voice.finish().await;
+        }
         self.meter.session(|| self.core.stats());
     }
 

@@ -12,7 +12,7 @@ use transport_core::{
 use crate::{
     core::SessionCore,
     explain::Outlook,
-    runtime::{AbortHandle, Instant},
+    runtime::{AbortHandle, Duration, Instant},
 };
 
 /// Everybody who knocked and was not turned away.
@@ -36,6 +36,10 @@ pub(super) struct Guest {
     pub(super) stage: Stage,
     /// Tells it from another guest of the same key, and who knocked first.
     pub(super) number: u64,
+    /// Which life of its key it is; 0 for one that has a single one.
+    pub(super) life: u64,
+    /// When that life knocked first.
+    pub(super) born: Instant,
 }
 
 /// How far it is.
@@ -63,6 +67,11 @@ impl Guest {
             Stage::Asked(_) => None,
             Stage::Arriving(inside) | Stage::Seated(inside) => Some(inside),
         }
+    }
+
+    /// Whether it is too soon for a later life: nobody makes a host begin session after session.
+    pub(super) fn is_new_born(&self, now: Instant) -> bool {
+        now < self.born + SHORTEST_LIFE
     }
 
     pub(super) fn is_seated(&self) -> bool {
@@ -124,13 +133,29 @@ impl Guests {
         peer: PeerId,
         link: LinkId,
         name: Option<Text>,
+        life: u64,
         now: Instant,
     ) -> (u64, Option<PeerId>) {
-        self.knocks += 1;
-        let number = self.knocks;
-        let guest = Guest { link, name, allowed: None, since: now, stage: Stage::Asked(None), number };
+        let number = self.next_number();
+        let stage = Stage::Asked(None);
+        let guest = Guest { link, name, allowed: None, since: now, stage, number, life, born: now };
         self.guests.insert(peer, guest);
         (number, self.pushed_out(link))
+    }
+
+    /// Ends the session of a guest that came back in a later life, and keeps its place for the session to come. Returns
+    /// its new number.
+    pub(super) fn return_as(&mut self, peer: PeerId, life: u64, now: Instant) -> Option<u64> {
+        let number = self.next_number();
+        let guest = self.guests.get_mut(&peer)?;
+        guest.inside()?.core.supersede();
+        (guest.life, guest.number, guest.born) = (life, number, now);
+        Some(number)
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.knocks += 1;
+        self.knocks
     }
 
     fn pushed_out(&self, newest: LinkId) -> Option<PeerId> {
@@ -157,6 +182,9 @@ fn share_of_a_link(seats: usize, links: usize) -> usize {
     if links > 1 { seats - seats / 4 } else { seats }
 }
 
+/// A page needs longer to load. Knocks are repeated, so the next one is in time.
+const SHORTEST_LIFE: Duration = Duration::from_millis(500);
+
 /// Unfinished knocks by one link.
 const KNOCKS_PER_LINK: usize = 16;
 /// Unfinished knocks in all.
@@ -172,7 +200,7 @@ mod tests {
     }
 
     fn knock(guests: &mut Guests, n: u8, link: u8) -> Option<PeerId> {
-        let (_, out) = guests.knock(peer(n), LinkId([link; 8]), None, now());
+        let (_, out) = guests.knock(peer(n), LinkId([link; 8]), None, 0, now());
         if let Some(out) = out {
             guests.take(out);
         }

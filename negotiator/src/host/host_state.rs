@@ -13,6 +13,7 @@ use transport_core::{
 use url::Url;
 
 use super::{
+    absent::Absent,
     book::Book,
     guests::{Guests, Inside, Stage},
     links::{LinkInfo, LinkOptions},
@@ -49,6 +50,8 @@ struct State {
     removed: Remembered,
     /// Who was not approved: nobody is asked about it once more.
     refused: Remembered,
+    /// Who said goodbye a moment ago, and may be in its next life already.
+    absent: Absent,
     errands: VecDeque<Errand>,
 }
 
@@ -70,6 +73,10 @@ pub(super) enum Knocked {
     New { number: u64, pushed_out: Option<PeerId> },
     /// It is being decided about.
     Pending,
+    /// It was let in before: it needs a session, and no decision.
+    Returned { number: u64, pushed_out: Option<PeerId>, access: Access },
+    /// Nothing is answered: it came back since, or came too soon.
+    Unheard,
     /// It stays out.
     Bye(ByeReason),
 }
@@ -142,6 +149,7 @@ impl HostState {
     pub(super) fn remove(&self, peer: PeerId) -> bool {
         let mut state = self.state.lock();
         state.removed.add(peer);
+        state.absent.forget(peer);
         let was_here = state.show_out(peer, ByeReason::Removed);
         drop(state);
         self.changed();
@@ -166,20 +174,29 @@ impl HostState {
 
     // ---- for the reception ----
 
-    /// Somebody knocks: who may come in takes a place among the unfinished.
-    pub(super) fn knock(&self, peer: PeerId, link: LinkId, name: Option<Text>) -> Knocked {
+    /// Somebody knocks: who may come in takes a place among the unfinished. One that is inside and in a later `life` than
+    /// its session keeps its place and loses that session.
+    pub(super) fn knock(&self, peer: PeerId, link: LinkId, name: Option<Text>, life: u64) -> Knocked {
         let mut state = self.state.lock();
+        let state = &mut *state;
         if state.removed.holds(peer) {
             return Knocked::Bye(ByeReason::Removed);
         }
         if state.refused.holds(peer) {
             return Knocked::Bye(ByeReason::Refused);
         }
-        if let Some(guest) = state.guests.get(peer) {
+        if let Some(guest) = state.guests.get_mut(peer) {
+            let (is_later, too_soon) = (life > guest.life, guest.is_new_born(now()));
             return match guest.stage {
                 // One key came by one link: whoever shows another one comes with another key.
                 _ if guest.link != link => Knocked::Bye(ByeReason::Refused),
-                Stage::Asked(_) => Knocked::Pending,
+                _ if life < guest.life => Knocked::Unheard,
+                Stage::Asked(_) => {
+                    guest.life = life;
+                    Knocked::Pending
+                }
+                Stage::Arriving(_) | Stage::Seated(_) if is_later && too_soon => Knocked::Unheard,
+                Stage::Arriving(_) | Stage::Seated(_) if is_later => state.returned(peer, life),
                 Stage::Arriving(_) | Stage::Seated(_) => Knocked::Welcome,
             };
         }
@@ -189,11 +206,14 @@ impl HostState {
         if !state.guests.has_seat(link, self.seats, state.book.in_force()) {
             return Knocked::Bye(ByeReason::Full);
         }
-        let (number, pushed_out) = state.guests.knock(peer, link, name, now());
+        let (number, pushed_out) = state.guests.knock(peer, link, name, life, now());
         if let Some(pushed_out) = pushed_out {
             state.push_out(pushed_out);
         }
-        Knocked::New { number, pushed_out }
+        match state.absent.take(peer, link, now()) {
+            Some(access) => Knocked::Returned { number, pushed_out, access },
+            None => Knocked::New { number, pushed_out },
+        }
     }
 
     /// Keeps what is deciding about a guest, so that it ends when the guest goes.
@@ -218,7 +238,8 @@ impl HostState {
         };
         inside.core.allow(access);
         guest.allowed = Some(access);
-        guest.stage = Stage::Arriving(inside);
+        // One that is back has its seat.
+        guest.stage = if guest.is_seated() { Stage::Seated(inside) } else { Stage::Arriving(inside) };
         true
     }
 
@@ -226,7 +247,13 @@ impl HostState {
     pub(super) fn seat(&self, peer: PeerId, number: u64) -> bool {
         let mut state = self.state.lock();
         let state = &mut *state;
-        let Some(link) = state.guests.get(peer).map(|guest| guest.link) else { return false };
+        let Some(guest) = state.guests.get(peer).filter(|guest| guest.number == number) else {
+            return false;
+        };
+        if guest.is_seated() {
+            return true;
+        }
+        let link = guest.link;
         let has_seat = state.guests.has_seat(link, self.seats, state.book.in_force());
         let Some(guest) = state.guests.get_mut(peer).filter(|guest| guest.number == number) else {
             return false;
@@ -250,9 +277,22 @@ impl HostState {
         }
     }
 
-    /// Forgets a guest whose session has ended.
-    pub(super) fn left(&self, peer: PeerId, number: u64) {
-        self.state.lock().guests.take_if(peer, number);
+    /// Forgets a guest whose session has ended. Says whether nobody of that key is here: one that came back is.
+    pub(super) fn left(&self, peer: PeerId, number: u64) -> bool {
+        let mut state = self.state.lock();
+        let State { guests, absent, .. } = &mut *state;
+        if let Some(guest) = guests.take_if(peer, number)
+            && let Stage::Seated(inside) = &guest.stage
+            && let (Some(access), true, true) = (guest.allowed, guest.life > 0, inside.core.was_left())
+        {
+            absent.left(peer, guest.link, access, now());
+        }
+        state.guests.get(peer).is_none()
+    }
+
+    /// Which life of its key a guest is, for its welcome.
+    pub(super) fn life(&self, peer: PeerId) -> Option<u64> {
+        self.state.lock().guests.get(peer).map(|guest| guest.life).filter(|life| *life > 0)
     }
 
     /// Forgets one that left the room while it was decided about.
@@ -371,6 +411,15 @@ impl State {
         let guest = self.guests.get(peer)?;
         let by_link = self.book.access(guest.link)?;
         Some(guest.allowed.unwrap_or(by_link))
+    }
+
+    /// A guest that was let in is back in a later life.
+    fn returned(&mut self, peer: PeerId, life: u64) -> Knocked {
+        let access = self.allowed(peer);
+        match (access, self.guests.return_as(peer, life, now())) {
+            (Some(access), Some(number)) => Knocked::Returned { number, pushed_out: None, access },
+            _ => Knocked::Bye(ByeReason::LinkRevoked),
+        }
     }
 
     /// Ends whatever there is of a guest, at once.

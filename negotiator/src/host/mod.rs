@@ -1,5 +1,6 @@
 //! The sharing side: makes a session known, says who may come, and gives each viewer its own [`Session`].
 
+mod absent;
 mod approval;
 mod book;
 mod guests;

@@ -90,8 +90,9 @@ impl Reception {
                 }
                 errand = host_state.errand() => self.run_errand(errand),
                 Some(ended) = self.drivers.join_next() => {
-                    if let Ok((peer, number)) = ended {
-                        host_state.left(peer, number);
+                    if let Ok((peer, number)) = ended
+                        && host_state.left(peer, number)
+                    {
                         exchange.forget(peer);
                     }
                 }
@@ -122,11 +123,12 @@ impl Reception {
         match message {
             Message::Knock { version, .. } if version != Message::VERSION => {
                 // It reads the version in the answer and gives up.
-                self.answer(from, &self.welcome()).await;
+                self.answer(from, &self.welcome(from)).await;
             }
-            Message::Knock { name, .. } => {
-                let answer = self.knocked(from, link, name, usable);
-                self.answer(from, &answer).await;
+            Message::Knock { name, life, .. } => {
+                if let Some(answer) = self.knocked(from, link, name, life, usable) {
+                    self.answer(from, &answer).await;
+                }
             }
             Message::Dial { .. } if self.host_state.inside(from, Some(link)).is_none() => {
                 // It was away for longer than its session was kept, and must not dial for ever.
@@ -151,34 +153,45 @@ impl Reception {
         }
     }
 
-    fn welcome(&self) -> Message {
-        Message::Welcome { version: Message::VERSION, transports: self.ways.transports() }
+    fn welcome(&self, viewer: PeerId) -> Message {
+        let (transports, life) = (self.ways.transports(), self.host_state.life(viewer));
+        Message::Welcome { version: Message::VERSION, transports, life }
     }
 
-    /// Lets a viewer in, has it decided about, or says why not. One that is inside already is welcomed again.
+    /// Lets a viewer in, has it decided about, or says why not. One that is inside already is welcomed again, or begins
+    /// anew in the place it has.
     fn knocked(
         &mut self,
         from: PeerId,
         link: LinkId,
         name: Option<Text>,
+        life: Option<u64>,
         usable: &mpsc::Sender<Usable>,
-    ) -> Message {
-        let number = match self.host_state.knock(from, link, name.clone()) {
-            Knocked::Welcome => return self.welcome(),
-            Knocked::Pending => return Message::Pending,
-            Knocked::Bye(reason) => return Message::Bye { reason },
+    ) -> Option<Message> {
+        let number = match self.host_state.knock(from, link, name.clone(), life.unwrap_or_default()) {
+            Knocked::Welcome => return Some(self.welcome(from)),
+            Knocked::Pending => return Some(Message::Pending),
+            Knocked::Unheard => return None,
+            Knocked::Bye(reason) => return Some(Message::Bye { reason }),
             Knocked::New { number, pushed_out } => {
                 pushed_out.into_iter().for_each(|peer| self.exchange.forget(peer));
                 number
             }
+            Knocked::Returned { number, pushed_out, access } => {
+                pushed_out.into_iter().for_each(|peer| self.exchange.forget(peer));
+                tracing::info!(peer = %from, %link, "a viewer is back in another life");
+                self.exchange.restart(from);
+                self.admit(from, number, access, usable);
+                return Some(self.welcome(from));
+            }
         };
         let Some(access) = self.host_state.allowed(from) else {
-            return Message::Bye { reason: ByeReason::LinkRevoked };
+            return Some(Message::Bye { reason: ByeReason::LinkRevoked });
         };
-        match self.approval.clone() {
+        Some(match self.approval.clone() {
             None => {
                 self.admit(from, number, access, usable);
-                self.welcome()
+                self.welcome(from)
             }
             Some(approval) => {
                 let applicant = Applicant { peer: from, name, link, access };
@@ -188,7 +201,7 @@ impl Reception {
                 self.host_state.asked(from, number, decision);
                 Message::Pending
             }
-        }
+        })
     }
 
     async fn decided(&mut self, decided: Decided, usable: &mpsc::Sender<Usable>) {
@@ -197,7 +210,7 @@ impl Reception {
             (_, None) => {}
             (Decision::Admit(at_most), Some(by_link)) => {
                 self.admit(peer, number, at_most.min(by_link), usable);
-                self.answer(peer, &self.welcome()).await;
+                self.answer(peer, &self.welcome(peer)).await;
             }
             (Decision::Refuse, Some(_)) => {
                 if self.host_state.refuse(peer, number) {

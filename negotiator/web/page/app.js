@@ -1,4 +1,4 @@
-import init, { connect } from "./beach_web.js";
+import init, { connect, viewerKey } from "./beach_web.js";
 import { Card } from "./card.js";
 import { KeyRow } from "./keys.js";
 import { Panel } from "./panel.js";
@@ -7,6 +7,7 @@ import { cameBack, connectOptions, readSettings } from "./settings.js";
 import { StatusLine, statusOf } from "./status.js";
 import { constructStyles } from "./styles.js";
 import { Typing } from "./typing.js";
+import { newViewer, tabViewer } from "./viewer.js";
 import { failure } from "./words.js";
 
 const link = location.origin + location.pathname + location.hash;
@@ -59,15 +60,19 @@ async function join() {
   card.hide();
   refresh();
   screen.focus();
-  if (cameBack()) status.notice("joined anew: this is the screen as it is now");
+  if (cameBack()) status.notice("back: this is the screen as it is now");
 }
 
-/** A service that just restarted knows the session again as soon as its host has come back. */
+/**
+ * As who this tab was before, where the host takes it back. A service that just restarted knows the session again as soon
+ * as its host has come back.
+ */
 async function dial() {
-  const options = { ...connectOptions(settings), onPending };
+  const options = { ...connectOptions(settings), onPending, key: await tabViewer(link, viewerKey) };
   try {
     return await connect(link, options);
   } catch (error) {
+    if (error.code === "not_taken_back") return connect(link, { ...options, key: newViewer(link, viewerKey) });
     if (error.code !== "unknown_session") throw error;
     await new Promise((resolve) => setTimeout(resolve, COMEBACK));
     return connect(link, options);

@@ -15,7 +15,7 @@ const TYPES: &str = r#"
  */
 export type JoinFailure =
   | "full" | "host_absent" | "host_refused" | "link_expired" | "link_revoked" | "link_used_up" | "no_path"
-  | "not_approved" | "removed" | "secret_mismatch" | "unreachable" | "version" | (string & {});
+  | "not_approved" | "not_taken_back" | "removed" | "secret_mismatch" | "unreachable" | "version" | (string & {});
 "#;
 
 /// An `Error` called `name`, with what `error` and its sources say.
@@ -43,6 +43,7 @@ pub(crate) fn not_joined(error: &JoinError) -> JsValue {
         JoinError::LinkUsedUp => "link_used_up",
         JoinError::NoPath { explanation } => explanation.refusal().unwrap_or("no_path"),
         JoinError::NotApproved => "not_approved",
+        JoinError::NotTakenBack => "not_taken_back",
         JoinError::Removed => "removed",
         JoinError::SecretMismatch => "secret_mismatch",
         JoinError::Signaling(SignalingError::Refused { label, .. }) => label.as_ref(),

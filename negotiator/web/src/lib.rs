@@ -14,7 +14,7 @@ mod terminal;
 mod watch;
 
 use js_sys::JsString;
-use negotiator::{JoinLink, Negotiator};
+use negotiator::{JoinLink, Negotiator, ViewerKey};
 use wasm_bindgen::prelude::*;
 
 use self::{
@@ -44,6 +44,9 @@ pub async fn connect(
     if let Some(name) = options.name {
         negotiator = negotiator.named(name);
     }
+    if let Some(key) = &options.key {
+        negotiator = negotiator.with_key(key.parse().map_err(|error| failed("TypeError", &error))?);
+    }
     if let Some(told) = options.on_pending {
         negotiator = negotiator.when_pending(watch::once(told));
     }
@@ -59,4 +62,20 @@ pub async fn connect(
     };
     let session = session.map_err(|error| not_joined(&error))?;
     Session::new(session).into_js()
+}
+
+/// Makes the key of a viewer of `link`: that of `kept` in its next life, if it is for this link, or a new one. A secret, for
+/// `sessionStorage`: a tab that comes back with it is the same viewer, at its place and approved as it was. A key is for
+/// one tab at a time.
+///
+/// Throws an `Error` whose `name` is `BadLink`.
+#[wasm_bindgen(js_name = viewerKey)]
+pub fn viewer_key(link: &str, kept: Option<String>) -> Result<String, JsValue> {
+    let link: JoinLink = link.parse().map_err(|error| failed("BadLink", &error))?;
+    let kept = kept.and_then(|kept| kept.parse::<ViewerKey>().ok()).filter(|kept| kept.link() == link.id());
+    let key = match kept {
+        Some(kept) => kept.next_life(),
+        None => ViewerKey::draw(&link).map_err(|error| failed("Error", &error))?,
+    };
+    Ok(key.reveal())
 }

@@ -38,6 +38,8 @@ export interface ConnectOptions extends NetworkOptions {
   readOnly?: boolean;
   /** How the host may call this viewer. It proves nothing. */
   name?: string;
+  /** Joins as the viewer of this key, which `viewerKey` made; left out, as somebody new. */
+  key?: string;
   /** Called once when the host asks its person whether to let this viewer in. */
   onPending?: () => void;
 }
@@ -89,6 +91,7 @@ pub(crate) struct ConnectOptions {
     pub(crate) signal: Option<AbortSignal>,
     pub(crate) read_only: bool,
     pub(crate) name: Option<String>,
+    pub(crate) key: Option<String>,
     #[serde(flatten)]
     network: NetworkOptions,
     #[serde(skip)]

@@ -29,6 +29,12 @@ impl Request {
         Self { method: Method::POST, url, headers, body, limit: DEFAULT_LIMIT }
     }
 
+    /// Sends `body` without saying of which type it is. A browser then need not ask another origin first whether it may
+    /// (`docs/wire.md` §1.7).
+    pub fn post_untyped(url: Url, body: Bytes) -> Self {
+        Self { method: Method::POST, body, ..Self::get(url) }
+    }
+
     /// Sends `body` as JSON.
     ///
     /// # Errors

@@ -141,6 +141,12 @@ impl Exchange {
         self.mailboxes.lock().forget(peer);
     }
 
+    /// Forgets what a peer said to dials, and ends their channels: it has come back having lost all of it. Its envelopes of
+    /// before stay known, so that none is replayed.
+    pub fn restart(&self, peer: PeerId) {
+        self.mailboxes.lock().forget(peer);
+    }
+
     /// Has the way to the room tried out at once; see [`Signaling::doubt`].
     pub fn doubt(&self) {
         self.signaling.doubt();

@@ -51,7 +51,8 @@ impl Pair {
 }
 
 fn knock() -> Message {
-    Message::Knock { version: Message::VERSION, transports: vec![TRANSPORT], name: Some("Ada".into()) }
+    let transports = vec![TRANSPORT];
+    Message::Knock { version: Message::VERSION, transports, name: Some("Ada".into()), life: None }
 }
 
 async fn next_message(exchange: &Exchange) -> ExchangeEvent {

@@ -58,7 +58,9 @@ impl Signaling for MemorySignaling {
         }
         let inbox = {
             let room = self.room.0.lock();
-            if room.silent { None } else { room.peers.get(&to).cloned() }
+            // One that a newer connection of the same peer has replaced is out of the room.
+            let is_inside = room.peers.get(&self.local).is_some_and(|inbox| inbox.same_channel(&self.inbox));
+            if room.silent || !is_inside { None } else { room.peers.get(&to).cloned() }
         };
         if let Some(inbox) = inbox {
             let _ = inbox.send(SignalingEvent::Envelope { from: self.local, envelope }).await;

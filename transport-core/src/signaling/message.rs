@@ -74,6 +74,10 @@ pub enum Message {
         /// What the person calls themselves; it names, it does not prove.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<Text>,
+        /// For a sender that may come back under its key having lost everything else: which of its lives this is. A
+        /// higher number is a later one, and ends those before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        life: Option<u64>,
     },
     /// One transport's own words about one attempt, carried by [`LinkChannel`](super::LinkChannel).
     Link {
@@ -106,6 +110,9 @@ pub enum Message {
         version: u16,
         /// The transports the sender can dial.
         transports: Vec<TransportId>,
+        /// The life that is welcome; `None` to one that named none, or from a host that knows of no lives.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        life: Option<u64>,
     },
 }
 

@@ -1,16 +1,15 @@
 //! What carries the relay's bytes: a WebSocket, or HTTP where none gets through.
 
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod http;
 mod memory;
 
 use beach_lifeguard_client::RELAY_PATH;
 use url::Url;
 
+pub use self::http::StreamFailed;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-pub(crate) use self::http::{Carried, open};
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-pub use self::http::{StreamFailed, UpgradeRefused};
+pub(crate) use self::http::{MAX_REFUSAL, kind_of, reason_in};
+pub(crate) use self::http::{Pipe, open};
 pub(crate) use self::memory::Carriers;
 
 /// Which carriers a connector may use.
@@ -42,11 +41,9 @@ impl Carrier {
         }
     }
 
-    /// Whether a relay's URL says where this carrier is: HTTP's is beside a WebSocket's usual path. A browser has
-    /// WebSockets alone.
+    /// Whether a relay's URL says where this carrier is: HTTP's is beside a WebSocket's usual path.
     pub(crate) fn is_at(self, url: &Url) -> bool {
-        let is_browser = cfg!(all(target_family = "wasm", target_os = "unknown"));
-        self == Self::WebSocket || !is_browser && url.path().ends_with(RELAY_PATH)
+        self == Self::WebSocket || url.path().ends_with(RELAY_PATH)
     }
 
     fn other(self) -> Self {

@@ -7,10 +7,6 @@ use bytes::Bytes;
 
 /// What was read. Payloads are slices of the memory they were read into, unless a message came in parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(
-    all(target_family = "wasm", target_os = "unknown"),
-    expect(dead_code, reason = "a browser answers pings itself and shows none")
-)]
 pub(crate) enum Item {
     Binary(Bytes),
     /// Valid UTF-8.

@@ -1,17 +1,21 @@
 //! The socket of a machine: by a WebSocket of our own or over HTTP, on a connection of `beach-outbound`'s.
 
-use beach_lifeguard_client::{ClientHello, websocket::Opcode};
+use beach_lifeguard_client::{ClientHello, hello::MAX_SERVER_HELLO_BYTES, websocket::Opcode};
 use beach_outbound::{Cause, OutboundError, Stream};
+use tokio_util::either::Either;
 use transport_core::{ConnectError, ConnectErrorKind as Kind};
 
-use super::Opened;
+use super::{Opened, not_streamed};
 use crate::{
-    carrier::{self, Carried, Carrier, StreamFailed},
+    carrier::{self, Carrier, Pipe},
     dial::{Failed, Way, final_word, on_the_way},
     error::{because, failed, stage},
     runtime::timeout,
     ws::{BadUpgrade, Sink, Source, WebSocket, upgrade},
 };
+
+/// The relay's bytes, whatever carries them: a pair of HTTP's connections, or one of its own.
+type Carried = Either<Box<Pipe>, Stream>;
 
 /// A relay socket, plain on loopback, TLS elsewhere, whatever carries it.
 pub(crate) type RelayStream = WebSocket<Carried>;
@@ -41,8 +45,9 @@ pub(crate) async fn open(
         }
         Carrier::Http => {
             let hello = hello()?;
-            let opened = carrier::open(way.url, stream, way.outbound, way.deadlines, &hello).await;
-            (opened.map_err(not_streamed)?, hello, Ok(()))
+            let (pipe, ahead) = carrier::open(way, stream, &hello).await.map_err(not_streamed)?;
+            let pipe = Carried::Left(Box::new(pipe));
+            (WebSocket::new(pipe, ahead, MAX_SERVER_HELLO_BYTES), hello, Ok(()))
         }
     };
     Ok(Opened { stream, hello, sent })
@@ -83,9 +88,4 @@ fn not_upgraded(error: BadUpgrade) -> Failed {
         error => because(stage::UPGRADE, kind, error),
     };
     Failed { error, elsewhere }
-}
-
-fn not_streamed(error: StreamFailed) -> Failed {
-    let elsewhere = !error.is_said_by_relay();
-    Failed { error: because(stage::STREAM, error.kind(), error), elsewhere }
 }

@@ -5,6 +5,9 @@
 //! (`docs/adr/0013-the-clients-own-websocket.md`).
 
 mod reader;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+mod refused;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod upgrade;
 mod writer;
 
@@ -14,7 +17,10 @@ use beach_lifeguard_client::websocket::{Opcode, close_payload};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 
-pub(crate) use self::upgrade::{BadUpgrade, refusal_reason, upgrade};
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub use self::refused::UpgradeRefused;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub(crate) use self::upgrade::{BadUpgrade, upgrade};
 use self::{reader::Reader, writer::Writer};
 use crate::{
     runtime::{Instant, now},
@@ -73,15 +79,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
-    /// Says goodbye behind what was put, and reads until the other side has hung up: unread bytes would turn our
-    /// close into a reset.
+    /// Says goodbye behind what was put, and waits for the other side's.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub(crate) async fn close(&mut self, code: Option<u16>) -> io::Result<()> {
-        self.sink.put(Opcode::Close, &[&close_payload(code, "")]);
-        self.sink.flush().await?;
-        let mut unread = [0; 1_024];
-        while self.source.io.read(&mut unread).await? > 0 {}
-        Ok(())
+        close(&mut self.source, &mut self.sink, code).await
     }
+}
+
+/// Says goodbye behind what was put, and reads until the other side has hung up: unread bytes would turn our close into
+/// a reset.
+pub(crate) async fn close<S: AsyncRead + AsyncWrite>(
+    source: &mut Source<S>,
+    sink: &mut Sink<S>,
+    code: Option<u16>,
+) -> io::Result<()> {
+    sink.put(Opcode::Close, &[&close_payload(code, "")]);
+    sink.flush().await?;
+    let mut unread = [0; 1_024];
+    while source.io.read(&mut unread).await? > 0 {}
+    Ok(())
 }
 
 impl<S: AsyncRead> Source<S> {

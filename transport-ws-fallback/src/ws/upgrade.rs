@@ -20,8 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use transport_core::Text;
 use url::{Position, Url};
 
-use super::WebSocket;
-use crate::carrier::UpgradeRefused;
+use super::{WebSocket, refused::UpgradeRefused};
+use crate::carrier::{MAX_REFUSAL, reason_in};
 
 /// No WebSocket came of it.
 #[derive(Debug, thiserror::Error)]
@@ -82,18 +82,9 @@ where
     Ok(WebSocket::new(parts.io.into_inner(), BytesMut::from(parts.read_buf), MAX_SERVER_HELLO_BYTES))
 }
 
-/// The reason in a refusal of the relay's; `None` when somebody else answers.
-pub(crate) async fn refusal_reason(body: Incoming) -> Option<Text> {
+async fn refusal_reason(body: Incoming) -> Option<Text> {
     let body = Limited::new(body, MAX_REFUSAL).collect().await.ok()?;
-    let refusal: Refusal = serde_json::from_slice(&body.to_bytes()).ok()?;
-    (!refusal.success).then(|| Text::new(refusal.reason))
-}
-
-/// What the relay says no with (`docs/wire.md` §1.7).
-#[derive(serde::Deserialize)]
-struct Refusal {
-    success: bool,
-    reason: String,
+    reason_in(&body.to_bytes())
 }
 
 fn check(headers: &HeaderMap, key: &str) -> Result<(), BadUpgrade> {
@@ -121,9 +112,6 @@ fn accept_of(key: &str) -> String {
 
 /// Proves that the answer was made for WebSocket: the number of RFC 6455 §1.3.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-
-/// Bytes of a refusal at most.
-const MAX_REFUSAL: usize = 4 << 10;
 
 /// Bytes of the answer's head at most.
 const MAX_ANSWER: usize = 16 << 10;

@@ -109,7 +109,8 @@ impl Board {
             (Format::Text, Report::Path(event)) => self.say(&format!("{} {event}", name(event.peer))),
             (format, Report::Left(session, left)) => {
                 let peer = session.peer();
-                self.viewers.remove(&peer);
+                // One that came back is here by another session.
+                self.viewers.retain(|viewer, session| *viewer != peer || session.end().is_none());
                 match format {
                     Format::Json => {
                         self.json(&json!({ "type": "left", "peer": peer, "why": left.to_string() }))

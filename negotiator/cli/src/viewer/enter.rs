@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use negotiator::{
-    Access, BadJoinLink, ControlPlaneRendezvous, Identity, JoinError, JoinLink, Negotiator, NetworkConfig,
-    Received, Session, SessionEnd, SignalingError,
+    Access, BadJoinLink, ControlPlaneRendezvous, JoinError, JoinLink, Negotiator, NetworkConfig, Received,
+    Session, SessionEnd, SignalingError, ViewerKey,
 };
 use tokio::{sync::watch, time::timeout};
 
@@ -33,7 +33,7 @@ pub struct Entrance {
     /// How the host shows this viewer.
     name: Option<String>,
     /// As whom it comes, each time: a link that lets in so many counts it once. Kept in memory alone.
-    identity: Identity,
+    key: ViewerKey,
     obstacles: Obstacles,
 }
 
@@ -53,8 +53,8 @@ impl Entrance {
     ///
     /// [`Failure::Io`] without randomness for a key.
     pub fn new(link: JoinLink, config: NetworkConfig, name: Option<String>) -> Result<Self, Failure> {
-        let identity = Identity::random().map_err(|error| Failure::from(JoinError::from(error)))?;
-        Ok(Self { link, config, name, identity, obstacles: Obstacles::default() })
+        let key = ViewerKey::draw(&link).map_err(|error| Failure::from(JoinError::from(error)))?;
+        Ok(Self { link, config, name, key, obstacles: Obstacles::default() })
     }
 
     /// Connects for the first time. The live line says meanwhile what stands in the way.
@@ -67,11 +67,11 @@ impl Entrance {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         self.link.check_expiry(now).map_err(BadJoinLink::from)?;
         let work = async {
-            match self.dial().await {
+            match self.dial(&self.key).await {
                 // A control plane that just restarted knows the session again as soon as its host has come back.
                 Err(Setback { failure: Failure::UnknownSession, .. }) => {
                     tokio::time::sleep(COMEBACK).await;
-                    self.dial().await
+                    self.dial(&self.key).await
                 }
                 outcome => outcome,
             }
@@ -89,7 +89,7 @@ impl Entrance {
     ///
     /// Dropping it leaves nothing behind.
     pub async fn again(&self, service: Service) -> Result<(Session, Access), Setback> {
-        let session = self.dial().await?;
+        let session = self.dial(&self.key.clone().next_life()).await?;
         match ask(&session, service).await {
             Ok(access) => Ok((session, access)),
             Err(failure) => {
@@ -105,7 +105,7 @@ impl Entrance {
         self.obstacles.told()
     }
 
-    async fn dial(&self) -> Result<Session, Setback> {
+    async fn dial(&self, key: &ViewerKey) -> Result<Session, Setback> {
         let (link, config) = (&self.link, &self.config);
         let meeting = ControlPlaneRendezvous::of_link(link, config.clone())
             .map_err(|error| Setback { failure: Failure::Usage(error.to_string()), passes: false })?;
@@ -113,7 +113,7 @@ impl Entrance {
         self.obstacles.note("");
         let pending = self.obstacles.clone();
         let joining = Negotiator::meeting_at(link.clone(), config.clone(), self.obstacles.beside(meeting))
-            .known_by(self.identity.clone())
+            .with_key(key.clone())
             .when_pending(move || pending.note("the host is asked whether to let you in"));
         let joining = match &self.name {
             Some(name) => joining.named(name.clone()),

@@ -141,16 +141,20 @@ impl Tab {
         self.call("Page.navigate", json!({ "url": url })).await.unwrap();
     }
 
-    /// Loads the page anew, and waits until it is there: what is asked in between has no document to answer it.
-    pub(crate) async fn reload(&self) {
-        let before = self.loaded();
+    /// Loads the page anew, and waits until `there` holds in the new one.
+    pub(crate) async fn reload(&self, there: &str) {
+        self.evaluate("globalThis.isBefore = true").await;
         self.call("Page.reload", json!({})).await.unwrap();
+        let asked = json!({ "expression": format!("!globalThis.isBefore && !!({there})") });
         let anew = async {
-            while self.loaded() == before {
+            // While one page goes and the other comes there is nobody to ask.
+            let is_there =
+                |said: Result<Value, Value>| said.is_ok_and(|said| said["result"]["value"] == true);
+            while !is_there(self.call("Runtime.evaluate", asked.clone()).await) {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(PATIENCE, anew).await.expect("the page loads");
+        timeout(PATIENCE, anew).await.unwrap_or_else(|_| panic!("no {there}"));
     }
 
     /// Waits until `expression` comes to something in which `wanted` is; returns that.
@@ -192,13 +196,6 @@ impl Tab {
             _ => None,
         };
         own.filter_map(|happened| url(&happened.event)).collect()
-    }
-
-    /// How often a document was loaded here.
-    fn loaded(&self) -> usize {
-        let happened = self.tools.happened.lock().unwrap();
-        let own = happened.iter().filter(|happened| happened.session == self.session);
-        own.filter(|happened| happened.event["method"] == "Page.loadEventFired").count()
     }
 
     pub(crate) async fn call(&self, method: &str, params: Value) -> Result<Value, Value> {

@@ -3,11 +3,14 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 mod browser;
+mod carrier;
 #[path = "../../../tests/real/coturn.rs"]
 #[allow(dead_code, unreachable_pub, reason = "of other tests too")]
 mod coturn;
 mod direct;
 mod figures;
+mod lives;
+mod middlebox;
 mod page;
 mod pictures;
 mod shared;

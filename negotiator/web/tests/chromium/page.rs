@@ -74,6 +74,7 @@ fn file(path: &str) -> Vec<u8> {
         (None, "/") => return PAGE.as_bytes().to_vec(),
         (Some(folder), "/") => folder.join("index.html"),
         (None, "/beach_web.js" | "/beach_web_bg.wasm") => built("web", "web-dev").join(&path[1..]),
+        (_, "/viewer.js") => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("page/viewer.js"),
         (Some(folder), path) if path.starts_with("/assets/") && !path.contains("..") => {
             folder.join(&path[1..])
         }

@@ -128,7 +128,7 @@ async fn a_link_is_opened_and_what_is_typed_comes_back() {
     tab.evaluate("document.querySelector('#close').click()").await;
 
     // A lost tab is back at the same screen.
-    tab.reload().await;
+    tab.reload(SCREEN).await;
     tab.until(SCREEN, "42nd").await;
     tab.until(LINE, "direct").await;
 

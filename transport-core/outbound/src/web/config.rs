@@ -23,7 +23,7 @@ pub struct OutboundConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deadlines {
-    /// Until a WebSocket is open.
+    /// Until a WebSocket is open, or a streaming answer has begun.
     pub connect: Duration,
     /// From the request until the end of the answer's body.
     pub http: Duration,

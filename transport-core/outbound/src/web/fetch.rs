@@ -18,30 +18,51 @@ use crate::request::{Request, Response};
 pub(super) async fn fetch(request: Request) -> Result<Response, Cause> {
     let (mut to_asker, answer) = oneshot::channel();
     spawn_local(async move {
-        // Outside of a browser there may be none; then nothing can be aborted.
-        let abort = AbortController::new().ok();
+        let abort = Abort::new();
         let answer = tokio::select! {
-            answer = exchange(&request, abort.as_ref()) => answer,
-            () = to_asker.closed() => {
-                if let Some(abort) = abort {
-                    abort.abort();
-                }
-                return;
-            }
+            answer = exchange(&request, &abort) => answer,
+            () = to_asker.closed() => return abort.now(),
         };
         let _ = to_asker.send(answer);
     });
     answer.await.unwrap_or(Err(Cause::Blocked))
 }
 
-async fn exchange(request: &Request, abort: Option<&AbortController>) -> Result<Response, Cause> {
+async fn exchange(request: &Request, abort: &Abort) -> Result<Response, Cause> {
+    let mut answer = begin(request, abort).await?;
+    let mut body = BytesMut::new();
+    while let Some(piece) = answer.body.next().await? {
+        if body.len() + piece.len() > request.limit {
+            abort.now();
+            return Err(Cause::TooLarge { limit: request.limit });
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(Response { status: answer.status, headers: answer.headers, body: body.freeze() })
+}
+
+/// An answer whose head has come.
+pub(super) struct Begun {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Pieces,
+}
+
+/// The body of an answer, as it comes.
+pub(super) struct Pieces(Option<ReadableStreamDefaultReader>);
+
+/// Ends a request. Outside of a browser there may be no such thing; then nothing can be aborted.
+pub(super) struct Abort(Option<AbortController>);
+
+/// Sends the request, and waits for the head of the answer.
+pub(super) async fn begin(request: &Request, abort: &Abort) -> Result<Begun, Cause> {
     let init = RequestInit::new();
     init.set_method(request.method.as_str());
     init.set_cache(RequestCache::NoStore);
     init.set_credentials(RequestCredentials::Omit);
     init.set_redirect(RequestRedirect::Manual);
     init.set_referrer_policy(ReferrerPolicy::NoReferrer);
-    init.set_signal(abort.map(AbortController::signal).as_ref());
+    init.set_signal(abort.0.as_ref().map(AbortController::signal).as_ref());
     if !request.body.is_empty() {
         init.set_body(&Uint8Array::from(&request.body[..]));
     }
@@ -57,11 +78,35 @@ async fn exchange(request: &Request, abort: Option<&AbortController>) -> Result<
         return Err(Cause::Redirected);
     }
     let status = StatusCode::from_u16(answer.status()).map_err(|_| Cause::Blocked)?;
-    Ok(Response {
-        status,
-        headers: read_headers(&answer.headers()),
-        body: whole(&answer, request.limit).await?,
-    })
+    let headers = read_headers(&answer.headers());
+    let reader = answer.body().map(|body| body.get_reader().dyn_into()).transpose().map_err(blocked)?;
+    Ok(Begun { status, headers, body: Pieces(reader) })
+}
+
+impl Pieces {
+    /// Waits for the next piece; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Cause> {
+        let Some(reader) = &self.0 else { return Ok(None) };
+        let piece = JsFuture::from(reader.read()).await.map_err(blocked)?;
+        if Reflect::get(&piece, &"done".into()).is_ok_and(|done| done.is_truthy()) {
+            return Ok(None);
+        }
+        let piece = Reflect::get(&piece, &"value".into()).map_err(blocked)?;
+        let piece: Uint8Array = piece.dyn_into().map_err(blocked)?;
+        Ok(Some(piece.to_vec().into()))
+    }
+}
+
+impl Abort {
+    pub(super) fn new() -> Self {
+        Self(AbortController::new().ok())
+    }
+
+    pub(super) fn now(&self) {
+        if let Some(abort) = &self.0 {
+            abort.abort();
+        }
+    }
 }
 
 /// Calls the global `fetch`, which a page and a worker both have.
@@ -70,25 +115,6 @@ async fn ask(url: &str, init: &RequestInit) -> Result<JsValue, JsValue> {
     let fetch: Function = Reflect::get(&global, &"fetch".into())?.dyn_into()?;
     let answer: Promise = fetch.call2(&global, &url.into(), init)?.dyn_into()?;
     JsFuture::from(answer).await
-}
-
-async fn whole(answer: &web_sys::Response, limit: usize) -> Result<Bytes, Cause> {
-    let Some(body) = answer.body() else { return Ok(Bytes::new()) };
-    let reader: ReadableStreamDefaultReader = body.get_reader().dyn_into().map_err(|_| Cause::Blocked)?;
-    let mut read = BytesMut::new();
-    loop {
-        let piece = JsFuture::from(reader.read()).await.map_err(blocked)?;
-        if Reflect::get(&piece, &"done".into()).is_ok_and(|done| done.is_truthy()) {
-            return Ok(read.freeze());
-        }
-        let piece = Reflect::get(&piece, &"value".into()).map_err(blocked)?;
-        let piece: Uint8Array = piece.dyn_into().map_err(blocked)?;
-        if read.len() + piece.length() as usize > limit {
-            let _ = reader.cancel();
-            return Err(Cause::TooLarge { limit });
-        }
-        read.extend_from_slice(&piece.to_vec());
-    }
 }
 
 /// Those that the browser lets this page see.

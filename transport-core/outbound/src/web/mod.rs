@@ -7,6 +7,7 @@ mod cause;
 mod config;
 mod fetch;
 mod outbound;
+mod stream;
 mod websocket;
 mod wire;
 
@@ -14,5 +15,6 @@ pub use self::{
     cause::Cause,
     config::{ConfigError, Deadlines, OutboundConfig},
     outbound::Outbound,
+    stream::{Body, Streaming},
     websocket::{Arrival, Message, Sink, Source, WebSocket},
 };

@@ -9,6 +9,7 @@ use super::{
     cause::Cause,
     config::{ConfigError, Deadlines, OutboundConfig},
     fetch::fetch,
+    stream::{Streaming, stream},
     websocket::WebSocket,
 };
 use crate::{
@@ -34,7 +35,8 @@ impl Outbound {
         Ok(Self { deadlines: config.deadlines, answered: None })
     }
 
-    /// Returns the same, calling `answered` whenever a WebSocket has opened: the first a browser tells of a path.
+    /// Returns the same, calling `answered` whenever a WebSocket has opened or a streaming answer has begun: the
+    /// first a browser tells of a path.
     #[must_use]
     pub fn on_answer(&self, answered: impl Fn() + Send + Sync + 'static) -> Self {
         Self { answered: Some(Arc::new(answered)), ..self.clone() }
@@ -55,6 +57,24 @@ impl Outbound {
         answer.unwrap_or(Err(Cause::TimedOut(limit))).map_err(|cause| failed(Stage::Http, &url, cause))
     }
 
+    /// Sends one request, and returns once the head of the answer is there. Its body may take as long as it likes.
+    ///
+    /// # Errors
+    ///
+    /// [`OutboundError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future, or the body later, aborts the request.
+    pub async fn stream(&self, request: Request) -> Result<Streaming, OutboundError> {
+        let (url, limit) = (request.url.clone(), self.deadlines.connect);
+        let begun = timeout(limit, stream(request)).await;
+        let begun = begun.unwrap_or(Err(Cause::TimedOut(limit)));
+        let begun = begun.map_err(|cause| failed(Stage::Http, &url, cause))?;
+        self.tell_answered();
+        Ok(begun)
+    }
+
     /// Opens a WebSocket of `subprotocol`.
     ///
     /// # Errors
@@ -73,10 +93,14 @@ impl Outbound {
         let opened = timeout(limit, WebSocket::open(url, subprotocol)).await;
         let opened = opened.unwrap_or(Err(Cause::TimedOut(limit)));
         let opened = opened.map_err(|cause| failed(Stage::Connect, url, cause))?;
+        self.tell_answered();
+        Ok(opened)
+    }
+
+    fn tell_answered(&self) {
         if let Some(answered) = &self.answered {
             answered();
         }
-        Ok(opened)
     }
 }
 

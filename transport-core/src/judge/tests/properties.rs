@@ -51,7 +51,7 @@ fn word() -> impl Strategy<Value = Message> {
         2 => (generation(), reason()).prop_map(|(generation, reason)| Message::Decline { generation, reason }),
         1 => mode().prop_map(|mode| Message::Mode { mode }),
         1 => bye.prop_map(|reason| Message::Bye { reason }),
-        1 => Just(Message::Welcome { version: 1, transports: Vec::new() }),
+        1 => Just(Message::Welcome { version: 1, transports: Vec::new(), life: None }),
     ]
 }
 

@@ -1,51 +1,12 @@
-//! What a carrier met that is no relay, or a relay that says no.
+//! Why HTTP streaming did not open.
 
-use std::{error::Error, fmt};
+use std::error::Error;
 
 use beach_lifeguard_client::{hello::HelloError, stream::reason};
 use beach_outbound::OutboundError;
 use transport_core::{ConnectErrorKind, Text};
 
 use crate::runtime::Duration;
-
-/// The relay, or something before it, answered the upgrade with another HTTP status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpgradeRefused {
-    /// The HTTP status.
-    pub status: u16,
-    /// The relay's own reason; `None` when somebody else answers.
-    pub reason: Option<Text>,
-}
-
-impl UpgradeRefused {
-    pub(crate) fn kind(&self) -> ConnectErrorKind {
-        kind_of(self.status)
-    }
-
-    /// Whether the relay heard the request and said no to the client, not to the way it came.
-    pub(crate) fn is_said_by_relay(&self) -> bool {
-        self.reason.is_some() && !self.lost_its_upgrade()
-    }
-
-    fn lost_its_upgrade(&self) -> bool {
-        self.reason.as_deref().is_some_and(|reason| ["not_websocket", "subprotocol"].contains(&reason))
-    }
-}
-
-impl fmt::Display for UpgradeRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, reason } = self;
-        match reason {
-            _ if self.lost_its_upgrade() => {
-                write!(f, "a proxy before the relay removed the WebSocket upgrade (HTTP {status})")
-            }
-            Some(reason) => write!(f, "the relay refused the upgrade: {reason} (HTTP {status})"),
-            None => write!(f, "the upgrade was answered with HTTP {status}, and not by the relay"),
-        }
-    }
-}
-
-impl Error for UpgradeRefused {}
 
 /// HTTP streaming did not open.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +38,9 @@ pub enum StreamFailed {
         /// The relay's own reason; `None` when somebody else answers.
         reason: Option<Text>,
     },
+    /// A browser that could not ask. A machine says at which stage of the dial it failed.
+    #[error(transparent)]
+    Unreached(OutboundError),
 }
 
 impl StreamFailed {
@@ -86,6 +50,8 @@ impl StreamFailed {
             Self::Content | Self::Garbled(_) => ConnectErrorKind::Incompatible,
             Self::HeldBack(_) | Self::Silent(_) => ConnectErrorKind::TimedOut,
             Self::Status { status, .. } => kind_of(*status),
+            Self::Unreached(error) if error.is_timeout() => ConnectErrorKind::TimedOut,
+            Self::Unreached(_) => ConnectErrorKind::Unreachable,
         }
     }
 
@@ -95,6 +61,7 @@ impl StreamFailed {
     }
 }
 
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 impl From<hyper::Error> for StreamFailed {
     fn from(error: hyper::Error) -> Self {
         if error.is_parse() || error.is_parse_too_large() {
@@ -105,6 +72,7 @@ impl From<hyper::Error> for StreamFailed {
     }
 }
 
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 impl From<hyper::http::Error> for StreamFailed {
     fn from(error: hyper::http::Error) -> Self {
         Self::Garbled(error.into())
@@ -117,7 +85,7 @@ impl From<HelloError> for StreamFailed {
     }
 }
 
-fn kind_of(status: u16) -> ConnectErrorKind {
+pub(crate) fn kind_of(status: u16) -> ConnectErrorKind {
     match status {
         401 | 403 => ConnectErrorKind::Rejected,
         status if is_passing(status) => ConnectErrorKind::Unreachable,
@@ -136,28 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_says_who_is_at_fault() {
-        use ConnectErrorKind::{Incompatible, Rejected, Unreachable};
-        for (status, kind) in [(403, Rejected), (404, Incompatible), (426, Incompatible), (503, Unreachable)]
-        {
-            assert_eq!(UpgradeRefused { status, reason: None }.kind(), kind, "{status}");
-        }
-    }
-
-    #[test]
     fn a_refusal_of_the_relay_is_told_from_one_on_the_way() {
-        let upgrade =
-            |reason: Option<&'static str>| UpgradeRefused { status: 426, reason: reason.map(Text::new) };
-        for (reason, relay) in [
-            (None, false),
-            (Some("not_websocket"), false),
-            (Some("subprotocol"), false),
-            (Some("rate_limited"), true),
-            (Some("draining"), true),
-        ] {
-            assert_eq!(upgrade(reason).is_said_by_relay(), relay, "{reason:?}");
-        }
-        assert!(upgrade(Some("not_websocket")).to_string().contains("proxy"));
         let stream = |reason: Option<&'static str>| StreamFailed::Status {
             status: 410,
             reason: reason.map(Text::new),

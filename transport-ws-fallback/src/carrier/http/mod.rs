@@ -1,16 +1,16 @@
-//! The carriers of a machine: connections of its own, with a WebSocket or HTTP streaming on them.
+//! The second carrier: HTTP streaming. What differs between a machine and a browser is [`exchange`] alone.
 
 mod error;
+mod exchange;
 mod pipe;
+mod refusal;
 mod stream;
 mod upload;
 
-use beach_outbound::Stream;
-use tokio_util::either::Either;
-
-pub use self::error::{StreamFailed, UpgradeRefused};
-use self::pipe::Pipe;
-pub(crate) use self::stream::open;
-
-/// The relay's bytes, whatever carries them: a pair of HTTP's connections, or one of its own.
-pub(crate) type Carried = Either<Box<Pipe>, Stream>;
+pub use self::error::StreamFailed;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub(crate) use self::{
+    error::kind_of,
+    refusal::{MAX_REFUSAL, reason_in},
+};
+pub(crate) use self::{pipe::Pipe, stream::open};

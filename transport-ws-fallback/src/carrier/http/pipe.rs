@@ -6,17 +6,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use beach_outbound::Stream;
 use bytes::{Buf, Bytes};
-use http_body_util::Full;
-use hyper::{
-    body::{Body, Incoming},
-    client::conn::http1::{Connection, SendRequest},
-};
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::upload::Uploader;
+use super::{exchange::Incoming, upload::Uploader};
 
 /// Both directions. Dropped, both end, and the relay takes the client for gone.
 pub(crate) struct Pipe {
@@ -32,13 +25,9 @@ impl Pipe {
 
 /// The relay's streaming answer.
 pub(super) struct Down {
-    pub(super) body: Incoming,
-    /// Reads the answer; `None` once it is over.
-    pub(super) connection: Option<Connection<TokioIo<Stream>, Full<Bytes>>>,
-    /// Without it the connection would take itself for unused.
-    pub(super) _requests: SendRequest<Full<Bytes>>,
+    body: Incoming,
     /// Came, and was not read yet.
-    pub(super) piece: Bytes,
+    piece: Bytes,
 }
 
 /// One upload at a time: what is written meanwhile waits with whoever writes, where it can still be changed.
@@ -49,18 +38,15 @@ enum Up {
 }
 
 impl Down {
+    pub(super) fn new(body: Incoming) -> Self {
+        Self { body, piece: Bytes::new() }
+    }
+
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.piece.is_empty() {
-            if let Some(connection) = &mut self.connection
-                && Pin::new(connection).poll(cx).is_ready()
-            {
-                // Well or badly: the body knows.
-                self.connection = None;
-            }
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            match ready!(self.body.poll_next(cx)) {
                 None => break,
-                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
-                Some(Ok(frame)) => self.piece = frame.into_data().unwrap_or_default(),
+                Some(piece) => self.piece = piece?,
             }
         }
         Poll::Ready(Ok(()))

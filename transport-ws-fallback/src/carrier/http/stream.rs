@@ -3,94 +3,57 @@
 use beach_lifeguard_client::{
     ClientHello, RELAY_PATH,
     hello::{HelloError, MAX_SERVER_HELLO_BYTES},
-    stream::{CONTENT_TYPE, Opened, STREAM_PATH},
+    stream::{Opened, STREAM_PATH},
     websocket::Opcode,
 };
-use beach_outbound::{Outbound, Stream, login_page};
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Request, Response, StatusCode, body::Incoming, client::conn::http1, header};
-use hyper_util::rt::TokioIo;
-use url::{Position, Url};
+use beach_outbound::http::StatusCode;
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt;
 
 use super::{
-    Carried, StreamFailed,
+    StreamFailed,
+    exchange::{Answer, Requests, Via, ask},
     pipe::{Down, Pipe},
+    refusal::{MAX_REFUSAL, reason_in},
     upload::Uploader,
 };
 use crate::{
-    config::Deadlines,
+    dial::Way,
     runtime::timeout,
     wire::{Item, Lost},
-    ws::{WebSocket, read_first, refusal_reason, written},
+    ws::{read_first, written},
 };
 
-/// Sends `hello` over `stream`, a connection to the relay at `url`, and reads the first record of the answer.
+/// Sends `hello` to the relay, and reads the first record of the answer; what came behind it is handed back.
 pub(crate) async fn open(
-    url: &Url,
-    stream: Stream,
-    outbound: &Outbound,
-    deadlines: &Deadlines,
+    way: &Way<'_>,
+    via: Via,
     hello: &ClientHello,
-) -> Result<WebSocket<Carried>, StreamFailed> {
-    let prefix = url.path().strip_suffix(RELAY_PATH).unwrap_or_default();
+) -> Result<(Pipe, BytesMut), StreamFailed> {
+    let prefix = way.url.path().strip_suffix(RELAY_PATH).unwrap_or_default();
     let body = written(Opcode::Text, hello.encode().as_bytes());
-    let request = post(url, &format!("{prefix}{STREAM_PATH}"), body)?;
-    let mut down = timeout(deadlines.upgrade, ask(url, stream, request))
+    let mut down = check(ask(way, via, &format!("{prefix}{STREAM_PATH}"), body).await?).await?;
+    let limit = way.deadlines.hello;
+    let (first, ahead) = timeout(limit, read_first(&mut down, MAX_SERVER_HELLO_BYTES))
         .await
-        .unwrap_or(Err(StreamFailed::Silent(deadlines.upgrade)))?;
-    let (first, ahead) = timeout(deadlines.hello, read_first(&mut down, MAX_SERVER_HELLO_BYTES))
-        .await
-        .map_err(|_| StreamFailed::HeldBack(deadlines.hello))??;
+        .map_err(|_| StreamFailed::HeldBack(limit))??;
     let Item::Text(record) = first else { return Err(HelloError::InvalidPayload.into()) };
     let Opened { carrier, upload_bytes } = Opened::decode(&record)?;
-    let uploader = Uploader::new(url.clone(), prefix.to_owned(), outbound.clone(), carrier, upload_bytes);
-    let pipe = Carried::Left(Box::new(Pipe::new(down, uploader)));
-    Ok(WebSocket::new(pipe, ahead, MAX_SERVER_HELLO_BYTES))
+    let uploader = Uploader::new(Requests::new(way), prefix.to_owned(), carrier, upload_bytes);
+    Ok((Pipe::new(down, uploader), ahead))
 }
 
-/// A request to the relay at `url`, with another path.
-pub(super) fn post(url: &Url, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
-    Request::post(path)
-        .header(header::HOST, &url[Position::BeforeHost..Position::AfterPort])
-        .header(header::CONTENT_TYPE, CONTENT_TYPE)
-        .header(header::CACHE_CONTROL, "no-store")
-        .body(Full::new(body))
-}
-
-async fn ask(url: &Url, stream: Stream, request: Request<Full<Bytes>>) -> Result<Down, StreamFailed> {
-    let (mut requests, mut connection) =
-        http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
-    let (answer, over) = {
-        let answered = async {
-            let answer = requests.send_request(request).await?;
-            check(url, answer).await
-        };
-        tokio::pin!(answered);
-        tokio::select! {
-            answer = &mut answered => (answer?, false),
-            // It is over, well or badly: the answer knows.
-            _ = &mut connection => (answered.await?, true),
-        }
-    };
-    let connection = (!over).then_some(connection);
-    Ok(Down { body: answer.into_body(), connection, _requests: requests, piece: Bytes::new() })
-}
-
-/// Whether it is the relay that answers.
-async fn check(url: &Url, answer: Response<Incoming>) -> Result<Response<Incoming>, StreamFailed> {
-    if let Some(login) = login_page(url, answer.status(), answer.headers()) {
-        return Err(StreamFailed::Login(login));
+/// Whether it is the relay that answers, and with a stream.
+async fn check(answer: Answer) -> Result<Down, StreamFailed> {
+    let Answer { status, is_relays, body } = answer;
+    let down = Down::new(body);
+    if status != StatusCode::OK {
+        let mut refusal = Vec::new();
+        let read = down.take(MAX_REFUSAL as u64 + 1).read_to_end(&mut refusal).await;
+        let reason = if read.is_ok() { reason_in(&refusal) } else { None };
+        return Err(StreamFailed::Status { status: status.as_u16(), reason });
     }
-    if answer.status() != StatusCode::OK {
-        let status = answer.status().as_u16();
-        return Err(StreamFailed::Status { status, reason: refusal_reason(answer.into_body()).await });
-    }
-    let content = answer.headers().get(header::CONTENT_TYPE);
-    if content.is_none_or(|content| content.as_bytes() != CONTENT_TYPE.as_bytes()) {
-        return Err(StreamFailed::Content);
-    }
-    Ok(answer)
+    if is_relays { Ok(down) } else { Err(StreamFailed::Content) }
 }
 
 impl From<Lost> for StreamFailed {
@@ -102,6 +65,3 @@ impl From<Lost> for StreamFailed {
         }
     }
 }
-
-/// Of the answer's head, and of what is read at once.
-const MAX_BUFFER: usize = 64 << 10;

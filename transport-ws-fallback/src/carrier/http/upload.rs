@@ -3,39 +3,22 @@
 use std::io;
 
 use beach_lifeguard_client::stream::{CarrierId, MAX_UPLOAD_BYTES};
-use beach_outbound::{Outbound, Stream};
+use beach_outbound::http::StatusCode;
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{
-    Request, Response, StatusCode,
-    body::Incoming,
-    client::conn::http1::{self, Connection, SendRequest},
-};
-use hyper_util::rt::TokioIo;
-use url::Url;
 
-use super::{error::is_passing, stream::post};
+use super::{error::is_passing, exchange::Requests};
 use crate::runtime::{Duration, now, sleep, timeout};
 
 /// Uploads to one carrier.
 pub(super) struct Uploader {
-    /// The relay's, without the path.
-    relay: Url,
+    requests: Requests,
     /// What stands before the relay's own paths.
     prefix: String,
     carrier: CarrierId,
-    outbound: Outbound,
     number: u64,
     /// Bytes of the next upload at most, and of any.
     size: usize,
     most: usize,
-    /// From the upload before, if it still stands.
-    connection: Option<Requests>,
-}
-
-struct Requests {
-    requests: SendRequest<Full<Bytes>>,
-    work: Connection<TokioIo<Stream>, Full<Bytes>>,
 }
 
 /// What an answer says.
@@ -48,16 +31,9 @@ enum Verdict {
 }
 
 impl Uploader {
-    pub(super) fn new(
-        relay: Url,
-        prefix: String,
-        outbound: Outbound,
-        carrier: CarrierId,
-        upload_bytes: u32,
-    ) -> Self {
+    pub(super) fn new(requests: Requests, prefix: String, carrier: CarrierId, upload_bytes: u32) -> Self {
         let most = (upload_bytes as usize).min(MAX_UPLOAD_BYTES);
-        let size = FIRST_SIZE.min(most);
-        Self { relay, prefix, carrier, outbound, number: 1, size, most, connection: None }
+        Self { requests, prefix, carrier, number: 1, size: FIRST_SIZE.min(most), most }
     }
 
     /// How much the next upload may hold.
@@ -107,46 +83,13 @@ impl Uploader {
     }
 
     async fn attempt(&mut self, body: Bytes) -> io::Result<Verdict> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
         let path = format!("{}{}", self.prefix, self.carrier.upload_path(self.number));
-        let request = post(&self.relay, &path, body).map_err(io::Error::other)?;
-        let (answer, over) = connection.ask(request).await;
-        let status = answer.map_err(io::Error::other)?.status();
+        let status = self.requests.post(&path, body).await?;
         Ok(match status.as_u16() {
-            204 => {
-                self.connection = (!over).then_some(connection);
-                Verdict::Taken
-            }
+            204 => Verdict::Taken,
             passing if is_passing(passing) => Verdict::Again(status),
             _ => Verdict::Refused(status),
         })
-    }
-
-    async fn connect(&self) -> io::Result<Requests> {
-        let stream = self.outbound.open(&self.relay).await.map_err(io::Error::other)?;
-        let (requests, work) =
-            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        Ok(Requests { requests, work })
-    }
-}
-
-impl Requests {
-    /// Returns the answer, and whether the connection is over.
-    async fn ask(&mut self, request: Request<Full<Bytes>>) -> (hyper::Result<Response<Incoming>>, bool) {
-        let Self { requests, work } = self;
-        let answered = async {
-            requests.ready().await?;
-            requests.send_request(request).await
-        };
-        tokio::pin!(answered);
-        tokio::select! {
-            answer = &mut answered => (answer, false),
-            // Well or badly: the answer knows.
-            _ = work => (answered.await, true),
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The socket of a page: the browser's own WebSocket, whose task `beach-outbound` keeps.
+//! The browser's own WebSocket, whose task `beach-outbound` keeps.
 //!
 //! A browser answers the relay's pings, sends none, and shows neither. Where the socket is doubted, the heartbeat
 //! frame of the wire asks in the ping's place: the relay answers it at once.
@@ -12,81 +12,47 @@ use std::{
 };
 
 use beach_lifeguard_client::{
-    ClientHello, Header, Kind as Frame, SUBPROTOCOL,
+    Header, Kind as Frame, SUBPROTOCOL,
     hello::MAX_SERVER_HELLO_BYTES,
     websocket::{Opcode, Violation},
 };
-use beach_outbound::{Arrival, Cause, Message};
-use transport_core::ConnectErrorKind as Kind;
+use beach_outbound::{Arrival, Message, OutboundError};
 
-use super::{Goodbye, Item, Lost, Opened};
+use super::super::{Goodbye, Item, Lost};
 use crate::{
-    carrier::Carrier,
-    dial::{Failed, Way, on_the_way},
-    error::{because, stage},
+    dial::Way,
     runtime::{Instant, now},
 };
 
-/// A relay socket. Its halves are used side by side.
-pub(crate) struct RelayStream {
-    pub(crate) source: RelaySource,
-    pub(crate) sink: RelaySink,
-}
-
-/// The half of it that reads.
-pub(crate) struct RelaySource {
+/// The half that reads.
+pub(crate) struct Source {
     arrivals: beach_outbound::Source,
     read_at: Instant,
     /// Whether the next heartbeat is the answer to a doubt.
     asked: Arc<AtomicBool>,
 }
 
-/// The half of it that writes.
-pub(crate) struct RelaySink {
+/// The half that writes.
+pub(crate) struct Sink {
     wire: beach_outbound::Sink,
     /// Was put, and is not sent yet.
     waiting: Vec<Message>,
     asked: Arc<AtomicBool>,
 }
 
-/// Opens a WebSocket, the only carrier that a browser has, and says hello on it.
-pub(crate) async fn open(
-    way: &Way<'_>,
-    _: Carrier,
-    hello: impl FnOnce() -> Result<ClientHello, Failed>,
-) -> Result<Opened, Failed> {
+/// Opens one.
+pub(super) async fn open(way: &Way<'_>) -> Result<(Source, Sink), OutboundError> {
     let answered = way.progress.clone();
     let outbound = way.outbound.on_answer(move || answered.mark_answered());
-    let socket = outbound.websocket(way.url, Some(SUBPROTOCOL)).await.map_err(|error| {
-        let kind = match error.cause {
-            _ if error.is_timeout() => Kind::TimedOut,
-            Cause::Url(_) => Kind::Misuse,
-            _ => Kind::Unreachable,
-        };
-        on_the_way(because(stage::DIAL, kind, error))
-    })?;
+    let socket = outbound.websocket(way.url, Some(SUBPROTOCOL)).await?;
     let asked = Arc::<AtomicBool>::default();
-    let mut stream = RelayStream {
-        source: RelaySource { arrivals: socket.source, read_at: now(), asked: asked.clone() },
-        sink: RelaySink { wire: socket.sink, waiting: Vec::new(), asked },
-    };
-    let hello = hello()?;
-    stream.sink.put(Opcode::Text, &[hello.encode().as_bytes()]);
-    let sent = stream.sink.flush().await;
-    Ok(Opened { stream, hello, sent })
+    let source = Source { arrivals: socket.source, read_at: now(), asked: asked.clone() };
+    Ok((source, Sink { wire: socket.sink, waiting: Vec::new(), asked }))
 }
 
-impl RelayStream {
-    /// Says goodbye behind what was put, and waits for the other side's.
-    pub(crate) async fn close(&mut self, code: Option<u16>) -> io::Result<()> {
-        self.sink.wire.close(code).await;
-        Ok(())
-    }
-}
-
-impl RelaySource {
+impl Source {
     /// Waits for the next item. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Result<Item, Lost> {
+    pub(super) async fn next(&mut self) -> Result<Item, Lost> {
         let arrival = self.arrivals.next().await.ok_or(Lost::HungUp)?;
         self.read_at = now();
         match arrival {
@@ -109,14 +75,14 @@ impl RelaySource {
     }
 
     /// When the last item came.
-    pub(crate) fn read_at(&self) -> Instant {
+    pub(super) fn read_at(&self) -> Instant {
         self.read_at
     }
 }
 
-impl RelaySink {
+impl Sink {
     /// Puts a message of `parts` behind what is to be sent. Pongs are the browser's.
-    pub(crate) fn put(&mut self, opcode: Opcode, parts: &[&[u8]]) {
+    pub(super) fn put(&mut self, opcode: Opcode, parts: &[&[u8]]) {
         self.waiting.push(match opcode {
             Opcode::Binary => Message::Binary(parts.concat().into()),
             Opcode::Text => Message::Text(String::from_utf8_lossy(&parts.concat()).into_owned()),
@@ -129,10 +95,15 @@ impl RelaySink {
     }
 
     /// Sends what was put, and waits until the browser holds little of it. Cancel safe.
-    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
         if self.waiting.is_empty() || self.wire.send(&mut self.waiting).await {
             return Ok(());
         }
         Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Says goodbye behind what was put, and waits for the other side's.
+    pub(super) async fn close(&mut self, code: Option<u16>) {
+        self.wire.close(code).await;
     }
 }
