@@ -504,17 +504,17 @@ async fn totals_catch_up_after_an_outage_and_count_once() {
     let store: Arc<dyn Store> = Arc::new(RedisStore::open(&redis.url()).unwrap());
     let flushing = tokio::spawn(Flusher::new(store, metrics.clone()).run(Vec::new, stop.clone()));
     let in_redis = |redis: &Redis| redis.cli(&["GET", "fallback:metrics:messages_forwarded_total"]).concat();
-    metrics.forwarded(10, 3);
+    metrics.forwarded([10], 3);
     until("the first batch", async || in_redis(&redis) == "3").await;
     redis.signal("-STOP");
     for _ in 0..100 {
-        metrics.forwarded(10, 1);
+        metrics.forwarded([10], 1);
     }
     until("the backlog shows", async || metrics.read("beach_store_counter_backlog", &[]) > 0).await;
     redis.signal("-CONT");
     until("it caught up", async || in_redis(&redis) == "103").await;
     until("nothing waits", async || metrics.read("beach_store_counter_backlog", &[]) == 0).await;
-    metrics.forwarded(10, 7);
+    metrics.forwarded([10], 7);
     stop.cancel();
     flushing.await.unwrap();
     assert_eq!(in_redis(&redis), "110", "what came last is flushed at the end");

@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     /// What is started runs on the first so many cores (`taskset`).
     #[arg(long, global = true, value_name = "COUNT", conflicts_with = "control_plane")]
     pub(crate) cores: Option<usize>,
-    /// Do all of it so often in turn, and print the median of each figure.
+    /// Do all of it so often in turn, and print the median of each figure and of each ratio.
     #[arg(long, global = true, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) turns: u32,
     /// Print one JSON object for each run instead of a table.

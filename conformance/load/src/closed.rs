@@ -96,8 +96,8 @@ async fn gather(way: &Way, number: u128, viewers: usize, payload: &[u8]) -> Resu
                 end.recv().await?;
             }
             let mut ends = ends.into_iter().map(stream).collect::<Result<Vec<_>, _>>()?;
-            let message = framed(payload);
-            Ok(Group { form: Form::WebSocket, sender: ends.remove(0), viewers: ends, message })
+            let (form, message) = (Form::WebSocket(payload.len()), framed(payload));
+            Ok(Group { form, sender: ends.remove(0), viewers: ends, message })
         }
         Way::Relay(relay) => {
             let session = Session::register(relay).await?;
@@ -110,7 +110,8 @@ async fn gather(way: &Way, number: u128, viewers: usize, payload: &[u8]) -> Resu
             let frame = Header::data(Lane::Reliable, PeerAddr::EVERYONE, LinkNumber(1)).frame(payload);
             let sender = stream(End::Relay { endpoint: Box::new(sender), to: PeerAddr::EVERYONE })?;
             let viewers = receivers.into_iter().map(stream).collect::<Result<Vec<_>, _>>()?;
-            Ok(Group { form: Form::WebSocket, sender, viewers, message: framed(&frame) })
+            let (form, message) = (Form::WebSocket(frame.len()), framed(&frame));
+            Ok(Group { form, sender, viewers, message })
         }
         Way::V1(_) | Way::Session { .. } => {
             Err(Failure("closed loops are of the relay's own wire".to_owned()))

@@ -21,8 +21,9 @@ use crate::{Failure, scenario::histogram};
 pub(crate) enum Form {
     /// Length (`u32` big-endian) and payload.
     Raw,
-    /// WebSocket frames as a server sends them; one that is not binary is no message.
-    WebSocket,
+    /// WebSocket frames as a server sends them. A message is a binary one with a payload of so many bytes: what a relay
+    /// has to say itself, such as a rejoin ticket, is another's length.
+    WebSocket(usize),
 }
 
 /// A sender and who hears it.
@@ -83,7 +84,12 @@ pub(crate) fn closed_loop(
         group.send(in_flight)?;
     }
     while let Some(left) = until.checked_duration_since(Instant::now()) {
-        poll.poll(&mut events, Some(left))?;
+        poll.poll(&mut events, Some(left.min(STANDSTILL)))?;
+        if events.is_empty() && left > STANDSTILL {
+            return Err(Failure(format!(
+                "nothing came for {STANDSTILL:?}: a message is lost, or counted wrongly"
+            )));
+        }
         for event in &events {
             let Some(&(at, viewer)) = places.get(event.token().0) else { continue };
             let Some(group) = running.get_mut(at) else { continue };
@@ -236,9 +242,11 @@ impl Form {
             Self::Raw => {
                 Ok(bytes.first_chunk::<4>().map(|length| (4, u32::from_be_bytes(*length) as usize, true)))
             }
-            Self::WebSocket => {
+            Self::WebSocket(message) => {
                 let head = Head::read(bytes, Sender::Server).map_err(|error| Failure(error.to_string()))?;
-                Ok(head.map(|head| (head.header, head.payload, head.fin && head.opcode == Opcode::Binary)))
+                let is_message =
+                    |head: &Head| head.fin && head.opcode == Opcode::Binary && head.payload == message;
+                Ok(head.map(|head| (head.header, head.payload, is_message(&head))))
             }
         }
     }
@@ -252,6 +260,8 @@ pub(crate) fn nonblocking(stream: TcpStream) -> std::io::Result<mio::net::TcpStr
 
 /// In the place of a viewer's number.
 const SENDER: usize = usize::MAX;
+/// A loop in which nothing comes for so long has come to an end.
+const STANDSTILL: Duration = Duration::from_secs(2);
 /// More than a window of 4 KiB messages.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -264,14 +274,18 @@ mod tests {
     #[test]
     fn messages_are_counted_wherever_reads_end() {
         let mut sockets = Vec::new();
-        for (opcode, payload) in
-            [(Opcode::Binary, 300), (Opcode::Ping, 0), (Opcode::Binary, 0), (Opcode::Binary, 5)]
-        {
+        for (opcode, payload) in [
+            (Opcode::Binary, 300),
+            (Opcode::Ping, 0),
+            (Opcode::Binary, 300),
+            (Opcode::Binary, 5),
+            (Opcode::Binary, 300),
+        ] {
             sockets.extend_from_slice(HeadBytes::server(opcode, payload).as_bytes());
             sockets.resize(sockets.len() + payload, 7);
         }
         let raw = [&[0, 0, 0, 2, 1, 1][..], &[0; 4], &[0, 0, 0, 1, 9]].concat();
-        for (form, bytes) in [(Form::WebSocket, sockets), (Form::Raw, raw)] {
+        for (form, bytes) in [(Form::WebSocket(300), sockets), (Form::Raw, raw)] {
             for step in [1, 2, 3, 7, bytes.len()] {
                 let mut cutter = Cutter::new(form);
                 let ended: usize = bytes.chunks(step).map(|part| cutter.cut(part).unwrap()).sum();

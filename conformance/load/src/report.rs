@@ -20,6 +20,9 @@ pub(crate) struct Figure {
     pub(crate) name: &'static str,
     pub(crate) value: f64,
     pub(crate) unit: &'static str,
+    /// What each turn had, when there were several; the value is their median.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) turns: Vec<f64>,
 }
 
 impl Report {
@@ -28,7 +31,7 @@ impl Report {
     }
 
     pub(crate) fn add(&mut self, name: &'static str, value: f64, unit: &'static str) {
-        self.figures.push(Figure { name, value, unit });
+        self.figures.push(Figure { name, value, unit, turns: Vec::new() });
     }
 
     /// Adds the percentiles of a histogram of microseconds.
@@ -40,15 +43,12 @@ impl Report {
     }
 
     /// The median of each figure of the same run, done again and again; `None` when it was never done.
-    pub(crate) fn median(mut turns: Vec<Self>) -> Option<Self> {
-        let mut median = turns.pop()?;
-        for figure in &mut median.figures {
-            let others = turns.iter().flat_map(|report| &report.figures);
-            let mut values: Vec<_> =
-                others.filter(|other| other.name == figure.name).map(|other| other.value).collect();
-            values.push(figure.value);
-            values.sort_by(f64::total_cmp);
-            figure.value = values[values.len() / 2];
+    pub(crate) fn median(turns: Vec<Self>) -> Option<Self> {
+        let mut median = turns.last()?.clone();
+        for figure in median.figures.iter_mut().filter(|_| turns.len() > 1) {
+            let all = turns.iter().flat_map(|report| &report.figures);
+            figure.turns = all.filter(|other| other.name == figure.name).map(|other| other.value).collect();
+            figure.value = median_of(figure.turns.clone());
         }
         Some(median)
     }
@@ -97,15 +97,27 @@ impl Report {
 }
 
 impl Figure {
-    /// The same figure of a reference, and the ratio to it.
+    /// The same figure of a reference, and the ratio to it: the median of the turns' ratios, for what else the machine
+    /// does changes from turn to turn and touches both alike.
     fn beside(&self, reference: &Report) -> (String, String) {
         let Some(other) = reference.figures.iter().find(|other| other.name == self.name) else {
             return Default::default();
         };
-        let ratio =
-            if other.value == 0.0 { String::new() } else { format!("{:.2}", self.value / other.value) };
+        let ratio = match (&self.turns[..], &other.turns[..]) {
+            ([], _) | (_, []) => self.value / other.value,
+            (ours, theirs) => {
+                median_of(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect())
+            }
+        };
+        let ratio = if ratio.is_finite() { format!("{ratio:.2}") } else { String::new() };
         (format!("{:.3}", other.value), ratio)
     }
+}
+
+/// The middle one; there is one at least.
+fn median_of(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// How figures are printed.
@@ -147,6 +159,22 @@ mod tests {
         let median = Report::median(turns.into()).unwrap();
         assert_eq!(median.figures.iter().map(|figure| figure.value).collect::<Vec<_>>(), [2.0, 8.0]);
         assert!(Report::median(Vec::new()).is_none());
+    }
+
+    #[test]
+    fn the_ratio_of_turns_is_the_median_of_their_ratios() {
+        let median = |target, values: [f64; 3]| {
+            let turns = values.map(|value| {
+                let mut report = Report::new(target, "stream".to_owned());
+                report.add("CPU", value, "µs");
+                report
+            });
+            Report::median(turns.into()).unwrap()
+        };
+        // In each turn twice as much; the last was disturbed.
+        let (relay, forwarder) = (median("relay", [2.0, 4.0, 9.0]), median("forwarder", [1.0, 2.0, 3.0]));
+        assert_eq!(relay.figures[0].beside(&forwarder), ("2.000".to_owned(), "2.00".to_owned()));
+        assert_eq!(relay.figures[0].value, 4.0);
     }
 
     #[test]

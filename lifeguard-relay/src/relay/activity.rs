@@ -1,4 +1,5 @@
-//! When bytes last moved on a socket: the one place that says so.
+//! When bytes last came from a socket. What went is noted by whoever writes, under the
+//! [writer's](super::writer::Writer) lock.
 
 use std::sync::{
     Arc,
@@ -24,25 +25,32 @@ impl Clock {
     }
 }
 
-/// Ticks of the last read and the last write. Statistics, so relaxed: a sweep may see them a
-/// moment late.
+/// The tick of the last read. A statistic, so relaxed: a sweep may see it a moment late.
 #[derive(Debug)]
 pub(crate) struct Activity {
     clock: Clock,
     read: AtomicU64,
+    /// Of a library that writes by itself.
+    #[cfg(feature = "reference-path")]
     written: AtomicU64,
 }
 
 impl Activity {
     pub(crate) fn new(clock: Clock) -> Arc<Self> {
         let now = clock.now();
-        Arc::new(Self { clock, read: now.into(), written: now.into() })
+        Arc::new(Self {
+            clock,
+            read: now.into(),
+            #[cfg(feature = "reference-path")]
+            written: now.into(),
+        })
     }
 
     pub(crate) fn read(&self) -> Tick {
         self.read.load(Relaxed)
     }
 
+    #[cfg(feature = "reference-path")]
     pub(crate) fn written(&self) -> Tick {
         self.written.load(Relaxed)
     }
@@ -55,6 +63,7 @@ impl Activity {
         self.read.store(self.now(), Relaxed);
     }
 
+    #[cfg(feature = "reference-path")]
     pub(crate) fn note_written(&self) {
         self.written.store(self.now(), Relaxed);
     }

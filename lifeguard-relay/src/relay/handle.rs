@@ -11,7 +11,7 @@ use std::{
 
 use beach_lifeguard_client::{Claims, CloseCode, Lane, PeerAddr};
 use futures::task::AtomicWaker;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::{
     activity::Activity,
@@ -38,8 +38,6 @@ pub(crate) struct PeerHandle {
     order: OnceLock<Order>,
     activity: Arc<Activity>,
     pinged: AtomicU64,
-    /// Tick since which bytes wait for the socket, plus one; 0 when none do.
-    waiting_since: AtomicU64,
 }
 
 impl PeerHandle {
@@ -55,12 +53,11 @@ impl PeerHandle {
             wire,
             cohort: cohort.into(),
             claims: None,
-            writer: Mutex::new(Writer::new(Outbound::new(budget))),
+            writer: Mutex::new(Writer::new(Outbound::new(budget), activity.now())),
             waker: AtomicWaker::new(),
             order: OnceLock::new(),
             activity,
             pinged: AtomicU64::new(0),
-            waiting_since: AtomicU64::new(0),
         }
     }
 
@@ -74,28 +71,24 @@ impl PeerHandle {
     /// Sends or queues one message. A reliable one that does not fit ends the peer as slow: the sender is never
     /// held for it, and the peer resumes without a loss.
     pub(crate) fn push(&self, lane: Lane, message: Outgoing) -> Evicted {
-        let mut writer = self.writer.lock();
-        let pushed = writer.queue_all(&[message], lane == Lane::Reliable);
-        self.settle(&writer, pushed)
+        let now = self.activity.now();
+        self.write(|writer| writer.queue_all(&[message], lane == Lane::Reliable, now))
     }
 
-    /// As [`push`](Self::push), for all frames of a run at once.
-    pub(crate) fn deliver(&self, lane: Lane, run: &Run<'_>) -> Evicted {
-        let mut writer = self.writer.lock();
-        let sent = writer.send(run, lane == Lane::Reliable);
-        self.settle(&writer, sent)
+    /// As [`push`](Self::push), for all frames of a run at once. `now` may be when the run was read: for a thousand
+    /// recipients the clock is not asked a thousand times.
+    pub(crate) fn deliver(&self, lane: Lane, run: &Run<'_>, now: Tick) -> Evicted {
+        self.write(|writer| writer.send(run, lane == Lane::Reliable, now))
     }
 
-    /// Draws the conclusions from what was written to the writer.
-    fn settle(&self, writer: &MutexGuard<'_, Writer>, pushed: Result<Evicted, Overflow>) -> Evicted {
-        match writer.state() {
-            State::Open if writer.has_socket() => self.wrote(),
-            State::Open => self.waker.wake(),
-            State::Blocked => {
-                self.blocked();
-                self.waker.wake();
-            }
-            State::Broken => self.waker.wake(),
+    /// Lets `write` have the writer, and draws the conclusions.
+    fn write(&self, write: impl FnOnce(&mut Writer) -> Result<Evicted, Overflow>) -> Evicted {
+        let mut writer = self.writer.lock();
+        let before = writer.state();
+        let pushed = write(&mut writer);
+        // Where the socket has stopped, its own task waits for it; where there is none, that task writes everything.
+        if writer.state() != before || !writer.has_socket() {
+            self.waker.wake();
         }
         pushed.unwrap_or_else(|Overflow| {
             self.end(Order::new(CloseCode::SLOW_CONSUMER, "over_budget"));
@@ -123,12 +116,21 @@ impl PeerHandle {
 
     /// What the sweep judges.
     pub(crate) fn observed(&self) -> Observed {
+        let writer = self.writer.lock();
+        let written = writer.moved();
+        #[cfg(feature = "reference-path")]
+        let written = written.max(self.activity.written());
         Observed {
             read: self.activity.read(),
-            written: self.activity.written(),
+            written,
             pinged: self.pinged.load(Relaxed),
-            waiting_since: self.waiting_since.load(Relaxed).checked_sub(1),
+            waiting_since: writer.waiting_since(),
         }
+    }
+
+    /// When something last came from the peer.
+    pub(super) fn last_read(&self) -> Tick {
+        self.activity.read()
     }
 
     /// Bytes that wait for the peer.
@@ -144,9 +146,11 @@ impl PeerHandle {
 
     /// Hands over the socket: from now on whoever has something for the peer writes to it.
     pub(super) fn attach(&self, socket: Box<Socket>) {
-        let mut writer = self.writer.lock();
-        writer.attach(socket);
-        self.settle(&writer, Ok(Evicted::default()));
+        let now = self.activity.now();
+        self.write(|writer| {
+            writer.attach(*socket, now);
+            Ok(Evicted::default())
+        });
     }
 
     /// Takes the socket back, with what completes the frame that was written in part.
@@ -173,33 +177,19 @@ impl PeerHandle {
             match socket.poll_writable(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Ready(Ok(())) => {
-                    let before = writer.written();
-                    writer.unblock();
-                    if writer.written() > before {
-                        self.wrote();
-                    }
-                    if writer.state() == State::Blocked {
-                        self.blocked();
-                    }
-                }
+                Poll::Ready(Ok(())) => writer.unblock(self.activity.now()),
             }
         }
         if writer.state() == State::Broken { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn wrote(&self) {
-        self.activity.note_written();
-        self.waiting_since.store(0, Relaxed);
-    }
+    // What follows is for the reference data path, whose task writes by itself.
 
     /// The socket takes no more for the moment.
+    #[cfg(feature = "reference-path")]
     pub(super) fn blocked(&self) {
-        let since: Tick = self.activity.now() + 1;
-        let _ = self.waiting_since.compare_exchange(0, since, Relaxed, Relaxed);
+        self.writer.lock().blocked(self.activity.now());
     }
-
-    // What follows is for the reference data path, whose task writes by itself.
 
     #[cfg(feature = "reference-path")]
     pub(super) fn pop(&self) -> Option<Outgoing> {
@@ -209,7 +199,8 @@ impl PeerHandle {
     /// The socket has taken everything it was given.
     #[cfg(feature = "reference-path")]
     pub(super) fn flushed(&self) {
-        self.writer.lock().outbound.flushed();
-        self.waiting_since.store(0, Relaxed);
+        let mut writer = self.writer.lock();
+        writer.outbound.flushed();
+        writer.caught_up(self.activity.now());
     }
 }

@@ -77,6 +77,7 @@ impl Inbound {
     /// The order to end the connection; what came before the fault is forwarded.
     pub(super) fn take_frames(&mut self, bytes: &mut [u8], frames: &[Frame]) -> Result<(), Order> {
         match self.handle.wire {
+            _ if frames.is_empty() => Ok(()),
             Wire::V1 => {
                 self.take_v1(&Run::new(bytes, frames));
                 Ok(())
@@ -184,7 +185,7 @@ impl Inbound {
     }
 
     fn deliver(&self, peer: &Arc<PeerHandle>, lane: Lane, run: &Run<'_>) {
-        let evicted = peer.deliver(lane, run);
+        let evicted = peer.deliver(lane, run, self.handle.last_read());
         if evicted.frames > 0 {
             self.relay.metrics.datagrams_evicted(evicted.frames);
         }
@@ -192,11 +193,12 @@ impl Inbound {
 
     fn count(&mut self, run: &Run<'_>, copies: usize) {
         let mut messages = 0;
-        for message in run.payloads() {
+        let sizes = run.payloads().map(|message| {
             messages += 1;
             self.tab.charge_copies(message.len(), copies);
-            self.relay.metrics.forwarded(message.len(), copies);
-        }
+            message.len()
+        });
+        self.relay.metrics.forwarded(sizes, copies);
         self.session.shared.forwarded.fetch_add(messages * copies as u64, Relaxed);
     }
 

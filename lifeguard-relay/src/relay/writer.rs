@@ -13,6 +13,7 @@ use beach_lifeguard_client::websocket::HeadBytes;
 use bytes::Bytes;
 
 use super::{
+    idle::Tick,
     outbound::{Evicted, Outbound, Outgoing, Overflow},
     run::Run,
 };
@@ -21,24 +22,29 @@ use crate::listen::Socket;
 /// A socket and what waits for it.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    pub(super) outbound: Outbound,
     /// `None` before the peer is served, after it was told goodbye, and when another data path writes for it.
-    socket: Option<Box<Socket>>,
+    socket: Option<Socket>,
+    state: State,
+    /// When the socket last took something.
+    moved: Tick,
+    /// Since when something has been waiting for the socket, if it has.
+    waiting_since: Option<Tick>,
+    pub(super) outbound: Outbound,
     /// Taken from the queue; the first may be written in part.
     writing: VecDeque<Piece>,
-    written: u64,
-    state: State,
 }
 
 /// What is known of the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It takes what it is given.
+    /// It has taken all it was given, so nothing waits for it.
     Open,
     /// It took less than it was given; its own task waits for it.
     Blocked,
     /// It failed; its own task has yet to notice.
     Broken,
+    /// A message did not fit, and the peer is being cut. Nothing is written any more: it would follow a gap.
+    Overfull,
 }
 
 /// One frame, or the rest of one.
@@ -69,34 +75,41 @@ impl Piece {
 }
 
 impl Writer {
-    pub(crate) fn new(outbound: Outbound) -> Self {
-        Self { outbound, socket: None, writing: VecDeque::new(), written: 0, state: State::Open }
+    /// Without a socket for the time being. Every `now` is a tick of the relay's clock.
+    pub(crate) fn new(outbound: Outbound, now: Tick) -> Self {
+        let (socket, state, writing) = (None, State::Open, VecDeque::new());
+        Self { socket, state, moved: now, waiting_since: None, outbound, writing }
     }
 
     /// Gives it the socket; what is queued is written first.
-    pub(crate) fn attach(&mut self, socket: Box<Socket>) {
+    pub(crate) fn attach(&mut self, socket: Socket, now: Tick) {
         self.socket = Some(socket);
-        self.drain();
+        self.drain(now);
     }
 
     /// Takes the socket away, with what completes the frame that was written in part.
     pub(crate) fn detach(&mut self) -> Option<(Box<Socket>, Vec<u8>)> {
         let rest = self.writing.front().filter(|piece| piece.has_begun()).map(|piece| piece.parts().concat());
         self.writing = VecDeque::new();
-        Some((self.socket.take()?, rest.unwrap_or_default()))
+        Some((Box::new(self.socket.take()?), rest.unwrap_or_default()))
     }
 
     pub(crate) fn socket(&mut self) -> Option<&mut Socket> {
-        self.socket.as_deref_mut()
+        self.socket.as_mut()
     }
 
     pub(crate) fn has_socket(&self) -> bool {
         self.socket.is_some()
     }
 
-    /// Bytes the socket has taken since it was attached.
-    pub(crate) fn written(&self) -> u64 {
-        self.written
+    /// When the socket last took something.
+    pub(crate) fn moved(&self) -> Tick {
+        self.moved
+    }
+
+    /// Since when something has been waiting for the socket without a byte going, if it has.
+    pub(crate) fn waiting_since(&self) -> Option<Tick> {
+        self.waiting_since
     }
 
     /// What is known of the socket.
@@ -109,30 +122,32 @@ impl Writer {
     /// # Errors
     ///
     /// [`Overflow`] when a reliable message does not fit; the peer must be cut.
-    pub(crate) fn send(&mut self, run: &Run<'_>, reliable: bool) -> Result<Evicted, Overflow> {
-        let straight = self.state == State::Open && self.writing.is_empty() && self.outbound.is_empty();
-        let Some(socket) = self.socket.as_deref_mut().filter(|_| straight) else {
-            return self.queue_all(run.messages(), reliable);
+    pub(crate) fn send(&mut self, run: &Run<'_>, reliable: bool, now: Tick) -> Result<Evicted, Overflow> {
+        let Some(socket) = self.socket.as_mut().filter(|_| self.state == State::Open) else {
+            return self.queue_all(run.messages(), reliable, now);
         };
         let wire = run.wire();
         match socket.write_now(wire) {
             Ok(sent) if sent == wire.len() => {
-                self.written += sent as u64;
-                self.drain();
+                let flushed = socket.flush_now();
+                self.moved = now;
+                if let Err(error) = flushed {
+                    self.note(&error, now);
+                }
                 Ok(Evicted::default())
             }
             Ok(sent) => {
-                self.written += sent as u64;
+                self.moved = now;
                 let (rest, messages) = run.after(sent);
                 if !rest.is_empty() {
                     self.outbound.add_unflushed(rest.len());
                     self.writing.push_back(Piece { head: None, payload: rest, sent: 0 });
                 }
-                self.queue_all(messages, reliable)
+                self.queue_all(messages, reliable, now)
             }
             Err(error) => {
-                self.note(&error);
-                self.queue_all(run.messages(), reliable)
+                self.note(&error, now);
+                self.queue_all(run.messages(), reliable, now)
             }
         }
     }
@@ -142,38 +157,55 @@ impl Writer {
     /// # Errors
     ///
     /// [`Overflow`] when a reliable message does not fit; the peer must be cut.
-    pub(crate) fn queue_all(&mut self, messages: &[Outgoing], reliable: bool) -> Result<Evicted, Overflow> {
+    pub(crate) fn queue_all(
+        &mut self,
+        messages: &[Outgoing],
+        reliable: bool,
+        now: Tick,
+    ) -> Result<Evicted, Overflow> {
         let mut evicted = Evicted::default();
         for message in messages {
             evicted += if reliable {
-                self.outbound.push_reliable(message.clone())?
+                self.outbound.push_reliable(message.clone()).inspect_err(|_| self.state = State::Overfull)?
             } else {
                 self.outbound.push_datagram(message.clone())
             };
         }
-        self.drain();
+        self.drain(now);
         Ok(evicted)
     }
 
-    /// Writes what is queued, until nothing is or the socket takes no more.
-    fn drain(&mut self) {
-        if self.state == State::Open
-            && let Err(error) = self.try_drain()
-        {
-            self.note(&error);
-        }
-    }
-
     /// The socket may take more: goes on writing.
-    pub(crate) fn unblock(&mut self) {
+    pub(crate) fn unblock(&mut self, now: Tick) {
         if self.state == State::Blocked {
             self.state = State::Open;
-            self.drain();
+            self.drain(now);
         }
     }
 
-    fn try_drain(&mut self) -> io::Result<()> {
-        let Some(socket) = self.socket.as_deref_mut() else { return Ok(()) };
+    /// Something waits for the socket from now on, if nothing did before.
+    pub(crate) fn blocked(&mut self, now: Tick) {
+        self.waiting_since.get_or_insert(now);
+    }
+
+    /// The socket has taken all it was given.
+    pub(crate) fn caught_up(&mut self, now: Tick) {
+        self.moved = now;
+        self.waiting_since = None;
+    }
+
+    /// Writes what is queued, until nothing is or the socket takes no more.
+    fn drain(&mut self, now: Tick) {
+        if self.state == State::Open && self.socket.is_some() {
+            match self.try_drain(now) {
+                Ok(()) => self.caught_up(now),
+                Err(error) => self.note(&error, now),
+            }
+        }
+    }
+
+    fn try_drain(&mut self, now: Tick) -> io::Result<()> {
+        let Some(socket) = &mut self.socket else { return Ok(()) };
         loop {
             if self.writing.is_empty() {
                 self.outbound.flushed();
@@ -197,7 +229,7 @@ impl Writer {
             if sent == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
-            self.written += sent as u64;
+            (self.moved, self.waiting_since) = (now, None);
             while let Some(piece) = self.writing.front_mut() {
                 let taken = sent.min(piece.left());
                 piece.sent += taken;
@@ -210,8 +242,13 @@ impl Writer {
         }
     }
 
-    fn note(&mut self, error: &io::Error) {
-        self.state = if error.kind() == io::ErrorKind::WouldBlock { State::Blocked } else { State::Broken };
+    fn note(&mut self, error: &io::Error, now: Tick) {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            self.state = State::Blocked;
+            self.blocked(now);
+        } else {
+            self.state = State::Broken;
+        }
     }
 }
 
@@ -226,3 +263,7 @@ impl From<Outgoing> for Piece {
 const PIECES: usize = 32;
 /// Places an idle writer keeps.
 const PIECES_KEPT: usize = 4;
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

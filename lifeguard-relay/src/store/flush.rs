@@ -143,14 +143,14 @@ mod tests {
     #[tokio::test]
     async fn everything_forwarded_is_in_the_store_once() {
         let (store, metrics) = (Arc::new(MemoryStore::new()), Arc::new(Metrics::new()));
-        metrics.forwarded(7, 1);
+        metrics.forwarded([7], 1);
         let mut flusher = Flusher::new(store.clone(), metrics.clone());
-        metrics.forwarded(100, 3);
+        metrics.forwarded([100], 3);
         flusher.collect(Vec::new());
         flusher.flush().await;
         flusher.collect(Vec::new());
         flusher.flush().await;
-        metrics.forwarded(1, 1);
+        metrics.forwarded([1], 1);
         flusher.collect(Vec::new());
         flusher.flush().await;
         let totals = store.totals();

@@ -85,7 +85,7 @@ fn every_reason_the_crates_know_has_a_series_of_its_own() {
 #[test]
 fn what_is_counted_is_what_is_shown() {
     let metrics = Metrics::new();
-    metrics.forwarded(100, 3);
+    metrics.forwarded([100], 3);
     metrics.handshake_failed("session_mismatch");
     metrics.handshake_failed("a reason nobody listed");
     metrics.token_requested("issued", "soft_breach");
