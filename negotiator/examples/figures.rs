@@ -4,6 +4,7 @@
 //! cargo run -p beach-negotiator --example figures -- blocked 30  # UDP blocked from the start
 //! cargo run -p beach-negotiator --example figures -- cut 10      # a path dies with data pending, and heals
 //! cargo run -p beach-negotiator --example figures -- turn 12     # minutes on TURN, with credentials of 30 s
+//! cargo run -p beach-negotiator --example figures -- connect 50  # from a link to a usable session, on each path
 //! ```
 #![allow(clippy::disallowed_methods, reason = "an example is an owner, which brings the runtime")]
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot be taken is no figure")]
@@ -14,6 +15,7 @@ mod real;
 use std::time::{Duration, Instant};
 
 use lifeguard_relay::DevConfig;
+use negotiator::FallbackMode;
 use real::{
     Stage,
     coturn::{Coturn, offer},
@@ -32,7 +34,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "blocked" => blocked(runs).await,
         "cut" => cut(runs).await,
         "turn" => turn(runs).await,
-        _ => return Err("usage: figures blocked|cut [RUNS], figures turn [MINUTES]".into()),
+        "connect" => connect(runs).await,
+        _ => return Err("usage: figures blocked|cut|connect [RUNS], figures turn [MINUTES]".into()),
     }
     Ok(())
 }
@@ -98,6 +101,24 @@ async fn turn(minutes: usize) {
     stage.end().await;
 }
 
+/// First connects with nothing in their way, the two paths in turn, so that both see the same machine.
+async fn connect(runs: usize) {
+    let stage = Stage::set(DevConfig::default(), network()).await;
+    let mut relayed = network();
+    relayed.mode = FallbackMode::RelayOnly;
+    let (mut direct, mut relay) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        for (config, figures) in [(network(), &mut direct), (relayed.clone(), &mut relay)] {
+            let (pair, took) = stage.join(config).await;
+            figures.push(took);
+            pair.viewer.close().await;
+        }
+    }
+    stage.end().await;
+    Figures::of("first_connect_on_webrtc", direct).print();
+    Figures::of("first_connect_on_the_relay", relay).print();
+}
+
 /// Seconds, sorted.
 struct Figures {
     name: &'static str,
@@ -120,7 +141,7 @@ impl Figures {
     fn print(&self) {
         let (median, p95, worst) = (self.percentile(50), self.percentile(95), self.percentile(100));
         let (name, runs) = (self.name, self.seconds.len());
-        println!("{name}: median {median:.2} s, p95 {p95:.2} s, worst {worst:.2} s of {runs}");
+        println!("{name}: median {median:.3} s, p95 {p95:.3} s, worst {worst:.3} s of {runs}");
         let seconds: Vec<String> = self.seconds.iter().map(|s| format!("{s:.3}")).collect();
         println!(
             r#"{{"figure":"{name}","runs":{runs},"median_s":{median:.3},"p95_s":{p95:.3},"worst_s":{worst:.3},"seconds":[{}]}}"#,
