@@ -91,7 +91,7 @@ pub(super) const ROWS: &[Row] = &[
         "≤ 3 s",
         State::Nightly(flow::viewer),
     ),
-    Row::new("host_flow_lost", "the same for the host's", "45.4 s", "≤ 3 s", State::Nightly(flow::host)),
+    Row::new("host_flow_lost", "the same for the host's", "45.4 s", "≤ 3 s", State::NotYet(flow::host)),
     Row::new(
         "relay_one_way",
         "what the relay sends on the viewer's connection vanishes, UDP is blocked",
@@ -160,7 +160,7 @@ pub(super) const ROWS: &[Row] = &[
         "the viewer's machine sleeps for 150 s",
         "exit 84 after 120 s",
         "back ≤ 2 s after the wake, same session",
-        State::NotYet(session::lid_closed),
+        State::Nightly(session::lid_closed),
     ),
     Row::new(
         "lid_closed_overnight",
