@@ -182,27 +182,32 @@ impl WsFallbackConnector {
         let way = Way { url: &url, outbound, deadlines, progress: &target.progress };
         let order = self.carriers.order(host, now());
         for carrier in order.into_iter().filter(|carrier| carrier.is_at(&url)) {
-            let grant = match lent.take() {
+            let mut grant = match lent.take() {
                 Some(lent) => lent,
                 // The one before was spent on a hello that nobody answered.
                 None => self.lend(whom).await?.0.take().ok_or_else(|| failed(stage::TOKEN, Kind::Misuse))?,
             };
-            let spare = grant.spare();
-            let mut unspent = Some(grant);
-            let hello = || unspent.take().map(|grant| self.hello(whom, grant.spend()));
+            let hello = || grant.spend().map(|token| self.hello(whom, token));
             let reached = dial::reach(&way, carrier, hello).await;
-            lent = unspent;
-            if let (None, Some(token)) = (&lent, spare)
-                && reached.as_ref().map_or_else(is_worthless, |_| true)
-            {
-                self.spares.used(token);
+            if reached.as_ref().is_err_and(|failed| failed.unheard) {
+                grant.restore();
+            }
+            if grant.is_spent() {
+                if let Some(token) = grant.spare()
+                    && reached.as_ref().map_or_else(is_worthless, |_| true)
+                {
+                    self.spares.used(token);
+                }
+                grant.used_up();
+            } else {
+                lent = Some(grant);
             }
             match reached {
                 Ok((stream, answer)) => {
                     self.carriers.worked(host, carrier, now());
                     return Ok(Reached { url, carrier, stream, answer });
                 }
-                Err(Failed { error, elsewhere }) => {
+                Err(Failed { error, elsewhere, .. }) => {
                     if elsewhere {
                         self.carriers.failed(host, carrier, now());
                         tracing::debug!(

@@ -31,6 +31,8 @@ pub(crate) struct Failed {
     pub(crate) error: ConnectError,
     /// Something on the way is at fault that may let another carrier through.
     pub(crate) elsewhere: bool,
+    /// If a hello was said at all, it did not come to the relay: its token is as good as before.
+    pub(crate) unheard: bool,
 }
 
 /// Reaches the relay and exchanges the hellos. `hello` is asked once, when there is somebody to say it to.
@@ -100,9 +102,9 @@ fn unreadable(error: HelloError) -> Failed {
 
 /// The relay has spoken, or no carrier can do better.
 pub(crate) fn final_word(error: ConnectError) -> Failed {
-    Failed { error, elsewhere: false }
+    Failed { error, elsewhere: false, unheard: false }
 }
 
 pub(crate) fn on_the_way(error: ConnectError) -> Failed {
-    Failed { error, elsewhere: true }
+    Failed { error, elsewhere: true, unheard: false }
 }

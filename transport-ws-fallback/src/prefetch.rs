@@ -101,11 +101,25 @@ impl Lent<'_> {
         self.spare.then(|| self.fetched.grant.token.clone())
     }
 
-    /// Returns the token for the hello. It does not come back.
-    pub(crate) fn spend(mut self) -> FallbackToken {
-        self.spent = true;
+    /// Returns the token for the hello; `None` when it was said already. It does not come back, unless it
+    /// [reached no relay](Self::restore).
+    pub(crate) fn spend(&mut self) -> Option<FallbackToken> {
+        (!std::mem::replace(&mut self.spent, true)).then(|| self.fetched.grant.token.clone())
+    }
+
+    /// Whether a hello was said with it.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.spent
+    }
+
+    /// The hello came to no relay.
+    pub(crate) fn restore(&mut self) {
+        self.spent = false;
+    }
+
+    /// A relay may have heard the hello.
+    pub(crate) fn used_up(self) {
         self.to.0.lock().given_up = 0;
-        self.fetched.grant.token.clone()
     }
 }
 
@@ -161,7 +175,7 @@ mod tests {
         let kept = Prefetched::default();
         drop(kept.lend(whom, Fetched { grant, at: now() }));
         let again = kept.take(whom, now()).expect("it came back");
-        assert_eq!(kept.lend(whom, again).spend(), FallbackToken::new("t"));
+        assert_eq!(kept.lend(whom, again).spend(), Some(FallbackToken::new("t")));
         assert!(!kept.holds(whom, now()));
     }
 
@@ -186,8 +200,13 @@ mod tests {
         }
         let asked_anew: Vec<_> = (0..20).filter(|second| !held[*second]).collect();
         assert_eq!(asked_anew, [4, 9]);
-        let spent = kept.lend(whom, fetch());
-        spent.spend();
-        assert_eq!(kept.0.lock().given_up, 0, "a relay was reached");
+        let mut lent = kept.lend(whom, fetch());
+        assert!(lent.spend().is_some() && lent.spend().is_none() && lent.is_spent());
+        // A proxy answered the hello; then a relay did.
+        lent.restore();
+        assert!(lent.spend().is_some());
+        assert_eq!(kept.0.lock().given_up, 2);
+        lent.used_up();
+        assert_eq!(kept.0.lock().given_up, 0);
     }
 }

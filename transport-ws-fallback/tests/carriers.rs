@@ -165,6 +165,7 @@ fn over_http(endpoint: Endpoint) -> Endpoint {
 
 const PATH: &str = "HTTP streaming through the relay at 127.0.0.1";
 const PAGE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi";
+const BAD_GATEWAY: &str = "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n";
 const FORBIDDEN: &str = "HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nno";
 const REDIRECT: &str = "HTTP/1.1 302 Found\r\nlocation: http://login.test/\r\ncontent-length: 0\r\n\r\n";
 
@@ -253,6 +254,18 @@ async fn http_takes_over_from_an_upgrade_that_is_refused_swallowed_or_answered_b
         let _again = soon(link(&host, &viewer, 2)).await;
         assert_eq!(middlebox.upgrades(), 1, "{upgrade:?}");
     }
+}
+
+#[tokio::test]
+async fn a_gateway_whose_relays_are_gone_costs_one_token_however_often_it_is_dialled() {
+    let rig = Rig::start().await;
+    let gateway = Middlebox::before(rig.address, Does::Answer(BAD_GATEWAY), Does::Answer(BAD_GATEWAY)).await;
+    let (host, viewer) = behind(&rig, &gateway);
+    for generation in 1..=20 {
+        let error = soon(viewer.dial(&host, generation)).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Unreachable, "{error}");
+    }
+    assert_eq!(rig.minted(), 1);
 }
 
 #[tokio::test]

@@ -87,5 +87,5 @@ fn not_upgraded(error: BadUpgrade) -> Failed {
         BadUpgrade::Status(refused) => because(stage::UPGRADE, kind, refused),
         error => because(stage::UPGRADE, kind, error),
     };
-    Failed { error, elsewhere }
+    Failed { error, elsewhere, unheard: true }
 }

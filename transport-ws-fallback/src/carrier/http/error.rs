@@ -59,6 +59,16 @@ impl StreamFailed {
     pub(crate) fn is_said_by_relay(&self) -> bool {
         matches!(self, Self::Status { reason: Some(reason), .. } if **reason != *reason::OFF)
     }
+
+    /// Whether somebody before the relay answered, so that the hello in the request never came to it. A
+    /// gateway that waited in vain (504) may have passed it on.
+    pub(crate) fn is_unheard(&self) -> bool {
+        match self {
+            Self::Status { status, reason } => reason.is_none() && *status != 504,
+            Self::Content | Self::Login(_) | Self::Unreached(_) => true,
+            Self::Broken(_) | Self::Garbled(_) | Self::HeldBack(_) | Self::Silent(_) => false,
+        }
+    }
 }
 
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
@@ -111,5 +121,8 @@ mod tests {
         };
         assert!(stream(Some("draining")).is_said_by_relay());
         assert!(!stream(Some("stream_off")).is_said_by_relay() && !stream(None).is_said_by_relay());
+        assert!(stream(None).is_unheard() && !stream(Some("draining")).is_unheard());
+        let gateway = |status| StreamFailed::Status { status, reason: None };
+        assert!(gateway(502).is_unheard() && !gateway(504).is_unheard());
     }
 }
