@@ -49,7 +49,7 @@ impl FallbackPolicy {
         let (class, purpose) = (self.ladder.class(rung), self.purpose());
         let (kind, why) = self.occasion(class, purpose);
         self.ask(Action::Switch { generation, why });
-        let returned = class == Class::Primary && (self.verdict.stands() || why == Reason::DirectFound);
+        let returned = class == Class::Primary && (self.verdict.stands_here() || why == Reason::DirectFound);
         let link = Active::new(now, generation, rung, returned, rivals);
         let (old, last_rung) = self.paths.adopt(link);
         if let Some(old) = old {
@@ -102,7 +102,9 @@ impl FallbackPolicy {
                 (TransitionKind::Restored, Reason::DirectFound)
             }
             (Class::Primary, None) => (TransitionKind::Restored, Reason::PrimaryHealed),
-            (Class::Primary, _) if self.verdict.stands() => (TransitionKind::Restored, Reason::PrimaryHealed),
+            (Class::Primary, _) if self.verdict.stands_here() => {
+                (TransitionKind::Restored, Reason::PrimaryHealed)
+            }
             (Class::Primary, Some(Purpose::First)) if *self.status.standing() == Standing::Connecting => {
                 (TransitionKind::Connected, Reason::PrimaryConnected)
             }

@@ -23,7 +23,9 @@ impl FallbackPolicy {
         self.returns.forget_failed();
         // The fallback's link may have ended with the old address: who loses it must not wait for a new quorum. The
         // primaries are looked at from now on, and the verdict falls as soon as one of them takes over.
-        if !self.is_on(Class::Fallback) {
+        if self.is_on(Class::Fallback) {
+            self.verdict.carry_over();
+        } else {
             self.verdict.overturn();
         }
         if self.rests_on_fallback() {
@@ -55,7 +57,7 @@ impl FallbackPolicy {
             return self.begin_search(now, Purpose::Verify, why);
         }
         let to = self.search_anew(now, why);
-        if *self.status.standing() != to && !self.verdict.stands() {
+        if *self.status.standing() != to && !self.verdict.stands_here() {
             self.transition(now, TransitionKind::Connecting, why, to);
         }
     }

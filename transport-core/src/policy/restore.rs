@@ -143,7 +143,7 @@ impl FallbackPolicy {
             standby.dwell >= restore.dwell && now.saturating_duration_since(standby.since) < restore.measured
         };
         // Nothing is known against the path of another network.
-        let wanting = self.verdict.stands() || self.is_on(Class::Primary);
+        let wanting = self.verdict.stands_here() || self.is_on(Class::Primary);
         wanting && sample.loss.is_none() && self.paths.standby().is_some_and(young)
     }
 

@@ -6,17 +6,20 @@ use super::Reason;
 #[derive(Debug, Clone)]
 pub(super) struct FallbackVerdict {
     stands: bool,
+    /// It was reached on another network than this one.
+    elsewhere: bool,
     grounds: Reason,
 }
 
 impl FallbackVerdict {
     pub(super) fn none() -> Self {
-        Self { stands: false, grounds: Reason::PrimariesFailed }
+        Self { stands: false, elsewhere: false, grounds: Reason::PrimariesFailed }
     }
 
     /// Notes why the fallback is dialled. The verdict stands only once the fallback is in use.
     pub(super) fn consider(&mut self, grounds: Reason) {
         self.grounds = grounds;
+        self.elsewhere &= self.stands;
     }
 
     /// The fallback is in use.
@@ -27,6 +30,16 @@ impl FallbackVerdict {
     /// A primary is in use, a session without the fallback is on another network, or the fallback is no longer allowed.
     pub(super) fn overturn(&mut self) {
         self.stands = false;
+    }
+
+    /// The network is another one, and the fallback still in use: nothing was found wanting here.
+    pub(super) fn carry_over(&mut self) {
+        self.elsewhere = true;
+    }
+
+    /// Says whether it stands, and on evidence of this network.
+    pub(super) fn stands_here(&self) -> bool {
+        self.stands && !self.elsewhere
     }
 
     /// Says whether a session that loses the fallback may dial it again without a new quorum.

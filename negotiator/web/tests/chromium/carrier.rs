@@ -84,10 +84,11 @@ async fn where_the_upgrade_is_swallowed_or_cut_thrice_a_page_goes_over_http() {
         tab.evaluate("void chat()").await;
         is_over_http(&tab).await;
         println!("{upgrade:?}: over HTTP after {:?}, {} upgrades", begun.elapsed(), middlebox.upgrades());
-        let said = tab.evaluate("hush()").await.as_u64().unwrap();
+        let said = tab.evaluate("hush('that is all')").await.as_u64().unwrap();
         for number in 0..said {
             assert_eq!(hear(&hosted).await, format!("key {number}"));
         }
+        assert_eq!(hear(&hosted).await, "that is all");
         say(&hosted, 0..50).await;
         heard(&tab, 50).await;
         leave(&tab, &hosted).await;
