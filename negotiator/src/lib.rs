@@ -43,6 +43,7 @@ mod explain;
 mod gate;
 mod host;
 mod link;
+mod meeting;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod negotiator;
