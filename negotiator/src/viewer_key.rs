@@ -12,8 +12,9 @@ use crate::{
 /// The key of a viewer of one link, and in which of its *lives* it is.
 ///
 /// A program that ends and comes back, as a reloaded tab does, has lost what its session knew; with its key it is the same
-/// viewer in its next life. The host gives that life the place of the one before: nobody is asked about it again. Messages that were not acknowledged before are
-/// lost, and it is the program's business to begin from a state that stands alone.
+/// viewer in its next life. The host gives that life the place of the one before: nobody is asked about it again.
+/// Messages that were not acknowledged before are lost, and it is the program's business to begin from a state that stands
+/// alone.
 ///
 /// Its text form is a secret: whoever has it and the link can take this viewer's place.
 ///

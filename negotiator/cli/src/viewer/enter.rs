@@ -1,10 +1,10 @@
 //! How a viewer comes in: by a link, the first time and anew.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use negotiator::{
-    Access, BadJoinLink, ControlPlaneRendezvous, JoinError, JoinLink, Negotiator, NetworkConfig, Received,
-    Session, SessionEnd, SignalingError, ViewerKey,
+    Access, ControlPlaneRendezvous, JoinError, JoinLink, Negotiator, NetworkConfig, Received, Session,
+    SessionEnd, SignalingError, ViewerKey,
 };
 use tokio::{sync::watch, time::timeout};
 
@@ -63,9 +63,6 @@ impl Entrance {
     ///
     /// [`Failure`].
     pub async fn first(&self, lines: &mut Lines) -> Result<Session, Failure> {
-        // Later it is the host that knows whom it keeps.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.link.check_expiry(now).map_err(BadJoinLink::from)?;
         let work = async {
             match self.dial(&self.key).await {
                 // A control plane that just restarted knows the session again as soon as its host has come back.

@@ -105,14 +105,13 @@ impl AsyncWrite for Stream {
     }
 }
 
-#[cfg(test)]
+/// Elsewhere loopback has one address.
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
 
-    /// Elsewhere loopback has one address.
-    #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_connection_that_would_begin_elsewhere_now_is_stranded() {
         for (begins, stranded) in [("127.0.0.1", false), ("127.0.0.2", true)] {
