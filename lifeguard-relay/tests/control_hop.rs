@@ -24,14 +24,17 @@ use lifeguard_relay::{
     kill_switch::Verb,
     listen::{self, Caps, Connections},
     relay::{InternalConfig, PoolKey, Rate, RelayConfig},
-    store::RedisStore,
+    store::{
+        RedisStore,
+        relays::{BEAT, NODE_LIFE},
+    },
 };
 use relay_support::{Client, Heard, hello};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
     task::{JoinHandle, JoinSet},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
@@ -60,7 +63,11 @@ fn token_keys() -> TokenKeys {
 }
 
 async fn node(redis: &Redis, keys: &TokenKeys, pool_key: PoolKey, change: impl Fn(&mut RelayConfig)) -> Node {
-    let store = Arc::new(RedisStore::open(&redis.url()).unwrap());
+    node_at(&redis.url(), keys, pool_key, change).await
+}
+
+async fn node_at(url: &str, keys: &TokenKeys, pool_key: PoolKey, change: impl Fn(&mut RelayConfig)) -> Node {
+    let store = Arc::new(RedisStore::open(url).unwrap());
     let listener = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let internal = listener.local_addr().unwrap();
     let plane = Plane::node(ControlConfig::development(), store, keys.clone(), |_, relay| {
@@ -336,6 +343,26 @@ async fn while_the_store_is_away_members_meet_where_others_were_passed_on_to() {
     assert_eq!(second.welcome().await.peers.len(), 1, "it meets the host");
     assert_eq!(peers(owner), 3);
     pool.redis.signal("-CONT");
+}
+
+#[tokio::test]
+async fn the_first_node_of_a_pool_knows_the_second_when_it_alone_loses_the_store() {
+    let (redis, keys) = (Redis::start(), token_keys());
+    redis.cli(&["ACL", "SETUSER", "first", "on", ">secret", "~*", "&*", "+@all"]);
+    let own_entry = redis.url().replace("redis://", "redis://first:secret@");
+    let first = node_at(&own_entry, &keys, key(1), |_| {}).await;
+    let known = async |nodes| first.plane.store.relays().await.is_ok_and(|known| known.len() == nodes);
+    until("it is there", async || known(1).await).await;
+    // It has looked around, and was alone.
+    sleep(BEAT / 2).await;
+    let _second = node(&redis, &keys, key(1), |_| {}).await;
+    until("both are there", async || known(2).await).await;
+    // One beat of the first, and another one of a busy machine.
+    sleep(2 * BEAT).await;
+    redis.cli(&["ACL", "SETUSER", "first", "off"]);
+    redis.cli(&["CLIENT", "KILL", "USER", "first"]);
+    sleep(NODE_LIFE).await;
+    until("it asked and lets go", async || first.plane.relay.readiness() == Err("cut_off")).await;
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ async fn whatever_is_cut_every_history_is_whole_and_guests_come_in() {
     let service = Service::start(quick()).await;
     let crowd = Crowd::gather(&service.url(), SESSIONS, RHYTHM).await;
     let (mut back, mut guests, mut moved) = (Vec::new(), Vec::new(), 0);
-    for _ in 0..cuts {
+    for number in 1..=cuts {
         crowd.watch();
         let cut = Partition::draw(&mut dice);
         let visited = crowd.one(dice.random_range(0..SESSIONS as usize));
@@ -82,6 +82,8 @@ async fn whatever_is_cut_every_history_is_whole_and_guests_come_in() {
         let (_, waited) = tokio::join!(struck, visited.a_guest());
         guests.push(waited);
         moved += crowd.moved();
+        let took = back.last().expect("this cut's");
+        println!("{number}: back {took:.1?} after {cut:?}, a guest met its host after {waited:.1?}");
     }
     let verdict = crowd.end().await;
     println!("{cuts} cuts, {moved} times a session moved; {verdict}");

@@ -146,6 +146,11 @@ impl Ownership {
         Ok(())
     }
 
+    /// Whoever knows nobody has nobody to ask when the store is away, so the first of a pool looks at every beat for the second.
+    fn between_looks(&self) -> Duration {
+        if self.others().is_empty() { Duration::ZERO } else { LOOK }
+    }
+
     /// The way to each other node that was there at the last look.
     fn others(&self) -> Vec<Way> {
         let known = self.known.read();
@@ -185,7 +190,9 @@ pub(super) async fn run(relay: Arc<Core>) {
         }
         if is_away {
             look_around(&relay, ownership).await;
-        } else if looked.is_none_or(|looked| looked.elapsed() >= LOOK) && ownership.look().await.is_ok() {
+        } else if looked.is_none_or(|looked| looked.elapsed() >= ownership.between_looks())
+            && ownership.look().await.is_ok()
+        {
             looked = Some(Instant::now());
         }
         // A store that was away may have lost its memory.
