@@ -126,7 +126,7 @@ impl Session {
         }
     }
 
-    /// Returns into what lengths bulk is best cut on the path of this moment, in bytes: 1,140 to
+    /// Returns into what lengths bulk is best cut on the path of this moment, in bytes: 1,104 to
     /// 30,720. A message keeps its place once it is accepted, and what a person waits for stands behind it:
     /// one of 16 KiB takes half a second at 256 kbit/s.
     pub fn bulk_length(&self) -> usize {

@@ -99,6 +99,29 @@ async fn arrivals(from: &Link, to: &Link, count: u32) -> HashSet<u32> {
 }
 
 #[tokio::test]
+async fn measuring_a_path_beside_bulk_costs_few_packets() {
+    let (peers, udp) = (Peers::new(), ImpairedUdp::seeded(7));
+    let (mut near, mut far) = (impaired(&udp), plain());
+    (near.ping_interval, far.ping_interval) = (Duration::from_millis(100), Duration::from_millis(100));
+    let (a, b) = peers.connect(near, far).await;
+    udp.set_delay(Duration::from_millis(100));
+    let before = udp.passed();
+    for _ in 0..MESSAGES {
+        a.send(Lane::Reliable, vec![7; 1_162].into()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    for _ in 0..MESSAGES {
+        b.recv().await.unwrap();
+    }
+    let packets = udp.passed() - before;
+    println!("{packets} packets for {MESSAGES} messages");
+    // One each, an acknowledgement for two, and what ICE and the pings say; pings as datagrams would make it seven times as many.
+    assert!(packets < 3 * MESSAGES, "{packets} packets for {MESSAGES} messages");
+
+    const MESSAGES: u64 = 120;
+}
+
+#[tokio::test]
 async fn a_peer_that_does_not_read_holds_the_sender_back_and_loses_nothing() {
     let peers = Peers::new();
     let (a, b) = peers.connect(plain(), plain()).await;

@@ -1,6 +1,7 @@
 //! How much may be under way, and how long segments are.
 
-use super::SEGMENT;
+use super::{SEGMENT, frame::DATA_OVERHEAD};
+use crate::secure::SEAL_OVERHEAD;
 
 /// What a path carries at a time, as whoever measures it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,14 @@ pub const SMALL: usize = 512;
 /// Bytes by which small messages may exceed a limit; more of them are bulk.
 const SMALL_AHEAD: usize = 16 * 1024;
 
-/// Payload bytes of the shortest segment a longer message is cut into: with headers and seal one SCTP chunk of 1,200
-/// bytes, which is one packet.
-pub const UNIT: usize = 1_140;
+/// Payload bytes of the shortest segment a longer message is cut into: with everything around it one packet.
+pub const UNIT: usize = 1_104;
+
+/// What the least of data channels puts into one packet of 1,280 bytes, IP's header and all: webrtc 0.17.2. What is longer
+/// takes a second packet, however little is in it.
+const PACKET: usize = 1_163;
+
+/// What a data channel's frame adds to a message.
+const CHANNEL_PREFIX: usize = 1;
+
+const _: () = assert!(UNIT + DATA_OVERHEAD + SEAL_OVERHEAD + CHANNEL_PREFIX <= PACKET);

@@ -97,6 +97,11 @@ impl Channel {
         self.raw.lane == Some(lane)
     }
 
+    /// Says whether more than a packet is waiting.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.raw.gauge.buffered() > PACKET
+    }
+
     /// Pauses senders at another limit from now on.
     pub(crate) fn set_limit(&self, limit: usize) {
         if self.limit.swap(limit, Ordering::Relaxed) != limit {
@@ -152,5 +157,8 @@ impl Channel {
         self.raw.gauge.buffered() < self.limit.load(Ordering::Relaxed)
     }
 }
+
+/// About what a packet carries.
+const PACKET: usize = 1_200;
 
 const BACKSTOP: Duration = Duration::from_millis(100);

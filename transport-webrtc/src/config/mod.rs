@@ -58,7 +58,7 @@ pub struct WebRtcConfig {
     pub ice_timeouts: IceTimeouts,
     /// When a silent path is given up for another one within the same link.
     pub ice_restart: IceRestart,
-    /// Interval of the ping that measures RTT and loss. Default: 500 ms.
+    /// Interval of the ping that measures RTT and loss; four times that while bulk is under way. Default: 500 ms.
     pub ping_interval: Duration,
     /// Whether loopback addresses are offered as candidates, and tried when the peer offers them: for tests and
     /// demos. Default: no.

@@ -77,6 +77,9 @@ impl Dial<'_> {
             return Err(incompatible(Stage::ChannelOpen, "a channel of the wrong kind"));
         }
         self.readers[index(lane)].spawn(read_channel(self.shared.clone(), channel.clone(), lane));
+        if lane == Lane::Reliable {
+            self.shared.set_bulk(channel.clone());
+        }
         self.channels[index(lane)] = Some(channel);
         self.knock.reset_immediately();
         Ok(())

@@ -65,7 +65,7 @@ fn segments_are_as_long_as_the_path_deserves_and_the_next_generation_gets_the_sa
         frames.into_iter().filter_map(data).collect()
     };
     let first = lengths(frames(&mut resume, now));
-    assert_eq!(first, (0..6).map(|seq| (seq, UNIT)).collect::<Vec<_>>(), "6 × 1,188 and no seventh");
+    assert_eq!(first, (0..7).map(|seq| (seq, UNIT)).collect::<Vec<_>>(), "7 × 1,152 and no seventh");
     assert!(resume.is_held());
     resume.try_send(bytes(100)).unwrap();
     assert_eq!(frames(&mut resume, now), [], "what was accepted later stays behind");
@@ -73,12 +73,12 @@ fn segments_are_as_long_as_the_path_deserves_and_the_next_generation_gets_the_sa
     introduce(&mut resume, now, 2, 2);
     resume.set_ahead(Ahead::UNLIMITED);
     let second = lengths(frames(&mut resume, now));
-    assert_eq!(second[..4], first[2..]);
-    assert_eq!(second[4..], [(6, 20_000 - 6 * UNIT), (7, 100)]);
+    assert_eq!(second[..5], first[2..]);
+    assert_eq!(second[5..], [(7, 20_000 - 7 * UNIT), (8, 100)]);
     assert!(!resume.is_held());
     receive(&mut resume, now + ms(9), 2, &Frame::Ack(Ack { received: 6, credit: 1 << 21 })).unwrap();
     assert_eq!(resume.take_round_trip(), None, "it may have come on the older one");
-    receive(&mut resume, now + ms(9), 2, &Frame::Ack(Ack { received: 8, credit: 1 << 21 })).unwrap();
+    receive(&mut resume, now + ms(9), 2, &Frame::Ack(Ack { received: 9, credit: 1 << 21 })).unwrap();
     assert_eq!(resume.take_round_trip(), Some(ms(9)));
     assert_eq!((resume.pending_bytes(), resume.is_flushed()), (0, true));
 }
