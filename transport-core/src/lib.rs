@@ -9,6 +9,10 @@
 //! transports is open; see `docs/adding-a-transport.md`.
 #![forbid(unsafe_code)]
 
+#[cfg(all(test, target_family = "wasm"))]
+#[macro_use(test)]
+extern crate wasm_bindgen_test;
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

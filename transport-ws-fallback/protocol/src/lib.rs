@@ -22,6 +22,10 @@
 //! Signing and verifying tokens needs a crypto provider of `jsonwebtoken` in the binary that does it.
 #![forbid(unsafe_code)]
 
+#[cfg(all(test, target_family = "wasm"))]
+#[macro_use(test)]
+extern crate wasm_bindgen_test;
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
