@@ -1,5 +1,7 @@
 //! Token, dial, upgrade, hello, peer: one socket for all links of an endpoint.
 
+mod lending;
+
 use std::{num::NonZeroUsize, sync::Arc};
 
 use async_trait::async_trait;
@@ -18,18 +20,18 @@ use url::Url;
 use crate::{
     ID,
     carrier::{Carrier, Carriers},
-    config::{ConfigError, WsConfig, check_relay_url},
+    config::{ConfigError, WsConfig},
     dial::{self, Failed, Way, neither},
     error::{because, closed_at, failed, stage},
     heartbeat::Heartbeat,
     links::Links,
-    prefetch::{Fetched, Lent, Prefetched},
+    prefetch::Prefetched,
     put_out::PutOut,
     rhythm::Rhythm,
     runtime::{Duration, now, timeout, wall_clock},
     socket::{DialGuard, OpenSocket, Socket},
-    spares::{Spares, is_worthless},
-    token::{Grant, TokenFailure, TokenFor, TokenProvider, uuid},
+    spares::{Spares, is_bad_token, is_worthless},
+    token::{TokenFor, TokenProvider, uuid},
     wire::RelayStream,
 };
 
@@ -173,8 +175,22 @@ impl WsFallbackConnector {
         Ok((socket, hold, url))
     }
 
-    /// Reaches the relay by the carrier that comes first, or by the other one when something is in its way.
+    /// Reaches the relay with a token that it takes. One that it may have seen before and does not take any more is no word about
+    /// its holder: the next one is said at once.
     async fn reach(&self, whom: TokenFor, target: &Target) -> Result<Reached, ConnectError> {
+        for _ in 0..DOUBTFUL {
+            match self.reach_once(whom, target).await {
+                Err(Unreached { is_stale: true, error }) => {
+                    tracing::debug!(error = error.chain(), "a token of before is worth nothing any more");
+                }
+                reached => return reached.map_err(|unreached| unreached.error),
+            }
+        }
+        self.reach_once(whom, target).await.map_err(|unreached| unreached.error)
+    }
+
+    /// Reaches the relay by the carrier that comes first, or by the other one when something is in its way.
+    async fn reach_once(&self, whom: TokenFor, target: &Target) -> Result<Reached, Unreached> {
         let mut before: Option<(Carrier, ConnectError)> = None;
         let (mut lent, url) = self.lend(whom).await?;
         let host = url.host_str().unwrap_or_default();
@@ -187,6 +203,7 @@ impl WsFallbackConnector {
                 // The one before was spent on a hello that nobody answered.
                 None => self.lend(whom).await?.0.take().ok_or_else(|| failed(stage::TOKEN, Kind::Misuse))?,
             };
+            let is_doubtful = grant.is_doubtful();
             let hello = || grant.spend().map(|token| self.hello(whom, token));
             let reached = dial::reach(&way, carrier, hello).await;
             if reached.as_ref().is_err_and(|failed| failed.unheard) {
@@ -207,6 +224,9 @@ impl WsFallbackConnector {
                     self.carriers.worked(host, carrier, now());
                     return Ok(Reached { url, carrier, stream, answer });
                 }
+                Err(failed) if is_doubtful && is_bad_token(&failed) => {
+                    return Err(Unreached { error: failed.error, is_stale: true });
+                }
                 Err(Failed { error, elsewhere, .. }) => {
                     if elsewhere {
                         self.carriers.failed(host, carrier, now());
@@ -218,78 +238,15 @@ impl WsFallbackConnector {
                     }
                     match before {
                         Some((other, earlier)) if elsewhere => {
-                            return Err(neither((other, earlier), (carrier, error)));
+                            return Err(neither((other, earlier), (carrier, error)).into());
                         }
                         None if elsewhere => before = Some((carrier, error)),
-                        _ => return Err(error),
+                        _ => return Err(error.into()),
                     }
                 }
             }
         }
-        Err(before.map_or_else(|| failed(stage::DIAL, Kind::Misuse), |(_, error)| error))
-    }
-
-    /// Takes a token that was fetched ahead, or a fresh one, or a spare one where nobody can be asked.
-    async fn lend(&self, whom: TokenFor) -> Result<(Option<Lent<'_>>, Url), ConnectError> {
-        let lent = match self.prefetched.take(whom, now()) {
-            Some(fetched) => self.prefetched.lend(whom, fetched),
-            None => match self.fetch(whom).await {
-                Ok(fetched) => self.prefetched.lend(whom, fetched),
-                Err(unfetched) => match self.spare(whom).filter(|_| unfetched.is_unanswered) {
-                    Some(grant) => {
-                        tracing::info!("nobody can be asked for a token: a spare one is used");
-                        self.prefetched.lend_spare(whom, grant)
-                    }
-                    None => return Err(unfetched.error),
-                },
-            },
-        };
-        let url = self.relay_url(lent.relay_url())?;
-        Ok((Some(lent), url))
-    }
-
-    /// Returns the spare token to use, if there is one.
-    fn spare(&self, whom: TokenFor) -> Option<Grant> {
-        let ticket = self.spares.ticket(whom, wall_clock(), now());
-        ticket.or_else(|| self.tokens.rescue(whom)).filter(|grant| self.spares.is_unused(&grant.token))
-    }
-
-    async fn fetch(&self, whom: TokenFor) -> Result<Fetched, Unfetched> {
-        let has_spare = self.spare(whom).is_some();
-        let unanswered = |error| {
-            self.spares.nobody_answers(now());
-            Unfetched { error, is_unanswered: true }
-        };
-        if has_spare && self.spares.nobody_answered_lately(now()) {
-            return Err(unanswered(failed(stage::TOKEN, Kind::Unreachable)));
-        }
-        // With a spare token at hand a silent control plane is not waited out.
-        let deadline = self.config.deadlines.token;
-        let deadline = if has_spare { deadline.min(SPARE_AFTER) } else { deadline };
-        match timeout(deadline, self.tokens.token(whom)).await {
-            Err(_) => Err(unanswered(failed(stage::TOKEN, Kind::TimedOut))),
-            Ok(Err(failure)) => {
-                let is_unanswered = failure.is_unanswered();
-                let error = failed(stage::TOKEN, failure.kind());
-                let error = match &failure {
-                    TokenFailure::Refused(refused) => error.refused_as(refused.reason.label()),
-                    _ => error,
-                };
-                let error = error.because(failure.into_source());
-                if is_unanswered { Err(unanswered(error)) } else { Err(Unfetched { error, is_unanswered }) }
-            }
-            Ok(Ok(grant)) => Ok(Fetched { grant, at: now() }),
-        }
-    }
-
-    fn relay_url(&self, granted: Option<&Url>) -> Result<Url, ConnectError> {
-        if let Some(url) = &self.config.relay_url {
-            return Ok(url.clone());
-        }
-        let Some(url) = granted else { return Ok(self.config.relay_beside_control_plane()) };
-        check_relay_url("relay_url of the token's answer", url)
-            .map_err(|error| because(stage::TOKEN, Kind::Misuse, error))?;
-        Ok(url.clone())
+        Err(before.map_or_else(|| failed(stage::DIAL, Kind::Misuse), |(_, error)| error).into())
     }
 
     fn hello(&self, whom: TokenFor, token: FallbackToken) -> ClientHello {
@@ -320,11 +277,17 @@ impl WsFallbackConnector {
     }
 }
 
-/// No token, and whether nobody answered who could have said no.
+/// No relay, and whether only because its token was of before.
 #[derive(Debug)]
-struct Unfetched {
+struct Unreached {
     error: ConnectError,
-    is_unanswered: bool,
+    is_stale: bool,
+}
+
+impl From<ConnectError> for Unreached {
+    fn from(error: ConnectError) -> Self {
+        Self { error, is_stale: false }
+    }
 }
 
 /// A relay that has answered the hello.
@@ -384,8 +347,8 @@ fn told_to_stay_away(socket: &Socket) -> Option<Closed> {
     (stay && at.elapsed() < STAY_AWAY).then_some(closed)
 }
 
-/// How long a control plane that says nothing is waited for when a spare token is at hand.
-const SPARE_AFTER: Duration = Duration::from_secs(3);
+/// Tokens at hand that a relay may have seen before: a ticket, a grant, and one that came back.
+const DOUBTFUL: usize = 3;
 
 /// How long a `stay` of the relay is obeyed without asking again.
 const STAY_AWAY: Duration = Duration::from_secs(30);

@@ -31,8 +31,17 @@ struct Kept {
 /// A grant, and when it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Fetched {
-    pub(crate) grant: Grant,
-    pub(crate) at: Instant,
+    grant: Grant,
+    at: Instant,
+    /// A hello was said with it that, as far as is known, came to no relay.
+    was_said: bool,
+}
+
+impl Fetched {
+    /// Of this moment.
+    pub(crate) fn fresh(grant: Grant, at: Instant) -> Self {
+        Self { grant, at, was_said: false }
+    }
 }
 
 impl Prefetched {
@@ -61,7 +70,7 @@ impl Prefetched {
 
     /// Lends a spare grant, which does not come back: its keeper still has it.
     pub(crate) fn lend_spare(&self, whom: TokenFor, grant: Grant) -> Lent<'_> {
-        Lent { to: self, whom, fetched: Fetched { grant, at: now() }, spare: true, spent: false }
+        Lent { to: self, whom, fetched: Fetched::fresh(grant, now()), spare: true, spent: false }
     }
 
     /// Takes back a grant that reached no relay. The control plane may know by now that the relay it named is gone: twice,
@@ -112,9 +121,15 @@ impl Lent<'_> {
         self.spent
     }
 
-    /// The hello came to no relay.
+    /// The hello came to no relay, it seems.
     pub(crate) fn restore(&mut self) {
         self.spent = false;
+        self.fetched.was_said = true;
+    }
+
+    /// Whether a relay may have seen it before: then its refusal says nothing about who holds it.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.spare || self.fetched.was_said
     }
 
     /// A relay may have heard the hello.
@@ -153,7 +168,7 @@ mod tests {
         let (wall, now) = (wall_clock(), now());
         let grant = |life| {
             let expires_at = wall + Duration::from_secs(life);
-            Fetched { grant: Grant { token: FallbackToken::new("t"), expires_at, relay_url: None }, at: now }
+            Fetched::fresh(Grant { token: FallbackToken::new("t"), expires_at, relay_url: None }, now)
         };
         let kept = Prefetched::default();
         kept.keep(whom, grant(60), wall, now);
@@ -173,7 +188,7 @@ mod tests {
         let expires_at = wall_clock() + Duration::from_secs(60);
         let grant = Grant { token: FallbackToken::new("t"), expires_at, relay_url: None };
         let kept = Prefetched::default();
-        drop(kept.lend(whom, Fetched { grant, at: now() }));
+        drop(kept.lend(whom, Fetched::fresh(grant, now())));
         let again = kept.take(whom, now()).expect("it came back");
         assert_eq!(kept.lend(whom, again).spend(), Some(FallbackToken::new("t")));
         assert!(!kept.holds(whom, now()));
@@ -185,7 +200,7 @@ mod tests {
         let fetch = || {
             let relay_url = Some("wss://relay.test/v2/ws".parse().expect("a URL"));
             let expires_at = wall_clock() + Duration::from_secs(60);
-            Fetched { grant: Grant { token: FallbackToken::new("t"), expires_at, relay_url }, at: now() }
+            Fetched::fresh(Grant { token: FallbackToken::new("t"), expires_at, relay_url }, now())
         };
         let kept = Prefetched::default();
         let refused = async || {
@@ -203,8 +218,9 @@ mod tests {
         let mut lent = kept.lend(whom, fetch());
         assert!(lent.spend().is_some() && lent.spend().is_none() && lent.is_spent());
         // A proxy answered the hello; then a relay did.
+        assert!(!lent.is_doubtful());
         lent.restore();
-        assert!(lent.spend().is_some());
+        assert!(lent.is_doubtful() && lent.spend().is_some());
         assert_eq!(kept.0.lock().given_up, 2);
         lent.used_up();
         assert_eq!(kept.0.lock().given_up, 0);

@@ -76,10 +76,17 @@ impl Spares {
 
 /// Whether the relay has said that the token will never admit. A pause or a store that is away passes.
 pub(crate) fn is_worthless(failed: &Failed) -> bool {
-    let refused = failed.error.source.as_ref().and_then(|source| source.downcast_ref::<CloseAtHandshake>());
-    refused.is_some_and(|CloseAtHandshake(closed)| {
-        matches!(closed.code, CloseCode::BAD_TOKEN | CloseCode::REMOVED | CloseCode::ROLE)
-    })
+    matches!(refused_with(failed), Some(CloseCode::BAD_TOKEN | CloseCode::REMOVED | CloseCode::ROLE))
+}
+
+/// Whether the relay does not take the token; it may take another of the same holder.
+pub(crate) fn is_bad_token(failed: &Failed) -> bool {
+    refused_with(failed) == Some(CloseCode::BAD_TOKEN)
+}
+
+fn refused_with(failed: &Failed) -> Option<CloseCode> {
+    let refused = failed.error.source.as_ref()?.downcast_ref::<CloseAtHandshake>()?;
+    Some(refused.0.code)
 }
 
 fn is_lately(at: Instant, now: Instant) -> bool {

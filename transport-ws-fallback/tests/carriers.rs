@@ -8,7 +8,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -33,6 +33,8 @@ use transport_ws_fallback::{CarrierChoice, NeitherCarrier, StreamFailed, WsFallb
 enum Does {
     /// Answers itself.
     Answer(&'static str),
+    /// Lets the first one through, loses the answer and says that nobody is there. Others pass.
+    Break,
     /// Lets it through, and cuts it after so many milliseconds.
     Cut(u64),
     /// Answers in place of the relay, which hears no word of it.
@@ -54,12 +56,12 @@ impl Middlebox {
     async fn before(relay: SocketAddr, upgrade: Does, http: Does) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, upgrades) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
-        let counted = upgrades.clone();
+        let (counted, broken) = (upgrades.clone(), Arc::new(AtomicBool::new(false)));
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let counted = counted.clone();
+                let (counted, broken) = (counted.clone(), broken.clone());
                 tokio::spawn(async move {
-                    let _ = between(client, relay, upgrade, http, &counted).await;
+                    let _ = between(client, relay, upgrade, http, (&counted, &broken)).await;
                 });
             }
         });
@@ -82,7 +84,7 @@ async fn between(
     relay: SocketAddr,
     upgrade: Does,
     http: Does,
-    counted: &AtomicUsize,
+    (counted, broken): (&AtomicUsize, &AtomicBool),
 ) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -98,6 +100,17 @@ async fn between(
         Does::Answer(answer) => {
             client.write_all(answer.as_bytes()).await?;
             client.shutdown().await
+        }
+        Does::Break if !broken.swap(true, Relaxed) => {
+            relay.write_all(&head).await?;
+            let (mut from_client, mut to_client) = client.split();
+            let (mut from_relay, mut to_relay) = relay.split();
+            tokio::select! {
+                _ = tokio::io::copy(&mut from_client, &mut to_relay) => {}
+                _ = from_relay.read_u8() => {}
+            }
+            to_client.write_all(BAD_GATEWAY.as_bytes()).await?;
+            to_client.shutdown().await
         }
         Does::Cut(millis) => {
             relay.write_all(&head).await?;
@@ -116,7 +129,7 @@ async fn between(
                 _ = from_relay.read_to_end(&mut whole) => client.write_all(&whole).await,
             }
         }
-        Does::Pass => {
+        Does::Pass | Does::Break => {
             relay.write_all(&head).await?;
             copy_bidirectional(&mut client, &mut relay).await.map(|_| ())
         }
@@ -266,6 +279,21 @@ async fn a_gateway_whose_relays_are_gone_costs_one_token_however_often_it_is_dia
         assert_eq!(error.kind, Kind::Unreachable, "{error}");
     }
     assert_eq!(rig.minted(), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_a_gateway_had_passed_on_before_it_broke_is_replaced_at_once() {
+    let rig = Rig::start().await;
+    let gateway = Middlebox::before(rig.address, Does::Pass, Does::Break).await;
+    let (host, viewer) = behind(&rig, &gateway);
+    let viewer = over_http(viewer);
+    let error = soon(viewer.dial(&host, 1)).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Unreachable, "{error}");
+    // The relay has seen it: it was the gateway that did not hear the answer.
+    let (near, far) = soon(link(&viewer, &host, 2)).await;
+    say(&near, Lane::Reliable, "in").await;
+    assert_eq!(hear(&far).await.1, "in");
+    assert_eq!(rig.minted(), 3, "one for the host, and one more for the viewer");
 }
 
 #[tokio::test]

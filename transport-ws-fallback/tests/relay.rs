@@ -4,8 +4,15 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use beach_lifeguard_client::{
     Role,
     membership::{Credentials, Identity},
@@ -20,7 +27,7 @@ use transport_core::{
     Carriage, CloseCode, Closed, ConnectErrorKind as Kind, Connector, Initiator, Lane, SessionId, Transport,
     TransportExt,
 };
-use transport_ws_fallback::CloseAtHandshake;
+use transport_ws_fallback::{CloseAtHandshake, Grant, TokenFailure, TokenFor, TokenProvider};
 
 #[tokio::test]
 async fn both_lanes_carry_both_ways_and_say_what_they_are() {
@@ -320,6 +327,48 @@ async fn a_refused_token_is_a_refusal_and_not_an_outage() {
     let CloseAtHandshake(closed) = source.downcast_ref().unwrap();
     assert_eq!((closed.code, &*closed.detail), (CloseCode::ROLE, "role_mismatch"));
     soon(liar.connector.dormant()).await;
+}
+
+/// A control plane that does not answer once, and has given a token ahead.
+#[derive(Debug)]
+struct AwayOnce {
+    ahead: Grant,
+    asked: AtomicBool,
+    then: Arc<dyn TokenProvider>,
+}
+
+#[async_trait]
+impl TokenProvider for AwayOnce {
+    async fn token(&self, whom: TokenFor) -> Result<Grant, TokenFailure> {
+        if self.asked.swap(true, Relaxed) {
+            return self.then.token(whom).await;
+        }
+        Err(TokenFailure::Unreachable("away".into()))
+    }
+
+    fn rescue(&self, _: TokenFor) -> Option<Grant> {
+        Some(self.ahead.clone())
+    }
+}
+
+#[tokio::test]
+async fn a_spare_token_that_is_used_up_costs_no_pause() {
+    let rig = Rig::start().await;
+    let (host, mut viewer) = rig.pair();
+    let whom = TokenFor { session: viewer.session, peer: viewer.peer };
+    let ahead = viewer.tokens.token(whom).await.unwrap();
+    let away_once = |ahead| {
+        let then = viewer.tokens.clone();
+        Arc::new(AwayOnce { ahead, asked: AtomicBool::new(false), then })
+    };
+    let [first, second] = [away_once(ahead.clone()), away_once(ahead)];
+    // As when the owner cannot be reached from the node that it was spent on.
+    viewer.tokens = first;
+    drop(soon(link(&host, &viewer.twin(), 1)).await);
+    viewer.tokens = second;
+    let (near, far) = soon(link(&viewer.twin(), &host, 2)).await;
+    say(&near, Lane::Reliable, "in").await;
+    assert_eq!(hear(&far).await.1, "in");
 }
 
 #[tokio::test]
