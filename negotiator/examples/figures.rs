@@ -5,6 +5,7 @@
 //! cargo run -p beach-negotiator --example figures -- cut 10      # a path dies with data pending, and heals
 //! cargo run -p beach-negotiator --example figures -- turn 12     # minutes on TURN, with credentials of 30 s
 //! cargo run -p beach-negotiator --example figures -- connect 50  # from a link to a usable session, on each path
+//! cargo run -p beach-negotiator --example figures -- messages 9  # CPU of both ends for a message of 1 KiB, on each path (Linux)
 //! ```
 #![allow(clippy::disallowed_methods, reason = "an example is an owner, which brings the runtime")]
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot be taken is no figure")]
@@ -15,7 +16,7 @@ mod real;
 use std::time::{Duration, Instant};
 
 use lifeguard_relay::DevConfig;
-use negotiator::FallbackMode;
+use negotiator::{FallbackMode, Received};
 use real::{
     Stage,
     coturn::{Coturn, offer},
@@ -35,7 +36,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "cut" => cut(runs).await,
         "turn" => turn(runs).await,
         "connect" => connect(runs).await,
-        _ => return Err("usage: figures blocked|cut|connect [RUNS], figures turn [MINUTES]".into()),
+        "messages" => messages(runs).await,
+        _ => return Err("usage: figures blocked|cut|connect|messages [RUNS], figures turn [MINUTES]".into()),
     }
     Ok(())
 }
@@ -119,6 +121,47 @@ async fn connect(runs: usize) {
     Figures::of("first_connect_on_the_relay", relay).print();
 }
 
+/// What a message of 1 KiB costs both ends, as fast as the path takes them; over the relay that one's share is in it. The two paths in
+/// turn, so that both see the same machine.
+async fn messages(runs: usize) {
+    let stage = Stage::set(DevConfig::default(), network()).await;
+    let mut relayed = network();
+    relayed.mode = FallbackMode::RelayOnly;
+    let (mut direct, mut relay) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        for (config, figures) in [(network(), &mut direct), (relayed.clone(), &mut relay)] {
+            let (pair, _) = stage.join(config).await;
+            let before = cpu();
+            let sending = async {
+                for _ in 0..MESSAGES {
+                    pair.hosted.send(vec![7; 1_024].into()).await.unwrap();
+                }
+            };
+            let receiving = async {
+                for _ in 0..MESSAGES {
+                    assert!(matches!(pair.viewer.recv().await, Ok(Received::Message(_))));
+                }
+            };
+            tokio::join!(sending, receiving);
+            figures.push((cpu() - before) / MESSAGES);
+            pair.viewer.close().await;
+        }
+    }
+    stage.end().await;
+    Figures::of("cpu_of_a_message_on_webrtc", direct).print();
+    Figures::of("cpu_of_a_message_on_the_relay", relay).print();
+}
+
+/// The CPU time of this process, user and system: ticks of 10 ms, fields 14 and 15 (proc(5)).
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    Duration::from_millis(10 * (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()))
+}
+
+/// Of a run: enough for many ticks.
+const MESSAGES: u32 = 20_000;
+
 /// Seconds, sorted.
 struct Figures {
     name: &'static str,
@@ -141,10 +184,10 @@ impl Figures {
     fn print(&self) {
         let (median, p95, worst) = (self.percentile(50), self.percentile(95), self.percentile(100));
         let (name, runs) = (self.name, self.seconds.len());
-        println!("{name}: median {median:.3} s, p95 {p95:.3} s, worst {worst:.3} s of {runs}");
-        let seconds: Vec<String> = self.seconds.iter().map(|s| format!("{s:.3}")).collect();
+        println!("{name}: median {median:.6} s, p95 {p95:.6} s, worst {worst:.6} s of {runs}");
+        let seconds: Vec<String> = self.seconds.iter().map(|s| format!("{s:.6}")).collect();
         println!(
-            r#"{{"figure":"{name}","runs":{runs},"median_s":{median:.3},"p95_s":{p95:.3},"worst_s":{worst:.3},"seconds":[{}]}}"#,
+            r#"{{"figure":"{name}","runs":{runs},"median_s":{median:.6},"p95_s":{p95:.6},"worst_s":{worst:.6},"seconds":[{}]}}"#,
             seconds.join(",")
         );
     }
