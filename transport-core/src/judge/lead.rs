@@ -12,7 +12,7 @@ use crate::{
         Standing, Transition,
     },
     signaling::Message,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// The policy of one session, and what it does not know about the peer.
@@ -33,6 +33,8 @@ pub(super) struct Lead {
 struct Announced {
     transport: TransportId,
     reason: Reason,
+    /// When the peer is told again, unless the dial has ended.
+    again: Instant,
 }
 
 impl Lead {
@@ -52,12 +54,21 @@ impl Lead {
         self.policy.handle_event(now, event);
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
+    /// Does what is due. A dial that lasts is announced again, because signaling may lose a message, and a peer that never
+    /// heard of it would cost its whole deadline.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<Action> {
+        let due = self.dials.iter_mut().filter(|(_, dial)| dial.again <= now);
+        let again = due.map(|(generation, dial)| {
+            dial.again = now + ANNOUNCE_AGAIN;
+            announcement(*generation, dial)
+        });
+        let again = again.collect();
         self.policy.handle_timeout(now);
+        again
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.policy.poll_timeout()
+        self.dials.values().map(|dial| dial.again).chain(self.policy.poll_timeout()).min()
     }
 
     pub(super) fn standing(&self) -> &Standing {
@@ -126,7 +137,8 @@ impl Lead {
                     out.push_back(Action::CancelDial { generation });
                 }
                 policy::Action::Dial { transport, generation, deadline, why } => {
-                    let dial = Announced { transport: transport.clone(), reason: why };
+                    let again = now + ANNOUNCE_AGAIN;
+                    let dial = Announced { transport: transport.clone(), reason: why, again };
                     out.push_back(announcement(generation, &dial));
                     self.dials.insert(generation, dial);
                     let role = DialRole::Offerer;
@@ -186,3 +198,6 @@ fn announcement(generation: Generation, dial: &Announced) -> Action {
     let (transport, reason) = (dial.transport.clone(), dial.reason);
     Action::Say(Message::Dial { transport, generation, reason })
 }
+
+/// Pause between two announcements of the same dial.
+const ANNOUNCE_AGAIN: Duration = Duration::from_secs(2);

@@ -179,7 +179,7 @@ impl Judge {
         self.actions.extend(self.links.close_due(now));
         match &mut self.side {
             Side::Follow(follow) => self.actions.extend(follow.handle_timeout(now)),
-            Side::Lead(lead) => lead.handle_timeout(now),
+            Side::Lead(lead) => self.actions.extend(lead.handle_timeout(now)),
         }
         self.obey_policy(now);
     }

@@ -27,6 +27,16 @@ fn a_dial_is_announced_before_it_begins_and_again_when_the_peer_comes_back() {
 }
 
 #[test]
+fn a_dial_that_lasts_is_announced_again_while_it_lasts() {
+    let mut drive = Drive::lead();
+    drive.begin();
+    let told = |actions: Vec<Action>| said(&actions).iter().filter(|said| **said == dial(WEBRTC, 1)).count();
+    assert_eq!(told(drive.until(5_000)), 2);
+    drive.connect(1);
+    assert_eq!(told(drive.until(10_000)), 0);
+}
+
+#[test]
 fn a_declined_dial_is_cancelled_and_counts_for_nothing() {
     let mut drive = Drive::lead();
     drive.begin();
