@@ -17,8 +17,8 @@ pub(crate) struct Prefetched(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     kept: Option<Kept>,
-    /// Grants given up since a relay was reached, because another relay may be named by now.
-    given_up: u32,
+    /// When no relay was reached for the first time and for the last, since one was.
+    unreached: Option<(Instant, Instant)>,
 }
 
 #[derive(Debug)]
@@ -65,26 +65,36 @@ impl Prefetched {
 
     /// Lends a grant to a dial that may never get as far as the hello.
     pub(crate) fn lend(&self, whom: TokenFor, fetched: Fetched) -> Lent<'_> {
-        Lent { to: self, whom, fetched, spare: false, spent: false }
+        Lent { to: self, whom, fetched, spare: false, spent: false, used_up: false }
     }
 
     /// Lends a spare grant, which does not come back: its keeper still has it.
     pub(crate) fn lend_spare(&self, whom: TokenFor, grant: Grant) -> Lent<'_> {
-        Lent { to: self, whom, fetched: Fetched::fresh(grant, now()), spare: true, spent: false }
+        Lent {
+            to: self,
+            whom,
+            fetched: Fetched::fresh(grant, now()),
+            spare: true,
+            spent: false,
+            used_up: false,
+        }
     }
 
-    /// Takes back a grant that reached no relay. The control plane may know by now that the relay it named is gone: twice,
-    /// a grant that is some seconds old is given up for a fresh one.
+    /// Takes back a grant that reached no relay. The control plane may know by now that the relay it named is gone: a grant of
+    /// before it could know is given up for a fresh one.
     fn take_back(&self, whom: TokenFor, fetched: Fetched, wall: SystemTime, now: Instant) {
-        let is_old = now.saturating_duration_since(fetched.at) >= NOTICED;
-        if fetched.grant.relay_url.is_some() && is_old {
-            let mut state = self.0.lock();
-            if state.given_up < FRESH {
-                state.given_up += 1;
-                return;
-            }
+        let noticed = self.unreached_since(now) + NOTICED;
+        if fetched.grant.relay_url.is_none() || now < noticed || fetched.at >= noticed {
+            self.keep(whom, fetched, wall, now);
         }
-        self.keep(whom, fetched, wall, now);
+    }
+
+    /// Notes that no relay was reached. One that nobody needed for a while may have died since.
+    fn unreached_since(&self, now: Instant) -> Instant {
+        let mut state = self.0.lock();
+        let known = state.unreached.filter(|(_, last)| now.saturating_duration_since(*last) < SAME_OUTAGE);
+        let (since, _) = *state.unreached.insert((known.map_or(now, |(since, _)| since), now));
+        since
     }
 }
 
@@ -97,6 +107,8 @@ pub(crate) struct Lent<'a> {
     fetched: Fetched,
     spare: bool,
     spent: bool,
+    /// A relay may have taken it.
+    used_up: bool,
 }
 
 impl Lent<'_> {
@@ -133,24 +145,33 @@ impl Lent<'_> {
     }
 
     /// A relay may have heard the hello.
-    pub(crate) fn used_up(self) {
-        self.to.0.lock().given_up = 0;
+    pub(crate) fn used_up(mut self) {
+        self.used_up = true;
+        self.to.0.lock().unreached = None;
     }
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        if !self.spent && !self.spare {
-            self.to.take_back(self.whom, self.fetched.clone(), wall_clock(), now());
+        if self.spare || self.used_up {
+            return;
+        }
+        let mut fetched = self.fetched.clone();
+        if self.spent {
+            // Nobody waits for the answer any more. It may be as good as before, and a relay says so if it is not.
+            fetched.was_said = true;
+            self.to.keep(self.whom, fetched, wall_clock(), now());
+        } else {
+            self.to.take_back(self.whom, fetched, wall_clock(), now());
         }
     }
 }
 
-/// After this long a pool has noticed that one of its relays is gone, and names another.
+/// After this long a pool has noticed that one of its relays is gone, and names another. One more token for each client of a
+/// relay that stays down.
 const NOTICED: Duration = Duration::from_secs(4);
-/// Grants given up for fresh ones before a relay is reached. Each is a token more for each client of a relay that stays
-/// down.
-const FRESH: u32 = 2;
+/// Attempts that are no further apart are of one outage.
+const SAME_OUTAGE: Duration = Duration::from_secs(30);
 /// A token is not used in its last seconds: name, TCP, TLS and upgrade come before the hello.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -190,12 +211,18 @@ mod tests {
         let kept = Prefetched::default();
         drop(kept.lend(whom, Fetched::fresh(grant, now())));
         let again = kept.take(whom, now()).expect("it came back");
-        assert_eq!(kept.lend(whom, again).spend(), Some(FallbackToken::new("t")));
+        let mut lent = kept.lend(whom, again);
+        assert!(lent.spend() == Some(FallbackToken::new("t")) && !kept.holds(whom, now()));
+        // As when the peer dials anew before an answer came.
+        drop(lent);
+        let mut lent = kept.lend(whom, kept.take(whom, now()).expect("it came back"));
+        assert!(lent.is_doubtful() && lent.spend().is_some());
+        lent.used_up();
         assert!(!kept.holds(whom, now()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_grant_for_a_relay_that_may_be_gone_is_given_up_twice_and_then_kept() {
+    async fn a_grant_for_a_relay_that_may_be_gone_is_given_up_once_and_then_kept() {
         let whom = TokenFor { session: SessionId::from_bytes([1; 16]), peer: PeerId::from_bytes([2; 16]) };
         let fetch = || {
             let relay_url = Some("wss://relay.test/v2/ws".parse().expect("a URL"));
@@ -214,15 +241,15 @@ mod tests {
             held.push(refused().await);
         }
         let asked_anew: Vec<_> = (0..20).filter(|second| !held[*second]).collect();
-        assert_eq!(asked_anew, [4, 9]);
+        assert_eq!(asked_anew, [4]);
         let mut lent = kept.lend(whom, fetch());
         assert!(lent.spend().is_some() && lent.spend().is_none() && lent.is_spent());
         // A proxy answered the hello; then a relay did.
         assert!(!lent.is_doubtful());
         lent.restore();
         assert!(lent.is_doubtful() && lent.spend().is_some());
-        assert_eq!(kept.0.lock().given_up, 2);
+        assert!(kept.0.lock().unreached.is_some());
         lent.used_up();
-        assert_eq!(kept.0.lock().given_up, 0);
+        assert_eq!(kept.0.lock().unreached, None);
     }
 }
