@@ -11,6 +11,7 @@
 //! it again.
 
 mod base;
+mod bursts;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
@@ -18,7 +19,7 @@ mod tests;
 
 use transport_core::resume::{ACK_AT, ACK_EVERY, Ahead, Resume, SEGMENT_OVERHEAD, SMALL, UNIT};
 
-use self::base::Base;
+use self::{base::Base, bursts::Bursts};
 use crate::runtime::{Duration, Instant};
 
 /// The limit on the path of this moment.
@@ -28,12 +29,15 @@ pub(crate) struct SendLimit {
     base: Base,
     /// The fastest speed of late, in bytes a second.
     fastest: f64,
+    bursts: Bursts,
     /// The path may carry much more: each window was faster than the one before so far, and no queue was seen.
     searching: bool,
     /// Something was held back since the last acknowledgement.
     held: bool,
     /// When something was last held back.
     held_at: Option<Instant>,
+    /// When everything was acknowledged although something was held back: whether more comes at once shows later.
+    emptied: Option<Instant>,
     /// Payload acknowledged in all.
     acknowledged: u64,
     window: Option<Window>,
@@ -89,9 +93,11 @@ impl SendLimit {
             limit: START,
             base: Base::default(),
             fastest: 0.0,
+            bursts: Bursts::default(),
             searching: true,
             held: false,
             held_at: None,
+            emptied: None,
             acknowledged: 0,
             window: None,
             pause: Pause::No,
@@ -151,6 +157,10 @@ impl SendLimit {
     pub(crate) fn held_back(&mut self, now: Instant) {
         self.held = true;
         self.held_at = Some(now);
+        if self.emptied.take().is_some_and(|emptied| now > emptied + LATE) {
+            // The application had nothing meanwhile.
+            self.window = None;
+        }
     }
 
     /// Says whether a message of this length is accepted beside so many bytes that are not acknowledged, from somebody who
@@ -192,9 +202,10 @@ impl SendLimit {
         if held {
             self.held_at = Some(now);
         }
-        if seen.pending == 0 || !(held || seen.pending >= self.limit / 2) {
+        let emptied = self.emptied.take().is_some();
+        if !held && seen.pending < self.limit / 2 {
             // From here on the application is the slower part.
-            if let Some(window) = self.window.take().filter(|_| seen.pending == 0) {
+            if let Some(window) = self.window.take().filter(|_| seen.pending == 0 && !emptied) {
                 let elapsed = now.saturating_duration_since(window.began);
                 if elapsed >= BURST.max(self.base.shortest()) {
                     self.measured(window, seen.acknowledged, elapsed);
@@ -202,6 +213,7 @@ impl SendLimit {
             }
             return;
         }
+        self.emptied = (seen.pending == 0).then_some(now);
         if self.base.is_old(now) {
             self.window = None;
             self.pause = Pause::Emptying { since: now };
@@ -210,6 +222,7 @@ impl SendLimit {
         if self.searching {
             self.search(bytes, seen.round_trip);
         }
+        self.bursts.acknowledged(now, bytes, self.fastest);
         let window = self.window.get_or_insert(Window {
             began: now,
             from: seen.acknowledged,
@@ -253,27 +266,32 @@ impl SendLimit {
         self.searching &= speed > self.fastest * GAIN;
         let windows = elapsed.div_duration_f64(WINDOW.max(self.base.shortest())).min(1.0);
         self.fastest = speed.max(self.fastest * FADE.powf(windows));
+        let bursts = self.bursts.take();
         let base = self.base.shortest();
         let crowded = window.shortest < Duration::MAX && window.shortest > base + QUEUE_AT_MOST;
-        let ahead = if crowded {
+        let (ahead, late) = if crowded {
             // Even the first byte of it all waited: what the path carries in a round trip without a queue.
             self.searching = false;
             self.fastest = speed;
-            speed * base.as_secs_f64()
+            (speed * base.as_secs_f64(), 0.0)
         } else {
             let gain = if self.searching { SEARCH_GAIN } else { GAIN };
             let acks = (self.fastest * ACK_EVERY.as_secs_f64()).min(ACK_AT as f64);
             let even = EVEN * self.fastest / (self.fastest + HALF_EVEN);
-            acks + even
-                + self.fastest * ((base + AHEAD).as_secs_f64() * gain + self.base.jitter().as_secs_f64())
+            let ahead = acks
+                + even
+                + self.fastest * ((base + AHEAD).as_secs_f64() * gain + self.base.jitter().as_secs_f64());
+            let late = (bursts - acks - LEAST as f64).clamp(0.0, self.fastest * LATE.as_secs_f64());
+            (ahead, late)
         };
-        self.limit = (LEAST + ahead as usize).min(MOST);
+        let steady = (LEAST + ahead as usize).min(MOST);
+        self.limit = steady.max((steady + late as usize).min(UNMEASURED));
     }
 }
 
 /// The limit of an unknown path, a few packets: a quarter of a second at 256 kbit/s.
 const START: usize = 8 * 1024;
-/// What a sender may have under way without a window measured: 6 ms at 20 MB/s.
+/// What a sender may have under way without a window measured, and because of [`Bursts`]: 6 ms at 20 MB/s.
 const UNMEASURED: usize = 128 * 1024;
 /// The least: one segment on the way and one behind it.
 const LEAST: usize = 2 * (UNIT + SEGMENT_OVERHEAD as usize);
@@ -286,6 +304,8 @@ const HALF_EVEN: f64 = 200_000.0;
 const MOST: usize = 1024 * 1024;
 /// Added to a round trip: a sender's task may run this late.
 const AHEAD: Duration = Duration::from_micros(500);
+/// So much of what the path carries is let out for acknowledgements that come in [`Bursts`], at most: a key waits as long.
+const LATE: Duration = Duration::from_millis(25);
 /// Factor on the measured speed. Above 1, or a path could never show that it carries more.
 const GAIN: f64 = 1.25;
 /// The same while each window is faster than the one before by [`GAIN`].

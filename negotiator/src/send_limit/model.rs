@@ -18,6 +18,14 @@ pub(super) struct Line {
     pub(super) rate: f64,
     /// There and back, without a queue.
     pub(super) round_trip: Duration,
+    /// For how long the receiver does something else after each look at what arrived.
+    pub(super) turn: Duration,
+}
+
+impl Line {
+    pub(super) fn new(rate: f64, round_trip: Duration) -> Self {
+        Self { rate, round_trip, turn: Duration::ZERO }
+    }
 }
 
 /// One sender and its receiver.
@@ -48,6 +56,8 @@ pub(super) struct Model {
     free: [Instant; 2],
     /// When the last frame arrives: a line keeps the order.
     last: [Instant; 2],
+    /// When the receiver looks at it.
+    looks: Instant,
     on_line: BinaryHeap<Reverse<(Instant, u64, usize, bool)>>,
     frames: std::collections::HashMap<u64, (Lane, Bytes)>,
     serial: u64,
@@ -105,6 +115,7 @@ impl Model {
             parties: Vec::new(),
             free: [now; 2],
             last: [now; 2],
+            looks: now,
             on_line: BinaryHeap::new(),
             frames: std::collections::HashMap::new(),
             serial: 0,
@@ -207,7 +218,13 @@ impl Model {
                 let free = &mut self.free[usize::from(!forth)];
                 *free = (*free).max(self.now) + Duration::from_secs_f64(bytes as f64 / self.line.rate);
                 let last = &mut self.last[usize::from(!forth)];
-                let at = (*free + self.line.round_trip / 2).max(*last);
+                let mut at = (*free + self.line.round_trip / 2).max(*last);
+                if forth {
+                    if at > self.looks {
+                        self.looks = at.max(self.looks + self.line.turn);
+                    }
+                    at = at.max(self.looks);
+                }
                 *last = at;
                 self.sent += if forth { bytes as u64 } else { 0 };
                 self.serial += 1;

@@ -59,7 +59,7 @@ fn from_a_modem_to_loopback_the_path_is_busy_and_a_key_waits_little() {
         (4_000, 150, 120),
         (1_000_000, 1, 20),
     ] {
-        let line = Line { rate: kbit(rate), round_trip: ms(round_trip) };
+        let line = Line::new(kbit(rate), ms(round_trip));
         let seconds = match rate {
             100_000 => 10,
             1_000_000 => 4,
@@ -74,9 +74,18 @@ fn from_a_modem_to_loopback_the_path_is_busy_and_a_key_waits_little() {
 }
 
 #[test]
+fn who_looks_in_turns_at_what_arrived_is_kept_busy() {
+    for (rate, turn) in [(40_000, 5), (80_000, 5), (160_000, 5), (80_000, 10)] {
+        let line = Line { turn: ms(turn), ..Line::new(kbit(rate), ms(1)) };
+        let (share, ..) = flood(line, false, 4);
+        assert!(share > 0.7, "{rate} kbit/s, each {turn} ms: {share} of the line");
+    }
+}
+
+#[test]
 fn four_sessions_share_an_uplink_and_each_has_half_of_its_share_at_least() {
     for (rate, apart) in [(256, 0), (1_000, 0), (1_000, 3), (4_000, 3), (20_000, 3)] {
-        let line = Line { rate: kbit(rate), round_trip: ms(40) };
+        let line = Line::new(kbit(rate), ms(40));
         let mut model = Model::new(line);
         (0..4).for_each(|n| model.flood(ms(200 + n * apart * 1_000), 0));
         model.run(ms(20_000));
@@ -101,7 +110,7 @@ fn four_sessions_share_an_uplink_and_each_has_half_of_its_share_at_least() {
 
 #[test]
 fn a_path_that_narrows_has_no_long_queue_two_seconds_later_and_one_that_widens_is_filled() {
-    let mut model = Model::new(Line { rate: kbit(20_000), round_trip: ms(40) });
+    let mut model = Model::new(Line::new(kbit(20_000), ms(40)));
     model.flood(ms(200), 0);
     model.run(ms(5_000));
     model.line.rate = kbit(1_000);
@@ -117,7 +126,7 @@ fn a_path_that_narrows_has_no_long_queue_two_seconds_later_and_one_that_widens_i
 
 #[test]
 fn a_longer_way_is_learnt_although_the_path_is_always_busy() {
-    let mut model = Model::new(Line { rate: kbit(4_000), round_trip: ms(20) });
+    let mut model = Model::new(Line::new(kbit(4_000), ms(20)));
     model.flood(ms(200), 0);
     model.run(ms(5_000));
     model.line.round_trip = ms(200);
@@ -148,7 +157,7 @@ fn a_long_message_does_not_go_far_beyond_the_limit_and_never_waits_for_ever() {
 
 #[test]
 fn another_path_is_another_matter() {
-    let mut model = Model::new(Line { rate: kbit(100_000), round_trip: ms(10) });
+    let mut model = Model::new(Line::new(kbit(100_000), ms(10)));
     model.flood(ms(0), 0);
     model.run(ms(2_000));
     let mut resume = Resume::new(Default::default(), 1, 1);
@@ -173,4 +182,22 @@ fn what_the_application_does_not_send_says_nothing_about_the_path() {
         limit.progress(start + ms(20) * n as u32, seen);
     }
     assert_eq!((limit.limit, limit.fastest), (START, 0.0));
+}
+
+#[test]
+fn the_time_in_which_an_application_says_nothing_is_not_the_paths() {
+    let (mut limit, mut now, mut acknowledged) = (SendLimit::new(), now(), 0);
+    // A sender that waits for room, and then learns that everything has arrived.
+    let mut sends = |limit: &mut SendLimit, after: Duration| {
+        now += after;
+        acknowledged += 20_000;
+        limit.held_back(now - ms(5));
+        let (pending, in_flight, round_trip) = (0, 0, Some(ms(5)));
+        limit.progress(now, Progress { acknowledged, pending, in_flight, round_trip, held: false });
+    };
+    (0..20).for_each(|_| sends(&mut limit, ms(5)));
+    let fastest = limit.fastest;
+    assert!((3.9e6..4.1e6).contains(&fastest), "{fastest}");
+    (0..10).for_each(|_| sends(&mut limit, ms(500)));
+    assert_eq!(limit.fastest, fastest);
 }
