@@ -281,7 +281,10 @@ impl SendLimit {
             let ahead = acks
                 + even
                 + self.fastest * ((base + AHEAD).as_secs_f64() * gain + self.base.jitter().as_secs_f64());
-            let late = (bursts - acks - LEAST as f64).clamp(0.0, self.fastest * LATE.as_secs_f64());
+            // Where even the quickest byte waited longer than for a reader's turn there is a queue: of others too, and each would add to it.
+            let queued = window.shortest < Duration::MAX && window.shortest > base + TURN;
+            let most = if queued { 0.0 } else { self.fastest * LATE.as_secs_f64() };
+            let late = (bursts - acks - LEAST as f64).clamp(0.0, most);
             (ahead, late)
         };
         let steady = (LEAST + ahead as usize).min(MOST);
@@ -306,6 +309,8 @@ const MOST: usize = 1024 * 1024;
 const AHEAD: Duration = Duration::from_micros(500);
 /// So much of what the path carries is let out for acknowledgements that come in [`Bursts`], at most: a key waits as long.
 const LATE: Duration = Duration::from_millis(25);
+/// The longest turn in which a reader looks at what arrived. What waits longer waits in a queue.
+const TURN: Duration = Duration::from_millis(15);
 /// Factor on the measured speed. Above 1, or a path could never show that it carries more.
 const GAIN: f64 = 1.25;
 /// The same while each window is faster than the one before by [`GAIN`].
