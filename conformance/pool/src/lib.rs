@@ -5,5 +5,7 @@
 
 pub mod crowd;
 pub mod fault;
+pub mod member;
+pub mod monitor;
 pub mod report;
 pub mod service;

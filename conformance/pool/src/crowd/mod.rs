@@ -60,9 +60,16 @@ impl Crowd {
     pub async fn effect(&self) -> Effect {
         let (healed, marks) = (Instant::now(), self.pairs.iter().map(Pair::mark).collect::<Vec<_>>());
         let mut away: Vec<_> = self.pairs.iter().zip(&marks).collect();
+        let mut is_told = false;
         while let Some((pair, _)) = away.first() {
             assert!(healed.elapsed() < PATIENCE, "{} do not come back: {}", away.len(), pair.explain());
             sleep(Duration::from_millis(20)).await;
+            if !is_told && healed.elapsed() > SLOW {
+                is_told = true;
+                away.iter()
+                    .take(3)
+                    .for_each(|(pair, _)| println!("not back after {SLOW:?}: {}", pair.explain()));
+            }
             away.retain(|(pair, mark)| !pair.is_past(mark));
         }
         let moved = self.pairs.iter().filter(|pair| pair.has_moved());
@@ -80,6 +87,8 @@ impl Crowd {
     }
 }
 
+/// After this time without a cause whoever is not back says why.
+const SLOW: Duration = Duration::from_secs(5);
 /// Sessions that meet at one time.
 const AT_ONCE: usize = 8;
 /// Within this time after the cause is gone everybody must be back.

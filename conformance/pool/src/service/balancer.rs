@@ -41,7 +41,7 @@ fn nginx(folder: &Path, address: SocketAddr, relays: &[SocketAddr], planes: &[So
     // One process, so that its round robin has one state.
     let config = format!(
         "daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/error.log;\n\
-         worker_rlimit_nofile 8192;\nevents {{ worker_connections 4096; }}\n\
+         worker_rlimit_nofile 16384;\nevents {{ worker_connections 8192; }}\n\
          http {{\n{temporary}access_log off;\n{}\n}}\n",
         text.join("\n")
     );
