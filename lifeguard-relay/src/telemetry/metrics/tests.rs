@@ -1,4 +1,4 @@
-use beach_lifeguard_client::token::TokenError;
+use beach_lifeguard_client::{CloseCode, token::TokenError};
 
 use super::*;
 
