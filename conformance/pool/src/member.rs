@@ -3,11 +3,12 @@
 use std::{net::SocketAddr, time::SystemTime};
 
 use beach_lifeguard_client::{
-    Access, FallbackToken, Role, SUBPROTOCOL, ServerHello,
+    Access, FallbackToken, Header, Kind, Lane, LinkNumber, PeerAddr, Role, SUBPROTOCOL, ServerHello,
     hello::{ClientHello, Compression, PROTOCOL_VERSION},
     membership::{Credentials, Identity, LinkSecret, Purpose},
     session::{DocumentLink, SessionDocument},
 };
+use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -24,7 +25,39 @@ pub struct Member(Credentials);
 
 /// Whoever is in: it leaves when this is dropped.
 #[derive(Debug)]
-pub struct Inside(#[expect(dead_code, reason = "open for as long as it is held")] WebSocketStream<TcpStream>);
+pub struct Inside {
+    socket: WebSocketStream<TcpStream>,
+    address: PeerAddr,
+}
+
+impl Inside {
+    /// Where others of the session reach it.
+    pub fn address(&self) -> PeerAddr {
+        self.address
+    }
+
+    /// Sends a message to a peer.
+    pub async fn say(&mut self, to: PeerAddr, payload: &[u8]) {
+        let frame = Header::data(Lane::Reliable, to, LinkNumber(1)).frame(payload);
+        self.socket.send(Message::binary(frame)).await.expect("the relay is there");
+    }
+
+    /// The next message of a peer.
+    pub async fn hear(&mut self) -> Bytes {
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Binary(frame))) => {
+                    let (header, payload) = Header::split(frame).expect("a frame");
+                    if header.kind == Kind::Data {
+                        return payload;
+                    }
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => panic!("instead of a message: {other:?}"),
+            }
+        }
+    }
+}
 
 impl Member {
     /// Registers a session at the control plane at `plane`, and returns its host and a viewer.
@@ -69,8 +102,8 @@ impl Member {
         socket.send(Message::text(hello.encode())).await.expect("it is heard");
         match socket.next().await {
             Some(Ok(Message::Text(text))) => {
-                ServerHello::decode(text.as_bytes()).expect("a hello");
-                Inside(socket)
+                let hello = ServerHello::decode(text.as_bytes()).expect("a hello");
+                Inside { socket, address: hello.peer }
             }
             other => panic!("{:?} is not let in: {other:?}", self.role()),
         }
