@@ -256,7 +256,11 @@ impl Socket {
                 sleep(CLOSING).await;
                 return closed_by_path(&error.into());
             }
-            drop(leaving);
+            if !leaving.is_empty() {
+                drop(leaving);
+                // A dial may wait to open the same link anew.
+                self.changed.notify_waiters();
+            }
         }
     }
 

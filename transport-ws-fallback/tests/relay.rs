@@ -18,7 +18,7 @@ use beach_lifeguard_client::{
     membership::{Credentials, Identity},
 };
 use bytes::Bytes;
-use support::{Rig, Wire, end, hear, link, quick_goodbyes, say, soon};
+use support::{Endpoint, Rig, Wire, end, hear, link, quick_goodbyes, say, soon};
 use tokio::{
     net::TcpListener,
     time::{Instant, timeout},
@@ -208,6 +208,22 @@ async fn a_generation_is_attached_once() {
     let _link = soon(link(&host, &viewer, 1)).await;
     let error = soon(viewer.dial(&host, 1)).await.unwrap_err();
     assert_eq!((error.stage, error.kind), ("peer", Kind::Misuse));
+}
+
+#[tokio::test]
+async fn a_generation_whose_last_attempt_has_not_left_yet_is_dialled_again() {
+    let rig = Rig::start().await;
+    let (host, viewer) = rig.pair();
+    drop(soon(link(&host, &viewer, 1)).await);
+    let again = async |near: &Endpoint, far: &Endpoint| loop {
+        match near.dial(far, 1).await {
+            Ok(link) => return link,
+            // The goodbye of the attempt before may end this one too, and then the next is another.
+            Err(error) => assert_eq!(error.kind, Kind::Unreachable, "{error}"),
+        }
+    };
+    let (near, far) = soon(async { tokio::join!(again(&viewer, &host), again(&host, &viewer)) }).await;
+    drop((near, far));
 }
 
 #[tokio::test]

@@ -157,6 +157,11 @@ impl Links {
         Some(link)
     }
 
+    /// Whether a link was closed on this side and its last frame has not left.
+    pub(crate) fn is_ending(&self, key: Key) -> bool {
+        self.open.get(&key).is_some_and(|entry| entry.ending.is_some())
+    }
+
     /// Whether the peer has opened the link too.
     ///
     /// # Errors

@@ -38,9 +38,20 @@ impl DialGuard {
                 opened = None;
             }
             if let (None, Some(address)) = (&opened, address) {
-                let link = self.0.links.lock().open(key(address, generation));
+                let key = key(address, generation);
+                let (link, is_ending) = {
+                    let mut links = self.0.links.lock();
+                    (links.open(key), links.is_ending(key))
+                };
                 self.0.outgoing.notify_one();
-                let Some(link) = link else { return Ok(None) };
+                let Some(link) = link else {
+                    if is_ending {
+                        // Of an attempt before, on a path that takes nothing at the moment.
+                        changed.await;
+                        continue;
+                    }
+                    return Ok(None);
+                };
                 opened = Some(WsTransport::new(self.0.links.lock().profile().clone(), self.0.clone(), link));
             }
             if let Some(link) = opened.take_if(|link| link.is_met() != Ok(false)) {
