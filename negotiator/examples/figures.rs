@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use lifeguard_relay::DevConfig;
 use negotiator::{FallbackMode, Received};
 use real::{
-    Stage,
+    Pair, Stage,
     coturn::{Coturn, offer},
     fence::Fence,
     network, scenes, through,
@@ -103,8 +103,34 @@ async fn turn(minutes: usize) {
     stage.end().await;
 }
 
-/// First connects with nothing in their way, the two paths in turn, so that both see the same machine.
+/// First connects with nothing in their way.
 async fn connect(runs: usize) {
+    in_turn("first_connect", runs, async |_, took| took).await;
+}
+
+/// What a message of 1 KiB costs both ends, as fast as the path takes them; over the relay that one's share is in it.
+async fn messages(runs: usize) {
+    in_turn("cpu_of_a_message", runs, async |pair, _| {
+        let before = cpu();
+        let sending = async {
+            for _ in 0..MESSAGES {
+                pair.hosted.send(vec![7; 1_024].into()).await.unwrap();
+            }
+        };
+        let receiving = async {
+            for _ in 0..MESSAGES {
+                assert!(matches!(pair.viewer.recv().await, Ok(Received::Message(_))));
+            }
+        };
+        tokio::join!(sending, receiving);
+        (cpu() - before) / MESSAGES
+    })
+    .await;
+}
+
+/// Measures sessions on the two paths in turn, so that both see the same machine. `figure` is given a session and how long its
+/// connect took.
+async fn in_turn(name: &str, runs: usize, figure: impl AsyncFn(&Pair, Duration) -> Duration) {
     let stage = Stage::set(DevConfig::default(), network()).await;
     let mut relayed = network();
     relayed.mode = FallbackMode::RelayOnly;
@@ -112,44 +138,13 @@ async fn connect(runs: usize) {
     for _ in 0..runs {
         for (config, figures) in [(network(), &mut direct), (relayed.clone(), &mut relay)] {
             let (pair, took) = stage.join(config).await;
-            figures.push(took);
+            figures.push(figure(&pair, took).await);
             pair.viewer.close().await;
         }
     }
     stage.end().await;
-    Figures::of("first_connect_on_webrtc", direct).print();
-    Figures::of("first_connect_on_the_relay", relay).print();
-}
-
-/// What a message of 1 KiB costs both ends, as fast as the path takes them; over the relay that one's share is in it. The two paths in
-/// turn, so that both see the same machine.
-async fn messages(runs: usize) {
-    let stage = Stage::set(DevConfig::default(), network()).await;
-    let mut relayed = network();
-    relayed.mode = FallbackMode::RelayOnly;
-    let (mut direct, mut relay) = (Vec::new(), Vec::new());
-    for _ in 0..runs {
-        for (config, figures) in [(network(), &mut direct), (relayed.clone(), &mut relay)] {
-            let (pair, _) = stage.join(config).await;
-            let before = cpu();
-            let sending = async {
-                for _ in 0..MESSAGES {
-                    pair.hosted.send(vec![7; 1_024].into()).await.unwrap();
-                }
-            };
-            let receiving = async {
-                for _ in 0..MESSAGES {
-                    assert!(matches!(pair.viewer.recv().await, Ok(Received::Message(_))));
-                }
-            };
-            tokio::join!(sending, receiving);
-            figures.push((cpu() - before) / MESSAGES);
-            pair.viewer.close().await;
-        }
-    }
-    stage.end().await;
-    Figures::of("cpu_of_a_message_on_webrtc", direct).print();
-    Figures::of("cpu_of_a_message_on_the_relay", relay).print();
+    Figures::of(format!("{name}_on_webrtc"), direct).print();
+    Figures::of(format!("{name}_on_the_relay"), relay).print();
 }
 
 /// The CPU time of this process, user and system: ticks of 10 ms, fields 14 and 15 (proc(5)).
@@ -164,15 +159,15 @@ const MESSAGES: u32 = 20_000;
 
 /// Seconds, sorted.
 struct Figures {
-    name: &'static str,
+    name: String,
     seconds: Vec<f64>,
 }
 
 impl Figures {
-    fn of(name: &'static str, durations: Vec<Duration>) -> Self {
+    fn of(name: impl Into<String>, durations: Vec<Duration>) -> Self {
         let mut seconds: Vec<f64> = durations.iter().map(Duration::as_secs_f64).collect();
         seconds.sort_by(f64::total_cmp);
-        Self { name, seconds }
+        Self { name: name.into(), seconds }
     }
 
     /// The smallest value that at least `percent` of all do not exceed.
@@ -183,7 +178,7 @@ impl Figures {
 
     fn print(&self) {
         let (median, p95, worst) = (self.percentile(50), self.percentile(95), self.percentile(100));
-        let (name, runs) = (self.name, self.seconds.len());
+        let (name, runs) = (&self.name, self.seconds.len());
         println!("{name}: median {median:.6} s, p95 {p95:.6} s, worst {worst:.6} s of {runs}");
         let seconds: Vec<String> = self.seconds.iter().map(|s| format!("{s:.6}")).collect();
         println!(
