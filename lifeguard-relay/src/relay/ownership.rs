@@ -146,9 +146,10 @@ impl Ownership {
         Ok(())
     }
 
-    /// Whoever knows nobody has nobody to ask when the store is away, so the first of a pool looks at every beat for the second.
+    /// Whoever knows nobody has nobody to ask when the store is away, so the first of a pool looks at every beat for the second. A
+    /// node without an internal listener never asks.
     fn between_looks(&self) -> Duration {
-        if self.others().is_empty() { Duration::ZERO } else { LOOK }
+        if self.internal.is_some() && self.others().is_empty() { Duration::ZERO } else { LOOK }
     }
 
     /// The way to each other node that was there at the last look.
