@@ -82,11 +82,6 @@ impl Channel {
         self.raw.buffered_amount()
     }
 
-    /// Says whether more than a packet is unacknowledged.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.buffered() > PACKET
-    }
-
     /// Pauses senders at another limit from now on.
     pub(crate) fn set_limit(&self, limit: usize) {
         if self.limit.swap(limit, Ordering::Relaxed) != limit {
@@ -136,9 +131,6 @@ impl Channel {
         self.buffered() < self.limit.load(Ordering::Relaxed)
     }
 }
-
-/// About what a packet carries.
-const PACKET: usize = 1_200;
 
 const BACKSTOP: Duration = Duration::from_millis(100);
 

@@ -121,7 +121,7 @@ impl Shared {
 
     /// Says whether bulk is under way.
     pub(crate) fn is_busy(&self) -> bool {
-        self.bulk.get().is_some_and(|bulk| bulk.is_busy())
+        self.busy().is_some()
     }
 
     /// Returns the channel for a ping or pong that belongs to `own`: the reliable one while it is busy.
@@ -130,7 +130,12 @@ impl Shared {
     /// FORWARD-TSN until the datagram has arrived; that is acknowledged at once, and so on. Behind a router's queue two
     /// pings a second made a third of what went over 64 kbit/s.
     pub(crate) fn probed<'a>(&'a self, own: &'a Channel) -> &'a Channel {
-        self.bulk.get().filter(|bulk| bulk.is_busy()).map_or(own, Arc::as_ref)
+        self.busy().unwrap_or(own)
+    }
+
+    /// The reliable channel while more than a packet is in it.
+    fn busy(&self) -> Option<&Channel> {
+        self.bulk.get().filter(|bulk| bulk.buffered() > PACKET).map(Arc::as_ref)
     }
 
     fn hear(&self, lane: Lane) {
@@ -290,6 +295,9 @@ fn profile(config: &WebRtcConfig, max_message: usize, datagrams: Carriage, path:
 /// What the datagram lane may have under way on the narrowest path: what was measured may be old when there are only
 /// datagrams.
 const LEAST_AHEAD: usize = 16 * 1024;
+
+/// About what a packet carries.
+const PACKET: usize = 1_200;
 
 /// The place of a lane in a pair.
 pub(crate) const fn index(lane: Lane) -> usize {

@@ -97,9 +97,9 @@ impl Channel {
         self.raw.lane == Some(lane)
     }
 
-    /// Says whether more than a packet is waiting.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.raw.gauge.buffered() > PACKET
+    /// Returns the bytes handed over and still in the browser.
+    pub(crate) fn buffered(&self) -> usize {
+        self.raw.gauge.buffered()
     }
 
     /// Pauses senders at another limit from now on.
@@ -154,11 +154,8 @@ impl Channel {
     }
 
     fn has_room(&self) -> bool {
-        self.raw.gauge.buffered() < self.limit.load(Ordering::Relaxed)
+        self.buffered() < self.limit.load(Ordering::Relaxed)
     }
 }
-
-/// About what a packet carries.
-const PACKET: usize = 1_200;
 
 const BACKSTOP: Duration = Duration::from_millis(100);
