@@ -80,12 +80,11 @@ impl Bench {
         let some = &self.ids[..self.ids.len().min(SAMPLE)];
         let hour = Bucket("2026-11-29-14".to_owned());
         let mut sum = 0.0;
-        let document = |id: &Uuid| document(*id);
         // How often each of them is asked for in a session of two: `tests/costs.rs`.
         sum += 2.0
             * self
                 .ask("its document is kept or renewed", some, |id| async move {
-                    self.store.publish(&document(&id), DAY).await.map(drop)
+                    self.store.publish(&document(id), DAY).await.map(drop)
                 })
                 .await;
         sum += 5.0

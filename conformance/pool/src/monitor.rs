@@ -70,9 +70,9 @@ impl Asked {
         self.sent.values().sum::<u64>() as f64 / many as f64
     }
 
-    /// As [`each`](Self::each), those inside of scripts too: what `INFO commandstats` counts beside the scripts themselves.
-    pub fn run_each(&self, many: u64) -> f64 {
-        self.each(many) + self.inside as f64 / many as f64
+    /// Commands that scripts ran, for each of `many`.
+    pub fn inside_each(&self, many: u64) -> f64 {
+        self.inside as f64 / many as f64
     }
 
     /// A script's own commands follow it.

@@ -1,10 +1,22 @@
-//! The table.
+//! What a run is told, and the table it prints.
 
 use std::{fmt, time::Duration};
 
 use conformance::history::Verdict;
 
 use crate::fault::Fault;
+
+/// What the environment says of a run: a whole number, or nothing.
+pub fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// The median of the turns of a measurement.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
 
 /// What one kind of fault did, over all its rounds.
 #[derive(Debug)]

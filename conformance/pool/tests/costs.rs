@@ -10,6 +10,7 @@ use pool::{
     crowd::{Ends, relayed},
     member::Member,
     monitor::{Asked, Monitor},
+    report::{median, number},
     service::{Node, Plan, Service},
 };
 use tokio::time::sleep;
@@ -123,18 +124,18 @@ async fn turn_of(service: &Service, members: u64) -> (Duration, Duration) {
     let coming = (0..members / 2).map(|n| Member::pair(planes[n as usize % planes.len()]));
     let pairs: Vec<_> = stream::iter(coming).buffer_unordered(AT_ONCE).collect().await;
     let members: Vec<_> = pairs.into_iter().flatten().collect();
-    let before = cpu(&service.planes);
+    let before = Node::cpu_of(&service.planes);
     let tokens = tokens(&members, &planes).await;
-    let minted = cpu(&service.planes) - before;
+    let minted = Node::cpu_of(&service.planes) - before;
 
-    let before = cpu(&service.relays);
+    let before = Node::cpu_of(&service.relays);
     let (address, mut inside) = (service.address(), Vec::new());
     let entering = members.iter().zip(tokens).map(|(member, token)| member.enter(address, token));
     let mut entering = stream::iter(entering).buffer_unordered(AT_ONCE);
     while let Some(one) = entering.next().await {
         inside.push(one);
     }
-    let admitted = cpu(&service.relays) - before;
+    let admitted = Node::cpu_of(&service.relays) - before;
     drop(inside);
     service.is_left_with(0).await;
     let many = members.len() as u32;
@@ -153,31 +154,13 @@ async fn watched<T>(service: &Service, doing: impl Future<Output = T>) -> (T, As
 }
 
 fn row(what: &str, asked: &Asked, many: u64) {
-    println!(
-        "| {what} | {:.1} | {:.1} | {asked} of {many} |",
-        asked.each(many),
-        asked.inside as f64 / many as f64
-    );
-}
-
-fn cpu(nodes: &[Node]) -> Duration {
-    nodes.iter().map(Node::cpu).sum()
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<_> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    println!("| {what} | {:.1} | {:.1} | {asked} of {many} |", asked.each(many), asked.inside_each(many));
 }
 
 fn of(relays: usize, pooled: bool) -> Plan {
     let mut plan = Plan::default();
     (plan.relays, plan.pooled) = (relays, pooled);
     plan
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 /// Members whose commands are counted: not what is measured, so few are enough.

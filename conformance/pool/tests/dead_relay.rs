@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pool::{
     crowd::{Crowd, Rhythm},
+    report::number,
     service::{Plan, Service},
 };
 use tokio::time::{Instant, sleep, sleep_until};
@@ -56,8 +57,4 @@ async fn tokens(service: &Service) -> f64 {
         sum += plane.metric("beach_fallback_token_requests_total").await;
     }
     sum
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use pool::{
     crowd::{Crowd, Ends, PATIENCE, Rhythm, relayed},
     fault::Fault,
-    report::Row,
+    report::{Row, number},
     service::{Plan, Service},
 };
 use tokio::time::sleep;
@@ -87,10 +87,6 @@ async fn a_newcomer(url: &str) -> Duration {
         }
         sleep(Duration::from_millis(100)).await;
     }
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 /// Between two messages of one direction.

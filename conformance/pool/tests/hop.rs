@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use pool::{
     member::{Inside, Member},
-    service::{Node, Plan, Service},
+    report::{median, number},
+    service::{Node, Plan, Service, Stats},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hop_carries_every_message_and_costs_what_is_said() {
-    let messages = std::env::var("POOL_MESSAGES").map_or(200, |text| text.parse().expect("a number"));
+    let messages = number("POOL_MESSAGES").unwrap_or(200) as usize;
     let (mut alone, mut pooled) = (Plan::default(), Plan::default());
     (alone.relays, alone.pooled, pooled.relays) = (1, false, 2);
     let services = [Service::start(alone).await, Service::start(pooled).await];
@@ -24,10 +25,9 @@ async fn a_hop_carries_every_message_and_costs_what_is_said() {
     for turn in 0..=TURNS {
         let mut costs = Vec::new();
         for (service, ends) in &mut cases {
-            let cpu = || service.relays.iter().map(Node::cpu).sum::<Duration>();
-            let before = cpu();
+            let before = Node::cpu_of(&service.relays);
             let (rate, wait) = echoes(ends, messages).await;
-            let micros = (cpu() - before).as_secs_f64() * 1e6 / (2 * messages) as f64;
+            let micros = (Node::cpu_of(&service.relays) - before).as_secs_f64() * 1e6 / (2 * messages) as f64;
             costs.push([micros, rate, wait.as_secs_f64() * 1e6]);
         }
         if turn > 0 {
@@ -53,21 +53,17 @@ async fn pair(service: &Service, hop: bool) -> [Inside; 2] {
     let plane = service.planes[0].address();
     let [host, viewer] = Member::pair(plane).await;
     let before = service.stats().await;
+    let is_passed_on = |now: &[(usize, Stats)]| {
+        now.iter().zip(&before).any(|((_, now), (_, before))| now.passed_on != before.passed_on)
+    };
     // By the load balancer, until it sends the host straight to the owner.
     let host = loop {
         let inside = host.enter(service.address(), host.token(plane).await).await;
-        let now = service.stats().await;
-        if now.iter().zip(&before).all(|((_, now), (_, before))| now.passed_on == before.passed_on) {
+        if !is_passed_on(&service.stats().await) {
             break inside;
         }
         drop(inside);
-        while service
-            .stats()
-            .await
-            .iter()
-            .zip(&before)
-            .any(|((_, now), (_, before))| now.passed_on != before.passed_on)
-        {
+        while is_passed_on(&service.stats().await) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -113,12 +109,6 @@ async fn echoes([host, viewer]: &mut [Inside; 2], messages: usize) -> (f64, Dura
         (rest as f64 / began.elapsed().as_secs_f64(), waits[waits.len() / 2])
     };
     tokio::join!(ask, echo).0
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<_> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 const SIZE: usize = 4_096;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use conformance::netlab::Cut;
 use pool::{
     crowd::{Crowd, Rhythm},
+    report::number,
     service::{Plan, Service, Way},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -136,10 +137,6 @@ fn quick() -> Plan {
     let mut plan = Plan::default();
     plan.drain = Some([Duration::from_millis(500), Duration::from_secs(1)]);
     plan
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 const SESSIONS: u64 = 8;

@@ -74,6 +74,11 @@ impl Node {
         self.process.cpu()
     }
 
+    /// The CPU time that all of these have taken.
+    pub fn cpu_of(nodes: &[Self]) -> Duration {
+        nodes.iter().map(Self::cpu).sum()
+    }
+
     /// The sum of a metric over all its labels.
     pub async fn metric(&self, name: &str) -> f64 {
         let text = self.ask("GET", "/metrics", "").await.expect("the node answers");
