@@ -1,5 +1,5 @@
 //! The load balancers' samples against each other and against the code: the same nodes and paths, and no connection that is cut before
-//! the service would end it. nginx is run by `conformance/tests/one_address`, HAProxy by `conformance/pool/tests/haproxy.rs`; Envoy is read here alone.
+//! the service would end it. nginx and HAProxy are run by `conformance/pool/tests/one_address.rs`; Envoy is read here alone.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod ops_support;

@@ -21,7 +21,7 @@ use crate::{
     ID,
     carrier::{Carrier, Carriers},
     config::{ConfigError, WsConfig},
-    dial::{self, Failed, Way, neither},
+    dial::{self, Failed, Fault, Way, neither},
     error::{because, closed_at, failed, stage},
     heartbeat::Heartbeat,
     links::Links,
@@ -192,6 +192,7 @@ impl WsFallbackConnector {
     /// Reaches the relay by the carrier that comes first, or by the other one when something is in its way.
     async fn reach_once(&self, whom: TokenFor, target: &Target) -> Result<Reached, Unreached> {
         let mut before: Option<(Carrier, ConnectError)> = None;
+        let mut at_a_bad_moment = false;
         let (mut lent, url) = self.lend(whom).await?;
         let host = url.host_str().unwrap_or_default();
         let WsConfig { outbound, deadlines, .. } = &self.config;
@@ -221,15 +222,23 @@ impl WsFallbackConnector {
             }
             match reached {
                 Ok((stream, answer)) => {
-                    self.carriers.worked(host, carrier, now());
+                    if at_a_bad_moment {
+                        self.carriers.took_over(host, carrier, now());
+                    } else {
+                        self.carriers.worked(host, carrier, now());
+                    }
                     return Ok(Reached { url, carrier, stream, answer });
                 }
                 Err(failed) if is_doubtful && is_bad_token(&failed) => {
                     return Err(Unreached { error: failed.error, is_stale: true });
                 }
-                Err(Failed { error, elsewhere, .. }) => {
+                Err(Failed { error, fault, .. }) => {
+                    let elsewhere = fault != Fault::Final;
                     if elsewhere {
-                        self.carriers.failed(host, carrier, now());
+                        if fault == Fault::Way {
+                            self.carriers.failed(host, carrier, now());
+                        }
+                        at_a_bad_moment = fault == Fault::Moment;
                         tracing::debug!(
                             carrier = carrier.name(),
                             error = error.chain(),

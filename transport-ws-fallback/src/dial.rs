@@ -2,7 +2,9 @@
 
 use std::io;
 
-use beach_lifeguard_client::{ClientHello, ServerHello, hello::HelloError, websocket::Opcode};
+use beach_lifeguard_client::{
+    ClientHello, ServerHello, hello::HelloError, stream::reason, websocket::Opcode,
+};
 use beach_outbound::Outbound;
 use transport_core::{ConnectError, ConnectErrorKind as Kind, Progress};
 use url::Url;
@@ -29,10 +31,33 @@ pub(crate) struct Way<'a> {
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) error: ConnectError,
-    /// Something on the way is at fault that may let another carrier through.
-    pub(crate) elsewhere: bool,
+    pub(crate) fault: Fault,
     /// If a hello was said at all, it did not come to the relay: its token is as good as before.
     pub(crate) unheard: bool,
+}
+
+/// What another carrier can do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing: the relay has spoken, or the way is the same for both.
+    Final,
+    /// Whoever answers has no relay at hand now; another carrier may be led to another one. Says nothing about this one.
+    Moment,
+    /// Something on the way is at fault that may let another carrier through.
+    Way,
+}
+
+impl Fault {
+    /// Of an answer with another status than the one that was asked for.
+    pub(crate) fn of_answer(status: u16, said_by_relay: bool, reason: Option<&str>) -> Self {
+        match reason {
+            Some(reason::DRAINING) => Self::Moment,
+            _ if said_by_relay => Self::Final,
+            // A gateway behind which nobody is there, or that has too much to do.
+            None if matches!(status, 502..=504) => Self::Moment,
+            _ => Self::Way,
+        }
+    }
 }
 
 /// Reaches the relay and exchanges the hellos. `hello` is asked once, when there is somebody to say it to.
@@ -102,9 +127,9 @@ fn unreadable(error: HelloError) -> Failed {
 
 /// The relay has spoken, or no carrier can do better.
 pub(crate) fn final_word(error: ConnectError) -> Failed {
-    Failed { error, elsewhere: false, unheard: false }
+    Failed { error, fault: Fault::Final, unheard: false }
 }
 
 pub(crate) fn on_the_way(error: ConnectError) -> Failed {
-    Failed { error, elsewhere: true, unheard: false }
+    Failed { error, fault: Fault::Way, unheard: false }
 }

@@ -57,7 +57,7 @@ impl HttpRefused {
         match self {
             Self::BodyLate => "timeout",
             Self::BodyTooLarge => reason::TOO_LARGE,
-            Self::Draining => "draining",
+            Self::Draining => reason::DRAINING,
             Self::NotWebSocket => "not_websocket",
             Self::Origin => "origin",
             Self::Paused => "fallback_paused",

@@ -22,6 +22,8 @@ pub const CONTENT_TYPE: &str = "application/octet-stream";
 
 /// The reasons of a relay that answers a request with a status, beside those of the WebSocket's.
 pub mod reason {
+    /// The node takes nobody new; another one may. 503, for every carrier, and nothing of the request was looked at.
+    pub const DRAINING: &str = "draining";
     /// The carrier is switched off here. 410.
     pub const OFF: &str = "stream_off";
     /// An upload came before the one it follows. 409.

@@ -23,6 +23,8 @@ struct Memory {
     open: Option<Instant>,
     /// WebSockets in a row that the network cut soon after they opened.
     cuts: u32,
+    /// Times in a row that HTTP worked where a gateway had no relay for a WebSocket.
+    substitutes: u32,
 }
 
 impl Carriers {
@@ -44,10 +46,23 @@ impl Carriers {
     pub(crate) fn worked(&self, host: &str, carrier: Carrier, now: Instant) {
         let mut memory = self.of(host);
         memory.open = (carrier == Carrier::WebSocket).then_some(now);
+        memory.substitutes = 0;
         if memory.first(now) != carrier || carrier == Carrier::Http {
             memory.first = Some((carrier, now));
             memory.cuts = 0;
         }
+    }
+
+    /// Notes that a relay socket opened where a gateway had just no relay for the other carrier. That says little: a
+    /// pool that is rolled has such moments, and some proxies answer so to whatever they do not know.
+    pub(crate) fn took_over(&self, host: &str, carrier: Carrier, now: Instant) {
+        let mut memory = self.of(host);
+        let substitutes = memory.substitutes + 1;
+        if carrier == Carrier::WebSocket || substitutes >= SUBSTITUTES {
+            drop(memory);
+            return self.worked(host, carrier, now);
+        }
+        (memory.open, memory.substitutes) = (None, substitutes);
     }
 
     /// Notes that something stands in the way of a carrier: a dial that is given up meanwhile is not in vain.
@@ -87,6 +102,8 @@ impl Memory {
 const SOON: Duration = Duration::from_secs(5);
 /// So many in a row are no accident.
 const CUTS: u32 = 3;
+/// A gateway that never has a relay for a WebSocket and always for HTTP.
+const SUBSTITUTES: u32 = 3;
 /// A laptop leaves the hotel; HTTP costs a round trip for each batch.
 const REMEMBERED: Duration = Duration::from_secs(30 * 60);
 
@@ -115,6 +132,24 @@ mod tests {
         assert_eq!(carriers.order("other.test", start)[0], Carrier::WebSocket);
         carriers.failed(HOST, Carrier::Http, start);
         assert_eq!(first(&carriers, start), Carrier::WebSocket);
+    }
+
+    #[test]
+    fn a_moment_without_a_relay_is_no_word_about_the_carrier_and_three_in_a_row_are() {
+        let (carriers, at) = (Carriers::new(CarrierChoice::Either), now());
+        for _ in 0..2 {
+            carriers.took_over(HOST, Carrier::Http, at);
+            assert_eq!(first(&carriers, at), Carrier::WebSocket);
+        }
+        carriers.worked(HOST, Carrier::WebSocket, at);
+        for _ in 0..2 {
+            carriers.took_over(HOST, Carrier::Http, at);
+            assert_eq!(first(&carriers, at), Carrier::WebSocket);
+        }
+        carriers.took_over(HOST, Carrier::Http, at);
+        assert_eq!(first(&carriers, at), Carrier::Http);
+        carriers.took_over(HOST, Carrier::WebSocket, at);
+        assert_eq!(first(&carriers, at), Carrier::WebSocket, "the better one is taken back at once");
     }
 
     #[test]

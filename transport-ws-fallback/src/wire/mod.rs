@@ -30,6 +30,6 @@ pub(crate) struct Opened {
 }
 
 fn not_streamed(error: StreamFailed) -> Failed {
-    let (elsewhere, unheard) = (!error.is_said_by_relay(), error.is_unheard());
-    Failed { error: because(stage::STREAM, error.kind(), error), elsewhere, unheard }
+    let (fault, unheard) = (error.fault(), error.is_unheard());
+    Failed { error: because(stage::STREAM, error.kind(), error), fault, unheard }
 }

@@ -8,7 +8,7 @@ use transport_core::{ConnectError, ConnectErrorKind as Kind};
 use super::{Opened, not_streamed};
 use crate::{
     carrier::{self, Carrier, Pipe},
-    dial::{Failed, Way, final_word, on_the_way},
+    dial::{Failed, Fault, Way, final_word, on_the_way},
     error::{because, failed, stage},
     runtime::timeout,
     ws::{BadUpgrade, Sink, Source, WebSocket, upgrade},
@@ -71,21 +71,21 @@ fn unreached(error: OutboundError) -> ConnectError {
 }
 
 fn not_upgraded(error: BadUpgrade) -> Failed {
-    let (kind, elsewhere) = match &error {
-        BadUpgrade::Status(refused) => (refused.kind(), !refused.is_said_by_relay()),
+    let (kind, fault) = match &error {
+        BadUpgrade::Status(refused) => (refused.kind(), refused.fault()),
         // What answers is no web server.
         BadUpgrade::Http(error) if error.is_parse() || error.is_parse_too_large() => {
-            (Kind::Incompatible, true)
+            (Kind::Incompatible, Fault::Way)
         }
-        BadUpgrade::Http(_) => (Kind::Unreachable, true),
-        BadUpgrade::Answer(_) => (Kind::Incompatible, true),
+        BadUpgrade::Http(_) => (Kind::Unreachable, Fault::Way),
+        BadUpgrade::Answer(_) => (Kind::Incompatible, Fault::Way),
         // It goes away with the login.
-        BadUpgrade::Login(_) => (Kind::Unreachable, true),
-        BadUpgrade::Url(_) => (Kind::Misuse, false),
+        BadUpgrade::Login(_) => (Kind::Unreachable, Fault::Way),
+        BadUpgrade::Url(_) => (Kind::Misuse, Fault::Final),
     };
     let error = match error {
         BadUpgrade::Status(refused) => because(stage::UPGRADE, kind, refused),
         error => because(stage::UPGRADE, kind, error),
     };
-    Failed { error, elsewhere, unheard: true }
+    Failed { error, fault, unheard: true }
 }

@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use transport_core::{ConnectErrorKind, Text};
 
-use crate::carrier::kind_of;
+use crate::{carrier::kind_of, dial::Fault};
 
 /// The relay, or something before it, answered the upgrade with another HTTP status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,10 @@ impl UpgradeRefused {
         kind_of(self.status)
     }
 
-    /// Whether the relay heard the request and said no to the client, not to the way it came.
-    pub(crate) fn is_said_by_relay(&self) -> bool {
-        self.reason.is_some() && !self.lost_its_upgrade()
+    /// A relay that heard the request says no to the client, unless it says that this is no upgrade.
+    pub(crate) fn fault(&self) -> Fault {
+        let said_by_relay = self.reason.is_some() && !self.lost_its_upgrade();
+        Fault::of_answer(self.status, said_by_relay, self.reason.as_deref())
     }
 
     fn lost_its_upgrade(&self) -> bool {
@@ -62,14 +63,20 @@ mod tests {
     fn a_refusal_of_the_relay_is_told_from_one_on_the_way() {
         let upgrade =
             |reason: Option<&'static str>| UpgradeRefused { status: 426, reason: reason.map(Text::new) };
-        for (reason, relay) in [
-            (None, false),
-            (Some("not_websocket"), false),
-            (Some("subprotocol"), false),
-            (Some("rate_limited"), true),
-            (Some("draining"), true),
+        for (reason, fault) in [
+            (None, Fault::Way),
+            (Some("not_websocket"), Fault::Way),
+            (Some("subprotocol"), Fault::Way),
+            (Some("rate_limited"), Fault::Final),
+            (Some("draining"), Fault::Moment),
         ] {
-            assert_eq!(upgrade(reason).is_said_by_relay(), relay, "{reason:?}");
+            assert_eq!(upgrade(reason).fault(), fault, "{reason:?}");
+        }
+        // A gateway behind which nobody is there at the moment, and one that lets no upgrade through.
+        for (status, fault) in
+            [(502, Fault::Moment), (503, Fault::Moment), (403, Fault::Way), (501, Fault::Way)]
+        {
+            assert_eq!(UpgradeRefused { status, reason: None }.fault(), fault, "{status}");
         }
         assert!(upgrade(Some("not_websocket")).to_string().contains("proxy"));
     }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, process::Command};
 
-use super::process::Process;
+use super::{Plan, process::Process};
 
 /// Which one: each is Debian's, and reads the shipped file with the addresses of this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub enum Balancer {
 impl Balancer {
     pub(crate) fn start(
         self,
+        plan: &Plan,
         folder: &Path,
         address: SocketAddr,
         relays: &[SocketAddr],
@@ -24,15 +25,27 @@ impl Balancer {
     ) -> Process {
         match self {
             Self::Haproxy => haproxy(folder, address, relays, planes),
-            Self::Nginx => nginx(folder, address, relays, planes),
+            Self::Nginx => nginx(plan, folder, address, relays, planes),
         }
     }
 }
 
-fn nginx(folder: &Path, address: SocketAddr, relays: &[SocketAddr], planes: &[SocketAddr]) -> Process {
+fn nginx(
+    plan: &Plan,
+    folder: &Path,
+    address: SocketAddr,
+    relays: &[SocketAddr],
+    planes: &[SocketAddr],
+) -> Process {
     let mut text = shipped("nginx/beach.conf", relays, planes);
     // TLS is nginx' own matter.
     text.replace("listen 443 ssl;", &format!("listen {address};"));
+    if !plan.websockets {
+        text.replace(
+            "location = /v2/ws { proxy_pass http://beach_relays; }",
+            "location = /v2/ws { return 501; }",
+        );
+    }
     let text: Vec<_> = text.0.lines().filter(|line| !line.trim().starts_with("ssl_")).collect();
     let folder = folder.display();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]

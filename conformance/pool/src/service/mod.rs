@@ -46,6 +46,8 @@ use self::{node::Common, process::Process};
 pub struct Plan {
     /// What stands before all nodes.
     pub balancer: Balancer,
+    /// Whether it lets relays' WebSockets through; clients come over HTTP otherwise. nginx only.
+    pub websockets: bool,
     /// Whether Redis is a master that a Sentinel watches. Nodes find it by themselves then, not by a line that can be cut.
     pub watched: bool,
     /// Whether relays are of a pool, or one is named to all clients by the control plane and owns nothing.
@@ -59,7 +61,14 @@ pub struct Plan {
 impl Default for Plan {
     /// Three relays behind nginx, one Redis.
     fn default() -> Self {
-        Self { balancer: Balancer::Nginx, watched: false, pooled: true, relays: 3, drain: None }
+        Self {
+            balancer: Balancer::Nginx,
+            websockets: true,
+            watched: false,
+            pooled: true,
+            relays: 3,
+            drain: None,
+        }
     }
 }
 
@@ -134,7 +143,7 @@ impl Service {
             planes.push(Node::start(common, "control-plane", own, [listen, admin], lines));
         }
         let public = |nodes: &[Node]| nodes.iter().map(Node::public).collect::<Vec<_>>();
-        let balancer = plan.balancer.start(folder.path(), address, &public(&relays), &public(&planes));
+        let balancer = plan.balancer.start(&plan, folder.path(), address, &public(&relays), &public(&planes));
         for node in relays.iter().chain(&planes) {
             node.listens().await;
         }

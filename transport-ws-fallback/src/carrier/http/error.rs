@@ -6,7 +6,7 @@ use beach_lifeguard_client::{hello::HelloError, stream::reason};
 use beach_outbound::OutboundError;
 use transport_core::{ConnectErrorKind, Text};
 
-use crate::runtime::Duration;
+use crate::{dial::Fault, runtime::Duration};
 
 /// HTTP streaming did not open.
 #[derive(Debug, thiserror::Error)]
@@ -55,16 +55,18 @@ impl StreamFailed {
         }
     }
 
-    /// Whether the relay heard the request and said no to the client, not to the way it came.
-    pub(crate) fn is_said_by_relay(&self) -> bool {
-        matches!(self, Self::Status { reason: Some(reason), .. } if **reason != *reason::OFF)
+    /// A relay that heard the request says no to the client, unless it has no such carrier.
+    pub(crate) fn fault(&self) -> Fault {
+        let Self::Status { status, reason } = self else { return Fault::Way };
+        let said_by_relay = reason.as_deref().is_some_and(|reason| reason != reason::OFF);
+        Fault::of_answer(*status, said_by_relay, reason.as_deref())
     }
 
-    /// Whether somebody before the relay answered, so that the hello in the request never came to it. A
-    /// gateway that waited in vain (504) may have passed it on.
+    /// Whether nobody looked at the hello in the request: somebody before the relay answered, or the relay did with a status,
+    /// which it says before. A gateway that waited in vain (504) may have passed it on.
     pub(crate) fn is_unheard(&self) -> bool {
         match self {
-            Self::Status { status, reason } => reason.is_none() && *status != 504,
+            Self::Status { status, .. } => *status != 504,
             Self::Content | Self::Login(_) | Self::Unreached(_) => true,
             Self::Broken(_) | Self::Garbled(_) | Self::HeldBack(_) | Self::Silent(_) => false,
         }
@@ -119,10 +121,17 @@ mod tests {
             status: 410,
             reason: reason.map(Text::new),
         };
-        assert!(stream(Some("draining")).is_said_by_relay());
-        assert!(!stream(Some("stream_off")).is_said_by_relay() && !stream(None).is_said_by_relay());
-        assert!(stream(None).is_unheard() && !stream(Some("draining")).is_unheard());
+        for (reason, fault) in [
+            (None, Fault::Way),
+            (Some("draining"), Fault::Moment),
+            (Some("rate_limited"), Fault::Final),
+            (Some("stream_off"), Fault::Way),
+        ] {
+            assert_eq!(stream(reason).fault(), fault, "{reason:?}");
+            assert!(stream(reason).is_unheard(), "{reason:?}");
+        }
         let gateway = |status| StreamFailed::Status { status, reason: None };
         assert!(gateway(502).is_unheard() && !gateway(504).is_unheard());
+        assert_eq!(gateway(502).fault(), Fault::Moment);
     }
 }

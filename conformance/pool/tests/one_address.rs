@@ -1,12 +1,12 @@
-//! Three relays and two control planes, each a process of its own, behind Debian's HAProxy as `lifeguard-relay/deploy/haproxy` sets it
-//! up: one address, round robin, and sessions meet whichever nodes their members come to. `conformance/tests/one_address` is the same
-//! for nginx, and for direct paths.
+//! Three relays and two control planes, each a process of its own, behind Debian's nginx or HAProxy as `lifeguard-relay/deploy` sets
+//! them up: one address, round robin, and sessions meet whichever nodes their members come to.
 
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
 
+use negotiator::{FallbackMode, NetworkConfig};
 use pool::{
     crowd::{Ends, relayed},
     service::{Balancer, Plan, Service, Stats, request},
@@ -14,10 +14,25 @@ use pool::{
 use tokio::time::sleep;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_meet_through_any_two_nodes_and_the_owners_death_moves_them() {
+async fn behind_nginx_all_meet_through_any_two_nodes_and_the_owners_death_moves_them() {
+    all_meet(Balancer::Nginx).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_haproxy_all_meet_through_any_two_nodes_and_the_owners_death_moves_them() {
+    all_meet(Balancer::Haproxy).await;
+}
+
+async fn all_meet(balancer: Balancer) {
     let mut plan = Plan::default();
-    plan.balancer = Balancer::Haproxy;
+    plan.balancer = balancer;
     let mut service = Service::start(plan).await;
+    // Direct: signaling alone, through two control planes.
+    for _ in 0..4 {
+        let pair = Ends::meet(&service.url(), direct()).await;
+        pair.talk("direct").await;
+        pair.end().await;
+    }
     // Other requests move the round robin on meanwhile, so that each combination has its turn.
     let mut seen = BTreeSet::new();
     let (mut last, mut sessions, mut slowest) = (None, 0, Duration::ZERO);
@@ -55,6 +70,14 @@ async fn all_meet_through_any_two_nodes_and_the_owners_death_moves_them() {
     fresh.talk("fresh").await;
     fresh.end().await;
     pair.end().await;
+}
+
+/// A network on which sessions meet from end to end or not at all.
+fn direct() -> NetworkConfig {
+    let mut network = NetworkConfig::default();
+    network.mode = FallbackMode::DirectOnly;
+    network.webrtc.loopback = true;
+    network
 }
 
 /// By which nodes the two members of a session came, and who owns it.
