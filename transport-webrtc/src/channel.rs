@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::{Mutex, Notify},
+    time::timeout,
+};
 use transport_core::Lane;
 use webrtc::{
     data::{data_channel::DataChannel, message::message_channel_open::ChannelType},
@@ -37,6 +40,9 @@ pub(crate) type Raw = DataChannel;
 #[derive(Debug)]
 pub(crate) struct Channel {
     raw: Arc<Raw>,
+    /// One frame is written at a time. webrtc-sctp 0.17.2 reads a stream's sequence number and counts it up in two steps, so two
+    /// writers can get the same one, and nothing on the stream is delivered behind that.
+    writing: Mutex<()>,
     low: Arc<Notify>,
     limit: AtomicUsize,
 }
@@ -62,7 +68,7 @@ impl Channel {
             let wake = wake.clone();
             Box::pin(async move { wake.notify_waiters() })
         }));
-        Self { raw, low, limit: AtomicUsize::new(limit) }
+        Self { raw, writing: Mutex::default(), low, limit: AtomicUsize::new(limit) }
     }
 
     /// Says whether the peer made the channel as `lane` needs it.
@@ -102,17 +108,25 @@ impl Channel {
         }
     }
 
-    /// Sends one frame. The library accepts any amount: call [`room`](Self::room) first.
+    /// Sends one frame. The library accepts any amount: call [`room`](Self::room) first. Dropped half-way it may have
+    /// taken a sequence number for nothing, and the channel delivers nothing behind that.
     pub(crate) async fn send(&self, frame: &Frame) -> Result<(), ChannelEnd> {
-        self.raw.write_data_channel(&frame.encode(), false).await.map(drop).map_err(|_| ChannelEnd::Lost)
+        let _alone = self.writing.lock().await;
+        self.write(frame).await
     }
 
-    /// Sends a frame that is worth nothing later, unless the channel is full.
+    /// Sends a frame that is worth nothing later, unless the channel is full or somebody else writes for longer than a moment.
     pub(crate) async fn send_now_or_never(&self, frame: &Frame) {
-        if self.has_room() {
+        if let Ok(_alone) = timeout(MOMENT, self.writing.lock()).await
+            && self.has_room()
+        {
             // A lost channel is noticed by its reader.
-            let _ = self.send(frame).await;
+            let _ = self.write(frame).await;
         }
+    }
+
+    async fn write(&self, frame: &Frame) -> Result<(), ChannelEnd> {
+        self.raw.write_data_channel(&frame.encode(), false).await.map(drop).map_err(|_| ChannelEnd::Lost)
     }
 
     /// Receives one frame, using `buffer` of [`MAX_FRAME`](crate::frame::MAX_FRAME) bytes.
@@ -131,6 +145,9 @@ impl Channel {
         self.buffered() < self.limit.load(Ordering::Relaxed)
     }
 }
+
+/// Whoever reads a channel answers on it, and must not wait for a writer whom the path holds.
+const MOMENT: Duration = Duration::from_millis(20);
 
 const BACKSTOP: Duration = Duration::from_millis(100);
 

@@ -61,6 +61,34 @@ async fn the_reliable_lane_is_complete_and_in_order_under_load() {
     timeout(Duration::from_secs(60), async { tokio::join!(sending, receiving) }).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_measured_beside_bulk_does_not_get_between_its_messages() {
+    let peers = Peers::new();
+    let (mut near, mut far) = (plain(), plain());
+    (near.ping_interval, far.ping_interval) = (Duration::from_millis(1), Duration::from_millis(1));
+    let (a, b) = peers.connect(near, far).await;
+    let (a, b) = (&a, &b);
+    // Both ways at once, so that each side pings and answers beside its own bulk.
+    let both = [(a, b), (b, a)].map(|(from, to)| async move {
+        let sending = async {
+            for number in 0..MESSAGES {
+                from.send(Lane::Reliable, number.to_be_bytes().repeat(50).into()).await.unwrap();
+            }
+        };
+        let receiving = async {
+            for number in 0..MESSAGES {
+                let inbound = timeout(Duration::from_secs(10), to.recv()).await;
+                let inbound = inbound.unwrap_or_else(|_| panic!("message {number} never came")).unwrap();
+                assert_eq!(inbound.payload[..4], number.to_be_bytes());
+            }
+        };
+        tokio::join!(sending, receiving);
+    });
+    futures::future::join_all(both).await;
+
+    const MESSAGES: u32 = 30_000;
+}
+
 #[tokio::test]
 async fn loss_really_loses_on_the_datagram_lane_in_both_directions() {
     let (peers, udp) = (Peers::new(), ImpairedUdp::seeded(5));
