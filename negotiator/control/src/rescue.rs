@@ -54,6 +54,11 @@ impl Rescue {
         self.0.request.clone()
     }
 
+    /// Which relay the newest grant is for.
+    pub(crate) fn relay(&self) -> Option<Url> {
+        self.newest()?.relay_url
+    }
+
     /// Keeps a grant, and says how long to wait before the next is asked for: half its life.
     pub(crate) fn keep(&self, grant: RescueGrant, now: Instant) -> Duration {
         let life = Duration::from_secs(grant.life_secs).min(LONGEST);

@@ -1,6 +1,6 @@
 //! Enters the room and stays in it.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use beach_lifeguard_client::{
     Reason, Role, SignedDocument,
@@ -8,6 +8,7 @@ use beach_lifeguard_client::{
     signaling::{FromRoom, ToRoom},
 };
 use bytes::Bytes;
+use futures::future::OptionFuture;
 use tokio::sync::{Notify, mpsc, watch};
 use transport_core::{
     CloseCode, PeerId,
@@ -197,8 +198,9 @@ impl Visitor {
         // How long an answer may take that is waited for.
         let mut asked = None;
         let mut woken = false;
-        // The first grant is asked for at once.
+        // The first grant is asked for at once. Where its relay is is looked up now: its name server may be what is missing later.
         let mut rescue_at = self.rescue.is_some().then(now);
+        let mut learning = pin!(OptionFuture::default());
         loop {
             tokio::select! {
                 () = sleep_until(rescue_at.unwrap_or_else(now)), if rescue_at.is_some() => {
@@ -210,6 +212,7 @@ impl Visitor {
                         Err(_) => return Departure::Lost("the room does not read".into()),
                     }
                 }
+                Some(()) = &mut learning => learning.set(OptionFuture::default()),
                 () = doubted.notified() => {
                     if !matches!(timeout(DOUBT, socket.ask()).await, Ok(Ok(()))) {
                         return Departure::Lost("the room does not read".into());
@@ -245,6 +248,9 @@ impl Visitor {
                     let event = match heard {
                         Ok(Ok(Some(FromRoom::Rescue(grant)))) => {
                             rescue_at = self.rescue.as_ref().map(|rescue| now() + rescue.keep(grant, now()));
+                            let relay = self.rescue.as_ref().and_then(Rescue::relay);
+                            let outbound = self.control.outbound().clone();
+                            learning.set(relay.map(|relay| async move { outbound.learn(&relay).await }).into());
                             None
                         }
                         Ok(Ok(message)) => message.and_then(event),

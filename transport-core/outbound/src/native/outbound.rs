@@ -14,7 +14,7 @@ use crate::{
         config::{ConfigError, Deadlines, OutboundConfig, ProxyMode},
         exchange::exchange,
         proxy::{self, Kind, Proxies, Proxy},
-        race::reach,
+        race::{learn, reach},
         recall::Recall,
         stream::{Layers, Stream},
         tls::{Next, Tls},
@@ -143,6 +143,17 @@ impl Outbound {
         answer
             .unwrap_or(Err(Cause::TimedOut(limit)))
             .map_err(|cause| OutboundError::new(Stage::Http, &host, cause))
+    }
+
+    /// Looks up where the host of `url` is, for the time when its name server is gone and it is needed. Opens no connection. Where
+    /// a proxy stands before that host nothing is asked: names are the proxy's matter.
+    pub async fn learn(&self, url: &Url) {
+        let Ok((address, tls)) = Address::of(url) else { return };
+        let Inner { deadlines, proxies, recall, .. } = &*self.inner;
+        let kind = if tls { Kind::Tunnel } else { Kind::Plain };
+        if matches!(proxies.of(&address, kind), Ok(None)) {
+            learn(&address, deadlines, recall).await;
+        }
     }
 
     async fn connect(

@@ -16,18 +16,30 @@ use crate::{
     native::{address::Address, cause::Cause, config::Deadlines, recall::Recall},
 };
 
-/// Reaches `address` directly; where its name does not resolve, at the address in `recall` that worked last.
+/// Reaches `address` directly; where its name does not resolve, at the address in `recall`.
 pub(crate) async fn reach(
     address: &Address,
     deadlines: &Deadlines,
     recall: &Recall,
 ) -> Result<TcpStream, (Stage, Cause)> {
-    let lookup = async { Ok(lookup_host((address.host.as_str(), address.port)).await?.collect()) };
-    let stream = reach_found(lookup, recall.of(address), deadlines).await?;
+    let stream = reach_found(look_up(address), recall.of(address), deadlines).await?;
     if let Ok(worked) = stream.peer_addr() {
         recall.note(address, worked);
     }
     Ok(stream)
+}
+
+/// Notes for `recall` where `address` is, as far as a name server knows.
+pub(crate) async fn learn(address: &Address, deadlines: &Deadlines, recall: &Recall) {
+    if let Ok(found) = within(deadlines.resolve, look_up(address)).await
+        && let Some(first) = found.first()
+    {
+        recall.note(address, *first);
+    }
+}
+
+async fn look_up(address: &Address) -> io::Result<Vec<SocketAddr>> {
+    Ok(lookup_host((address.host.as_str(), address.port)).await?.collect())
 }
 
 async fn reach_found(
@@ -152,6 +164,17 @@ mod tests {
     fn deadlines(resolve: u64, connect: u64) -> Deadlines {
         let [resolve, connect] = [resolve, connect].map(Duration::from_millis);
         Deadlines { resolve, connect, ..Deadlines::default() }
+    }
+
+    #[tokio::test]
+    async fn a_host_is_learnt_before_anybody_reaches_it() {
+        let (recall, known, unknown) =
+            (Recall::default(), Address::new("localhost", 9), Address::new("nobody.invalid", 9));
+        for address in [&known, &unknown] {
+            learn(address, &deadlines(5_000, 1), &recall).await;
+        }
+        assert!(recall.of(&known).is_some_and(|at| at.ip().is_loopback() && at.port() == 9));
+        assert_eq!(recall.of(&unknown), None);
     }
 
     #[tokio::test]

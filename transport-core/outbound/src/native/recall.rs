@@ -1,4 +1,4 @@
-//! The address of each host that worked last, for the time when its name server is gone.
+//! The address of each host that worked or was looked up last, for the time when its name server is gone.
 
 use std::{
     net::SocketAddr,
@@ -12,21 +12,21 @@ use crate::native::address::Address;
 pub(crate) struct Recall(Mutex<Vec<(String, SocketAddr)>>);
 
 impl Recall {
-    /// The address that worked last, if any did.
+    /// The last address, if there is any.
     pub(crate) fn of(&self, address: &Address) -> Option<SocketAddr> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = |(host, at): &&(String, SocketAddr)| *host == address.host && at.port() == address.port;
         known.iter().find(is_it).map(|(_, at)| *at)
     }
 
-    /// Notes that `worked` did.
-    pub(crate) fn note(&self, address: &Address, worked: SocketAddr) {
+    /// Notes that the host is at `found`.
+    pub(crate) fn note(&self, address: &Address, found: SocketAddr) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|(host, at)| *host != address.host || at.port() != address.port);
         if known.len() == MOST {
             known.remove(0);
         }
-        known.push((address.host.clone(), worked));
+        known.push((address.host.clone(), found));
     }
 }
 

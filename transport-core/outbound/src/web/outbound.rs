@@ -75,6 +75,9 @@ impl Outbound {
         Ok(begun)
     }
 
+    /// Does nothing: names are the browser's matter.
+    pub async fn learn(&self, _: &Url) {}
+
     /// Opens a WebSocket of `subprotocol`.
     ///
     /// # Errors
