@@ -8,7 +8,7 @@ use std::{future::Future, io, net::SocketAddr, time::Duration};
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     net::{TcpSocket, TcpStream, lookup_host},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -22,7 +22,7 @@ pub(crate) async fn reach(
     deadlines: &Deadlines,
     recall: &Recall,
 ) -> Result<TcpStream, (Stage, Cause)> {
-    let stream = reach_found(look_up(address), recall.of(address), deadlines).await?;
+    let stream = reach_found(look_up(address), address, deadlines, recall).await?;
     if let Ok(worked) = stream.peer_addr() {
         recall.note(address, worked);
     }
@@ -44,12 +44,16 @@ async fn look_up(address: &Address) -> io::Result<Vec<SocketAddr>> {
 
 async fn reach_found(
     lookup: impl Future<Output = io::Result<Vec<SocketAddr>>>,
-    last: Option<SocketAddr>,
+    address: &Address,
     deadlines: &Deadlines,
+    recall: &Recall,
 ) -> Result<TcpStream, (Stage, Cause)> {
     // With an address at hand a name server that says nothing is not waited for to the end.
-    let limit = last.map_or(deadlines.resolve, |_| deadlines.resolve.min(LOOKUP));
-    let found = match (within(limit, lookup).await, last) {
+    let last = recall.of(address);
+    let limit = last.map_or(deadlines.resolve, |_| deadlines.resolve.min(recall.patience(Instant::now())));
+    let answer = within(limit, lookup).await;
+    recall.asked(Instant::now(), !matches!(answer, Err(Cause::TimedOut(_))));
+    let found = match (answer, last) {
         (Ok(found), _) if !found.is_empty() => found,
         (_, Some(last)) => vec![last],
         (Ok(_), None) => return Err((Stage::Resolve, Cause::NoAddress)),
@@ -127,19 +131,30 @@ fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 #[cfg(any(unix, test))]
 const PACKET: u32 = 1_200;
 
-/// How long a lookup may take before the address that worked last is used instead (`docs/defaults.md`).
-const LOOKUP: Duration = Duration::from_millis(1_500);
-
 /// Between two attempts of a race (RFC 8305 §5).
 const STAGGER: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
-
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::native::recall::LOOKUP;
+
+    /// Reaches a host of which nothing is known.
+    async fn reach_stranger(
+        lookup: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+        deadlines: &Deadlines,
+    ) -> Result<TcpStream, (Stage, Cause)> {
+        reach_found(lookup, &Address::new("host.test", 443), deadlines, &Recall::default()).await
+    }
+
+    /// A host that was last found there.
+    fn known(last: SocketAddr) -> (Address, Recall) {
+        let (address, recall) = (Address::new("host.test", last.port()), Recall::default());
+        recall.note(&address, last);
+        (address, recall)
+    }
 
     #[test]
     fn families_take_turns_in_the_resolvers_order() {
@@ -215,21 +230,25 @@ mod tests {
             sleep(Duration::from_millis(400)).await;
             Ok(vec![address])
         };
-        let stream = reach_found(slow, None, &deadlines(4_000, 300)).await.unwrap();
+        let stream = reach_stranger(slow, &deadlines(4_000, 300)).await.unwrap();
         assert!(stream.nodelay().unwrap());
     }
 
     #[tokio::test]
     async fn where_a_name_does_not_resolve_the_last_good_address_is_used() {
         let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let last = Some(good.local_addr().unwrap());
+        let (address, recall) = known(good.local_addr().unwrap());
+        let limits = deadlines(10_000, 5_000);
         let refused = async { Err(io::Error::other("no such name")) };
-        reach_found(refused, last, &deadlines(5_000, 5_000)).await.unwrap();
-        reach_found(async { Ok(Vec::new()) }, last, &deadlines(5_000, 5_000)).await.unwrap();
-        let started = Instant::now();
-        reach_found(std::future::pending(), last, &deadlines(10_000, 5_000)).await.unwrap();
-        let took = started.elapsed();
-        assert!(took >= LOOKUP && took < LOOKUP * 2, "{took:?}");
+        reach_found(refused, &address, &limits, &recall).await.unwrap();
+        reach_found(async { Ok(Vec::new()) }, &address, &limits, &recall).await.unwrap();
+        // A name server that says nothing is waited for once.
+        for (least, most) in [(LOOKUP, LOOKUP * 2), (Duration::ZERO, LOOKUP / 2)] {
+            let started = Instant::now();
+            reach_found(std::future::pending(), &address, &limits, &recall).await.unwrap();
+            let took = started.elapsed();
+            assert!(took >= least && took < most, "{took:?}");
+        }
     }
 
     #[tokio::test]
@@ -240,21 +259,22 @@ mod tests {
         );
         let address = new.local_addr().unwrap();
         let found = async { Ok(vec![address]) };
-        let stream = reach_found(found, Some(old), &deadlines(5_000, 5_000)).await.unwrap();
+        let (host, recall) = known(old);
+        let stream = reach_found(found, &host, &deadlines(5_000, 5_000), &recall).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
     }
 
     #[tokio::test]
     async fn each_stage_has_its_deadline_and_says_so() {
         let silent = std::future::pending();
-        let (stage, cause) = reach_found(silent, None, &deadlines(50, 5_000)).await.unwrap_err();
+        let (stage, cause) = reach_stranger(silent, &deadlines(50, 5_000)).await.unwrap_err();
         assert_eq!((stage, cause.to_string()), (Stage::Resolve, "no answer within 50ms".to_owned()));
         let (dark, _kept) = black_hole().await;
         let found = async { Ok(vec![dark]) };
-        let (stage, cause) = reach_found(found, None, &deadlines(5_000, 300)).await.unwrap_err();
+        let (stage, cause) = reach_stranger(found, &deadlines(5_000, 300)).await.unwrap_err();
         assert_eq!((stage, cause.to_string()), (Stage::Connect, "no answer within 300ms".to_owned()));
         let nothing = async { Ok(Vec::new()) };
-        let (stage, cause) = reach_found(nothing, None, &deadlines(5_000, 5_000)).await.unwrap_err();
+        let (stage, cause) = reach_stranger(nothing, &deadlines(5_000, 5_000)).await.unwrap_err();
         assert_eq!((stage, cause.to_string()), (Stage::Resolve, "the name has no address".to_owned()));
     }
 }

@@ -171,14 +171,14 @@ pub(super) const ROWS: &[Row] = &[
         "the name server dies mid-session, then UDP",
         "not back in 90 s",
         "usable with the last good address within 8 s",
-        State::NotYet(path::name_server_dies),
+        State::Nightly(path::name_server_dies),
     ),
     Row::new(
         "name_server_dies_on_relay",
         "the name server dies on the relay, then a NAT forgets the viewer's connection",
         "not back in 90 s",
         "usable with the last good address within 8 s",
-        State::NotYet(path::name_server_dies_on_relay),
+        State::Nightly(path::name_server_dies_on_relay),
     ),
 ];
 
