@@ -27,6 +27,7 @@ impl Space {
         output(Command::new("ip").args(["netns", "add", &name]))?;
         let space = Self { name, home: home.to_owned() };
         space.run("ip", &["link", "set", "lo", "up"])?;
+        space.run("sh", &["-c", &format!("echo cubic >{CONGESTION} || echo reno >{CONGESTION}")])?;
         Ok(space)
     }
 
@@ -134,5 +135,8 @@ impl Drop for Space {
     }
 }
 
+/// How TCP of a namespace adapts to a path. By Linux' default, whatever this machine's is: BBR takes the microseconds in which a link
+/// answers before it is narrowed for the path's own round trip, and holds four packets under way for ten seconds.
+const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 /// Where programs are looked for inside.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
