@@ -304,6 +304,8 @@ impl Resume {
         // Where the peer repeats what is not acknowledged in time, it is soon told.
         let patient = few && !(self.repeats.allowed() && attachment.limits.repeat > 0);
         let due = now + if patient { self.config.ack_delay } else { self.config.ack_delay.min(ACK_EVERY) };
+        // Counted from the ack before: what a path bundles arrives at once, and its sender has waited for all of it.
+        let due = self.acks.told_at.filter(|_| !few).map_or(due, |told| due.min(told + ACK_EVERY));
         self.acks.due = Some(self.acks.due.map_or(due, |earlier| earlier.min(due)));
     }
 }
