@@ -29,6 +29,7 @@ pub mod memory;
 pub mod policy;
 pub mod queue;
 pub mod resume;
+pub mod rhythm;
 pub mod secure;
 pub mod signaling;
 pub mod stats;

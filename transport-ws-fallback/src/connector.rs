@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, watch};
 use transport_core::{
     CloseCode, Closed, ConnectError, ConnectErrorKind as Kind, Connector, Generation, Initiator, LaneProfile,
     PeerId, Profile, RetryClass, SessionId, Target, Transport, TransportId, lane::MIN_RELIABLE_MESSAGE,
+    rhythm::Rhythm,
 };
 use url::Url;
 
@@ -27,7 +28,6 @@ use crate::{
     links::Links,
     prefetch::Prefetched,
     put_out::PutOut,
-    rhythm::Rhythm,
     runtime::{Duration, now, timeout, wall_clock},
     socket::{DialGuard, OpenSocket, Socket},
     spares::{Spares, is_bad_token, is_worthless},

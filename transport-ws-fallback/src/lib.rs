@@ -54,7 +54,6 @@ mod outcome;
 mod prefetch;
 mod put_out;
 mod question;
-mod rhythm;
 mod runtime;
 mod socket;
 mod spares;

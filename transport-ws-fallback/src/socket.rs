@@ -13,13 +13,12 @@ use std::{
 use beach_lifeguard_client::websocket::{Opcode, Violation};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use transport_core::{CloseCode, Closed, Inbound, Initiator, PeerId, Refusal, Text};
+use transport_core::{CloseCode, Closed, Inbound, Initiator, PeerId, Refusal, Text, rhythm::Life};
 
 use crate::{
     link::Link,
     links::{CLOSING, Links},
     outcome::{Batch, Outgoing, Tick},
-    rhythm::Life,
     runtime::{Duration, Instant, now, sleep, sleep_until, spawn, timeout},
     spares::Ticket,
     token::uuid,

@@ -102,6 +102,29 @@ async fn a_lost_connection_is_sought_again_and_envelopes_wait_for_it() {
 }
 
 #[tokio::test]
+async fn where_a_quiet_socket_was_cut_the_next_one_is_not_quiet_for_as_long() {
+    let quiet_for = async |seconds| {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+    };
+    let room = Service::open(false).await;
+    let member = join(&room, viewer());
+    assert_eq!(next(&member).await, Ok(SignalingEvent::Up));
+    quiet_for(10).await;
+    assert_eq!(room.pings(), 0, "the room pings by itself");
+    room.hang_up();
+    while next(&member).await != Ok(SignalingEvent::Up) {}
+    quiet_for(7).await;
+    let asked = async {
+        while room.pings() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, asked).await.expect("it shows life after six of ten seconds");
+}
+
+#[tokio::test]
 async fn a_silence_that_was_slept_through_is_asked_about_before_the_room_is_left() {
     let sleep_for_minutes = async || {
         tokio::time::pause();

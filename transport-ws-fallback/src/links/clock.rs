@@ -1,6 +1,6 @@
 //! What the clock leads to, and how the socket ends.
 
-use transport_core::{CloseCode, Closed, Initiator};
+use transport_core::{CloseCode, Closed, Initiator, rhythm::Life};
 
 use super::Links;
 use crate::{
@@ -8,7 +8,6 @@ use crate::{
     heartbeat::Beat,
     link::Key,
     outcome::{Outgoing, Tick},
-    rhythm::Life,
     runtime::{Duration, Instant},
 };
 

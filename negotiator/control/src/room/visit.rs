@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use transport_core::{
     CloseCode, PeerId,
     backoff::{Backoff, BackoffConfig},
+    rhythm::{Life, Rhythm},
     signaling::{Obstacle, SignalingError, SignalingEvent},
 };
 use url::Url;
@@ -47,7 +48,7 @@ pub(super) struct Visitor {
 
 /// Visits the room again and again until it refuses or nobody cares.
 pub(super) async fn stay(mut visitor: Visitor) {
-    let mut waits = Waits::new();
+    let (mut waits, mut rhythm) = (Waits::new(), Rhythm::default());
     let (mut was_inside, mut answered) = (false, false);
     loop {
         let doubted = visitor.doubted.clone();
@@ -63,7 +64,7 @@ pub(super) async fn stay(mut visitor: Visitor) {
             Ok((socket, peers)) => {
                 waits.start_over();
                 (was_inside, answered) = (true, false);
-                visitor.visit(socket, peers).await
+                visitor.visit(socket, peers, &mut rhythm).await
             }
             Err(departure) => departure,
         };
@@ -184,8 +185,24 @@ impl Visitor {
         }
     }
 
-    /// Carries envelopes both ways until the socket ends.
-    async fn visit(&mut self, mut socket: Socket, peers: Vec<PeerId>) -> Departure {
+    /// Stays inside until the socket ends, and learns from its end how long a pause the way bears.
+    async fn visit(&mut self, mut socket: Socket, peers: Vec<PeerId>, rhythm: &mut Rhythm) -> Departure {
+        let began = now();
+        let mut moved = began;
+        let departure = self.remain(&mut socket, peers, rhythm.interval(PINGED), &mut moved).await;
+        let since = |then| now().saturating_duration_since(then);
+        rhythm.learn(Life { cut: socket.is_cut(), idle: since(moved), lived: since(began) });
+        departure
+    }
+
+    /// Carries envelopes both ways until the socket ends. `moved`: when anything last did; after `beat` something must again.
+    async fn remain(
+        &mut self,
+        socket: &mut Socket,
+        peers: Vec<PeerId>,
+        beat: Duration,
+        moved: &mut Instant,
+    ) -> Departure {
         self.state.send_replace(RoomState::Up);
         let entered = peers.into_iter().map(|peer| SignalingEvent::Joined { peer });
         for event in std::iter::once(SignalingEvent::Up).chain(entered) {
@@ -213,6 +230,13 @@ impl Visitor {
                     }
                 }
                 Some(()) = &mut learning => learning.set(OptionFuture::default()),
+                // The room pings as often by itself, unless the way has shown that it bears less.
+                () = sleep_until(*moved + beat), if beat < PINGED => {
+                    *moved = now();
+                    if !matches!(timeout(WRITE, socket.ask()).await, Ok(Ok(()))) {
+                        return Departure::Lost("the room does not read".into());
+                    }
+                }
                 () = doubted.notified() => {
                     if !matches!(timeout(DOUBT, socket.ask()).await, Ok(Ok(()))) {
                         return Departure::Lost("the room does not read".into());
@@ -238,6 +262,7 @@ impl Visitor {
                         Ok(Err(departure)) => return departure,
                         Err(_) => return Departure::Lost("the room does not read".into()),
                     }
+                    *moved = now();
                     if asked.is_none() {
                         asked = Some(ANSWER);
                         silent_at = silent_at.min(now() + ANSWER);
@@ -268,6 +293,7 @@ impl Visitor {
                     if socket.is_answered() {
                         (asked, woken) = (None, false);
                     }
+                    *moved = now();
                     // What lay here since before the question, through a sleep perhaps, is no answer to it.
                     silent_at = now() + asked.unwrap_or(SILENCE);
                     if let Some(event) = event && self.events.send(event).await.is_err() {
@@ -332,6 +358,9 @@ const DOUBT: Duration = Duration::from_millis(1_500);
 
 /// A silence that is noticed so much too late was not listened to.
 const LATE: Duration = Duration::from_secs(5);
+
+/// How often the room pings.
+const PINGED: Duration = Duration::from_secs(15);
 
 /// Silence after which the socket is dead.
 const SILENCE: Duration = Duration::from_secs(46);

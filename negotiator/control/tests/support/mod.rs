@@ -1,6 +1,13 @@
 //! A control plane that keeps one room, as far as a client can tell, and misbehaves on request.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use beach_lifeguard_client::signaling::{FromRoom, RoomPeer, ToRoom};
 use futures::{SinkExt, StreamExt};
@@ -36,6 +43,7 @@ struct State {
     members: Mutex<HashMap<Uuid, (RoomPeer, mpsc::Sender<Order>)>>,
     behavior: Mutex<Behavior>,
     published: Mutex<Vec<serde_json::Value>>,
+    pings: AtomicUsize,
 }
 
 enum Order {
@@ -119,6 +127,11 @@ impl Service {
         }
     }
 
+    /// Pings that came so far.
+    pub(crate) fn pings(&self) -> usize {
+        self.state.pings.load(Ordering::Relaxed)
+    }
+
     /// Bodies that were posted to publish a session.
     pub(crate) fn published(&self) -> Vec<serde_json::Value> {
         self.state.published.lock().clone()
@@ -182,7 +195,10 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<State
                 let text = match heard {
                     Some(Ok(Message::Text(text))) => text,
                     // Answered by the library.
-                    Some(Ok(Message::Ping(_))) => continue,
+                    Some(Ok(Message::Ping(_))) => {
+                        state.pings.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    }
                     _ => break,
                 };
                 let ToRoom::Send { to, data } = serde_json::from_str(&text).unwrap() else { continue };

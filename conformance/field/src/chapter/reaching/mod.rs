@@ -164,7 +164,7 @@ pub(super) const ROWS: &[Row] = &[
         "a proxy cuts connections that were idle for 10 s; a minute without a key",
         "works, silence ≤ 0.3 s",
         "the key's echo within 1 s; after the first cut none",
-        State::NotYet(proxy::idle_timeout),
+        State::Nightly(proxy::idle_timeout),
     ),
     Row::new(
         "name_server_dies",

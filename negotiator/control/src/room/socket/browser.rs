@@ -22,13 +22,15 @@ pub(in crate::room) struct Socket {
     active: Instant,
     /// Questions that were not answered yet.
     open: u32,
+    /// It ended, and nobody said so.
+    cut: bool,
 }
 
 impl Socket {
     pub(in crate::room) async fn open(control: &ControlPlane, url: &Url) -> Result<Self, Departure> {
         let opened = control.outbound().websocket(url, None).await;
         let socket = opened.map_err(|error| from_outbound(&error))?;
-        Ok(Self { socket, active: now(), open: 0 })
+        Ok(Self { socket, active: now(), open: 0, cut: false })
     }
 
     pub(in crate::room) async fn say(&mut self, message: &ToRoom) -> Result<(), Departure> {
@@ -48,6 +50,11 @@ impl Socket {
     /// Says whether the newest question was answered.
     pub(in crate::room) fn is_answered(&self) -> bool {
         self.open == 0
+    }
+
+    /// Says whether the path ended it, and neither side meant to.
+    pub(in crate::room) fn is_cut(&self) -> bool {
+        self.cut
     }
 
     /// Waits for a message; `None` for one without meaning here. Cancel safe.
@@ -70,7 +77,10 @@ impl Socket {
                 Some(Arrival::Message(_)) => Ok(None),
                 // A page does not see the answer's date.
                 Some(Arrival::Close { code: Some(code), reason }) => Err(from_close(code, &reason, None)),
-                Some(Arrival::Close { code: None, .. }) | None => Err(gone()),
+                Some(Arrival::Close { code: None, .. }) | None => {
+                    self.cut = true;
+                    Err(gone())
+                }
             };
         }
     }

@@ -27,6 +27,8 @@ pub(in crate::room) struct Socket {
     /// Questions that were asked, and the last of them that was answered.
     asked: u64,
     answered: u64,
+    /// It ended, and nobody said so.
+    cut: bool,
 }
 
 impl Socket {
@@ -45,7 +47,7 @@ impl Socket {
                 // Before anything is proven.
                 control.clock().learn(answer.headers());
                 let skew = control.clock().skew(answer.headers());
-                Ok(Self { stream, skew, asked: 0, answered: 0 })
+                Ok(Self { stream, skew, asked: 0, answered: 0, cut: false })
             }
             Ok(Err(error)) => Err(from_handshake(url, error)),
             Err(_) => Err(Departure::Lost(format!("{url} does not answer the upgrade").into())),
@@ -70,6 +72,11 @@ impl Socket {
         self.answered == self.asked
     }
 
+    /// Says whether the path ended it, and neither side meant to.
+    pub(in crate::room) fn is_cut(&self) -> bool {
+        self.cut
+    }
+
     /// Waits for a message; `None` for one without meaning here, pings included. Cancel safe.
     pub(in crate::room) async fn next(&mut self) -> Result<Option<FromRoom>, Departure> {
         match self.stream.next().await {
@@ -85,8 +92,11 @@ impl Socket {
                 Ok(None)
             }
             Some(Ok(_)) => Ok(None),
-            Some(Err(error)) => Err(lost(error)),
-            None => Err(Departure::Lost("the room closed".into())),
+            ended => {
+                self.cut = true;
+                let gone = || Departure::Lost("the room closed".into());
+                Err(ended.and_then(Result::err).map_or_else(gone, lost))
+            }
         }
     }
 

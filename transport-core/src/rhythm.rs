@@ -1,34 +1,44 @@
-//! How long a pause the way to the relay bears: learnt from connections that were cut while nothing moved. Sans-IO.
+//! How long a pause the way to a server bears: learnt from sockets that were cut while nothing moved. Sans-IO.
+//!
+//! ```
+//! use std::time::Duration;
+//! use transport_core::rhythm::{Life, Rhythm};
+//!
+//! let (mut rhythm, usual) = (Rhythm::default(), Duration::from_secs(15));
+//! assert_eq!(rhythm.interval(usual), usual);
+//! rhythm.learn(Life { cut: true, idle: Duration::from_secs(10), lived: Duration::from_secs(30) });
+//! assert_eq!(rhythm.interval(usual), Duration::from_secs(6));
+//! ```
 
-use crate::runtime::Duration;
+use crate::time::Duration;
 
-/// What is known of the way to the relay, from one socket to the next.
+/// What is known of the way, from one socket to the next.
 #[derive(Debug, Default)]
-pub(crate) struct Rhythm {
+pub struct Rhythm {
     /// The longest interval between heartbeats that should be safe; `None` while nothing is known.
     safe: Option<Duration>,
 }
 
 /// How a socket ended.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Life {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
     /// Whether the path cut it, and neither side meant to.
-    pub(crate) cut: bool,
+    pub cut: bool,
     /// For how long nothing had moved then.
-    pub(crate) idle: Duration,
+    pub idle: Duration,
     /// From its hello to its end.
-    pub(crate) lived: Duration,
+    pub lived: Duration,
 }
 
 impl Rhythm {
     /// Says how often a fresh socket should show life where `usual` is agreed.
-    pub(crate) fn interval(&self, usual: Duration) -> Duration {
+    pub fn interval(&self, usual: Duration) -> Duration {
         self.safe.map_or(usual, |safe| safe.min(usual))
     }
 
     /// Learns from the end of a socket. A proxy that cuts idle connections is met by beating more often; what was
     /// learnt is given up slowly, for the cut may have had another cause and the place may be another by now.
-    pub(crate) fn learn(&mut self, life: Life) {
+    pub fn learn(&mut self, life: Life) {
         if life.cut && life.idle >= IDLE {
             let safe = life.idle.mul_f64(SHARE).max(LEAST);
             self.safe = Some(self.safe.map_or(safe, |known| known.min(safe)));
