@@ -159,7 +159,7 @@ const HEAD: &str = "# The field: what the world does to a session
 
 Real `beach-link` and `beach-lifeguard` processes in network namespaces, with tinyproxy, nginx and slow name servers
 between them. Times run from the start of `beach-link join` until the first key came back, unless the row says
-otherwise. This file is written by the last command:
+otherwise. TCP is Linux' own (cubic), whatever the machine's is. This file is written by the last command:
 
 ```sh
 cargo build -p beach-link -p beach-lifeguard
