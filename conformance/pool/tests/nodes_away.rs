@@ -1,10 +1,10 @@
-//! Behind nginx as `lifeguard-relay/deploy/nginx` sets it up, a node that was away, or is about to go, stands in nobody's way.
+//! Behind nginx and HAProxy as `lifeguard-relay/deploy` sets them up, a node that was away, or is about to go, stands in nobody's way.
 
 use std::time::{Duration, Instant};
 
 use pool::{
     crowd::{Ends, relayed},
-    service::{Node, Plan, Service, request},
+    service::{Balancer, Node, Plan, Service, request},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -34,8 +34,18 @@ async fn a_node_that_was_away_takes_everybody_once_it_is_there_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_drains_lets_clients_over_http_go_to_another_and_their_uploads_follow() {
+async fn behind_nginx_a_node_that_drains_lets_clients_over_http_go_to_another_and_their_uploads_follow() {
+    clients_over_http_go_elsewhere(Balancer::Nginx).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_haproxy_a_node_that_drains_lets_clients_over_http_go_to_another_and_their_uploads_follow() {
+    clients_over_http_go_elsewhere(Balancer::Haproxy).await;
+}
+
+async fn clients_over_http_go_elsewhere(balancer: Balancer) {
     let mut plan = Plan::default();
+    plan.balancer = balancer;
     plan.websockets = false;
     plan.drain = Some([Duration::from_millis(500), Duration::from_millis(500)]);
     let service = Service::start(plan).await;

@@ -24,7 +24,7 @@ impl Balancer {
         planes: &[SocketAddr],
     ) -> Process {
         match self {
-            Self::Haproxy => haproxy(folder, address, relays, planes),
+            Self::Haproxy => haproxy(plan, folder, address, relays, planes),
             Self::Nginx => nginx(plan, folder, address, relays, planes),
         }
     }
@@ -66,13 +66,25 @@ fn nginx(
     Process::start(&mut command)
 }
 
-fn haproxy(folder: &Path, address: SocketAddr, relays: &[SocketAddr], planes: &[SocketAddr]) -> Process {
+fn haproxy(
+    plan: &Plan,
+    folder: &Path,
+    address: SocketAddr,
+    relays: &[SocketAddr],
+    planes: &[SocketAddr],
+) -> Process {
     let mut text = shipped("haproxy/beach.cfg", relays, planes);
     // TLS is HAProxy's own matter.
     text.replace(
         "bind :443 ssl crt /etc/haproxy/beach.example.pem alpn http/1.1",
         &format!("bind {address}"),
     );
+    if !plan.websockets {
+        text.replace(
+            "use_backend relays if { path /v2/ws /ws }",
+            "http-request return status 501 if { path /v2/ws }",
+        );
+    }
     // One thread, so that its round robin has one state.
     text.replace("global\n", "global\n    nbthread 1\n");
     let file = folder.join("haproxy.cfg");

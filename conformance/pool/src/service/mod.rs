@@ -46,7 +46,7 @@ use self::{node::Common, process::Process};
 pub struct Plan {
     /// What stands before all nodes.
     pub balancer: Balancer,
-    /// Whether it lets relays' WebSockets through; clients come over HTTP otherwise. nginx only.
+    /// Whether it lets relays' WebSockets through; clients come over HTTP otherwise.
     pub websockets: bool,
     /// Whether Redis is a master that a Sentinel watches. Nodes find it by themselves then, not by a line that can be cut.
     pub watched: bool,
