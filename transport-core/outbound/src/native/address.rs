@@ -34,6 +34,11 @@ impl Address {
         Ok((Self::new(host, port), tls))
     }
 
+    /// Says whether a name server must be asked.
+    pub(crate) fn is_name(&self) -> bool {
+        self.host.parse::<IpAddr>().is_err()
+    }
+
     /// Says whether the target is this machine.
     pub(crate) fn is_loopback(&self) -> bool {
         match self.host.parse::<IpAddr>() {

@@ -52,7 +52,9 @@ async fn reach_found(
     let last = recall.of(address);
     let limit = last.map_or(deadlines.resolve, |_| deadlines.resolve.min(recall.patience(Instant::now())));
     let answer = within(limit, lookup).await;
-    recall.asked(Instant::now(), !matches!(answer, Err(Cause::TimedOut(_))));
+    if address.is_name() {
+        recall.asked(Instant::now(), !matches!(answer, Err(Cause::TimedOut(_))));
+    }
     let found = match (answer, last) {
         (Ok(found), _) if !found.is_empty() => found,
         (_, Some(last)) => vec![last],
