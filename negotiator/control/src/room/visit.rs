@@ -1,6 +1,6 @@
 //! Enters the room and stays in it.
 
-use std::{pin::pin, sync::Arc};
+use std::{future::pending, pin::Pin, sync::Arc};
 
 use beach_lifeguard_client::{
     Reason, Role, SignedDocument,
@@ -8,7 +8,6 @@ use beach_lifeguard_client::{
     signaling::{FromRoom, ToRoom},
 };
 use bytes::Bytes;
-use futures::future::OptionFuture;
 use tokio::sync::{Notify, mpsc, watch};
 use transport_core::{
     CloseCode, PeerId,
@@ -217,7 +216,7 @@ impl Visitor {
         let mut woken = false;
         // The first grant is asked for at once. Where its relay is is looked up now: its name server may be what is missing later.
         let mut rescue_at = self.rescue.is_some().then(now);
-        let mut learning = pin!(OptionFuture::default());
+        let mut learning: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(pending());
         loop {
             tokio::select! {
                 () = sleep_until(rescue_at.unwrap_or_else(now)), if rescue_at.is_some() => {
@@ -229,7 +228,7 @@ impl Visitor {
                         Err(_) => return Departure::Lost("the room does not read".into()),
                     }
                 }
-                Some(()) = &mut learning => learning.set(OptionFuture::default()),
+                () = &mut learning => learning = Box::pin(pending()),
                 // The room pings as often by itself, unless the way has shown that it bears less.
                 () = sleep_until(*moved + beat), if beat < PINGED => {
                     *moved = now();
@@ -273,9 +272,10 @@ impl Visitor {
                     let event = match heard {
                         Ok(Ok(Some(FromRoom::Rescue(grant)))) => {
                             rescue_at = self.rescue.as_ref().map(|rescue| now() + rescue.keep(grant, now()));
-                            let relay = self.rescue.as_ref().and_then(Rescue::relay);
-                            let outbound = self.control.outbound().clone();
-                            learning.set(relay.map(|relay| async move { outbound.learn(&relay).await }).into());
+                            if let Some(relay) = self.rescue.as_ref().and_then(Rescue::relay) {
+                                let outbound = self.control.outbound().clone();
+                                learning = Box::pin(async move { outbound.learn(&relay).await });
+                            }
                             None
                         }
                         Ok(Ok(message)) => message.and_then(event),
