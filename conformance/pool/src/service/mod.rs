@@ -25,11 +25,13 @@ pub mod redis_many;
 mod store;
 
 use std::{
+    collections::BTreeSet,
     net::{SocketAddr, TcpListener},
     process::Command,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -193,10 +195,19 @@ impl Service {
     }
 }
 
-/// Held until all are known, so that no two are the same.
+/// Free ports that nobody else is given: neither another service of this process, nor a connection while a node is away or not
+/// there yet. The kernel takes a connection's port from 32768 on (`net.ipv4.ip_local_port_range`).
 fn free_addresses(count: usize) -> Vec<SocketAddr> {
-    let held: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    held.iter().map(|socket| socket.local_addr().expect("it")).collect()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock();
+    let mut free = Vec::new();
+    while free.len() < count {
+        let address = SocketAddr::from(([127, 0, 0, 1], rand::random_range(10_000..32_768)));
+        if TcpListener::bind(address).is_ok() && given.insert(address.port()) {
+            free.push(address);
+        }
+    }
+    free
 }
 
 const PLANES: usize = 2;
