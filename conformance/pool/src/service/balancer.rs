@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, process::Command};
 
-use super::{Plan, process::Process};
+use super::process::Process;
 
 /// Which one: each is Debian's, and reads the shipped file with the addresses of this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,37 +15,41 @@ pub enum Balancer {
 }
 
 impl Balancer {
+    /// Starts it; without `websockets` it answers them itself.
     pub(crate) fn start(
         self,
-        plan: &Plan,
+        websockets: bool,
         folder: &Path,
         address: SocketAddr,
         relays: &[SocketAddr],
         planes: &[SocketAddr],
     ) -> Process {
+        let (file, let_through, answered) = match self {
+            Self::Haproxy => (
+                "haproxy/beach.cfg",
+                "use_backend relays if { path /v2/ws /ws }",
+                "http-request return status 501 if { path /v2/ws }",
+            ),
+            Self::Nginx => (
+                "nginx/beach.conf",
+                "location = /v2/ws { proxy_pass http://beach_relays; }",
+                "location = /v2/ws { return 501; }",
+            ),
+        };
+        let mut text = shipped(file, relays, planes);
+        if !websockets {
+            text.replace(let_through, answered);
+        }
         match self {
-            Self::Haproxy => haproxy(plan, folder, address, relays, planes),
-            Self::Nginx => nginx(plan, folder, address, relays, planes),
+            Self::Haproxy => haproxy(text, folder, address),
+            Self::Nginx => nginx(text, folder, address),
         }
     }
 }
 
-fn nginx(
-    plan: &Plan,
-    folder: &Path,
-    address: SocketAddr,
-    relays: &[SocketAddr],
-    planes: &[SocketAddr],
-) -> Process {
-    let mut text = shipped("nginx/beach.conf", relays, planes);
+fn nginx(mut text: Shipped, folder: &Path, address: SocketAddr) -> Process {
     // TLS is nginx' own matter.
     text.replace("listen 443 ssl;", &format!("listen {address};"));
-    if !plan.websockets {
-        text.replace(
-            "location = /v2/ws { proxy_pass http://beach_relays; }",
-            "location = /v2/ws { return 501; }",
-        );
-    }
     let text: Vec<_> = text.0.lines().filter(|line| !line.trim().starts_with("ssl_")).collect();
     let folder = folder.display();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -66,25 +70,12 @@ fn nginx(
     Process::start(&mut command)
 }
 
-fn haproxy(
-    plan: &Plan,
-    folder: &Path,
-    address: SocketAddr,
-    relays: &[SocketAddr],
-    planes: &[SocketAddr],
-) -> Process {
-    let mut text = shipped("haproxy/beach.cfg", relays, planes);
+fn haproxy(mut text: Shipped, folder: &Path, address: SocketAddr) -> Process {
     // TLS is HAProxy's own matter.
     text.replace(
         "bind :443 ssl crt /etc/haproxy/beach.example.pem alpn http/1.1",
         &format!("bind {address}"),
     );
-    if !plan.websockets {
-        text.replace(
-            "use_backend relays if { path /v2/ws /ws }",
-            "http-request return status 501 if { path /v2/ws }",
-        );
-    }
     // One thread, so that its round robin has one state.
     text.replace("global\n", "global\n    nbthread 1\n");
     let file = folder.join("haproxy.cfg");

@@ -145,7 +145,8 @@ impl Service {
             planes.push(Node::start(common, "control-plane", own, [listen, admin], lines));
         }
         let public = |nodes: &[Node]| nodes.iter().map(Node::public).collect::<Vec<_>>();
-        let balancer = plan.balancer.start(&plan, folder.path(), address, &public(&relays), &public(&planes));
+        let (relays_at, planes_at) = (public(&relays), public(&planes));
+        let balancer = plan.balancer.start(plan.websockets, folder.path(), address, &relays_at, &planes_at);
         for node in relays.iter().chain(&planes) {
             node.listens().await;
         }
