@@ -232,13 +232,13 @@ impl Visitor {
                 // The room pings as often by itself, unless the way has shown that it bears less.
                 () = sleep_until(*moved + beat), if beat < PINGED => {
                     *moved = now();
-                    if !matches!(timeout(WRITE, socket.ask()).await, Ok(Ok(()))) {
-                        return Departure::Lost("the room does not read".into());
+                    if let Err(departure) = ask_within(socket, WRITE).await {
+                        return departure;
                     }
                 }
                 () = doubted.notified() => {
-                    if !matches!(timeout(DOUBT, socket.ask()).await, Ok(Ok(()))) {
-                        return Departure::Lost("the room does not read".into());
+                    if let Err(departure) = ask_within(socket, DOUBT).await {
+                        return departure;
                     }
                     asked = Some(DOUBT);
                     silent_at = silent_at.min(now() + DOUBT);
@@ -303,6 +303,11 @@ impl Visitor {
             }
         }
     }
+}
+
+async fn ask_within(socket: &mut Socket, limit: Duration) -> Result<(), Departure> {
+    let asked = timeout(limit, socket.ask()).await;
+    if matches!(asked, Ok(Ok(()))) { Ok(()) } else { Err(Departure::Lost("the room does not read".into())) }
 }
 
 fn peer(id: Uuid) -> PeerId {
