@@ -96,6 +96,7 @@ impl Driver {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut clocks = Clocks::now();
         let (mut signaling, mut handles) = (true, true);
+        let mut look = None;
         let core = self.effects.core.clone();
         self.happened(Event::Start { network: network::here() });
         loop {
@@ -133,10 +134,9 @@ impl Driver {
                         self.happened(Event::NetworkSeen { network: network::lately() });
                     }
                     core.handle_timeout();
-                    for event in self.effects.sample() {
-                        self.happened(event);
-                    }
+                    look = self.sample();
                 }
+                () = sleep_until(look.unwrap_or_else(now)), if look.is_some() => look = self.sample(),
                 () = sleep_until(due.unwrap_or_else(now)), if due.is_some() => {
                     self.judge(None);
                 }
@@ -175,6 +175,15 @@ impl Driver {
                 self.happened(Event::DialSucceeded { generation });
             }
         }
+    }
+
+    /// Measures every open link; says when to look again, where that is before the usual time.
+    fn sample(&mut self) -> Option<Instant> {
+        for event in self.effects.sample() {
+            self.happened(event);
+        }
+        let now = now();
+        self.judge.next_look().filter(|look| *look > now)
     }
 
     fn happened(&mut self, event: Event) {

@@ -1,4 +1,4 @@
-//! Measures the lanes of a session's links twice a second, for the policy to judge.
+//! Measures the lanes of a session's links twice a second and when a silence matters, for the policy to judge.
 
 use transport_core::{Lane, Stats, policy::HealthSample};
 
@@ -55,10 +55,14 @@ impl Sampler {
     }
 }
 
+/// What came in less than [`SHORTEST`] is spread over that: a key that was typed a moment ago is no demand that nobody meets.
 fn per_second(bytes: u64, elapsed: Duration) -> u64 {
-    let millis = elapsed.as_millis().max(1);
+    let millis = elapsed.max(SHORTEST).as_millis();
     u64::try_from(u128::from(bytes) * 1000 / millis).unwrap_or(u64::MAX)
 }
+
+/// The usual time between two samples, halved.
+const SHORTEST: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {

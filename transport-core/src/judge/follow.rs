@@ -239,6 +239,11 @@ impl Follow {
         actions
     }
 
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let health = &self.config.health;
+        self.watched.as_ref()?.watch.next_look(health, health.confirmed_age)
+    }
+
     /// The leader hears nothing on a link, and asks what was heard here.
     pub(super) fn asked(
         &mut self,

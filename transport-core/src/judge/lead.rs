@@ -71,6 +71,10 @@ impl Lead {
         self.dials.values().map(|dial| dial.again).chain(self.policy.poll_timeout()).min()
     }
 
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.policy.next_look()
+    }
+
     pub(super) fn standing(&self) -> &Standing {
         self.policy.standing()
     }

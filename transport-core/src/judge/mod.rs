@@ -202,6 +202,15 @@ impl Judge {
         own.into_iter().chain(self.links.next_due()).min()
     }
 
+    /// Says when a sample of the link that carries the session says more than the last one did. Asked after each sample; a
+    /// time that is over asks for nothing. `None` when the usual one is soon enough.
+    pub fn next_look(&self) -> Option<Instant> {
+        match &self.side {
+            Side::Follow(follow) => follow.next_look(),
+            Side::Lead(lead) => lead.next_look(),
+        }
+    }
+
     /// Says where the session stands.
     pub fn standing(&self) -> &Standing {
         match &self.side {

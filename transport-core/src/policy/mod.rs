@@ -210,6 +210,12 @@ impl FallbackPolicy {
         self.next_steps().map(|(at, _)| at).min()
     }
 
+    /// Says when a sample of the link in use says more than the last one did, so that the owner need not look more often
+    /// to hear of a silence in time. `None` when none is due before the usual one.
+    pub fn next_look(&self) -> Option<Instant> {
+        self.paths.active()?.watch().next_look(&self.config.health, self.config.dial.rescue)
+    }
+
     /// Says where the session stands.
     pub fn standing(&self) -> &Standing {
         self.status.standing()

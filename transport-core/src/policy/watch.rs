@@ -95,6 +95,17 @@ impl LinkWatch {
         self.silence != Health::Idle
     }
 
+    /// Returns when a sample says more than the last one: when the silence that it showed is as old as the next thing that
+    /// is decided by it. `None` when nothing is waited for.
+    pub(crate) fn next_look(&self, config: &HealthConfig, decided_at: Duration) -> Option<Instant> {
+        let (at, sample) = self.last.as_ref()?;
+        let silence = sample.silence();
+        let allowance = self.monitor.allowance(sample, config);
+        let ages = [config.suspect_age + allowance, config.confirmed_age + allowance, decided_at];
+        let next = ages.into_iter().filter(|age| *age > silence).min()?;
+        (!silence.is_zero()).then(|| *at + (next - silence))
+    }
+
     /// Says what to ask the peer, when the link is silent and no question is open.
     pub(crate) fn question(&mut self, now: Instant, config: &HealthConfig) -> Option<Question> {
         let (_, sample) = self.last.filter(|_| self.is_silent())?;

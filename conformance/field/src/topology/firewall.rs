@@ -81,6 +81,16 @@ impl Firewall {
         self.nft(&format!("flush chain inet wall {}", chain.name())).map(drop)
     }
 
+    /// Replaces all rules of a chain by this one. Between the two nothing passes that either would stop.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Command`].
+    pub fn replace(&self, chain: Chain, rule: &str) -> Result<(), Trouble> {
+        let name = chain.name();
+        self.nft(&format!("flush chain inet wall {name}; add rule inet wall {name} {rule}")).map(drop)
+    }
+
     fn rules(&self, chain: Chain) -> Result<String, Trouble> {
         self.nft(&format!("list chain inet wall {}", chain.name()))
     }

@@ -96,12 +96,15 @@ impl Session {
         if matters && !self.sample_planned && !self.links.is_empty() {
             self.sample_planned = true;
             let ticks = (self.now.as_millis() / SAMPLE.as_millis()) as u32 + 1;
-            self.plan(SAMPLE * ticks, Plan::Sample);
+            let looks = [self.leader.next_look(), self.follower.next_look()].into_iter().flatten();
+            let look =
+                looks.map(|at| at.saturating_duration_since(self.origin)).filter(|at| *at > self.now).min();
+            self.plan(look.map_or(SAMPLE * ticks, |look| look.min(SAMPLE * ticks)), Plan::Sample);
         }
     }
 }
 
-/// Between two samples, as in the driver.
+/// Between two samples, unless a silence becomes worth a look before, as in the driver.
 const SAMPLE: Duration = Duration::from_millis(500);
 /// So long a link's pings do not tell yet what it loses: eight of them.
 const MEASURED: Duration = Duration::from_secs(4);

@@ -20,8 +20,7 @@ pub(super) fn relay_down(programs: &Programs) -> Result<Figure, Miss> {
     away(&live.world, RELAY_PORT)?;
     live.world.wall.add(Chain::Forward, NO_UDP)?;
     thread::sleep(seconds(20));
-    live.world.wall.clear(Chain::Forward)?;
-    live.world.wall.add(Chain::Forward, NO_UDP)?;
+    live.world.wall.replace(Chain::Forward, NO_UDP)?;
     let back = Instant::now();
     live.usable_after(back)?.within(seconds(2))
 }
