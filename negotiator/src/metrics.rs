@@ -92,6 +92,7 @@ impl Meter {
             ConnectErrorKind::Rejected => "rejected",
             ConnectErrorKind::TimedOut => "timed_out",
             ConnectErrorKind::Unreachable => "unreachable",
+            ConnectErrorKind::Unready => "unready",
         };
         dial_ended(&error.transport, outcome, error.stage);
     }

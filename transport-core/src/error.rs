@@ -79,6 +79,10 @@ pub enum ConnectErrorKind {
     /// The path is not there at the moment.
     #[error("unreachable")]
     Unreachable,
+    /// The path is there, and at its end somebody answers who cannot help at the moment: nobody listens, or a balancer has
+    /// no server.
+    #[error("not ready")]
+    Unready,
 }
 
 /// What a failed dial means for its rung. See [`ConnectErrorKind::consequence`].
@@ -96,7 +100,7 @@ impl ConnectErrorKind {
     /// Decides retry and quorum; the only place that does.
     pub const fn consequence(self) -> Consequence {
         match self {
-            Self::TimedOut | Self::Unreachable => Consequence::CountAndRetry,
+            Self::TimedOut | Self::Unreachable | Self::Unready => Consequence::CountAndRetry,
             Self::Incompatible => Consequence::EndRung,
             Self::Misuse | Self::Rejected => Consequence::RetrySlowly,
         }

@@ -77,7 +77,8 @@ pub(crate) async fn reach(
 pub(crate) fn neither(earlier: (Carrier, ConnectError), later: (Carrier, ConnectError)) -> ConnectError {
     let kinds = [earlier.1.kind, later.1.kind];
     // Whichever may do at another moment.
-    let kind = [Kind::TimedOut, Kind::Unreachable].into_iter().find(|kind| kinds.contains(kind));
+    let kind =
+        [Kind::TimedOut, Kind::Unreachable, Kind::Unready].into_iter().find(|kind| kinds.contains(kind));
     let (stage, kind) = (later.1.stage, kind.unwrap_or(later.1.kind));
     let (websocket, http) = match earlier.0 {
         Carrier::WebSocket => (earlier.1, later.1),

@@ -276,7 +276,7 @@ async fn a_gateway_whose_relays_are_gone_costs_one_token_however_often_it_is_dia
     let (host, viewer) = behind(&rig, &gateway);
     for generation in 1..=20 {
         let error = soon(viewer.dial(&host, generation)).await.unwrap_err();
-        assert_eq!(error.kind, Kind::Unreachable, "{error}");
+        assert_eq!(error.kind, Kind::Unready, "{error}");
     }
     assert_eq!(rig.minted(), 1);
 }
@@ -288,7 +288,7 @@ async fn a_token_that_a_gateway_had_passed_on_before_it_broke_is_replaced_at_onc
     let (host, viewer) = behind(&rig, &gateway);
     let viewer = over_http(viewer);
     let error = soon(viewer.dial(&host, 1)).await.unwrap_err();
-    assert_eq!(error.kind, Kind::Unreachable, "{error}");
+    assert_eq!(error.kind, Kind::Unready, "{error}");
     // The relay has seen it: it was the gateway that did not hear the answer.
     let (near, far) = soon(link(&viewer, &host, 2)).await;
     say(&near, Lane::Reliable, "in").await;

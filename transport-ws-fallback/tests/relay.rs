@@ -227,13 +227,13 @@ async fn a_generation_whose_last_attempt_has_not_left_yet_is_dialled_again() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_unreachable_and_something_else_is_incompatible() {
+async fn nobody_there_is_not_ready_and_something_else_is_incompatible() {
     let rig = Rig::start().await;
     let session = SessionId::random();
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let nobody = rig.endpoint_via(session, Role::Viewer, closed);
     let error = soon(nobody.dial(&nobody, 1)).await.unwrap_err();
-    assert_eq!((error.stage, error.kind), ("dial", Kind::Unreachable));
+    assert_eq!((error.stage, error.kind), ("dial", Kind::Unready));
     let mut elsewhere = rig.endpoint(session, Role::Viewer);
     elsewhere.config.relay_url = Some(format!("ws://{}/healthz", rig.address).parse().unwrap());
     let elsewhere = elsewhere.twin();
@@ -323,7 +323,7 @@ async fn a_relay_that_goes_lets_its_links_go_and_is_found_again() {
         assert!([CloseCode::DRAIN, CloseCode::RESTART].contains(&closed.code), "{closed}");
     }
     let error = soon(viewer.dial(&host, 2)).await.unwrap_err();
-    assert_eq!(error.kind, Kind::Unreachable);
+    assert_eq!(error.kind, Kind::Unready);
     let _rig = Rig::at(address, quick_goodbyes()).await;
     let (near, far) = soon(link(&host, &viewer, 3)).await;
     say(&near, Lane::Reliable, "back").await;

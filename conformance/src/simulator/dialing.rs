@@ -77,7 +77,7 @@ pub(super) fn relay(now: Duration, weather: &Weather, token: bool, rng: &mut imp
         }
     }
     if !weather.relay.at(at) {
-        return fail(at + rtt, ConnectErrorKind::Unreachable);
+        return fail(at + rtt, ConnectErrorKind::Unready);
     }
     // TCP repeats what was lost; with a lossy path that is a stall of a fraction of a second each.
     let stalls = (0..RELAY_FLIGHTS).filter(|_| rng.random_bool(round_trip_loss(weather.loss))).count();

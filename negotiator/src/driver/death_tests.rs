@@ -53,12 +53,15 @@ async fn silence(side: Option<Role>, phase: u64) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_path_that_dies_both_ways_or_one_is_left_within_four_seconds() {
+async fn a_path_that_dies_both_ways_or_one_is_left_soon_after_three_seconds_whenever_it_dies() {
     for side in [None, Some(Role::Host), Some(Role::Viewer)] {
         for phase in [0, 120, 250, 380, 490] {
             let took = silence(side, phase).await;
             println!("{side:?} {phase}: {took:?}");
-            assert!((Duration::from_secs(3)..Duration::from_secs(4)).contains(&took), "{side:?}: {took:?}");
+            assert!(
+                (Duration::from_secs(3)..Duration::from_millis(3_400)).contains(&took),
+                "{side:?}: {took:?}"
+            );
         }
     }
 }

@@ -38,7 +38,9 @@ impl LastError {
     pub(crate) fn of(error: &ConnectError) -> Self {
         let absent = match error.kind {
             _ if error.stage == ConnectError::PEER => Some(Absence::Peer),
-            ConnectErrorKind::TimedOut | ConnectErrorKind::Unreachable => Some(Absence::Relay),
+            ConnectErrorKind::TimedOut | ConnectErrorKind::Unreachable | ConnectErrorKind::Unready => {
+                Some(Absence::Relay)
+            }
             // Whoever refuses is there, and what is not configured says nothing.
             _ => None,
         };
@@ -68,10 +70,11 @@ mod tests {
         let absent = |stage, kind| {
             LastError::of(&ConnectError::new(TransportId::from_static("ws-fallback"), stage, kind)).absent
         };
-        use ConnectErrorKind::{Incompatible, Misuse, Rejected, TimedOut, Unreachable};
+        use ConnectErrorKind::{Incompatible, Misuse, Rejected, TimedOut, Unreachable, Unready};
         assert_eq!(absent(ConnectError::PEER, TimedOut), Some(Absence::Peer));
         assert_eq!(absent(ConnectError::PEER, Unreachable), Some(Absence::Peer));
         assert_eq!(absent("dial", Unreachable), Some(Absence::Relay));
+        assert_eq!(absent("upgrade", Unready), Some(Absence::Relay));
         assert_eq!(absent("token", TimedOut), Some(Absence::Relay));
         for kind in [Incompatible, Misuse, Rejected] {
             assert_eq!(absent("upgrade", kind), None);

@@ -42,6 +42,11 @@ impl OutboundError {
         self.cause.is_timeout()
     }
 
+    /// Says whether the machine was reached, and nobody listens there.
+    pub fn is_refused(&self) -> bool {
+        self.cause.is_refused()
+    }
+
     /// Says whether a login page answers in place of the server.
     pub fn is_login_page(&self) -> bool {
         self.cause.is_login_page()

@@ -121,6 +121,7 @@ async fn a_port_that_refuses_is_told_at_its_stage() {
     let error = outbound(|_| {}).http(Request::get(url)).await.unwrap_err();
     assert!(matches!(error.cause, Cause::Io(_)));
     assert_eq!(error.to_string(), "127.0.0.1: connect: Connection refused (os error 111)");
+    assert!(error.is_refused() && !error.is_timeout());
 }
 
 #[tokio::test]

@@ -128,7 +128,7 @@ pub struct DialConfig {
     pub rescue: Duration,
     /// The least age of that dial, and four round trips more. Default 1.25 s.
     pub unanswered: Duration,
-    /// A fallback that took this long to connect, or failed before, suggests that the whole network was
+    /// A fallback that took this long to connect, or was not reached before, suggests that the whole network was
     /// down. Default 2.5 s: more than a slow handshake, less than the second repeated SYN.
     pub slow_fallback: Duration,
     /// How long such a fallback waits in reserve for a primary, dialled once more. Default 2 s; 4 s

@@ -146,9 +146,9 @@ impl FallbackPolicy {
             _ => Trouble::Unreachable,
         });
         let relayed = self.ladder.class(rung) == Class::Fallback;
-        if let Some(search) =
-            self.search.as_mut().filter(|_| relayed && consequence == Consequence::CountAndRetry)
-        {
+        // Where somebody answered the network is not down.
+        let unreached = consequence == Consequence::CountAndRetry && kind != ConnectErrorKind::Unready;
+        if let Some(search) = self.search.as_mut().filter(|_| relayed && unreached) {
             search.note_fallback_failed();
         }
         match consequence {

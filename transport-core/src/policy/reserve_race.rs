@@ -4,7 +4,7 @@
 //! fallback connects at the moment the network is back. So a fallback waits in reserve, while every primary
 //! is dialled once more, when one of these holds:
 //!
-//! - it took long to connect, or failed before;
+//! - it took long to connect, or was not reached before;
 //! - a primary answered just now.
 
 use crate::time::Instant;

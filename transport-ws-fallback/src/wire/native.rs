@@ -65,6 +65,7 @@ fn unreached(error: OutboundError) -> ConnectError {
     let kind = match error.cause {
         _ if error.is_timeout() => Kind::TimedOut,
         Cause::Url(_) => Kind::Misuse,
+        _ if error.is_refused() => Kind::Unready,
         _ => Kind::Unreachable,
     };
     because(stage::DIAL, kind, error)

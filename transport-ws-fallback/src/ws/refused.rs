@@ -52,9 +52,8 @@ mod tests {
 
     #[test]
     fn a_status_says_who_is_at_fault() {
-        use ConnectErrorKind::{Incompatible, Rejected, Unreachable};
-        for (status, kind) in [(403, Rejected), (404, Incompatible), (426, Incompatible), (503, Unreachable)]
-        {
+        use ConnectErrorKind::{Incompatible, Rejected, Unready};
+        for (status, kind) in [(403, Rejected), (404, Incompatible), (426, Incompatible), (503, Unready)] {
             assert_eq!(UpgradeRefused { status, reason: None }.kind(), kind, "{status}");
         }
     }

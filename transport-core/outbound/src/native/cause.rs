@@ -100,6 +100,10 @@ pub enum ProxyFault {
 }
 
 impl Cause {
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+    }
+
     pub(crate) fn is_timeout(&self) -> bool {
         match self {
             Self::Proxy { fault, .. } => fault.is_silence(),

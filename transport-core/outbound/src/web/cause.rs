@@ -34,6 +34,11 @@ impl Cause {
         matches!(self, Self::TimedOut(_))
     }
 
+    /// A browser does not say.
+    pub(crate) fn is_refused(&self) -> bool {
+        false
+    }
+
     pub(crate) fn is_login_page(&self) -> bool {
         matches!(self, Self::Redirected)
     }

@@ -348,8 +348,9 @@ fn another_network_forgets_what_failed_on_the_last_one_and_says_so_once() {
 }
 
 #[test]
-fn a_fallback_that_was_not_reached_is_doubted_and_one_that_refused_is_not() {
-    for (kind, doubted) in [(ConnectErrorKind::Unreachable, true), (ConnectErrorKind::Rejected, false)] {
+fn a_fallback_that_was_not_reached_is_doubted_and_one_that_answered_is_not() {
+    use ConnectErrorKind::{Rejected, TimedOut, Unreachable, Unready};
+    for (kind, doubted) in [(Unreachable, true), (TimedOut, true), (Unready, false), (Rejected, false)] {
         let mut drive = Drive::new();
         drive.fate(WEBRTC, Fate::Silent).fate(RELAY, Fate::Fails(0.2, kind)).start().until(4.2);
         drive.fate(RELAY, Fate::Connects(0.4)).until(40.0);

@@ -295,7 +295,7 @@ impl World {
             ConnectErrorKind::Misuse | ConnectErrorKind::Rejected => {
                 attempt.evidence = self.now - attempt.began >= SILENT;
             }
-            ConnectErrorKind::TimedOut | ConnectErrorKind::Unreachable => {}
+            ConnectErrorKind::TimedOut | ConnectErrorKind::Unreachable | ConnectErrorKind::Unready => {}
         }
         self.event(Event::DialFailed { generation, kind });
     }

@@ -51,6 +51,7 @@ impl StreamFailed {
             Self::HeldBack(_) | Self::Silent(_) => ConnectErrorKind::TimedOut,
             Self::Status { status, .. } => kind_of(*status),
             Self::Unreached(error) if error.is_timeout() => ConnectErrorKind::TimedOut,
+            Self::Unreached(error) if error.is_refused() => ConnectErrorKind::Unready,
             Self::Unreached(_) => ConnectErrorKind::Unreachable,
         }
     }
@@ -100,7 +101,7 @@ impl From<HelloError> for StreamFailed {
 pub(crate) fn kind_of(status: u16) -> ConnectErrorKind {
     match status {
         401 | 403 => ConnectErrorKind::Rejected,
-        status if is_passing(status) => ConnectErrorKind::Unreachable,
+        status if is_passing(status) => ConnectErrorKind::Unready,
         // Whatever answers there is no relay of this version.
         _ => ConnectErrorKind::Incompatible,
     }

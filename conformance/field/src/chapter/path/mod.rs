@@ -91,7 +91,7 @@ pub(super) const ROWS: &[Row] = &[
         "≤ 3 s",
         State::Nightly(flow::viewer),
     ),
-    Row::new("host_flow_lost", "the same for the host's", "45.4 s", "≤ 3 s", State::NotYet(flow::host)),
+    Row::new("host_flow_lost", "the same for the host's", "45.4 s", "≤ 3 s", State::Nightly(flow::host)),
     Row::new(
         "relay_one_way",
         "what the relay sends on the viewer's connection vanishes, UDP is blocked",
@@ -125,7 +125,7 @@ pub(super) const ROWS: &[Row] = &[
         "UDP dies while the relay is down; it is back 20 s later",
         "usable 2.4 s after",
         "≤ 2 s after",
-        State::NotYet(service::relay_down),
+        State::Nightly(service::relay_down),
     ),
     Row::new(
         "control_down",
