@@ -14,7 +14,7 @@ use super::{
     reason::Reason,
 };
 
-/// What one lane of a link did since the sample before. Taken every 0.5 to 1 s.
+/// What one lane of a link did since the sample before. Taken every 0.5 to 1 s, and at [`next_look`](super::FallbackPolicy::next_look).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HealthSample {
     /// The lane it describes.
