@@ -204,11 +204,19 @@ impl WsFallbackConnector {
                 // The one before was spent on a hello that nobody answered.
                 None => self.lend(whom).await?.0.take().ok_or_else(|| failed(stage::TOKEN, Kind::Misuse))?,
             };
+            if let Some((_, earlier)) = before.take_if(|_| at_a_bad_moment && grant.is_expired()) {
+                // No relay was there a moment ago; a fresh token would be asked for in vain.
+                return Err(earlier.into());
+            }
             let is_doubtful = grant.is_doubtful();
             let hello = || grant.spend().map(|token| self.hello(whom, token));
             let reached = dial::reach(&way, carrier, hello).await;
             if reached.as_ref().is_err_and(|failed| failed.unheard) {
                 grant.restore();
+            }
+            if grant.is_wanted() {
+                let error = failed(stage::TOKEN, Kind::Unready);
+                return Err(Unreached { error, is_stale: true });
             }
             if grant.is_spent() {
                 if let Some(token) = grant.spare()

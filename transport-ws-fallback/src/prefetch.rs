@@ -25,6 +25,7 @@ struct State {
 struct Kept {
     whom: TokenFor,
     fetched: Fetched,
+    /// When it is too old for a hello.
     until: Instant,
 }
 
@@ -35,37 +36,47 @@ pub(crate) struct Fetched {
     at: Instant,
     /// A hello was said with it that, as far as is known, came to no relay.
     was_said: bool,
+    /// Too old for a hello. It says where the relay was, and whether anybody is there again.
+    expired: bool,
 }
 
 impl Fetched {
     /// Of this moment.
     pub(crate) fn fresh(grant: Grant, at: Instant) -> Self {
-        Self { grant, at, was_said: false }
+        Self { grant, at, was_said: false, expired: false }
+    }
+
+    /// Whether it still leads the way while no relay is reached: not for ever, since the pool may name another one.
+    fn leads(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) < LEADS
     }
 }
 
 impl Prefetched {
-    /// Keeps a grant that has some life left.
+    /// Keeps a grant that has some life left, or leads the way.
     pub(crate) fn keep(&self, whom: TokenFor, fetched: Fetched, wall: SystemTime, now: Instant) {
         let life = fetched.grant.expires_at.duration_since(wall).unwrap_or_default();
-        let Some(usable) = life.checked_sub(MARGIN) else { return };
-        self.0.lock().kept = Some(Kept { whom, fetched, until: now + usable });
+        let until = now + life.saturating_sub(MARGIN);
+        self.0.lock().kept = Some(Kept { whom, fetched, until });
     }
 
     /// Whether a grant for `whom` is at hand.
     pub(crate) fn holds(&self, whom: TokenFor, now: Instant) -> bool {
-        self.0.lock().kept.as_ref().is_some_and(|kept| kept.whom == whom && now < kept.until)
+        self.0.lock().is_good(whom, now)
     }
 
-    /// Takes the grant: a token is spent once.
+    /// Takes the grant: a token is spent once. While no relay is reached one that [is too old](Lent::is_wanted) will do, so that
+    /// a token is asked for when there is somebody to say it to.
     pub(crate) fn take(&self, whom: TokenFor, now: Instant) -> Option<Fetched> {
-        let kept = self.0.lock().kept.take()?;
-        (kept.whom == whom && now < kept.until).then_some(kept.fetched)
+        let mut state = self.0.lock();
+        let good = state.is_good(whom, now);
+        let kept = state.kept.take().filter(|_| good)?;
+        Some(Fetched { expired: now >= kept.until, ..kept.fetched })
     }
 
     /// Lends a grant to a dial that may never get as far as the hello.
     pub(crate) fn lend(&self, whom: TokenFor, fetched: Fetched) -> Lent<'_> {
-        Lent { to: self, whom, fetched, spare: false, spent: false, used_up: false }
+        Lent { to: self, whom, fetched, spare: false, spent: false, wanted: false, used_up: false }
     }
 
     /// Lends a spare grant, which does not come back: its keeper still has it.
@@ -76,6 +87,7 @@ impl Prefetched {
             fetched: Fetched::fresh(grant, now()),
             spare: true,
             spent: false,
+            wanted: false,
             used_up: false,
         }
     }
@@ -98,6 +110,15 @@ impl Prefetched {
     }
 }
 
+impl State {
+    fn is_good(&self, whom: TokenFor, now: Instant) -> bool {
+        let outage =
+            self.unreached.is_some_and(|(_, last)| now.saturating_duration_since(last) < SAME_OUTAGE);
+        let is_good = |kept: &Kept| now < kept.until || (outage && kept.fetched.leads(now));
+        self.kept.as_ref().is_some_and(|kept| kept.whom == whom && is_good(kept))
+    }
+}
+
 /// A grant on its way to the relay. Dropped before it was [spent](Self::spend), it is kept for the next dial: while a
 /// relay is down its clients must not ask for a token with each attempt.
 #[derive(Debug)]
@@ -107,6 +128,8 @@ pub(crate) struct Lent<'a> {
     fetched: Fetched,
     spare: bool,
     spent: bool,
+    /// It was to be said, and is too old.
+    wanted: bool,
     /// A relay may have taken it.
     used_up: bool,
 }
@@ -122,10 +145,24 @@ impl Lent<'_> {
         self.spare.then(|| self.fetched.grant.token.clone())
     }
 
-    /// Returns the token for the hello; `None` when it was said already. It does not come back, unless it
-    /// [reached no relay](Self::restore).
+    /// Returns the token for the hello; `None` when it was said already, or is [too old](Self::is_wanted). It does not come back,
+    /// unless it [reached no relay](Self::restore).
     pub(crate) fn spend(&mut self) -> Option<FallbackToken> {
+        self.wanted |= self.fetched.expired;
+        if self.wanted {
+            return None;
+        }
         (!std::mem::replace(&mut self.spent, true)).then(|| self.fetched.grant.token.clone())
+    }
+
+    /// Whether it only leads the way.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.fetched.expired
+    }
+
+    /// Whether it was to be said and is too old: the next one is a fresh one.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted
     }
 
     /// Whether a hello was said with it.
@@ -153,7 +190,7 @@ impl Lent<'_> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        if self.spare || self.used_up {
+        if self.spare || self.used_up || self.wanted {
             return;
         }
         let mut fetched = self.fetched.clone();
@@ -170,6 +207,8 @@ impl Drop for Lent<'_> {
 /// After this long a pool has noticed that one of its relays is gone, and names another. One more token for each client of a
 /// relay that stays down.
 const NOTICED: Duration = Duration::from_secs(4);
+/// For so long one token leads the way to a relay that is not there.
+const LEADS: Duration = Duration::from_secs(100);
 /// Attempts that are no further apart are of one outage.
 const SAME_OUTAGE: Duration = Duration::from_secs(30);
 /// A token is not used in its last seconds: name, TCP, TLS and upgrade come before the hello.
@@ -201,6 +240,30 @@ mod tests {
         assert!(!kept.holds(whom, now));
         kept.keep(whom, grant(60), wall, now);
         assert!(kept.take(other, now).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_no_relay_is_reached_one_grant_leads_the_way_for_a_while_and_is_not_said_when_it_is_old() {
+        let whom = TokenFor { session: SessionId::from_bytes([1; 16]), peer: PeerId::from_bytes([2; 16]) };
+        // Too old by the time that a dial gives it back.
+        let expires_at = wall_clock() + MARGIN;
+        let fetch =
+            || Fetched::fresh(Grant { token: FallbackToken::new("t"), expires_at, relay_url: None }, now());
+        let (kept, start) = (Prefetched::default(), now());
+        let mut asked = Vec::new();
+        for _ in 0..250 {
+            let fetched = kept.take(whom, now()).unwrap_or_else(|| {
+                asked.push(now().saturating_duration_since(start).as_secs());
+                fetch()
+            });
+            drop(kept.lend(whom, fetched));
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(asked, [0, 100, 200]);
+        let mut old = kept.lend(whom, kept.take(whom, now()).expect("it leads"));
+        assert!(old.is_expired() && old.spend().is_none() && old.is_wanted() && !old.is_spent());
+        drop(old);
+        assert!(kept.take(whom, now()).is_none(), "what was wanted is not lent again");
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,9 +10,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
 use beach_lifeguard_client::Role;
 use bytes::Bytes;
 use lifeguard_relay::relay::RelayConfig;
@@ -26,13 +27,18 @@ use tokio::{
 use transport_core::{
     CloseCode, ConnectErrorKind as Kind, Connector, Initiator, Lane, SessionId, Transport, TransportExt,
 };
-use transport_ws_fallback::{CarrierChoice, NeitherCarrier, StreamFailed, WsFallbackConnector};
+use transport_ws_fallback::{
+    CarrierChoice, Grant, NeitherCarrier, StreamFailed, TokenFailure, TokenFor, TokenProvider,
+    WsFallbackConnector,
+};
 
 /// What stands between an endpoint and its relay: what it does to an upgrade, and to everything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Does {
     /// Answers itself.
     Answer(&'static str),
+    /// Says that nobody is there until somebody [is](Middlebox::find).
+    Away,
     /// Lets the first one through, loses the answer and says that nobody is there. Others pass.
     Break,
     /// Lets it through, and cuts it after so many milliseconds.
@@ -49,6 +55,8 @@ enum Does {
 struct Middlebox {
     address: SocketAddr,
     upgrades: Arc<AtomicUsize>,
+    /// What was to happen once has happened.
+    once: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
@@ -56,7 +64,8 @@ impl Middlebox {
     async fn before(relay: SocketAddr, upgrade: Does, http: Does) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, upgrades) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
-        let (counted, broken) = (upgrades.clone(), Arc::new(AtomicBool::new(false)));
+        let once = Arc::new(AtomicBool::new(false));
+        let (counted, broken) = (upgrades.clone(), once.clone());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (counted, broken) = (counted.clone(), broken.clone());
@@ -65,7 +74,11 @@ impl Middlebox {
                 });
             }
         });
-        Self { address, upgrades, task }
+        Self { address, upgrades, once, task }
+    }
+
+    fn find(&self) {
+        self.once.store(true, Relaxed);
     }
 
     fn upgrades(&self) -> usize {
@@ -129,7 +142,11 @@ async fn between(
                 _ = from_relay.read_to_end(&mut whole) => client.write_all(&whole).await,
             }
         }
-        Does::Pass | Does::Break => {
+        Does::Away if !broken.load(Relaxed) => {
+            client.write_all(BAD_GATEWAY.as_bytes()).await?;
+            client.shutdown().await
+        }
+        Does::Pass | Does::Break | Does::Away => {
             relay.write_all(&head).await?;
             copy_bidirectional(&mut client, &mut relay).await.map(|_| ())
         }
@@ -279,6 +296,42 @@ async fn a_gateway_whose_relays_are_gone_costs_one_token_however_often_it_is_dia
         assert_eq!(error.kind, Kind::Unready, "{error}");
     }
     assert_eq!(rig.minted(), 1);
+}
+
+/// Tokens that are too old for a hello a moment after they came.
+#[derive(Debug)]
+struct Fleeting(Arc<dyn TokenProvider>);
+
+#[async_trait]
+impl TokenProvider for Fleeting {
+    async fn token(&self, whom: TokenFor) -> Result<Grant, TokenFailure> {
+        let expires_at = SystemTime::now() + Duration::from_millis(10_050);
+        Ok(Grant { expires_at, ..self.0.token(whom).await? })
+    }
+
+    fn rescue(&self, _: TokenFor) -> Option<Grant> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn while_no_relay_is_there_old_tokens_lead_the_way_and_a_fresh_one_is_said() {
+    let rig = Rig::start().await;
+    let gateway = Middlebox::before(rig.address, Does::Away, Does::Away).await;
+    let (host, mut viewer) = behind(&rig, &gateway);
+    viewer.tokens = Arc::new(Fleeting(viewer.tokens));
+    let viewer = with(viewer, |_| {});
+    for generation in 1..=10 {
+        let error = soon(viewer.dial(&host, generation)).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Unready, "{error}");
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(rig.minted(), 1);
+    gateway.find();
+    let (near, far) = soon(link(&viewer, &host, 11)).await;
+    say(&near, Lane::Reliable, "in").await;
+    assert_eq!(hear(&far).await.1, "in");
+    assert_eq!(rig.minted(), 3, "one for the host, and one more for the viewer");
 }
 
 #[tokio::test]
