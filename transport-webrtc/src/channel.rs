@@ -141,6 +141,11 @@ impl Channel {
         }
     }
 
+    /// Never: a channel that nobody reads holds its peer back.
+    pub(crate) async fn overrun(&self) {
+        std::future::pending().await
+    }
+
     fn has_room(&self) -> bool {
         self.buffered() < self.limit.load(Ordering::Relaxed)
     }

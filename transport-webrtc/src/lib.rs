@@ -2,7 +2,7 @@
 //!
 //! Two channels between two peers: `beach/ctrl/1`, reliable and ordered, carries the reliable lane;
 //! `beach/term/1`, unordered and without retransmission, carries datagrams. Where the second cannot be
-//! had, datagrams travel on the first and are declared as emulated.
+//! had, or one side is a browser, datagrams travel on the first and are declared as emulated.
 //!
 //! What it needs of a dial: a channel in [`Target::signaling`](transport_core::Target::signaling) through which
 //! the two peers reach each other.

@@ -159,6 +159,8 @@ impl Shared {
 /// Reads one channel until it ends or the peer says goodbye. `lane` is the channel's own.
 pub(crate) async fn read_channel(shared: Arc<Shared>, channel: Arc<Channel>, lane: Lane) {
     let mut buffer = vec![0; MAX_FRAME];
+    let overrun = channel.overrun();
+    tokio::pin!(overrun);
     let closed = loop {
         let frame = match channel.recv(&mut buffer).await {
             Ok(frame) => frame,
@@ -167,7 +169,16 @@ pub(crate) async fn read_channel(shared: Arc<Shared>, channel: Arc<Channel>, lan
         };
         shared.hear(lane);
         match (frame, lane) {
-            (Frame::Data(payload), _) => shared.deliver(lane, payload).await,
+            (Frame::Data(payload), _) => tokio::select! {
+                biased;
+                () = &mut overrun => {
+                    shared.end(Closed::local(CloseCode::SLOW_CONSUMER, "more arrived than was read"));
+                    // The goodbye is on its way; the peer hangs up when it has read that.
+                    while channel.recv(&mut buffer).await.is_ok() {}
+                    return;
+                }
+                () = shared.deliver(lane, payload) => {}
+            },
             (Frame::Datagram(payload), Lane::Reliable) => shared.deliver(Lane::Datagram, payload).await,
             (Frame::Datagram(_), Lane::Datagram) => {
                 break Closed::local(CloseCode::BAD_FRAME, "a misplaced frame");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use transport_core::{CloseCode, Closed, Initiator, Lane, Refusal};
 
-use super::{FRAMING, STEP_LIMIT, end_of, fill, fill_up, index_of, payload, put, ready, recv};
+use super::{AT_ONCE, FRAMING, STEP_LIMIT, end_of, fill, fill_up, index_of, payload, put, ready, recv};
 use crate::{
     case::{Ctx, Failure, Result, within},
     ensure,
@@ -261,7 +261,7 @@ async fn close_ends_a_stalled_link(ctx: &Ctx) -> Result<()> {
     let before = Instant::now();
     link.near.close(CloseCode::NORMAL, "leaving");
     let took = before.elapsed();
-    ensure!(took < Duration::from_millis(250), "close took {took:?}");
+    ensure!(took < AT_ONCE, "close took {took:?}");
     let closed = within(STEP_LIMIT, "ending a link that takes nothing", link.near.closed()).await?;
     is(&closed, Initiator::Local, CloseCode::NORMAL, "leaving")
 }

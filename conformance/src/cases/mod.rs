@@ -241,6 +241,10 @@ pub(crate) fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
 /// How long one step of a healthy link may take; generous, because both ends may share one busy core.
 pub(crate) const STEP_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long a call that must not wait may take: a path that does not move makes one wait for good, and a busy machine may keep
+/// any thread from running for a quarter of a second.
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// Bytes a layer may add to each message and count as queued: the header and tag of a seal, twice over.
 pub(crate) const FRAMING: usize = 64;
 

@@ -24,6 +24,9 @@ pub(super) fn listen() -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(SOCKET_BUFFER)?;
     socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    // The client's kernel buffers by the segment, and one of loopback has 64 KiB: 2.5 MB of them wait before it waits.
+    #[cfg(unix)]
+    socket2::SockRef::from(&socket).set_tcp_mss(SEGMENT)?;
     socket.bind(LOOPBACK)?;
     socket.listen(1024)
 }
@@ -156,3 +159,7 @@ const PIECE: usize = 16 * 1024;
 
 /// Bytes the kernel buffers in each direction of each side (it doubles the figure).
 const SOCKET_BUFFER: u32 = 64 * 1024;
+
+/// Bytes of a segment, as on Ethernet.
+#[cfg(unix)]
+const SEGMENT: u32 = 1_460;

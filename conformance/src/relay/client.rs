@@ -71,6 +71,11 @@ impl Session {
         &self.host
     }
 
+    /// Returns the secret of the session's one link, for a member that is made elsewhere.
+    pub fn link(&self) -> &LinkSecret {
+        &self.link
+    }
+
     /// Describes the session with its one link, which grants everything.
     pub fn document(&self, revision: u64) -> SessionDocument {
         let mut document = SessionDocument::new(self.host.public(), revision);

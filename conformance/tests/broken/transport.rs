@@ -170,7 +170,7 @@ impl Broken {
             }
             Flaw::OneWriter => Some(self.waiting.try_push(lane, payload.clone())),
             Flaw::BlocksInTrySend => {
-                thread::sleep(Duration::from_millis(300));
+                thread::sleep(Duration::from_millis(1_500));
                 None
             }
             _ => None,
@@ -262,7 +262,7 @@ impl Transport for Broken {
 
     fn close(&self, code: CloseCode, detail: &str) {
         if self.has(Flaw::BlocksInClose) {
-            thread::sleep(Duration::from_millis(400));
+            thread::sleep(Duration::from_millis(1_500));
         }
         self.state.lock().last_close = Some(Closed::local(code, detail.to_owned()));
         self.inner.close(code, detail);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use transport_core::Lane;
 
 use crate::{
@@ -40,6 +40,10 @@ pub(super) struct Gauge {
     low: Notify,
     /// Asks the task to look anew.
     pub(super) look: Notify,
+    /// Bytes that arrived and were not read.
+    unread: AtomicUsize,
+    /// Whether more arrived than is held, and was left out.
+    overrun: watch::Sender<bool>,
 }
 
 impl Gauge {
@@ -59,6 +63,22 @@ impl Gauge {
     pub(super) fn seen(&self, held: usize) {
         self.held.store(held, Ordering::Relaxed);
         self.low.notify_waiters();
+    }
+
+    /// Says whether there is room for a message that arrives. Behind one that had none there is none either: what a lane hands
+    /// out ends before its first gap.
+    pub(super) fn admits(&self, length: usize) -> bool {
+        !*self.overrun.borrow() && self.unread.load(Ordering::Relaxed) + length <= UNREAD
+    }
+
+    /// Notes that a message waits to be read.
+    pub(super) fn arrived(&self, length: usize) {
+        self.unread.fetch_add(length, Ordering::Relaxed);
+    }
+
+    /// Notes that a message of a lane that loses nothing was left out.
+    pub(super) fn overrun(&self) {
+        self.overrun.send_replace(true);
     }
 
     fn buffered(&self) -> usize {
@@ -142,10 +162,19 @@ impl Channel {
 
     /// Receives one frame. It comes in memory of its own: the buffer is for the stack of a machine.
     pub(crate) async fn recv(&self, _: &mut [u8]) -> Result<Frame, ChannelEnd> {
-        match self.raw.arrivals.lock().await.recv().await {
-            Some(message) if (1..=MAX_FRAME).contains(&message.len()) => Ok(Frame::decode(&message)?),
-            _ => Err(ChannelEnd::Lost),
+        let message = self.raw.arrivals.lock().await.recv().await.ok_or(ChannelEnd::Lost)?;
+        self.raw.gauge.unread.fetch_sub(message.len(), Ordering::Relaxed);
+        if (1..=MAX_FRAME).contains(&message.len()) {
+            Ok(Frame::decode(&message)?)
+        } else {
+            Err(ChannelEnd::Lost)
         }
+    }
+
+    /// Waits until more arrived than is held for a reader who does not read. Cancel safe.
+    pub(crate) async fn overrun(&self) {
+        // The sender lives in `self`.
+        let _ = self.raw.gauge.overrun.subscribe().wait_for(|overrun| *overrun).await;
     }
 
     fn wake_below(&self, threshold: usize) {
@@ -159,3 +188,7 @@ impl Channel {
 }
 
 const BACKSTOP: Duration = Duration::from_millis(100);
+
+/// Bytes that may wait to be read. A browser cannot hold a peer back; the credit of a session does, long before: it gives
+/// half a mebibyte.
+const UNREAD: usize = 8 << 20;

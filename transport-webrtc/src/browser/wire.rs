@@ -74,13 +74,17 @@ impl Wire {
         }
         let on_open = Closure::<dyn FnMut()>::new(opened);
         let to_reader = Rc::new(RefCell::new(Some(to_reader)));
-        let reader = to_reader.clone();
+        let (reader, unread) = (to_reader.clone(), gauge.clone());
         let on_message = Closure::<dyn FnMut(_)>::new(move |event: MessageEvent| {
-            let mut reader = reader.borrow_mut();
-            let taken = reader.as_ref().is_some_and(|reader| reader.try_send(bytes(&event)).is_ok());
-            if !taken && lane != Some(Lane::Datagram) {
-                // Nobody reads. Nothing may be left out of a reliable channel, so it ends.
-                reader.take();
+            let message = bytes(&event);
+            let length = message.len();
+            let taken = unread.admits(length)
+                && reader.borrow().as_ref().is_some_and(|reader| reader.try_send(message).is_ok());
+            if taken {
+                unread.arrived(length);
+            } else if lane != Some(Lane::Datagram) {
+                // Nobody reads. Nothing may be left out of a reliable channel, so the link ends.
+                unread.overrun();
             }
         });
         let (amount, looked) = (channel.clone(), gauge.clone());
@@ -159,5 +163,5 @@ fn bytes(event: &MessageEvent) -> Bytes {
 /// Frames that may be on their way to the browser.
 const OUTGOING: usize = 64;
 
-/// Frames that may wait to be read. A browser cannot hold a peer back; the credit of a session does, long before.
+/// Frames that may wait to be read; their bytes are bounded beside them.
 const ARRIVALS: usize = 4_096;

@@ -65,7 +65,9 @@ impl WebRtcConfig {
             ctrl: lookup("BEACH_DC_CTRL_LABEL").unwrap_or(labels.ctrl),
             term: lookup("BEACH_DC_TERM_LABEL").unwrap_or(labels.term),
         };
-        config.datagram_channel = switch(&lookup, "BEACH_DC_TERM_UNRELIABLE")?.unwrap_or(true);
+        if let Some(unreliable) = switch(&lookup, "BEACH_DC_TERM_UNRELIABLE")? {
+            config.datagram_channel = unreliable;
+        }
         config.validate()?;
         Ok(config)
     }

@@ -39,8 +39,9 @@ pub struct WebRtcConfig {
     pub policy: IcePolicy,
     /// Names of the two data channels; both sides must use the same.
     pub labels: ChannelLabels,
-    /// Whether the datagram lane gets its own unreliable channel (default) or travels on the
-    /// reliable one, declared as emulated. `BEACH_DC_TERM_UNRELIABLE`.
+    /// Whether the datagram lane gets its own unreliable channel or travels on the reliable one, declared as emulated; both
+    /// sides must want one. Default: yes on a machine, no in a browser (`docs/adr/0051-a-pages-datagrams-are-kept.md`).
+    /// `BEACH_DC_TERM_UNRELIABLE`.
     pub datagram_channel: bool,
     /// Largest message on a data channel in bytes, our one-byte prefix included; at most
     /// 16,384, the size every browser and every stack takes. Default: 16,384.
@@ -86,7 +87,7 @@ impl Default for WebRtcConfig {
             stun: true,
             policy: IcePolicy::All,
             labels: ChannelLabels::default(),
-            datagram_channel: true,
+            datagram_channel: OWN_CHANNEL,
             max_chunk: MAX_CHUNK,
             send_buffer: DEFAULT_RELIABLE_BYTES,
             reliable_queue: DEFAULT_RELIABLE_BYTES,
@@ -237,6 +238,10 @@ impl fmt::Debug for Credential {
 const MAX_CHUNK: NonZeroUsize = NonZeroUsize::new(MAX_FRAME).unwrap();
 const DEFAULT_RELIABLE_BYTES: NonZeroUsize = NonZeroUsize::new(256 * 1024).unwrap();
 const DEFAULT_DATAGRAM_BYTES: NonZeroUsize = NonZeroUsize::new(64 * 1024).unwrap();
+
+/// webrtc-sctp 0.17.2 reads no packet in which more follows behind word of a datagram that was given up (FORWARD-TSN), and a
+/// browser sends such packets: one lost datagram can hold up all that is behind it. So a page gives none up.
+const OWN_CHANNEL: bool = !cfg!(all(target_family = "wasm", target_os = "unknown"));
 
 /// The contract's smallest reliable message, plus our prefix.
 const MIN_CHUNK: usize = transport_core::lane::MIN_RELIABLE_MESSAGE + PREFIX;

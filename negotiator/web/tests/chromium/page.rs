@@ -43,8 +43,10 @@ async fn answer(mut stream: TcpStream) {
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let path = head.split(' ').nth(1).unwrap_or_default();
+    let path = path.split_once('?').map_or(path, |(path, _query)| path);
     let content = match path.rsplit_once('.') {
         None if path == "/" => "text/html",
+        Some((_, "html")) => "text/html",
         Some((_, "js")) => "text/javascript",
         Some((_, "wasm")) => "application/wasm",
         _ => "text/plain",
@@ -67,6 +69,11 @@ pub(crate) fn built(release: &str, quick: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target").join(name)
 }
 
+/// Where `scripts/web` puts what makes a page one end of the conformance kit. Nothing of it is shipped.
+pub(crate) fn kit() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/web-kit-dev")
+}
+
 /// A file of the site: the tests' page with the module beside it, or what a bundler made of them.
 fn file(path: &str) -> Vec<u8> {
     let bundled = std::env::var_os("BEACH_WEB_SITE").map(PathBuf::from);
@@ -74,6 +81,8 @@ fn file(path: &str) -> Vec<u8> {
         (None, "/") => return PAGE.as_bytes().to_vec(),
         (Some(folder), "/") => folder.join("index.html"),
         (None, "/beach_web.js" | "/beach_web_bg.wasm") => built("web", "web-dev").join(&path[1..]),
+        (_, "/kit.html") => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/kit/kit.html"),
+        (_, "/beach_web_kit.js" | "/beach_web_kit_bg.wasm") => kit().join(&path[1..]),
         (_, "/viewer.js") => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("page/viewer.js"),
         (Some(folder), path) if path.starts_with("/assets/") && !path.contains("..") => {
             folder.join(&path[1..])
