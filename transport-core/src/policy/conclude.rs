@@ -116,6 +116,7 @@ impl FallbackPolicy {
             _ if self.permission.is_relay_only() => Reason::Override,
             _ if self.verdict.stands() => Reason::RelayLost,
             Some(why) if why != Reason::PathDead => why,
+            _ if primaries.is_empty() => Reason::NoPrimary,
             _ if primaries.iter().all(condemned) => Reason::PrimariesImpossible,
             _ if self.purpose() == Some(Purpose::Live) => Reason::RedialFailed,
             _ if self.search.as_ref().is_some_and(Search::was_silent) => Reason::PrimariesSilent,

@@ -74,6 +74,8 @@ reasons! {
     NetworkChanged = "network_changed", "the network changed";
     /// There is no fallback to go to.
     NoFallback = "no_fallback", "no relay is configured; the direct path is retried";
+    /// There is nothing but the fallback to dial.
+    NoPrimary = "no_primary", "there is no direct path to try";
     /// A person or an operator overrode the policy.
     Override = "override", "the path was chosen by hand";
     /// Data was pending and no acknowledgement came.

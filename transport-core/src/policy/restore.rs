@@ -36,7 +36,10 @@ impl FallbackPolicy {
     }
 
     fn wants_to_return(&self) -> bool {
-        !self.permission.is_relay_only() && (self.rests_on_fallback() || self.rests_on_detour())
+        let has_primary = self.ladder.iter().any(|(_, record)| record.class() == Class::Primary);
+        has_primary
+            && !self.permission.is_relay_only()
+            && (self.rests_on_fallback() || self.rests_on_detour())
     }
 
     pub(super) fn looks_for_return(&self) -> bool {

@@ -139,6 +139,15 @@ fn a_rung_starts_last_after_the_failure_that_makes_its_quorum_and_not_before() {
 }
 
 #[test]
+fn with_nothing_but_the_fallback_it_is_taken_at_once_and_no_direct_path_is_spoken_of() {
+    let mut drive = Drive::with(config(&[RELAY]));
+    drive.start().until(1_000.0);
+    assert_eq!((drive.on(), drive.dials(&RELAY).len()), (Some(RELAY), 1));
+    assert!(drive.story().contains(&("transport.fallback.activated", Reason::NoPrimary)));
+    assert_eq!(drive.policy.poll_timeout(), None);
+}
+
+#[test]
 fn a_rung_proven_impossible_ends_at_once() {
     let mut drive = Drive::new();
     drive.fate(WEBRTC, Fate::Fails(0.2, ConnectErrorKind::Incompatible)).start().until(1.0);
