@@ -61,6 +61,7 @@ enum KindOf {
     Rejected,
     TimedOut,
     Unreachable,
+    Unready,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
