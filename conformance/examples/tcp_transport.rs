@@ -154,8 +154,9 @@ impl Transport for TcpTransport {
         for (out, arrived) in
             [(&mut stats.datagram, inbound.datagram), (&mut stats.reliable, inbound.reliable)]
         {
-            out.received_messages = arrived.accepted_messages;
-            out.received_bytes = arrived.accepted_bytes;
+            // What was handed out: an evicted datagram never was (7.2).
+            out.received_messages = arrived.sent_messages;
+            out.received_bytes = arrived.sent_bytes;
         }
         stats
     }

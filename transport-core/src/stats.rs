@@ -49,9 +49,9 @@ pub struct LaneStats {
     pub sent_messages: u64,
     /// Bytes handed to the path, payload only.
     pub sent_bytes: u64,
-    /// Messages received from the path.
+    /// Messages that `recv` handed out. One that came and was evicted is not among them.
     pub received_messages: u64,
-    /// Bytes received from the path, payload only.
+    /// Bytes that `recv` handed out, payload only.
     pub received_bytes: u64,
     /// Messages evicted, dropped or rejected. Always 0 on the reliable lane.
     pub dropped_messages: u64,

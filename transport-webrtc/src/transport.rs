@@ -262,10 +262,10 @@ impl Transport for WebRtcTransport {
 
     fn stats(&self) -> Stats {
         let (outbound, inbound) = (self.shared.outbound.stats(), self.shared.inbound.stats());
+        // Received is what was handed out: an evicted datagram never was.
         let lane = |mut out: LaneStats, arrived: LaneStats| {
-            out.received_messages = arrived.accepted_messages;
-            out.received_bytes = arrived.accepted_bytes;
-            out.dropped_messages += arrived.dropped_messages;
+            out.received_messages = arrived.sent_messages;
+            out.received_bytes = arrived.sent_bytes;
             out
         };
         let datagram = lane(outbound.datagram, inbound.datagram);

@@ -16,6 +16,7 @@ cases! { "stats":
     count_messages_and_bytes [ "7.2" ];
     never_go_back [ "7.1" ];
     refusals_count_nothing [ "7.2" ];
+    received_is_what_was_handed_out [ "7.2" ];
     reliable_lane_drops_nothing [ "7.3" ];
     gauge_is_exact [ "7.4" ] needs Stall;
 }
@@ -88,6 +89,28 @@ async fn refusals_count_nothing(ctx: &Ctx) -> Result<()> {
     same("queued bytes", (stats.reliable.queued_bytes + stats.datagram.queued_bytes) as u64, 0)
 }
 
+/// More datagrams than are held for a reader who does not read: what was evicted was not received.
+async fn received_is_what_was_handed_out(ctx: &Ctx) -> Result<()> {
+    let link = ctx.link().await?;
+    let [near, far] = [&link.near, &link.far].map(|end| end.profile().datagram.clone());
+    let size = near.max_message.get().min(1_000);
+    let count = (3 * far.queue_bytes.get() / size).clamp(1, MOST) as u64;
+    for index in 0..count {
+        link.near.try_send(Lane::Datagram, payload(index, size))?;
+        if index % 16 == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+    tokio::time::sleep(ctx.settle()).await;
+    let (mut messages, mut bytes) = (0, 0);
+    while let Ok(inbound) = tokio::time::timeout(ctx.settle(), link.far.recv()).await {
+        (messages, bytes) = (messages + 1, bytes + inbound?.payload.len() as u64);
+    }
+    let stats = link.far.stats().datagram;
+    same("received datagrams", stats.received_messages, messages)?;
+    same("received datagram bytes", stats.received_bytes, bytes)
+}
+
 async fn reliable_lane_drops_nothing(ctx: &Ctx) -> Result<()> {
     let link = ctx.link().await?;
     for index in 0..200 {
@@ -132,6 +155,9 @@ async fn gauge_is_exact(ctx: &Ctx) -> Result<()> {
     let stats = link.near.stats().reliable;
     same("sent bytes", stats.sent_bytes, sent * 777)
 }
+
+/// Datagrams that are sent into one queue at most.
+const MOST: usize = 1_000;
 
 /// Waits until nothing is queued on either lane.
 async fn settled(at: &dyn Transport) -> Result<()> {

@@ -13,6 +13,7 @@ pub(crate) enum Flaw {
     BlocksInTrySend,
     ChangesItsProfile,
     CloseLosesTheLast,
+    CountsEvicted,
     CountsRefusals,
     CrossesDials,
     CutTheReason,
@@ -175,6 +176,11 @@ pub(crate) const FLAWS: &[(Flaw, &str, &str)] = &[
     (Flaw::BlocksInClose, "close::close_ends_a_stalled_link", "blocks in close while the path stalls"),
     (Flaw::StatsGoBack, "stats::never_go_back", "resets its counters"),
     (Flaw::CountsRefusals, "stats::refusals_count_nothing", "counts refused messages as accepted"),
+    (
+        Flaw::CountsEvicted,
+        "stats::received_is_what_was_handed_out",
+        "counts a datagram as received that it evicted",
+    ),
     (
         Flaw::LosesTheOldestWhileStalled,
         "faults::a_stall_that_heals_loses_nothing",

@@ -288,6 +288,7 @@ impl Transport for Broken {
                 stats.datagram.dropped_messages += state.refused;
             }
             Some(Flaw::GaugeIsZero) => stats.reliable.queued_bytes = 0,
+            Some(Flaw::CountsEvicted) => stats.datagram.received_messages += 1,
             Some(Flaw::CountsRefusals) => stats.reliable.accepted_messages += state.refused,
             Some(Flaw::StatsGoBack) if state.stats_calls > 15 => stats.reliable.sent_messages = 0,
             _ => {}

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     browser::{Browser, Tab},
-    terminal::{LINE, SCREEN, SHELL, Share, opened, service},
+    terminal::{CARD, LINE, SCREEN, SHELL, Share, asking_service, opened, service},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,6 +46,26 @@ async fn pictures() {
     picture(&phone, "page-phone").await;
     share.stop().await;
     other.stop().await;
+
+    let relayed = Share::start(&service, &["--relay-only"], &["sh", "-c", hello]).await;
+    let tab = opened(&browser, "about:blank").await;
+    window(&tab, 1080, 560, "dark", false).await;
+    tab.visit(&relayed.link).await;
+    tab.until(SCREEN, "$ ").await;
+    tab.until(LINE, "relay").await;
+    tab.until(LINE, "ms").await;
+    picture(&tab, "page-relay").await;
+    relayed.stop().await;
+
+    let asking = asking_service().await;
+    let locked = Share::start(&asking, &["--relay-only"], &SHELL).await;
+    let tab = opened(&browser, "about:blank").await;
+    window(&tab, 1080, 560, "dark", false).await;
+    tab.visit(&locked.link).await;
+    tab.until(CARD, "The relay asks who you are").await;
+    picture(&tab, "page-locked").await;
+    locked.stop().await;
+    asking.shutdown().await;
     browser.close().await;
     service.shutdown().await;
 }

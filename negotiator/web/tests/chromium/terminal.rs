@@ -25,6 +25,14 @@ pub(crate) async fn service() -> Dev {
     service_with(DevConfig::default()).await
 }
 
+/// One whose relay asks for an account.
+pub(crate) async fn asking_service() -> Dev {
+    let mut config = DevConfig::default();
+    config.control.entitlement.required = true;
+    config.control.entitlement.jwks_url = Some("http://127.0.0.1:9/keys".parse().unwrap());
+    service_with(config).await
+}
+
 async fn service_with(mut config: DevConfig) -> Dev {
     config.page.folder = Some(built("web-page", "web-page-dev"));
     config.page.sign_in_url = Some("https://account.example/sign-in".parse().unwrap());
@@ -187,10 +195,7 @@ async fn a_link_that_leads_nowhere_says_why_and_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_relay_asks_for_an_account_the_page_leads_there() {
-    let mut config = DevConfig::default();
-    config.control.entitlement.required = true;
-    config.control.entitlement.jwks_url = Some("http://127.0.0.1:9/keys".parse().unwrap());
-    let service = service_with(config).await;
+    let service = asking_service().await;
     let (browser, share) = tokio::join!(Browser::start(), Share::start(&service, &["--relay-only"], &SHELL));
     let tab = opened(&browser, &share.link).await;
     tab.until(CARD, "The relay asks who you are").await;
@@ -250,7 +255,7 @@ pub(crate) const LINE: &str = "document.querySelector('#line').textContent";
 const SINCE: &str = "Math.round(performance.now())";
 
 /// What lies over the terminal.
-const CARD: &str =
+pub(crate) const CARD: &str =
     "document.querySelector('#card').hidden ? '' : document.querySelector('#card').textContent";
 
 /// For anything that happens at all.
